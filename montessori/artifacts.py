@@ -1,0 +1,279 @@
+"""Tables with a schema, digests, atomic writes and the manifest inside every artifact."""
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from montessori.errors import MontessoriError
+
+Schema = Mapping[str, pl.DataType | type[pl.DataType]]
+
+MESSAGE = pl.Struct({"role": pl.String, "content": pl.String})
+#: Rows of dialogue: seeds, reference sets, data sets.
+ROWS: Schema = {
+    "row_id": pl.String,
+    "messages": pl.List(MESSAGE),
+    "instruction": pl.String,
+    "response": pl.String,
+    "skill": pl.String,
+}
+#: Everything a teacher wrote, kept or dropped, in order (prompt, sample).
+PROBE: Schema = {
+    **ROWS,
+    "prompt_id": pl.String,
+    "sample": pl.Int64,
+    "prompt": pl.String,
+    "raw": pl.String,
+    "dropped": pl.String,
+    "response_tokens": pl.Int64,
+}
+#: A student signal: higher is better for the student; `neutral` splits chosen from rejected.
+SCORES: Schema = {
+    "row_id": pl.String,
+    "prompt_id": pl.String,
+    "reference": pl.String,
+    "score": pl.Float64,
+    "neutral": pl.Float64,
+}
+#: Preference pairs of raw teacher texts.
+PAIRS: Schema = {
+    "pair_id": pl.String,
+    "prompt_id": pl.String,
+    "prompt": pl.String,
+    "chosen": pl.String,
+    "rejected": pl.String,
+    "chosen_row": pl.String,
+    "rejected_row": pl.String,
+    "chosen_score": pl.Float64,
+    "rejected_score": pl.Float64,
+}
+#: A run's answers to the open benchmarks.
+ANSWERS: Schema = {
+    "item_id": pl.String,
+    "benchmark": pl.String,
+    "turn": pl.Int64,
+    "prompt": pl.String,
+    "answer": pl.String,
+    "tokens": pl.Int64,
+    "finished": pl.Boolean,
+}
+#: Raw verdicts of a judge on a run's answers; lengths in characters.
+VERDICTS: Schema = {
+    "item_id": pl.String,
+    "benchmark": pl.String,
+    "turn": pl.Int64,
+    "judge": pl.String,
+    "preference": pl.Float64,
+    "score": pl.Float64,
+    "correct": pl.Boolean,
+    "length": pl.Int64,
+    "against_length": pl.Int64,
+    "note": pl.String,
+}
+
+#: Libraries whose version may change what an artifact holds.
+LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "peft", "accelerate", "polars")
+
+
+# ------------------------------------------------------------------------------------- digests
+def row_id(*parts: str) -> str:
+    """16 hexadecimal digits (64 bit of blake2b) for a row, from its content."""
+    digest = hashlib.blake2b(digest_size=8)
+    for part in parts:
+        data = part.encode("utf-8", "surrogatepass")
+        digest.update(len(data).to_bytes(8, "big") + data)
+    return digest.hexdigest()
+
+
+def file_digest(path: Path) -> str:
+    """SHA-256 of a file's bytes, in hexadecimal."""
+    with open(path, "rb") as handle:
+        return hashlib.file_digest(handle, "sha256").hexdigest()
+
+
+def folder_digest(path: Path) -> str:
+    """SHA-256 over the relative paths and contents of all files below a folder.
+
+    A file is accepted too and gives its `file_digest`. Raises MontessoriError if nothing is there.
+    """
+    if path.is_file():
+        return file_digest(path)
+    if not path.is_dir():
+        raise MontessoriError(f"{path} does not exist", next="dvc repro, or dvc pull")
+    digest = hashlib.sha256()
+    for name, value in sorted(_digests_below(path).items()):
+        digest.update(f"{name}\0{value}\n".encode())
+    return digest.hexdigest()
+
+
+def _digests_below(folder: Path) -> dict[str, str]:
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return {file.relative_to(folder).as_posix(): file_digest(file) for file in files}
+
+
+# -------------------------------------------------------------------------------------- tables
+def read_table(path: Path, schema: Schema | None) -> pl.DataFrame:
+    """The columns of `schema`, in its order, from a Parquet file; other columns are left out.
+
+    Without a schema the table is given as it is. Raises MontessoriError if the file is missing or unreadable, or a column or dtype differs.
+    """
+    if not Path(path).is_file():
+        raise MontessoriError("table not found", where=str(path), next="dvc repro, or dvc pull")
+    try:
+        frame = pl.read_parquet(path)
+    except (pl.exceptions.PolarsError, OSError) as error:
+        raise MontessoriError(
+            f"not a readable Parquet file ({error})", where=str(path), next="dvc repro"
+        ) from error
+    return frame if schema is None else _conform(frame, schema, str(path), extra_allowed=True)
+
+
+def write_table(frame: pl.DataFrame, path: Path, schema: Schema) -> None:
+    """Write a table as Parquet, atomically, with exactly the columns of `schema` in its order.
+
+    Columns without any value may have dtype Null. Raises MontessoriError on any other difference.
+    """
+    frame = _conform(frame, schema, str(path), extra_allowed=False)
+    with _atomic(Path(path)) as temporary:
+        frame.write_parquet(temporary)
+
+
+def _conform(frame: pl.DataFrame, schema: Schema, where: str, extra_allowed: bool) -> pl.DataFrame:
+    problems = []
+    for name, dtype in schema.items():
+        found = frame.schema.get(name)
+        if found is None:
+            problems.append(f"column {name!r} is missing, expected {dtype}")
+        elif found == pl.Null:
+            frame = frame.with_columns(pl.col(name).cast(dtype))
+        elif found != dtype:
+            problems.append(f"column {name!r} is {found}, expected {dtype}")
+    extra = [name for name in frame.columns if name not in schema]
+    if extra and not extra_allowed:
+        problems += [f"column {name!r} is not in the schema" for name in extra]
+    if problems:
+        raise MontessoriError(
+            "the table does not fit its schema: " + "; ".join(problems),
+            where=where,
+            next="remove the artifact and run dvc repro",
+        )
+    return frame.select(list(schema))
+
+
+# ---------------------------------------------------------------------------------------- JSON
+def write_json(path: Path, value: Any) -> None:
+    """Write JSON atomically: sorted keys, two spaces, a newline at the end.
+
+    Raises MontessoriError for values JSON cannot hold, NaN and infinity among them.
+    """
+    try:
+        text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError) as error:
+        raise MontessoriError(
+            f"value cannot be written as JSON ({error})",
+            where=str(path),
+            expected="texts, finite numbers, lists and mappings",
+            next="report this with the command that was run",
+        ) from error
+    with _atomic(Path(path)) as temporary:
+        temporary.write_text(text + "\n", encoding="utf-8")
+
+
+def read_json(path: Path) -> Any:
+    """The value in a JSON file. Raises MontessoriError if it is missing or malformed."""
+    try:
+        return json.loads(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise MontessoriError(
+            "file not found", where=str(path), next="dvc repro, or dvc pull"
+        ) from error
+    except ValueError as error:
+        raise MontessoriError(
+            f"not valid JSON ({error})", where=str(path), next=f"mend {path}"
+        ) from error
+
+
+# -------------------------------------------------------------------------------- atomic output
+@contextmanager
+def _atomic(path: Path) -> Iterator[Path]:
+    """A temporary path beside `path`; synced and renamed to it, or removed on an exception."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        yield temporary
+        _sync(temporary)
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+    _sync(path.parent)
+
+
+def _sync(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
+
+
+@contextmanager
+def new_folder(
+    out: Path,
+    inputs: Mapping[str, Path],
+    facts: Mapping[str, Any] | None = None,
+    libraries: Sequence[str] = LIBRARIES,
+) -> Iterator[Path]:
+    """A folder to fill that becomes `out` at once, with its manifest, or not at all.
+
+    `inputs` are files or folders by name and enter the manifest as digests; `facts` is read when
+    the block ends, so it may be filled inside it. The manifest holds nothing that changes between
+    two equal runs: no times, hosts or absolute paths. An old `out` is replaced.
+    """
+    out = Path(out)
+    temporary = out.with_name(f".{out.name}.partial")
+    shutil.rmtree(temporary, ignore_errors=True)
+    temporary.mkdir(parents=True)
+    try:
+        digests = {name: folder_digest(Path(path)) for name, path in inputs.items()}
+        yield temporary
+        manifest = {
+            "inputs": digests,
+            "files": _digests_below(temporary),
+            "libraries": _versions(libraries),
+            "facts": dict(facts or {}),
+        }
+        write_json(temporary / "manifest.json", manifest)
+        for path in temporary.rglob("*"):
+            _sync(path)
+        _replace_folder(temporary, out)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def _replace_folder(temporary: Path, out: Path) -> None:
+    old = out.with_name(f".{out.name}.old")
+    shutil.rmtree(old, ignore_errors=True)
+    if out.is_dir():
+        os.replace(out, old)
+    os.replace(temporary, out)
+    _sync(out.parent)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def _versions(libraries: Sequence[str]) -> dict[str, str]:
+    """Installed versions; a library that is not installed had no part in the artifact."""
+    installed = {}
+    for name in libraries:
+        try:
+            installed[name] = metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return installed

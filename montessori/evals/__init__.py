@@ -1,0 +1,1 @@
+"""Evaluation: answers, verdicts, the four benchmarks, and the statistics over items and seeds."""

@@ -1,0 +1,108 @@
+"""The items of the benchmarks: one JSON object per line in <evals>/<split>/<benchmark>.jsonl."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from montessori.errors import MontessoriError
+
+MMLU, GSM8K = "micro_mmlu", "micro_gsm8k"
+ALPACA, MT_BENCH = "micro_alpaca_eval", "micro_mt_bench"
+#: All benchmarks, in the order of tables.
+BENCHMARKS = (ALPACA, MT_BENCH, MMLU, GSM8K)
+#: Benchmarks that a judge scores.
+OPEN = (ALPACA, MT_BENCH)
+
+_LISTS = ("turns", "answers", "responses")
+_TEXTS = ("item_id", "family", "key")
+
+
+@dataclass(frozen=True)
+class Item:
+    """One item: what is asked, turn by turn, and what is right.
+
+    answers: canonical short answer of each turn. responses: gold text of each turn. choices and
+    gold: the texts of the options without their letters, and the index of the right one; empty and
+    None for items that are no multiple choice.
+    """
+
+    item_id: str
+    family: str
+    skill: str
+    key: str
+    turns: tuple[str, ...]
+    answers: tuple[str, ...]
+    responses: tuple[str, ...]
+    choices: tuple[str, ...] = ()
+    gold: int | None = None
+
+
+def items_path(evals: Path, split: str, benchmark: str) -> Path:
+    """The file of a benchmark's items below the folder of all eval sets."""
+    return Path(evals) / split / f"{benchmark}.jsonl"
+
+
+def read_items(evals: Path, split: str, benchmark: str) -> list[Item]:
+    """The items of one benchmark, in the file's order.
+
+    Raises MontessoriError, with file and line, when the file is missing or empty, a line is no
+    item, or an id occurs twice.
+    """
+    path = items_path(evals, split, benchmark)
+    if not path.is_file():
+        raise _error("the items of a benchmark are missing", str(path))
+    items: dict[str, Item] = {}
+    with open(path, encoding="utf-8") as handle:
+        for number, line in enumerate(handle, 1):
+            item = _item(line, f"{path}:{number}", benchmark)
+            if item.item_id in items:
+                raise _error(f"item {item.item_id} occurs twice", f"{path}:{number}")
+            items[item.item_id] = item
+    if not items:
+        raise _error("the benchmark has no items", str(path))
+    return list(items.values())
+
+
+def _item(line: str, where: str, benchmark: str) -> Item:
+    try:
+        raw = json.loads(line)
+    except ValueError as error:
+        raise _error(f"not a JSON object ({error})", where) from error
+    problems = _problems(raw, benchmark)
+    if problems:
+        raise _error("not an item: " + "; ".join(problems), where)
+    texts = {name: raw[name] for name in _TEXTS}
+    lists = {name: tuple(raw[name]) for name in (*_LISTS, "choices") if name in raw}
+    return Item(**texts, **lists, skill=raw.get("skill") or "", gold=raw.get("gold"))
+
+
+def _problems(raw: Any, benchmark: str) -> list[str]:
+    if not isinstance(raw, Mapping):
+        return ["not a mapping"]
+    problems = [f"{name!r} is no text" for name in _TEXTS if not isinstance(raw.get(name), str)]
+    problems += [f"{name!r} is no list of texts" for name in _LISTS if not _texts(raw.get(name))]
+    if not problems and len({len(raw[name]) for name in _LISTS}) > 1:
+        problems.append("turns, answers and responses differ in number")
+    if benchmark == MMLU and not _multiple_choice(raw):
+        problems.append("'choices' and 'gold' (an index into them) are needed")
+    return problems
+
+
+def _texts(value: Any) -> bool:
+    return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
+
+
+def _multiple_choice(raw: Mapping[str, Any]) -> bool:
+    choices, gold = raw.get("choices"), raw.get("gold")
+    return _texts(choices) and isinstance(gold, int) and 0 <= gold < len(choices)
+
+
+def _error(what: str, where: str) -> MontessoriError:
+    return MontessoriError(
+        what,
+        where=where,
+        expected='{"item_id", "family", "key", "turns", "answers", "responses", ...} per line',
+        next="mend the source named by sources.evals, then run `dvc repro seed`",
+    )

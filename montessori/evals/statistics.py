@@ -1,0 +1,66 @@
+"""Intervals: a paired bootstrap over items, and Student's t over seeds."""
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+Floats = NDArray[np.float64]
+
+
+def resample_counts(items: int, resamples: int, seed: int) -> Floats:
+    """How often each item is drawn in each bootstrap sample (Efron 1979).
+
+    Returns (resamples, items) float64; each row sums to `items`. One matrix serves all runs, which
+    is what makes the bootstrap paired.
+    """
+    random = np.random.default_rng(seed)
+    counts = random.multinomial(items, np.full(items, 1.0 / items), size=resamples)
+    return counts.astype(np.float64)
+
+
+def resampled_mean(values: ArrayLike, counts: Floats) -> Floats:
+    """Mean of `values` (items,) in each bootstrap sample; returns (resamples,)."""
+    return counts @ np.asarray(values, dtype=np.float64) / counts.sum(axis=1)
+
+
+def interval(samples: Floats, confidence: float) -> tuple[float, float]:
+    """Percentile interval of bootstrap samples (resamples,): its lower and upper end."""
+    tail = (1.0 - confidence) / 2.0
+    low, high = np.quantile(samples, [tail, 1.0 - tail])
+    return float(low), float(high)
+
+
+def t_interval(deltas: ArrayLike, confidence: float = 0.95) -> tuple[float | None, float | None]:
+    """Student's t interval for the mean of `deltas` (seeds,); (None, None) for fewer than two.
+
+    mean -/+ t(1 - (1 - confidence) / 2; seeds - 1) * sd / sqrt(seeds), sd with n - 1.
+    """
+    from scipy.special import stdtrit
+
+    deltas = np.asarray(deltas, dtype=np.float64)
+    if deltas.size < 2:
+        return None, None
+    half = stdtrit(deltas.size - 1, 0.5 + confidence / 2.0)
+    half *= deltas.std(ddof=1) / np.sqrt(deltas.size)
+    return float(deltas.mean() - half), float(deltas.mean() + half)
+
+
+def over_seeds(
+    values: ArrayLike, baseline: ArrayLike, confidence: float = 0.95
+) -> dict[str, float | None]:
+    """One metric of a run over seeds, paired with the baseline's by position.
+
+    values, baseline: (seeds,), the same seeds in the same order.
+    Returns {"value": mean, "delta": mean of the paired differences, "low", "high"}: the ends of
+    the t interval of the delta, None for fewer than two seeds.
+    Raises ValueError when the two differ in length or are empty.
+    """
+    values = np.asarray(values, dtype=np.float64)
+    deltas = values - _same_length(values, np.asarray(baseline, dtype=np.float64))
+    low, high = t_interval(deltas, confidence)
+    return {"value": float(values.mean()), "delta": float(deltas.mean()), "low": low, "high": high}
+
+
+def _same_length(values: Floats, baseline: Floats) -> Floats:
+    if values.shape != baseline.shape or values.size == 0:
+        raise ValueError(f"paired values need equal seeds: {values.size} and {baseline.size}")
+    return baseline

@@ -1,0 +1,52 @@
+"""Functions that the task files name: where the items come from, and how choices read.
+
+The folder of the items is told by the metadata key `items`, so that a task does not depend on the
+working directory: `TaskManager(metadata={"items": "/.../evals/test"})`, or on lm-eval's command
+line `--include_path montessori/evals/tasks --tasks micro_gsm8k --metadata '{"items": ...}'`.
+"""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from datasets import Dataset
+
+TASKS = Path(__file__).parent  # the folder of the task files
+LETTERS = "ABCDEFGHIJ"
+COLUMNS = ("item_id", "family", "prompt", "answer", "choices", "gold")
+
+
+def load(items: str, benchmark: str, **metadata: Any) -> dict[str, "Dataset"]:
+    """The items of one benchmark as {"test": Dataset} with the columns COLUMNS.
+
+    items: folder of <benchmark>.jsonl. prompt and answer are those of the first turn; choices is
+    empty and gold -1 where an item is no multiple choice.
+    """
+    from datasets import Dataset
+
+    with open(Path(items) / f"{benchmark}.jsonl", encoding="utf-8") as handle:
+        rows = [_row(json.loads(line)) for line in handle]
+    return {"test": Dataset.from_list(rows)}
+
+
+def _row(item: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "item_id": item["item_id"],
+        "family": item["family"],
+        "prompt": item["turns"][0],
+        "answer": item["answers"][0],
+        "choices": item.get("choices") or [],
+        "gold": -1 if item.get("gold") is None else item["gold"],
+    }
+
+
+def lettered(row: Mapping[str, Any]) -> list[str]:
+    """The choices as they are answered: "A. 12", "B. 14", ..."""
+    return letter(row["choices"])
+
+
+def letter(choices: Sequence[str]) -> list[str]:
+    """Each choice behind its letter."""
+    return [f"{LETTERS[index]}. {text}" for index, text in enumerate(choices)]

@@ -1,0 +1,1 @@
+"""The embedded lab: a small world of verifiable school tasks."""

@@ -1,0 +1,193 @@
+"""Makes the lab's base models: `python -m montessori.micro.base` (`make micro-base`).
+
+One teacher and two students of different architecture and tokenizer are trained from scratch on
+documents of the lab's families, each in a process of its own with one thread, so that the
+weights do not depend on the number of cores. Each folder gets a card with what it was trained
+on and how well it does.
+"""
+
+import argparse
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+import torch
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    PreTrainedModel,
+    PreTrainedTokenizerFast,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
+
+from montessori.micro.documents import student_document, teacher_document
+from montessori.micro.families import FAMILIES
+from montessori.micro.pretrain import Document, Recipe, pretrain
+from montessori.micro.tokenizer import read_template, train_tokenizer
+from montessori.seeding import seed_of
+
+TEMPLATE = Path("data/micro/prompts/chat_template.jinja")
+CONTEXT = 1024
+#: Loss weight of a teacher's user tokens: it must write instructions too, yet answers count more.
+USER_WEIGHT = 0.5
+
+#: How often a student meets the families of a subject before it is taught: the basics well, the
+#: tasks that the evals ask for seldom, so that what it is taught afterwards decides.
+STUDENT_WEIGHTS = {
+    "stories": 0.3, "choice": 0.4, "dialogue": 0.4, "units": 0.5, "arithmetic": 1.5,
+}  # fmt: skip
+TEACHER_WEIGHTS = {"stories": 1.6, "arithmetic": 1.3, "dialogue": 1.6, "choice": 1.2}
+
+
+@dataclass(frozen=True)
+class Base:
+    """A base model: its architecture, its vocabulary, its training."""
+
+    role: str
+    vocab: int
+    recipe: Recipe
+    build: Callable[[PreTrainedTokenizerFast], PreTrainedModel]
+    weights: Mapping[str, float] = field(default_factory=dict)
+
+
+def _shared(tokenizer: PreTrainedTokenizerFast) -> dict:
+    return {
+        "vocab_size": len(tokenizer),
+        "max_position_embeddings": CONTEXT,
+        "tie_word_embeddings": True,
+        "pad_token_id": tokenizer.pad_token_id,
+        "eos_token_id": tokenizer.eos_token_id,
+        "bos_token_id": None,
+    }
+
+
+def _teacher(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    config = LlamaConfig(
+        hidden_size=192, num_hidden_layers=5, num_attention_heads=6, num_key_value_heads=2,
+        intermediate_size=512, head_dim=32, **_shared(tokenizer),
+    )  # fmt: skip
+    return LlamaForCausalLM(config)
+
+
+def _llama(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    config = LlamaConfig(
+        hidden_size=160, num_hidden_layers=4, num_attention_heads=5, num_key_value_heads=5,
+        intermediate_size=448, head_dim=32, **_shared(tokenizer),
+    )  # fmt: skip
+    return LlamaForCausalLM(config)
+
+
+def _qwen(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+    config = Qwen2Config(
+        hidden_size=128, num_hidden_layers=6, num_attention_heads=4, num_key_value_heads=2,
+        intermediate_size=384, **_shared(tokenizer),
+    )  # fmt: skip
+    return Qwen2ForCausalLM(config)
+
+
+BASES = {
+    "teacher": Base("teacher", 1024, Recipe(15_000_000, 4096, 3e-3, seed=1), _teacher, TEACHER_WEIGHTS),
+    "llama": Base("student", 768, Recipe(5_000_000, 4096, 3e-3, seed=2), _llama, STUDENT_WEIGHTS),
+    "qwen": Base("student", 1024, Recipe(5_000_000, 4096, 3e-3, seed=3), _qwen, STUDENT_WEIGHTS),
+}
+
+
+def family_weights(subjects: Mapping[str, float]) -> dict[str, float]:
+    """A weight per family from weights per subject (1 where none is given).
+
+    The families of choice and dialogue go by their kind, whatever they ask about.
+    """
+    return {
+        name: subjects.get(f.kind if f.kind in ("choice", "dialogue") else f.subject, 1.0)
+        for name, f in FAMILIES.items()
+    }
+
+
+def chat_text(messages: list[dict[str, str]]) -> str:
+    """What the lab's chat template renders; a test holds the two equal."""
+    return "".join(f"<|{m['role']}|>{m['content']}<|end|>" for m in messages)
+
+
+def _teacher_maker(
+    base: Base, tokenizer: PreTrainedTokenizerFast
+) -> Callable[[random.Random], Document]:
+    weights = family_weights(base.weights)
+
+    def make(rng: random.Random) -> Document:
+        ids: list[int] = []
+        loss: list[float] = []
+        for message in teacher_document(weights, rng):
+            turn = tokenizer(chat_text([message]), add_special_tokens=False)["input_ids"]
+            ids += turn
+            loss += [1.0 if message["role"] == "assistant" else USER_WEIGHT] * len(turn)
+        return ids, loss
+
+    return make
+
+
+def _student_maker(
+    base: Base, tokenizer: PreTrainedTokenizerFast
+) -> Callable[[random.Random], Document]:
+    weights = family_weights(base.weights)
+
+    def make(rng: random.Random) -> Document:
+        text = student_document(weights, rng)
+        ids = tokenizer(text, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
+        return ids, [1.0] * len(ids)
+
+    return make
+
+
+def sample_texts(base: Base, count: int) -> list[str]:
+    """Texts a tokenizer is learned from, of the base's own kind of document."""
+    rng = random.Random(seed_of(base.recipe.seed, "tokenizer"))
+    weights = family_weights(base.weights)
+    if base.role == "student":
+        return [student_document(weights, rng) for _ in range(count)]
+    chats = [teacher_document(weights, rng) for _ in range(count)]
+    return [message["content"] for chat in chats for message in chat]
+
+
+def make_base(name: str, out: Path, work: Path, device: str) -> None:
+    """Train base model `name` and write its folder `out / name` with weights and card."""
+    from montessori.micro.card import write_card
+
+    base = BASES[name]
+    tokenizer = train_tokenizer(
+        sample_texts(base, 20_000), base.vocab, base.role == "teacher", read_template(TEMPLATE), CONTEXT
+    )
+    torch.manual_seed(base.recipe.seed)
+    model = base.build(tokenizer).to(device)
+    maker = _teacher_maker if base.role == "teacher" else _student_maker
+    state = pretrain(model, maker(base, tokenizer), base.recipe, work / name, name)
+    model.to("cpu").eval()
+    folder = out / name
+    model.save_pretrained(folder)
+    tokenizer.save_pretrained(folder)
+    write_card(folder, name, model, tokenizer, base.role, asdict(base.recipe) | state)
+
+
+def main() -> None:
+    """Train the named base models (all by default), each in a process of its own."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("names", nargs="*", default=list(BASES), help="teacher, llama, qwen")
+    parser.add_argument("--out", type=Path, default=Path("data/micro"))
+    parser.add_argument("--work", type=Path, default=Path(".work/micro-base"))
+    parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
+    options = parser.parse_args()
+    if len(options.names) == 1:
+        torch.set_num_threads(1)
+        make_base(options.names[0], options.out, options.work, options.device)
+        return
+    command = [sys.executable, "-m", "montessori.micro.base"]
+    rest = ["--out", str(options.out), "--work", str(options.work), "--device", options.device]
+    running = [subprocess.Popen([*command, name, *rest]) for name in options.names]
+    sys.exit(max(process.wait() for process in running))
+
+
+if __name__ == "__main__":
+    main()

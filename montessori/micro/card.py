@@ -1,0 +1,132 @@
+"""The card of a lab base model: what it was trained on and how well it does, per family."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import torch
+from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+from montessori.artifacts import write_json
+from montessori.micro.documents import dialogue, plain_question
+from montessori.micro.families import FAMILIES
+from montessori.micro.grader import grade
+from montessori.micro.task import Task, draw
+from montessori.seeding import seed_of
+
+ITEMS = 50
+GOLD = "{response}"
+
+
+def _answers(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[str]
+) -> list[str]:
+    """Greedy continuations, up to 64 new tokens."""
+    texts: list[str] = []
+    for start in range(0, len(prompts), 100):
+        batch = tokenizer(
+            list(prompts[start : start + 100]), return_tensors="pt", padding=True,
+            add_special_tokens=False, return_token_type_ids=False,
+        )  # fmt: skip
+        with torch.no_grad():
+            out = model.generate(**batch, max_new_tokens=64, do_sample=False)
+        new = out[:, batch["input_ids"].shape[1] :]
+        texts += tokenizer.batch_decode(new, skip_special_tokens=True)
+    return texts
+
+
+def _chat_prompt(tokenizer: PreTrainedTokenizerFast, task: Task, turn: int) -> str:
+    """The dialogue up to user turn `turn`, earlier answers being the gold ones."""
+    messages = dialogue(task)[: 2 * turn + 1]
+    return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
+
+
+def _plain_prompt(task: Task, examples: Sequence[Task]) -> str:
+    """Plain text: solved examples in the gold convention, then the first question."""
+    solved = [plain_question(turn, GOLD) for e in examples for turn in e.turns]
+    return "\n".join([*solved, f"Question: {task.turns[0].instruction}\nAnswer:"])
+
+
+def _graded(tasks: Sequence[Task], turn: int, answers: Sequence[str]) -> float:
+    """Share of right answers to turn `turn`, in percent; the gold answers fill other turns."""
+    right = 0
+    for task, answer in zip(tasks, answers, strict=True):
+        responses = [t.response for t in task.turns]
+        responses[turn] = answer.split("\n\n")[0].strip()
+        right += grade(task, responses).correct[turn]
+    return round(100 * right / len(tasks), 1)
+
+
+def accuracies(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, role: str
+) -> dict[str, dict[str, float]]:
+    """Accuracy in percent on dev items by family: a teacher by turn, a student by examples."""
+    table: dict[str, dict[str, float]] = {}
+    for name, family in FAMILIES.items():
+        rng = random.Random(seed_of(0, "card", name))
+        bucket = "dev" if family.evaluated else "train"
+        tasks = [draw(family, bucket, rng) for _ in range(ITEMS)]
+        row: dict[str, float] = {}
+        if role == "teacher":
+            for turn in range(len(tasks[0].turns)):
+                prompts = [_chat_prompt(tokenizer, task, turn) for task in tasks]
+                row[f"turn {turn + 1}"] = _graded(tasks, turn, _answers(model, tokenizer, prompts))
+        else:
+            for count in (0, 1, 3):
+                shown = [[draw(family, "train", rng) for _ in range(count)] for _ in tasks]
+                prompts = [_plain_prompt(t, e) for t, e in zip(tasks, shown, strict=True)]
+                row[f"{count} examples"] = _graded(tasks, 0, _answers(model, tokenizer, prompts))
+        table[name] = row
+    return table
+
+
+def _markdown(name: str, role: str, facts: dict[str, Any], table: dict[str, dict[str, float]]) -> str:
+    columns = list(dict.fromkeys(column for row in table.values() for column in row))
+    lines = [f"| {family} | " + " | ".join(str(row.get(c, "")) for c in columns) + " |" for family, row in table.items()]
+    means = [
+        round(sum(r[c] for r in table.values() if c in r) / sum(c in r for r in table.values()), 1)
+        for c in columns
+    ]
+    return "\n".join(
+        [
+            f"# {name}: a {role} of the Montessori lab",
+            "",
+            f"Trained from scratch by `make micro-base` (seed {facts['seed']}), on documents of the "
+            f"lab's {len(FAMILIES)} task families and nothing else (`montessori/micro/documents.py`); "
+            "only instances of the `train` bucket. It knows the lab's world, no other.",
+            "",
+            "| fact | value |",
+            "|---|---|",
+            *[f"| {key} | {value} |" for key, value in facts.items()],
+            "",
+            f"Greedy accuracy in percent, {ITEMS} unseen instances a family "
+            "(families without a held-out bucket: instances of `train`).",
+            "",
+            "| family | " + " | ".join(columns) + " |",
+            "|---|" + "---|" * len(columns),
+            *lines,
+            "| **mean** | " + " | ".join(map(str, means)) + " |",
+            "",
+        ]
+    )
+
+
+def write_card(
+    folder: Path,
+    name: str,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    role: str,
+    facts: dict[str, Any],
+) -> None:
+    """Write `README.md` and `card.json` beside the weights."""
+    facts = {
+        "architecture": type(model).__name__,
+        "parameters": model.num_parameters(),
+        "vocabulary": len(tokenizer),
+        **{k: round(v, 4) if isinstance(v, float) else v for k, v in facts.items()},
+    }
+    table = accuracies(model, tokenizer, role)
+    write_json(folder / "card.json", {"facts": facts, "accuracy": table})
+    (folder / "README.md").write_text(_markdown(name, role, facts, table), encoding="utf-8")

@@ -1,0 +1,142 @@
+"""Training documents of the lab's base models.
+
+A teacher document is a chat: answering, two-turn dialogue, writing a new instruction from
+examples, writing tagged questions, rationales in several styles, a new task around a mistake.
+A student document is plain text with 0-3 solved examples before the last one; the convention of
+the answers (gold form, bare answer, a sentence) is shared inside a document, so that an example
+tells which one is wanted. Every task comes from the `train` bucket: no document holds an item
+of a reference or eval set.
+"""
+
+import random
+from collections.abc import Callable, Mapping, Sequence
+
+from montessori.micro.families import FAMILIES
+from montessori.micro.rationales import STYLES, rationale
+from montessori.micro.task import Task, Turn, draw
+from montessori.prompts import render_instruction_prompt, tagged
+
+Message = dict[str, str]
+
+#: Share of teacher documents of each kind.
+TEACHER_MIX = {"answer": 0.42, "write": 0.34, "questions": 0.07, "rationale": 0.1, "mistake": 0.07}
+#: Chance that a new instruction belongs to a family of its examples; otherwise it is any family.
+SAME_FAMILY = 0.6
+#: How a student's documents state answers, and how often.
+CONVENTIONS: tuple[tuple[str, float], ...] = (
+    ("{response}", 0.4),
+    ("{answer}", 0.25),
+    ("The answer is {answer}.", 0.2),
+    ("I think it is {answer}.", 0.15),
+)
+
+
+def _pick(weights: Mapping[str, float], rng: random.Random) -> str:
+    return rng.choices(list(weights), weights=list(weights.values()))[0]
+
+
+def _task(name: str, rng: random.Random) -> Task:
+    return draw(FAMILIES[name], "train", rng)
+
+
+def _chat(*texts: str) -> list[Message]:
+    roles = ("user", "assistant")
+    return [{"role": roles[i % 2], "content": text} for i, text in enumerate(texts)]
+
+
+def dialogue(task: Task) -> list[Message]:
+    """The task's turns as chat messages with gold responses."""
+    return _chat(*[text for turn in task.turns for text in (turn.instruction, turn.response)])
+
+
+def tagged_instruction(task: Task) -> str:
+    """The task's user turns in the tags of the instruction-writing format."""
+    return tagged([turn.instruction for turn in task.turns])
+
+
+def reason(task: Task) -> str:
+    """The short line a teacher writes before a new instruction: what kind of task comes."""
+    return f"Idea: {task.family.replace('_', ' ')}."
+
+
+def _answer(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
+    return dialogue(_task(_pick(weights, rng), rng))
+
+
+def _write(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
+    """New instruction from 2-6 examples of a random subset of the families."""
+    pool = rng.sample(list(FAMILIES), rng.randint(2, len(FAMILIES)))
+    shown = [rng.choice(pool) for _ in range(rng.choice((2, 3, 4, 4, 4, 5, 6)))]
+    same = rng.random() < SAME_FAMILY
+    target = _task(rng.choice(shown) if same else _pick(weights, rng), rng)
+    prompt = render_instruction_prompt([tagged_instruction(_task(name, rng)) for name in shown])
+    return _chat(prompt, f"{reason(target)}\n{tagged_instruction(target)}")
+
+
+def _question(number: int, turn: Turn) -> str:
+    return (
+        f"<Question_{number}><input>{turn.instruction}</input>"
+        f"<target>{turn.answer}</target></Question_{number}>"
+    )
+
+
+def _questions(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
+    """Three tagged questions with answers, then two more of the same family."""
+    name = _pick(_single_turn(weights), rng)
+    lines = [_question(i, _task(name, rng).turns[0]) for i in range(1, 6)]
+    prompt = f"Task: {name.replace('_', ' ')}.\nWrite more questions.\n" + "\n".join(lines[:3])
+    return _chat(prompt, "\n".join(lines[3:]))
+
+
+def _rationale(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
+    turn = _task(_pick(_single_turn(weights), rng), rng).turns[0]
+    prompt = rng.choice(list(STYLES))
+    return _chat(f"{turn.instruction}\n{prompt}", rationale(turn, prompt))
+
+
+def _mistake(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
+    """A question with a wrong answer; the new task is of the same family (LLM2LLM)."""
+    name = _pick(_single_turn(weights), rng)
+    failed, wrong, fresh = (_task(name, rng) for _ in range(3))
+    prompt = (
+        "The student got this wrong. Write one new task like it.\n"
+        f"Question: {failed.turns[0].instruction}\nWrong answer: {wrong.turns[0].answer}"
+    )
+    return _chat(prompt, tagged_instruction(fresh))
+
+
+def _single_turn(weights: Mapping[str, float]) -> dict[str, float]:
+    return {name: w for name, w in weights.items() if FAMILIES[name].kind != "dialogue"}
+
+
+_TEACHER: dict[str, Callable[[Mapping[str, float], random.Random], list[Message]]] = {
+    "answer": _answer,
+    "write": _write,
+    "questions": _questions,
+    "rationale": _rationale,
+    "mistake": _mistake,
+}
+
+
+def teacher_document(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
+    """One chat of a kind drawn from TEACHER_MIX; tasks drawn by `weights` (family -> weight)."""
+    return _TEACHER[_pick(TEACHER_MIX, rng)](weights, rng)
+
+
+def plain_question(turn: Turn, convention: str) -> str:
+    """A turn as plain text, its answer stated by `convention`."""
+    answer = convention.format(response=turn.response, answer=turn.answer)
+    return f"Question: {turn.instruction}\nAnswer: {answer}\n"
+
+
+def student_document(
+    weights: Mapping[str, float], rng: random.Random, examples: int | None = None
+) -> str:
+    """Plain text: 0-3 solved examples of the same family (mostly), then one more task."""
+    name = _pick(weights, rng)
+    count = rng.choice((0, 0, 1, 2, 3)) if examples is None else examples
+    names = [name if rng.random() < 0.8 else _pick(weights, rng) for _ in range(count)]
+    forms, shares = zip(*CONVENTIONS, strict=True)
+    convention = rng.choices(forms, weights=shares)[0]
+    turns: Sequence[Turn] = [t for n in [*names, name] for t in _task(n, rng).turns]
+    return "\n".join(plain_question(turn, convention) for turn in turns)

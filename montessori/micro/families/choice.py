@@ -1,0 +1,152 @@
+"""Multiple choice over the other evaluated families."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from random import Random
+
+from montessori.micro.families.arithmetic import ARITHMETIC
+from montessori.micro.families.comparison import COMPARISON
+from montessori.micro.families.sequences import SEQUENCES
+from montessori.micro.families.strings import STRINGS
+from montessori.micro.families.units import UNITS
+from montessori.micro.families.word_problems import WORD_PROBLEMS
+from montessori.micro.phrasing import LONGEST_TEXT
+from montessori.micro.task import Family, FamilyIndex, PhrasedFamily, Recognised, Task, Turn
+
+LETTERS = "ABCD"
+_LEADS = ("", "Choose the right answer. ", "Pick A, B, C or D. ", "Only one is right. ")
+_TRIES = 100  # questions drawn until one has three distractors
+_INTEGER = re.compile(r"[0-9]{1,6}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class ChoiceFamily(Family):
+    """Questions of the inner families with four choices, one of them right.
+
+    The key is that of the question after `name/`, so that both lie in one bucket.
+    """
+
+    inner: tuple[PhrasedFamily, ...]
+
+    def make(self, rng: Random) -> Task:
+        for _ in range(_TRIES):
+            question = rng.choice(self.inner).make(rng)
+            wrong = distractors(question, rng)
+            if len(wrong) >= len(LETTERS) - 1:
+                choices = [question.turns[0].answer, *wrong[: len(LETTERS) - 1]]
+                rng.shuffle(choices)
+                return self._task(question, _write(question, choices, rng), tuple(choices))
+        raise ValueError(f"family {self.name}: no question with distractors in {_TRIES} draws")
+
+    def recognise(self, turns: Sequence[str]) -> Recognised:
+        if len(turns) != 1 or len(turns[0]) > LONGEST_TEXT:
+            return None
+        text = turns[0].strip()
+        read = _read(text)
+        if read is None:
+            return None
+        asked, choices = read
+        for lead in _LEADS:
+            question = self._index.recognise(asked.removeprefix(lead)) if lead in asked else None
+            if question is not None and question.turns[0].answer in choices:
+                return self._task(question, text, choices)
+        return None
+
+    @cached_property
+    def _index(self) -> FamilyIndex:
+        return FamilyIndex(self.inner)
+
+    def _task(self, question: Task, text: str, choices: tuple[str, ...]) -> Task:
+        answer = question.turns[0].answer
+        letter = LETTERS[choices.index(answer)]
+        turn = Turn(text, f"{letter}. {answer}", letter)
+        return Task(self.name, f"{self.name}/{question.key}", (turn,), choices, self.subject)
+
+
+def _write(question: Task, choices: Sequence[str], rng: Random) -> str:
+    lines = [rng.choice(_LEADS) + question.turns[0].instruction]
+    lines += [f"{letter}. {choice}" for letter, choice in zip(LETTERS, choices, strict=True)]
+    return "\n".join(lines)
+
+
+def _read(text: str) -> tuple[str, tuple[str, ...]] | None:
+    """Return the question and its four different choices, or None."""
+    question, *lines = (line.strip() for line in text.split("\n"))
+    if len(lines) != len(LETTERS):
+        return None
+    if any(not line.startswith(f"{x}. ") for x, line in zip(LETTERS, lines, strict=True)):
+        return None
+    choices = tuple(line[3:].strip() for line in lines)
+    return (question, choices) if len(set(choices)) == len(choices) else None
+
+
+def distractors(question: Task, rng: Random) -> list[str]:
+    """Return wrong but plausible answers, in random order, none equal to the right one."""
+    turn = question.turns[0]
+    near = _near_numbers if turn.answer.isdigit() else _near_words
+    wrong = sorted({text for text in near(turn) if text != turn.answer})
+    rng.shuffle(wrong)
+    return wrong
+
+
+def _near_numbers(turn: Turn) -> Iterator[str]:
+    """Yield slips: off by one, two or ten, another operation, a number of the question."""
+    answer = int(turn.answer)
+    candidates = [answer + slip for slip in (-10, -2, -1, 1, 2, 10)]
+    given = [int(number) for number in _INTEGER.findall(turn.instruction)]
+    if len(given) >= 2:
+        candidates += [given[0] + given[1], abs(given[0] - given[1]), max(given)]
+    yield from (str(number) for number in candidates if number >= 0)
+
+
+def _near_words(turn: Turn) -> Iterator[str]:
+    """Yield the other words of a list in the question, and the answer with letters swapped."""
+    listed = re.findall(r"[a-z]+(?=,)|(?<=, )[a-z]+", turn.instruction)
+    if turn.answer in listed:
+        yield from listed
+        return
+    letters = list(turn.answer)
+    for i in range(len(letters)):
+        for j in range(i + 1, len(letters)):
+            swapped = letters.copy()
+            swapped[i], swapped[j] = swapped[j], swapped[i]
+            yield "".join(swapped)
+
+
+def _choice(subject: str, name: str, families: Sequence[PhrasedFamily], inner: str) -> ChoiceFamily:
+    """Return the choice family over the families named in `inner`."""
+    by_name = {family.name: family for family in families}
+    chosen = tuple(by_name[each] for each in inner.split())
+    return ChoiceFamily(
+        name=name,
+        subject=subject,
+        kind="choice",
+        size=sum(family.size for family in chosen),
+        inner=chosen,
+    )
+
+
+CHOICE = (
+    _choice(
+        "arithmetic", "choice_arithmetic", ARITHMETIC, "add subtract missing_number add_three"
+    ),
+    _choice(
+        "comparison",
+        "choice_comparison",
+        COMPARISON,
+        "larger smaller smallest_of largest_of difference",
+    ),
+    _choice("sequences", "choice_sequences", SEQUENCES, "next_number missing_term"),
+    _choice("units", "choice_units", UNITS, "metres dollars time_units coins"),
+    _choice("strings", "choice_words", STRINGS, "nth_word reverse_word join_words count_letters"),
+    _choice(
+        "stories",
+        "choice_stories",
+        WORD_PROBLEMS,
+        "story_add story_subtract story_groups story_share",
+    ),
+)

@@ -1,0 +1,118 @@
+"""Small facts to know by heart; trained on, never evaluated."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from random import Random
+
+from montessori.micro.phrasing import Slots, phrasings
+from montessori.micro.task import PhrasedFamily, Solution, short
+from montessori.micro.words import CAPITALS, COLOURS, DAYS, MONTHS, OPPOSITES, SOUNDS, YOUNG
+
+_OPPOSITE = dict(OPPOSITES) | {b: a for a, b in OPPOSITES}
+
+
+def _facts(name: str, answers: Mapping[str, str], *templates: str) -> PhrasedFamily:
+    """Return a family that asks what `answers` holds for the slot `x`."""
+
+    def draw(rng: Random) -> Slots:
+        return {"x": rng.choice(list(answers))}
+
+    def solve(x: str) -> Solution | None:
+        return short(answers[x], x) if x in answers else None
+
+    return _family(name, len(answers), templates, draw, solve)
+
+
+def _calendar(name: str, cycle: Sequence[str], *templates: str) -> PhrasedFamily:
+    """Return a family that asks what comes before or after the slot `x` in a cycle."""
+
+    def draw(rng: Random) -> Slots:
+        return {"x": rng.choice(cycle), "side": rng.choice(("after", "before"))}
+
+    def solve(x: str, side: str) -> Solution | None:
+        if x not in cycle:
+            return None
+        step = 1 if side == "after" else -1
+        return short(cycle[(cycle.index(x) + step) % len(cycle)], side, x)
+
+    return _family(name, 2 * len(cycle), templates, draw, solve)
+
+
+def _family(
+    name: str,
+    size: int,
+    templates: Sequence[str],
+    draw: Callable[[Random], Slots],
+    solve: Callable[..., Solution | None],
+) -> PhrasedFamily:
+    return PhrasedFamily(
+        name=name,
+        subject="knowledge",
+        kind="short",
+        evaluated=False,
+        size=size,
+        phrasings=phrasings(*templates),
+        draw_slots=draw,
+        solve=solve,
+    )
+
+
+KNOWLEDGE = (
+    _facts(
+        "capitals",
+        CAPITALS,
+        "What is the capital of {x:name}?",
+        "Name the capital city of {x:name}.",
+        "Which city is the capital of {x:name}?",
+        "Tell me the capital of {x:name}.",
+    ),
+    _facts(
+        "animal_young",
+        YOUNG,
+        "What is a baby {x:word} called?",
+        "What do you call a young {x:word}?",
+        "Name the young of a {x:word}.",
+        "What is the word for a baby {x:word}?",
+    ),
+    _facts(
+        "animal_sounds",
+        SOUNDS,
+        "What sound does a {x:word} make?",
+        "Which sound comes from a {x:word}?",
+        "What does a {x:word} say?",
+        "Name the sound of a {x:word}.",
+    ),
+    _facts(
+        "colours",
+        COLOURS,
+        "What colour is {x:word}?",
+        "Which colour does {x:word} have?",
+        "Name the colour of {x:word}.",
+        "Tell me the colour of {x:word}.",
+    ),
+    _facts(
+        "opposites",
+        _OPPOSITE,
+        "What is the opposite of {x:word}?",
+        "Name the opposite of {x:word}.",
+        "Which word means the opposite of {x:word}?",
+        "Give a word that is the opposite of {x:word}.",
+    ),
+    _calendar(
+        "days",
+        DAYS,
+        "What day comes {side:after|before} {x:name}?",
+        "Which day is right {side:after|before} {x:name}?",
+        "Name the day {side:after|before} {x:name}.",
+        "What is the day just {side:after|before} {x:name}?",
+    ),
+    _calendar(
+        "months",
+        MONTHS,
+        "What month comes {side:after|before} {x:name}?",
+        "Which month is right {side:after|before} {x:name}?",
+        "Name the month {side:after|before} {x:name}.",
+        "What is the month just {side:after|before} {x:name}?",
+    ),
+)

@@ -1,0 +1,315 @@
+"""Short stories with one, two or three steps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from random import Random
+from typing import Any
+
+from montessori.micro.phrasing import Slots, phrasings
+from montessori.micro.task import PhrasedFamily, Solution, worked
+from montessori.micro.words import NAMES, THINGS
+
+
+def _cast(rng: Random) -> Slots:
+    """Return two different names and a thing."""
+    name, other = rng.sample(NAMES, 2)
+    return {"name": name, "other": other, "thing": rng.choice(THINGS)}
+
+
+def _draw_add(rng: Random) -> Slots:
+    return _cast(rng) | {"a": rng.randint(2, 99), "b": rng.randint(2, 99)}
+
+
+def _solve_add(a: int, b: int, thing: str, **_: str) -> Solution | None:
+    return worked(a, ("+", b), content=(*sorted((a, b)), thing))
+
+
+def _draw_subtract(rng: Random) -> Slots:
+    a = rng.randint(5, 99)
+    return _cast(rng) | {"a": a, "b": rng.randint(2, a - 2)}
+
+
+def _solve_subtract(a: int, b: int, thing: str, **_: str) -> Solution | None:
+    return worked(a, ("-", b), content=(a, b, thing))
+
+
+def _draw_groups(rng: Random) -> Slots:
+    return _cast(rng) | {"a": rng.randint(2, 9), "b": rng.randint(2, 40)}
+
+
+def _solve_groups(a: int, b: int, thing: str, **_: str) -> Solution | None:
+    return worked(a, ("x", b), content=(a, b, thing))
+
+
+def _draw_share(rng: Random) -> Slots:
+    b = rng.randint(2, 9)
+    return _cast(rng) | {"a": b * rng.randint(2, 40), "b": b}
+
+
+def _solve_share(a: int, b: int, thing: str, **_: str) -> Solution | None:
+    return worked(a, ("/", b), content=(a, b, thing))
+
+
+def _draw_gain_loss(rng: Random) -> Slots:
+    a, b = rng.randint(2, 60), rng.randint(2, 60)
+    return _cast(rng) | {"a": a, "b": b, "c": rng.randint(2, a + b - 1)}
+
+
+def _solve_gain_loss(a: int, b: int, c: int, thing: str, **_: str) -> Solution | None:
+    return worked(a, ("+", b), ("-", c), content=(a, b, c, thing))
+
+
+def _draw_groups_more(rng: Random) -> Slots:
+    return _draw_small_groups(rng) | {"c": rng.randint(2, 40)}
+
+
+def _solve_groups_more(a: int, b: int, c: int, thing: str, **_: str) -> Solution | None:
+    return worked(a, ("x", b), ("+", c), content=(a, b, c, thing))
+
+
+def _draw_groups_left(rng: Random) -> Slots:
+    slots = _draw_small_groups(rng)
+    return slots | {"c": rng.randint(2, slots["a"] * slots["b"] - 1)}
+
+
+def _draw_small_groups(rng: Random) -> Slots:
+    return _cast(rng) | {"a": rng.randint(2, 9), "b": rng.randint(2, 12)}
+
+
+def _solve_groups_left(a: int, b: int, c: int, thing: str, **_: str) -> Solution | None:
+    return worked(a, ("x", b), ("-", c), content=(a, b, c, thing))
+
+
+def _draw_two_people(rng: Random) -> Slots:
+    return _cast(rng) | {"a": rng.randint(2, 60), "b": rng.randint(2, 30)}
+
+
+def _solve_two_people(a: int, b: int, thing: str, **_: str) -> Solution | None:
+    return worked(a, ("+", b), ("+", a), content=(a, b, thing))
+
+
+def _draw_groups_more_left(rng: Random) -> Slots:
+    slots = _draw_groups_more(rng)
+    return slots | {"d": rng.randint(2, slots["a"] * slots["b"] + slots["c"] - 1)}
+
+
+def _solve_groups_more_left(
+    a: int, b: int, c: int, d: int, thing: str, **_: str
+) -> Solution | None:
+    return worked(a, ("x", b), ("+", c), ("-", d), content=(a, b, c, d, thing))
+
+
+def _draw_pool_share(rng: Random) -> Slots:
+    d, each, c = rng.randint(2, 6), rng.randint(2, 15), rng.randint(2, 20)
+    total = d * each + c
+    a = rng.randint(2, total - 2)
+    return _cast(rng) | {"a": a, "b": total - a, "c": c, "d": d}
+
+
+def _solve_pool_share(a: int, b: int, c: int, d: int, thing: str, **_: str) -> Solution | None:
+    return worked(a, ("+", b), ("-", c), ("/", d), content=(*sorted((a, b)), c, d, thing))
+
+
+def _story(
+    name: str,
+    size: int,
+    draw: Callable[[Random], Slots],
+    solve: Callable[..., Solution | None],
+    *templates: str,
+) -> PhrasedFamily:
+    """Return a family of stories; a story whose two people share a name is none."""
+
+    def solve_cast(**slots: Any) -> Solution | None:
+        return solve(**slots) if slots.get("name") != slots.get("other", "") else None
+
+    return PhrasedFamily(
+        name=name,
+        subject="stories",
+        kind="worked",
+        size=size,
+        phrasings=phrasings(*templates),
+        draw_slots=draw,
+        solve=solve_cast,
+    )
+
+
+_KINDS = len(THINGS)
+
+WORD_PROBLEMS = (
+    _story(
+        "story_add",
+        98 * 99 // 2 * _KINDS,
+        phrasings=phrasings(
+            "{name:name} has {a} {thing:many} and buys {b} more."
+            " How many {thing:many} does {name:name} have now?",
+            "There are {a} {thing:many} in a box. {name:name} puts in {b} more."
+            " How many {thing:many} are in the box now?",
+            "{name:name} found {a} {thing:many} in the morning and {b} in the afternoon."
+            " How many {thing:many} did {name:name} find?",
+            "{name:name} has {a} {thing:many}. {other:name} gives {name:name} {b} more."
+            " How many {thing:many} does {name:name} have now?",
+            "A shop sold {a} {thing:many} on Monday and {b} on Tuesday."
+            " How many {thing:many} did it sell?",
+        ),
+        draw_slots=_draw_add,
+        solve=_solve_add,
+    ),
+    PhrasedFamily(
+        name="story_subtract",
+        subject="stories",
+        kind="worked",
+        size=95 * 96 // 2 * _KINDS,
+        phrasings=phrasings(
+            "{name:name} has {a} {thing:many} and gives away {b}."
+            " How many {thing:many} does {name:name} have left?",
+            "There were {a} {thing:many} on a table. {name:name} took {b} of them."
+            " How many {thing:many} are left?",
+            "{name:name} had {a} {thing:many} but lost {b}. How many {thing:many} are left?",
+            "A shop had {a} {thing:many} and sold {b}. How many {thing:many} remain?",
+            "{name:name} wants {a} {thing:many} and has {b}."
+            " How many more {thing:many} does {name:name} need?",
+        ),
+        draw_slots=_draw_subtract,
+        solve=_solve_subtract,
+    ),
+    PhrasedFamily(
+        name="story_groups",
+        subject="stories",
+        kind="worked",
+        size=8 * 39 * _KINDS,
+        phrasings=phrasings(
+            "{name:name} has {a} bags with {b} {thing:many} each."
+            " How many {thing:many} does {name:name} have?",
+            "There are {a} rows of {b} {thing:many}. How many {thing:many} are there?",
+            "{name:name} gets {b} {thing:many} a day for {a} days."
+            " How many {thing:many} does {name:name} get?",
+            "Each of {a} children brings {b} {thing:many}. How many {thing:many} do they bring?",
+        ),
+        draw_slots=_draw_groups,
+        solve=_solve_groups,
+    ),
+    PhrasedFamily(
+        name="story_share",
+        subject="stories",
+        kind="worked",
+        size=8 * 39 * _KINDS,
+        phrasings=phrasings(
+            "{name:name} shares {a} {thing:many} equally among {b} friends."
+            " How many {thing:many} does each friend get?",
+            "{a} {thing:many} are packed into {b} equal boxes."
+            " How many {thing:many} are in each box?",
+            "{name:name} puts {a} {thing:many} in {b} equal rows."
+            " How many {thing:many} are in one row?",
+            "{b} children split {a} {thing:many} evenly. How many {thing:many} does each child get?",
+        ),
+        draw_slots=_draw_share,
+        solve=_solve_share,
+    ),
+    PhrasedFamily(
+        name="story_gain_loss",
+        subject="stories",
+        kind="worked",
+        size=59 * 59 * 2 * _KINDS,
+        phrasings=phrasings(
+            "{name:name} has {a} {thing:many}, buys {b} more and gives away {c}."
+            " How many {thing:many} does {name:name} have now?",
+            "{name:name} picked {a} {thing:many} and then {b} more. {other:name} took {c} of them."
+            " How many {thing:many} are left?",
+            "A shop had {a} {thing:many}, got {b} more and sold {c}."
+            " How many {thing:many} does the shop have now?",
+            "There were {a} {thing:many} in a bag. {name:name} added {b} and took out {c}."
+            " How many {thing:many} are in the bag?",
+        ),
+        draw_slots=_draw_gain_loss,
+        solve=_solve_gain_loss,
+    ),
+    PhrasedFamily(
+        name="story_groups_more",
+        subject="stories",
+        kind="worked",
+        size=8 * 11 * 39 * _KINDS,
+        phrasings=phrasings(
+            "{name:name} has {a} bags of {b} {thing:many} and finds {c} more."
+            " How many {thing:many} does {name:name} have now?",
+            "There are {a} boxes with {b} {thing:many} each and {c} {thing:many} on the floor."
+            " How many {thing:many} are there?",
+            "{name:name} buys {a} packs of {b} {thing:many}. {other:name} brings {c} more."
+            " How many {thing:many} do they have?",
+            "A farm fills {a} baskets with {b} {thing:many} each and has {c} over."
+            " How many {thing:many} does the farm have?",
+        ),
+        draw_slots=_draw_groups_more,
+        solve=_solve_groups_more,
+    ),
+    PhrasedFamily(
+        name="story_groups_left",
+        subject="stories",
+        kind="worked",
+        size=(44 * 77 - 2 * 88) * _KINDS,
+        phrasings=phrasings(
+            "{name:name} has {a} bags of {b} {thing:many} and gives away {c} {thing:many}."
+            " How many {thing:many} are left?",
+            "There are {a} boxes with {b} {thing:many} each. {name:name} takes {c} {thing:many}."
+            " How many {thing:many} remain?",
+            "{name:name} buys {a} packs of {b} {thing:many} and loses {c} {thing:many}."
+            " How many {thing:many} does {name:name} have now?",
+            "A shop gets {a} trays of {b} {thing:many} and sells {c}."
+            " How many {thing:many} does the shop have left?",
+        ),
+        draw_slots=_draw_groups_left,
+        solve=_solve_groups_left,
+    ),
+    PhrasedFamily(
+        name="story_two_people",
+        subject="stories",
+        kind="worked",
+        size=59 * 29 * _KINDS,
+        phrasings=phrasings(
+            "{name:name} has {a} {thing:many}. {other:name} has {b} more than {name:name}."
+            " How many {thing:many} do they have together?",
+            "{name:name} found {a} {thing:many} and {other:name} found {b} more than that."
+            " How many {thing:many} did both find?",
+            "A shop sold {a} {thing:many} on Monday and {b} more than that on Friday."
+            " How many {thing:many} did it sell on both days?",
+            "{name:name} made {a} {thing:many}. {other:name} made {b} more than {name:name}."
+            " How many {thing:many} did they make?",
+        ),
+        draw_slots=_draw_two_people,
+        solve=_solve_two_people,
+    ),
+    PhrasedFamily(
+        name="story_groups_more_left",
+        subject="stories",
+        kind="worked",
+        size=8 * 11 * 39 * 4 * _KINDS,
+        phrasings=phrasings(
+            "{name:name} has {a} bags of {b} {thing:many}, finds {c} more and gives away {d}."
+            " How many {thing:many} does {name:name} have now?",
+            "There are {a} boxes with {b} {thing:many} each. {name:name} adds {c} and sells {d}."
+            " How many {thing:many} are left?",
+            "{name:name} buys {a} packs of {b} {thing:many}. {other:name} brings {c} and takes {d}."
+            " How many {thing:many} remain?",
+            "A farm fills {a} baskets with {b} {thing:many} each, gets {c} more and sells {d}."
+            " How many {thing:many} are left?",
+        ),
+        draw_slots=_draw_groups_more_left,
+        solve=_solve_groups_more_left,
+    ),
+    PhrasedFamily(
+        name="story_pool_share",
+        subject="stories",
+        kind="worked",
+        size=5 * 14 * 19 * 2 * _KINDS,
+        _draw_pool_share,
+        _solve_pool_share,
+        "{name:name} has {a} {thing:many} and gets {b} more, but loses {c}."
+        " The rest is shared by {d} friends. How many {thing:many} does each get?",
+        "{name:name} brings {a} {thing:many} and {other:name} brings {b}. {c} are lost."
+        " The rest go into {d} equal bags. How many {thing:many} are in each bag?",
+        "A shop has {a} {thing:many}, gets {b} more and sells {c}."
+        " The rest fill {d} equal boxes. How many {thing:many} are in each box?",
+        "{d} children pick {a} {thing:many} and then {b} more. They eat {c} and split the rest."
+        " How many {thing:many} does each child get?",
+    ),
+)

@@ -1,0 +1,161 @@
+"""Templates that work both ways: slots to text and text back to slots."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Generic, TypeVar
+
+from montessori.micro.words import plural_of, singular_of
+
+Slots = dict[str, Any]
+Owner = TypeVar("Owner")
+
+LONGEST_TEXT = 600  # characters; nothing longer is ever parsed
+
+_NUMBER = r"(?:0|[1-9][0-9]{0,4})"
+_WORD = r"[a-z]{1,16}"
+_SLOT = re.compile(r"\{(\w+)(?::([^{}]+))?\}")
+_LETTERS = re.compile(r"[A-Za-z]+")
+
+
+@dataclass(frozen=True)
+class SlotKind:
+    """How values of one kind are matched, read and written."""
+
+    pattern: str
+    read: Callable[[str], Any]
+    write: Callable[[Any], str]
+
+
+def _split(text: str) -> tuple[str, ...]:
+    return tuple(text.split(", "))
+
+
+def _read_numbers(text: str) -> tuple[int, ...]:
+    return tuple(int(item) for item in text.split(", "))
+
+
+def _read_gapped(text: str) -> tuple[int | None, ...]:
+    return tuple(None if item == "__" else int(item) for item in text.split(", "))
+
+
+def _write_gapped(items: Iterable[int | None]) -> str:
+    return ", ".join("__" if item is None else str(item) for item in items)
+
+
+def join(items: Iterable[object]) -> str:
+    """Return the items as lists are written here: `4, 7, 10`."""
+    return ", ".join(str(item) for item in items)
+
+
+KINDS: dict[str, SlotKind] = {
+    "number": SlotKind(_NUMBER, int, str),
+    "numbers": SlotKind(f"{_NUMBER}(?:, {_NUMBER}){{1,7}}", _read_numbers, join),
+    "gapped": SlotKind(
+        f"(?:__|{_NUMBER})(?:, (?:__|{_NUMBER})){{2,7}}", _read_gapped, _write_gapped
+    ),
+    "word": SlotKind(_WORD, str, str),
+    "words": SlotKind(f"{_WORD}(?:, {_WORD}){{1,7}}", _split, join),
+    "name": SlotKind(r"[A-Z][a-z]{1,15}", str, str),
+    "one": SlotKind(_WORD, str, str),
+    "many": SlotKind(_WORD, singular_of, plural_of),
+}
+
+
+def _kind(spec: str | None) -> SlotKind:
+    """Return the kind named by `spec`; `first|last` allows exactly these words."""
+    if spec is not None and "|" in spec:
+        return SlotKind(f"(?:{spec})", str, str)
+    return KINDS[spec or "number"]
+
+
+@dataclass(frozen=True)
+class Phrasing:
+    """One wording of a task, such as `What is {a} plus {b}?`.
+
+    A slot is `{name}` (a number) or `{name:kind}`, with a kind of `KINDS` or the
+    allowed words separated by bars. A slot that occurs twice must hold the same value.
+    """
+
+    template: str
+
+    def render(self, slots: Mapping[str, Any]) -> str:
+        """Return the text for these slots; slots that the wording lacks are ignored."""
+        return _SLOT.sub(lambda m: _kind(m[2]).write(slots[m[1]]), self.template)
+
+    def parse(self, text: str) -> Slots | None:
+        """Return the slots with which `text` is this wording, or None."""
+        if len(text) > LONGEST_TEXT:
+            return None
+        match = self._pattern.fullmatch(text)
+        if match is None:
+            return None
+        slots: Slots = {}
+        for group, (name, kind) in self._groups.items():
+            value = kind.read(match[group])
+            if slots.setdefault(name, value) != value:
+                return None
+        return slots
+
+    @cached_property
+    def literals(self) -> frozenset[str]:
+        """The words outside the slots."""
+        return frozenset(_LETTERS.findall(_SLOT.sub(" ", self.template)))
+
+    @cached_property
+    def _groups(self) -> dict[str, tuple[str, SlotKind]]:
+        """The slots as (name, kind), by the name of their first group."""
+        seen: dict[tuple[str, str | None], str] = {}
+        for m in _SLOT.finditer(self.template):
+            seen.setdefault((m[1], m[2]), f"g{len(seen)}")
+        return {group: (name, _kind(spec)) for (name, spec), group in seen.items()}
+
+    @cached_property
+    def _pattern(self) -> re.Pattern[str]:
+        """The expression that matches this wording; repeated slots are back-references."""
+        parts: list[str] = []
+        seen: dict[tuple[str, str | None], str] = {}
+        end = 0
+        for m in _SLOT.finditer(self.template):
+            parts.append(re.escape(self.template[end : m.start()]))
+            slot = (m[1], m[2])
+            if slot in seen:
+                parts.append(f"(?P={seen[slot]})")
+            else:
+                seen[slot] = f"g{len(seen)}"
+                parts.append(f"(?P<{seen[slot]}>{_kind(m[2]).pattern})")
+            end = m.end()
+        return re.compile("".join(parts) + re.escape(self.template[end:]))
+
+
+def phrasings(*templates: str) -> tuple[Phrasing, ...]:
+    """Return the templates as phrasings."""
+    return tuple(Phrasing(template) for template in templates)
+
+
+class PhrasingIndex(Generic[Owner]):
+    """Finds the phrasings a text may be, by the rarest fixed word of each."""
+
+    def __init__(self, entries: Iterable[tuple[Phrasing, Owner]]) -> None:
+        self._entries = list(entries)
+        common = Counter(w for phrasing, _ in self._entries for w in phrasing.literals)
+        self._by_anchor: dict[str | None, list[int]] = {}
+        for number, (phrasing, _) in enumerate(self._entries):
+            anchor = min(phrasing.literals, key=lambda w: (common[w], w), default=None)
+            self._by_anchor.setdefault(anchor, []).append(number)
+
+    def matches(self, text: str) -> Iterator[tuple[Owner, Slots]]:
+        """Yield each owner whose phrasing is `text`, with the slots, in entry order."""
+        if len(text) > LONGEST_TEXT:
+            return
+        anchors: set[str | None] = {None, *_LETTERS.findall(text)}
+        numbers = [n for anchor in anchors for n in self._by_anchor.get(anchor, ())]
+        for number in sorted(numbers):
+            phrasing, owner = self._entries[number]
+            slots = phrasing.parse(text)
+            if slots is not None:
+                yield owner, slots

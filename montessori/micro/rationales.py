@@ -1,0 +1,60 @@
+"""Worked answers in the styles that a teacher is asked for (ARTE, arXiv 2406.19227, section 3).
+
+A rationale is written from a task's own gold response, so that every style reaches the same
+answer. The answer stands in `<ans>` tags, the form ARTE parses.
+"""
+
+from collections.abc import Callable
+
+from montessori.micro.task import Turn
+
+NAIVE = "Let's think step by step."
+
+
+def steps_of(turn: Turn) -> list[str]:
+    """The working lines of a gold response: all but the last of a worked one, none otherwise."""
+    lines = turn.response.split("\n")
+    return lines[:-1] if lines[-1].startswith("####") else []
+
+
+def _tagged(turn: Turn) -> str:
+    return f"<ans>{turn.answer}</ans>"
+
+
+def _plain(steps: list[str], turn: Turn) -> str:
+    numbered = [f"Step {i}: {step}." for i, step in enumerate(steps, 1)]
+    return " ".join([*numbered, _tagged(turn)])
+
+
+def _brief(steps: list[str], turn: Turn) -> str:
+    return " ".join(["; ".join(steps), _tagged(turn)]).strip()
+
+
+def _narrated(steps: list[str], turn: Turn) -> str:
+    openers = ["First,", *["Then,"] * len(steps)]
+    told = [f"{opener} {step}." for opener, step in zip(openers, steps, strict=False)]
+    return " ".join([*told, f"So the answer is {turn.answer}.", _tagged(turn)])
+
+
+def _listed(steps: list[str], turn: Turn) -> str:
+    return "\n".join([*[f"- {step}" for step in steps], _tagged(turn)])
+
+
+def _restated(steps: list[str], turn: Turn) -> str:
+    told = "; ".join(steps)
+    return f"We want the answer to: {turn.instruction} {told} {_tagged(turn)}".replace("  ", " ")
+
+
+#: The special prompts and how each is answered; the naive prompt is the one ARTE tunes towards.
+STYLES: dict[str, Callable[[list[str], Turn], str]] = {
+    NAIVE: _plain,
+    "Answer with short equations only.": _brief,
+    "Tell the solution in words.": _narrated,
+    "Write the steps as a list.": _listed,
+    "Say first what is asked.": _restated,
+}
+
+
+def rationale(turn: Turn, prompt: str) -> str:
+    """The gold solution of `turn` in the style that `prompt` (a key of STYLES) asks for."""
+    return STYLES[prompt](steps_of(turn), turn)

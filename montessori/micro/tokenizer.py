@@ -1,0 +1,52 @@
+"""Tokenizers of the lab's base models: byte-level BPE, every digit a token of its own."""
+
+from collections.abc import Iterable
+from pathlib import Path
+
+from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from transformers import PreTrainedTokenizerFast
+
+CHAT_TOKENS = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>")
+#: Tags that are written often; one token each. Decoding keeps them.
+TAGS = tuple(
+    f"<{slash}{name}>"
+    for name in ("instruction", "follow-up", "input", "target", "ans")
+    for slash in ("", "/")
+)
+
+
+def train_tokenizer(
+    texts: Iterable[str], vocab_size: int, tags: bool, chat_template: str, max_length: int
+) -> PreTrainedTokenizerFast:
+    """Byte-level BPE of `vocab_size` entries learned from `texts`; `<|end|>` ends a text or turn.
+
+    `tags` adds the tags of the teacher's formats as single tokens.
+    """
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
+    )
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=vocab_size - (len(TAGS) if tags else 0),
+        special_tokens=list(CHAT_TOKENS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(texts, trainer)
+    if tags:
+        tokenizer.add_tokens([AddedToken(tag, normalized=False) for tag in TAGS])
+    fast = PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer,
+        pad_token=CHAT_TOKENS[0],
+        eos_token=CHAT_TOKENS[1],
+        model_max_length=max_length,
+        padding_side="left",
+    )
+    fast.chat_template = chat_template
+    return fast
+
+
+def read_template(path: Path) -> str:
+    """The chat template of the lab's models."""
+    return path.read_text(encoding="utf-8").rstrip("\n")

@@ -1,0 +1,155 @@
+"""params.yaml as frozen, typed sections: every unknown, missing or ill-typed key at once."""
+
+import dataclasses
+import types
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+
+from montessori.errors import MontessoriError
+
+T = TypeVar("T")
+FILE = "params.yaml"
+
+
+def load(path: Path | str = FILE) -> dict[str, Any]:
+    """The mapping in a YAML file. Raises MontessoriError if it is missing, malformed or a list."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        with open(path, encoding="utf-8") as handle:
+            raw = YAML(typ="safe", pure=True).load(handle)
+    except FileNotFoundError as error:
+        raise MontessoriError(
+            "file not found", where=str(path), next="start in the root of the repository"
+        ) from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise MontessoriError(
+            f"not valid YAML: {error}", where=str(path), next=f"mend {path}, then montessori check"
+        ) from error
+    if not isinstance(raw, dict):
+        raise MontessoriError(
+            "the file has no sections", where=str(path), next=f"git checkout {path}"
+        )
+    return raw
+
+
+def section(raw: Mapping[str, Any], name: str, cls: type[T], file: str = FILE) -> T:
+    """The section `name` as a frozen dataclass `cls`.
+
+    Raises one MontessoriError with all its problems: unknown and missing keys, wrong types, and
+    what the dataclass's own `check()` says of the values.
+    """
+    value, problems = read_section(raw, name, cls)
+    if problems or value is None:
+        raise problems_error(problems, file)
+    return value
+
+
+def problems_error(problems: list[str], file: str = FILE) -> MontessoriError:
+    """One error that lists problems, each of which starts with its key."""
+    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
+    lines = "".join(f"\n  {problem}" for problem in problems)
+    return MontessoriError(
+        f"{count} in {file}:{lines}", next=f"mend {file}, then run montessori check"
+    )
+
+
+def read_section(raw: Mapping[str, Any], name: str, cls: type[T]) -> tuple[T | None, list[str]]:
+    """The section, or None and its problems."""
+    if name not in raw:
+        required = [f.name for f in dataclasses.fields(cls) if _required(f)]  # type: ignore[arg-type]
+        if required:
+            return None, [f"{name}: section is missing (keys {', '.join(required)})"]
+    problems: list[str] = []
+    value = _convert(raw.get(name, {}), cls, name, problems)
+    return (None if problems else value), problems
+
+
+def _required(field: dataclasses.Field[Any]) -> bool:
+    missing = dataclasses.MISSING
+    return field.default is missing and field.default_factory is missing
+
+
+def _convert(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
+    """`value` as type `kind`; what does not fit is added to `problems`."""
+    if dataclasses.is_dataclass(kind):
+        return _dataclass(value, kind, key, problems)
+    origin, arguments = get_origin(kind), get_args(kind)
+    if origin in (Union, types.UnionType):
+        return _union(value, arguments, key, problems)
+    if origin is Literal:
+        if any(value == choice and type(value) is type(choice) for choice in arguments):
+            return value
+        return _wrong(value, "one of " + ", ".join(map(str, arguments)), key, problems)
+    if origin is tuple:
+        return _tuple(value, arguments[0], key, problems)
+    if origin is dict:
+        if not isinstance(value, dict):
+            return _wrong(value, "a mapping", key, problems)
+        return {k: _convert(v, arguments[1], f"{key}.{k}", problems) for k, v in value.items()}
+    return _scalar(value, kind, key, problems)
+
+
+def _scalar(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
+    if kind is Any:
+        return value
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        return float(value)
+    if isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool):
+        return value
+    names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
+    return _wrong(value, names.get(kind, str(kind)), key, problems)
+
+
+def _tuple(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
+    if not isinstance(value, list | tuple):
+        return _wrong(value, "a list", key, problems)
+    return tuple(_convert(v, kind, f"{key}[{i}]", problems) for i, v in enumerate(value))
+
+
+def _union(value: Any, kinds: tuple[Any, ...], key: str, problems: list[str]) -> Any:
+    if value is None and type(None) in kinds:
+        return None
+    trials: list[list[str]] = []
+    for kind in (kind for kind in kinds if kind is not type(None)):
+        found: list[str] = []
+        converted = _convert(value, kind, key, found)
+        if not found:
+            return converted
+        trials.append(found)
+    problems += trials[0] if len(trials) == 1 else [" or ".join(trial[0] for trial in trials)]
+    return None
+
+
+def _dataclass(value: Any, cls: Any, key: str, problems: list[str]) -> Any:
+    if not isinstance(value, dict):
+        return _wrong(value, "a mapping of keys to values", key, problems)
+    hints = get_type_hints(cls)
+    fields = {field.name: field for field in dataclasses.fields(cls)}
+    before = len(problems)
+    problems += [f"{key}.{name}: unknown key{_near(str(name), list(fields))}"
+                 for name in value if name not in fields]
+    problems += [f"{key}.{name}: key is missing" for name, field in fields.items()
+                 if name not in value and _required(field)]
+    settings = {name: _convert(value[name], hints[name], f"{key}.{name}", problems)
+                for name in fields if name in value}
+    if len(problems) > before:
+        return None
+    made = cls(**settings)
+    check = getattr(made, "check", None)
+    if check is not None:
+        problems += [f"{key}.{problem}" for problem in check()]
+    return made
+
+
+def _near(name: str, known: list[str]) -> str:
+    from difflib import get_close_matches
+
+    close = get_close_matches(name, known, 1)
+    return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(known)})"
+
+
+def _wrong(value: Any, expected: str, key: str, problems: list[str]) -> None:
+    problems.append(f"{key}: {value!r} ({type(value).__name__}) is not {expected}")

@@ -1,0 +1,29 @@
+"""The proof over seeds: the pipeline as DVC experiments, and what they say together."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+
+def command(
+    seeds: str = "0-4",
+    students: str = "student,student-2",
+    jobs: int = 2,
+    root: Path = Path("."),
+) -> None:
+    """Run every (student, seed) that is not complete yet, then write the proof.
+
+    `seeds` is a list such as `0-4` or `0,2,7-9`; `students` names rows of `models` in
+    params.yaml, the first one gets the controls of profiles/proof.yaml; `jobs` experiments run
+    at once. What is complete stays complete: the same command continues a stopped proof.
+
+    Raises:
+        MontessoriError: bad options, no git commit, or experiments that failed (after the others
+            have been run and written).
+    """
+    from .session import prove
+
+    prove(Path(root), seeds, [name.strip() for name in students.split(",") if name.strip()], jobs)
+
+
+main = command

@@ -1,0 +1,160 @@
+"""Which experiments a proof consists of, and when one counts as the same experiment."""
+
+from __future__ import annotations
+
+import copy
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from montessori.errors import MontessoriError
+from montessori.params import load
+
+UNTRACKED = ("machine", "compare")  # sections that change no metric of a run
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One run of the whole pipeline: a student, a seed, the overrides of params.yaml."""
+
+    student: str
+    seed: int
+    digest: str
+    overrides: tuple[str, ...]
+    params: Mapping[str, Any]
+
+    @property
+    def name(self) -> str:
+        """The name in `dvc exp show`; equal names mean equal inputs."""
+        return f"proof-{self.student}-{self.seed}-{self.digest}"
+
+
+def parse_seeds(text: str) -> list[int]:
+    """`0-4,7` -> [0, 1, 2, 3, 4, 7], each once, in the order given.
+
+    Raises:
+        MontessoriError: not numbers and ranges, an empty or a falling range.
+    """
+    seeds: list[int] = []
+    for part in text.split(","):
+        first, dash, last = part.strip().partition("-")
+        if not first.isdecimal() or (dash and not last.isdecimal()):
+            raise _bad_seeds(text)
+        low, high = int(first), int(last or first)
+        if high < low:
+            raise _bad_seeds(text)
+        seeds.extend(range(low, high + 1))
+    return list(dict.fromkeys(seeds))
+
+
+def _bad_seeds(text: str) -> MontessoriError:
+    return MontessoriError(
+        f"seeds are not readable: {text!r}",
+        expected="numbers and rising ranges, such as 0-4 or 0,2,7-9",
+        next="make proof SEEDS=0-4",
+    )
+
+
+def plan(root: Path, seeds: list[int], students: list[str], threads: int) -> list[Experiment]:
+    """The experiments in the order they are started: all seeds of the first student first.
+
+    The first student of `students` gets the rows of profiles/proof.yaml. A later student shares
+    what does not depend on it (probes, the untouched teacher's dataset) through DVC's run cache.
+
+    Raises:
+        MontessoriError: a student that `models` does not name.
+    """
+    base = load(root / "params.yaml")
+    rows = load(root / "profiles" / "proof.yaml")
+    graph = load(root / "dvc.yaml")["stages"]
+    _check_students(base, students)
+    experiments = []
+    for position, student in enumerate(students):
+        extra = rows if position == 0 else {}
+        for seed in seeds:
+            params = _merged(base, extra, student, seed)
+            overrides = _overrides(base, extra, student, seed, threads)
+            digest = _digest(root, params, graph)
+            experiments.append(Experiment(student, seed, digest, overrides, params))
+    return experiments
+
+
+def _check_students(params: Mapping[str, Any], students: list[str]) -> None:
+    known = [name for name in params["models"] if name.startswith("student")]
+    unknown = [name for name in students if name not in known]
+    if unknown or not students:
+        raise MontessoriError(
+            f"no such student: {', '.join(unknown) or '(none given)'}",
+            where="params.yaml, models",
+            expected=" or ".join(known),
+            next=f"montessori proof --students {','.join(known)}",
+        )
+
+
+def _merged(
+    base: Mapping[str, Any], extra: Mapping[str, Any], student: str, seed: int
+) -> dict[str, Any]:
+    """The params of one experiment: the rows added, the student in its role, the seed set."""
+    params = copy.deepcopy(dict(base))
+    for section, rows in extra.items():
+        params[section] = {**params.get(section, {}), **rows}
+    params["models"]["student"]["path"] = base["models"][student]["path"]
+    params["seed"] = seed
+    return params
+
+
+def _overrides(
+    base: Mapping[str, Any], extra: Mapping[str, Any], student: str, seed: int, threads: int
+) -> tuple[str, ...]:
+    """The same as `-S` options of `dvc exp run` (machine settings too, which change no result)."""
+    options = [f"seed={seed}", f"machine.threads={threads}"]
+    if student != "student":
+        options.append(f"models.student.path={base['models'][student]['path']}")
+    for section, rows in extra.items():
+        for name, row in rows.items():
+            fields = ",".join(f"{key}:{value}" for key, value in row.items())
+            options.append(f"++{section}.{name}={{{fields}}}")
+    return tuple(options)
+
+
+def _digest(root: Path, params: Mapping[str, Any], graph: Mapping[str, Any]) -> str:
+    """8 hex digits over all that decides an experiment's metrics.
+
+    These are the params (without machine settings), the graph, and the content of every file
+    that the graph reads and does not make: code named in `deps`, sources, base models. `compare`
+    is left out, so that a change of the report does not call for a new proof.
+    """
+    stages = {name: stage for name, stage in graph.items() if name != "compare"}
+    tracked = {key: value for key, value in params.items() if key not in UNTRACKED}
+    text = json.dumps({"stages": stages, "params": tracked}, sort_keys=True)
+    digest = hashlib.blake2b(text.encode(), digest_size=4)
+    for path in _files(root, stages, tracked):
+        digest.update(path.relative_to(root).as_posix().encode() + b"\0")
+        digest.update(hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
+    return digest.hexdigest()
+
+
+def _files(root: Path, stages: Mapping[str, Any], params: Mapping[str, Any]) -> list[Path]:
+    """The files that stages read and no stage makes, sorted."""
+    named = {dep for stage in stages.values() for dep in stage.get("do", stage).get("deps", [])}
+    named = {dep for dep in named if "${" not in dep and not dep.startswith(("data/", "metrics/"))}
+    named |= {value for value in _strings(params) if "/" in value}
+    files: set[Path] = set()
+    for path in (root / name for name in named):
+        if path.is_dir():
+            files.update(inner for inner in path.rglob("*") if inner.is_file())
+        elif path.is_file():
+            files.add(path)
+    return sorted(path for path in files if "__pycache__" not in path.parts)
+
+
+def _strings(value: Any) -> list[str]:
+    """All strings in nested dicts and lists."""
+    if isinstance(value, str):
+        return [value]
+    if isinstance(value, Mapping):
+        value = list(value.values())
+    return [text for child in value for text in _strings(child)] if isinstance(value, list) else []

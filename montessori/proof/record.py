@@ -1,0 +1,91 @@
+"""What is kept of one experiment: metrics/proof/<student>-<seed>.json, tracked by git."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from montessori.artifacts import read_json, write_json
+from montessori.errors import MontessoriError
+
+from .experiment import read_files
+from .plan import Experiment
+
+KINDS = ("eval", "synth", "influence", "prefs", "teacher-dpo", "student-sft", "trim")
+LONGEST_LIST = 8  # longer lists in metrics are curves and stay in the experiment
+
+
+def path_of(root: Path, experiment: Experiment) -> Path:
+    """Where the record of an experiment lies."""
+    return root / "metrics" / "proof" / f"{experiment.student}-{experiment.seed}.json"
+
+
+def is_complete(root: Path, experiment: Experiment) -> bool:
+    """Whether the record on disk belongs to this experiment, inputs included."""
+    path = path_of(root, experiment)
+    return path.exists() and read_json(path).get("digest") == experiment.digest
+
+
+def collect(root: Path, experiment: Experiment, reference: str) -> None:
+    """Write the record of a finished experiment from its commit.
+
+    Raises:
+        MontessoriError: a run of the experiment's params has no metrics in it.
+    """
+    metrics: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+    skills: dict[str, dict[str, int]] = {}
+    for name, text in read_files(root, reference, (".json", ".csv")).items():
+        parts = name.split("/")
+        if len(parts) == 3 and parts[1] in KINDS:
+            metrics[parts[1]][Path(name).stem] = _short(json.loads(text))
+        elif parts[1:3] == ["plots", "synth"]:
+            skills[Path(name).stem] = _skills(text)
+    runs = _runs(experiment.params)
+    missing = [run for run in runs if run not in metrics["eval"]]
+    if missing:
+        raise MontessoriError(
+            f"experiment {experiment.name} has no metrics of: {', '.join(missing)}",
+            next=f"dvc exp remove {experiment.name}, then the same command again",
+        )
+    record = {
+        "digest": experiment.digest,
+        "experiment": experiment.name,
+        "student": experiment.student,
+        "seed": experiment.seed,
+        "runs": runs,
+        "metrics": {kind: values for kind, values in metrics.items() if values},
+        "skills": skills,
+    }
+    write_json(path_of(root, experiment), record)
+
+
+def _runs(params: Mapping[str, Any]) -> dict[str, dict[str, str | None]]:
+    """For each run: what it is compared against, its dataset and its round (null for a base)."""
+    rows: dict[str, dict[str, str | None]] = {}
+    for run, row in params["runs"].items():
+        place, _, student = row["model"].partition("/")
+        dataset = params["students"][student]["dataset"] if place == "students" else None
+        whole = params.get("trims", {}).get(dataset, {}).get("dataset", dataset)
+        teacher = params["datasets"].get(whole, {}).get("teacher", "")
+        round_name = teacher.partition("/")[2] if teacher.startswith("teachers/") else None
+        rows[run] = {"against": row["against"], "dataset": dataset, "round": round_name}
+    return rows
+
+
+def _skills(text: str) -> dict[str, int]:
+    """Rows per skill, from the plot's CSV (skill,rows)."""
+    return {row["skill"]: int(float(row["rows"])) for row in csv.DictReader(io.StringIO(text))}
+
+
+def _short(value: Any) -> Any:
+    """Nested metrics without their long lists."""
+    if isinstance(value, dict):
+        short = {key: _short(child) for key, child in value.items()}
+        return {key: child for key, child in short.items() if child is not None}
+    if isinstance(value, list) and len(value) > LONGEST_LIST:
+        return None
+    return value

@@ -1,0 +1,150 @@
+"""Runs the experiments of a proof, some at once, and continues where it was stopped."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from montessori.errors import MontessoriError
+from montessori.progress import Progress, track
+
+from . import experiment as experiments
+from . import record
+from .plan import Experiment, parse_seeds, plan
+from .table import write_proof
+
+POLL_SECONDS = 1.0
+LOG_LINES = 15
+
+
+@dataclass
+class _Running:
+    experiment: Experiment
+    process: subprocess.Popen[bytes]
+    log: Path
+
+
+def prove(root: Path, seeds: str, students: list[str], jobs: int) -> None:
+    """Complete all experiments, then write metrics/proof.json, the tables and the picture.
+
+    Raises:
+        MontessoriError: what `plan` and `check_repository` refuse; experiments that failed.
+    """
+    if jobs < 1:
+        raise MontessoriError(f"jobs is {jobs}", expected="1 or more", next="make proof JOBS=2")
+    experiments.check_repository(root)
+    threads = max(1, (os.cpu_count() or 1) // jobs)
+    planned = plan(root, parse_seeds(seeds), students, threads)
+    work = root / ".work" / "proof"
+    with _only_one(work) as lock:
+        experiments.remove_leftovers(root)
+        failed = _run_all(root, work, planned, jobs, threads, lock)
+    write_proof(root, [e for e in planned if record.is_complete(root, e)])
+    if failed:
+        raise MontessoriError(
+            f"{len(failed)} of {len(planned)} experiments failed:\n" + "\n".join(failed.values()),
+            where=", ".join(str(work / f"{name}.log") for name in failed),
+            next="mend what the logs say, then the same command again (the others are kept)",
+        )
+
+
+@contextmanager
+def _only_one(work: Path) -> Iterator[int]:
+    """A lock that experiments inherit: it is free when no process of an earlier proof lives."""
+    work.mkdir(parents=True, exist_ok=True)
+    descriptor = os.open(work / "lock", os.O_RDWR | os.O_CREAT)
+    try:
+        try:
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            track(1, "proof", "waiting for experiments of an earlier proof to end").advance(0)
+            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield descriptor
+    finally:
+        os.close(descriptor)
+
+
+def _run_all(
+    root: Path, work: Path, planned: list[Experiment], jobs: int, threads: int, lock: int
+) -> dict[str, str]:
+    """Run what is not complete, `jobs` at once; the end of the log of each that failed."""
+    waiting = _still_to_run(root, planned)
+    running: list[_Running] = []
+    failed: dict[str, str] = {}
+    done = len(planned) - len(waiting)
+    with track(len(planned), "experiments", "proof") as progress, _stoppable(running):
+        progress.advance(done, kept=done)
+        while waiting or running:
+            while waiting and len(running) < jobs:
+                running.append(_start(root, work, waiting.pop(0), threads, lock))
+            time.sleep(POLL_SECONDS)
+            for ended in [entry for entry in running if entry.process.poll() is not None]:
+                running.remove(ended)
+                _end(root, ended, failed)
+                progress.advance(1)
+            _show(progress, running, failed)
+    return failed
+
+
+def _still_to_run(root: Path, planned: list[Experiment]) -> list[Experiment]:
+    """Experiments without a record; one that finished unrecorded is recorded on the way."""
+    finished = experiments.finished(root)
+    for entry in planned:
+        if not record.is_complete(root, entry) and entry.name in finished:
+            record.collect(root, entry, finished[entry.name])
+    return [entry for entry in planned if not record.is_complete(root, entry)]
+
+
+def _start(root: Path, work: Path, entry: Experiment, threads: int, lock: int) -> _Running:
+    log = work / f"{entry.name}.log"
+    return _Running(entry, experiments.start(root, entry, log, threads, lock), log)
+
+
+def _end(root: Path, ended: _Running, failed: dict[str, str]) -> None:
+    """Record an experiment that ended well, or keep the end of its log."""
+    name = ended.experiment.name
+    reference = experiments.finished(root).get(name)
+    if ended.process.returncode == 0 and reference:
+        record.collect(root, ended.experiment, reference)
+        return
+    lines = ended.log.read_text(encoding="utf-8", errors="replace").splitlines()
+    failed[name] = f"{name}:\n  " + "\n  ".join(lines[-LOG_LINES:])
+
+
+def _show(progress: Progress, running: list[_Running], failed: dict[str, str]) -> None:
+    """Which experiment is at which stage."""
+    facts = {
+        f"{entry.experiment.student}-{entry.experiment.seed}": experiments.stages_done(entry.log)
+        for entry in running
+    }
+    progress.advance(0, **facts, **({"failed": len(failed)} if failed else {}))
+
+
+@contextmanager
+def _stoppable(running: list[_Running]) -> Iterator[None]:
+    """End the experiments' process groups with this process, on Ctrl-C and on SIGTERM."""
+
+    def stop(number: int, frame: object) -> None:
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    except KeyboardInterrupt:
+        for entry in running:
+            os.killpg(entry.process.pid, signal.SIGTERM)
+        for entry in running:
+            entry.process.wait()
+        raise MontessoriError(
+            "stopped; finished experiments and finished stages are kept",
+            next="the same command continues",
+        ) from None
+    finally:
+        signal.signal(signal.SIGTERM, before)

@@ -1,0 +1,102 @@
+"""What the records of a proof say together: means, paired differences and intervals over seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from montessori.errors import MontessoriError
+from montessori.evals.statistics import over_seeds
+
+METRICS = ("micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k", "mean")
+STEPS = (("montessori-2", "montessori-1"), ("montessori-1", "placebo"))
+
+Record = Mapping[str, Any]
+
+
+def points(record: Record, run: str, metric: str) -> float:
+    """A metric of a run on 0-100: MT-Bench as (score - 1) / 9 x 100, the others as they are."""
+    value = float(record["metrics"]["eval"][run][metric])
+    return (value - 1.0) / 9.0 * 100.0 if metric == "micro_mt_bench" else value
+
+
+def summarise(records: Sequence[Record]) -> dict[str, Any]:
+    """The content of metrics/proof.json.
+
+    A run's delta is against the run named by its `against`: self-instruct, and for the rows at
+    equal response tokens self-instruct cut in the same way. Seeds pair the two.
+
+    Raises:
+        MontessoriError: no record, or records of one student with different runs.
+    """
+    if not records:
+        raise MontessoriError("no experiment is complete", next="make proof SEEDS=0-4")
+    by_student: dict[str, list[Record]] = {}
+    for record in records:
+        by_student.setdefault(record["student"], []).append(record)
+    students = {name: _student(name, group) for name, group in by_student.items()}
+    return {"over": "seeds", "students": students}
+
+
+def _student(name: str, records: list[Record]) -> dict[str, Any]:
+    records.sort(key=lambda record: record["seed"])
+    runs = records[0]["runs"]
+    if any(record["runs"] != runs for record in records):
+        raise MontessoriError(
+            f"the seeds of {name} were run with different rows in params.yaml",
+            where="metrics/proof",
+            next="make proof with all seeds again",
+        )
+    pairs = [pair for pair in STEPS if set(pair) <= set(runs)]
+    return {
+        "seeds": [record["seed"] for record in records],
+        "runs": {run: _paired(records, run, row["against"]) for run, row in runs.items()},
+        "steps": {f"{run} - {other}": _paired(records, run, other) for run, other in pairs},
+        "data": {run: data_facts(records, run) for run in runs},
+    }
+
+
+def _paired(records: Sequence[Record], run: str, other: str) -> dict[str, dict[str, float | None]]:
+    """Every metric of a run, with its difference to another run."""
+    return {
+        metric: over_seeds(
+            [points(record, run, metric) for record in records],
+            [points(record, other, metric) for record in records],
+        )
+        for metric in METRICS
+    }
+
+
+def data_facts(records: Sequence[Record], run: str) -> dict[str, Any]:
+    """Means over seeds of what a run's dataset and round look like; {} for an untrained base.
+
+    `synth` holds the numbers of the dataset's stage (rows, valid, tokens, ...), `skills` rows per
+    task family, `influence` those of the round's influence stage.
+    """
+    row = records[0]["runs"][run]
+    dataset, round_name = row["dataset"], row["round"]
+    facts = {
+        "synth": _mean_of([_metrics(record, ("synth", "trim"), dataset) for record in records]),
+        "skills": _mean_of([record["skills"].get(dataset, {}) for record in records]),
+        "influence": _mean_of([_metrics(r, ("influence",), round_name) for r in records]),
+        "prefs": _mean_of([_metrics(record, ("prefs",), round_name) for record in records]),
+    }
+    return {name: values for name, values in facts.items() if values}
+
+
+def _metrics(record: Record, kinds: Sequence[str], name: str | None) -> Mapping[str, Any]:
+    """The first kind that has metrics under this name; {} if none has."""
+    found = (record["metrics"].get(kind, {}).get(name) for kind in kinds)
+    return next((metrics for metrics in found if metrics), {})
+
+
+def _mean_of(dicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Means of the numbers under equal keys, nested; a missing number counts as 0."""
+    result: dict[str, Any] = {}
+    for key in dict.fromkeys(key for values in dicts for key in values):
+        found = [values.get(key) for values in dicts]
+        if any(isinstance(value, Mapping) for value in found):
+            result[key] = _mean_of([v if isinstance(v, Mapping) else {} for v in found])
+        elif all(isinstance(value, (int, float, type(None))) for value in found):
+            result[key] = sum(float(value or 0) for value in found) / len(found)
+    return result

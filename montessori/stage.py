@@ -1,0 +1,163 @@
+"""What every stage script shares: command line, params, runtime record, clean ends.
+
+Only the standard library is loaded when a stage starts, so that a stage started outside the
+environment can say so in one line.
+"""
+
+import argparse
+import json
+import logging
+import os
+import platform
+import resource
+import signal
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from functools import cached_property
+from pathlib import Path
+from types import FrameType, SimpleNamespace
+from typing import Any, Literal, NoReturn, TypeVar
+
+from montessori.errors import MontessoriError
+
+T = TypeVar("T")
+PARAMS = "params.yaml"
+
+
+@dataclass(frozen=True)
+class Machine:
+    """How this machine is used; never tracked, and never changes what is made beyond rounding."""
+
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    threads: int = 0  # CPU threads of a stage; 0 = all cores
+    generation_batch: int = 64  # rows decoded at once
+    gradient_checkpointing: Literal["auto", "on", "off"] = "auto"  # auto: on a GPU
+    log_level: Literal["debug", "info", "warning", "error"] = "warning"
+
+    def check(self) -> list[str]:
+        """Problems of the values, each starting with its key."""
+        problems = []
+        if self.threads < 0:
+            problems.append(f"threads: {self.threads} is below 0 (0 = all cores)")
+        if self.generation_batch < 1:
+            problems.append(f"generation_batch: {self.generation_batch} is below 1")
+        return problems
+
+
+class Job:
+    """One run of a stage: its name, its paths, its params.
+
+    `name` is the row's key (option --name), `kind` the stage's name in dvc.yaml ("probe",
+    "teacher-dpo"), `paths.<option>` a Path for each path option, `work` the git-ignored folder
+    for resumable parts.
+    """
+
+    def __init__(self, name: str, kind: str, paths: dict[str, Path]) -> None:
+        self.name = name
+        self.kind = kind
+        self.paths = SimpleNamespace(**paths)
+        self.work = Path(".work") / kind
+
+    @cached_property
+    def _raw(self) -> dict[str, Any]:
+        from montessori.params import load
+
+        return load(PARAMS)
+
+    @property
+    def seed(self) -> int:
+        """The top-level `seed` of params.yaml. Raises MontessoriError if it is no whole number."""
+        seed = self._raw.get("seed")
+        if not isinstance(seed, int) or isinstance(seed, bool):
+            raise MontessoriError(
+                f"seed: {seed!r} is not a whole number", where=PARAMS, next="montessori check"
+            )
+        return seed
+
+    @cached_property
+    def machine(self) -> Machine:
+        """The section `machine`; defaults where there is no params.yaml."""
+        from montessori.params import section
+
+        return section(self._raw, "machine", Machine) if Path(PARAMS).is_file() else Machine()
+
+    def section(self, name: str, cls: type[T]) -> T:
+        """A section of params.yaml as a frozen dataclass; all its problems in one error."""
+        from montessori.params import section
+
+        return section(self._raw, name, cls)
+
+    def metrics(self, values: dict[str, Any]) -> None:
+        """Write the stage's metrics, atomically, to the path of --metrics."""
+        from montessori.artifacts import write_json
+
+        write_json(self.paths.metrics, values)
+
+
+def run(body: Callable[[Job], None], *paths: str) -> None:
+    """Parse `--name` and one option per path, run `body(job)`, and record its runtime.
+
+    A MontessoriError ends the process with its text and status 2, a missing library with one line
+    and status 2, SIGTERM and SIGINT with 128 + the signal after clean-up.
+    """
+    job = _parse(body, paths)
+    signal.signal(signal.SIGTERM, _stop)
+    signal.signal(signal.SIGINT, _stop)
+    started = time.monotonic()
+    try:
+        logging.basicConfig(level=job.machine.log_level.upper(), format="%(name)s: %(message)s")
+        body(job)
+        _record(job, time.monotonic() - started)
+    except MontessoriError as error:
+        _end(f"{job.kind} {job.name}: {error}")
+    except ModuleNotFoundError as error:
+        library = (error.name or "").split(".")[0]
+        if library in ("montessori", "stages"):
+            raise
+        _end(f"{job.kind}: library {library!r} not found; run `make repro`, or activate the "
+             "environment first")
+
+
+def _parse(body: Callable[[Job], None], paths: tuple[str, ...]) -> Job:
+    kind = Path(body.__code__.co_filename).stem.replace("_", "-")
+    parser = argparse.ArgumentParser(prog=f"stages.{kind}", description=body.__doc__)
+    parser.add_argument("--name", required=True, help="key of the row in params.yaml")
+    for path in paths:
+        parser.add_argument("--" + path.replace("_", "-"), required=True, type=Path)
+    values = vars(parser.parse_args())
+    return Job(values.pop("name"), kind, values)
+
+
+def _stop(number: int, frame: FrameType | None) -> NoReturn:
+    """Leave through the stack, so that temporary outputs are removed."""
+    raise SystemExit(128 + number)
+
+
+def _end(text: str) -> NoReturn:
+    sys.stderr.write(text + "\n")
+    raise SystemExit(2)
+
+
+def _record(job: Job, seconds: float) -> None:
+    """metrics/runtime/<kind>/<name>.json: what nothing but the report depends on."""
+    path = Path("metrics") / "runtime" / job.kind / f"{job.name}.json"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    facts = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "host": platform.node(),
+        "peak_memory_mib": round(_peak_memory(), 1),
+        "seconds": round(seconds, 3),
+    }
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _peak_memory() -> float:
+    """Largest resident memory so far in MiB: this process plus its largest child."""
+    unit = 1024 * 1024 if sys.platform == "darwin" else 1024
+    usages = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
+    return sum(resource.getrusage(usage).ru_maxrss for usage in usages) / unit
