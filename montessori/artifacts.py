@@ -123,7 +123,8 @@ def _digests_below(folder: Path) -> dict[str, str]:
 def read_table(path: Path, schema: Schema | None) -> pl.DataFrame:
     """The columns of `schema`, in its order, from a Parquet file; other columns are left out.
 
-    Without a schema the table is given as it is. Raises MontessoriError if the file is missing or unreadable, or a column or dtype differs.
+    Without a schema the table is given as it is. Raises MontessoriError if the file is missing or
+    unreadable, or a column or dtype differs.
     """
     if not Path(path).is_file():
         raise MontessoriError("table not found", where=str(path), next="dvc repro, or dvc pull")

@@ -129,12 +129,21 @@ def _dataclass(value: Any, cls: Any, key: str, problems: list[str]) -> Any:
     hints = get_type_hints(cls)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     before = len(problems)
-    problems += [f"{key}.{name}: unknown key{_near(str(name), list(fields))}"
-                 for name in value if name not in fields]
-    problems += [f"{key}.{name}: key is missing" for name, field in fields.items()
-                 if name not in value and _required(field)]
-    settings = {name: _convert(value[name], hints[name], f"{key}.{name}", problems)
-                for name in fields if name in value}
+    problems += [
+        f"{key}.{name}: unknown key{_near(str(name), list(fields))}"
+        for name in value
+        if name not in fields
+    ]
+    problems += [
+        f"{key}.{name}: key is missing"
+        for name, field in fields.items()
+        if name not in value and _required(field)
+    ]
+    settings = {
+        name: _convert(value[name], hints[name], f"{key}.{name}", problems)
+        for name in fields
+        if name in value
+    }
     if len(problems) > before:
         return None
     made = cls(**settings)

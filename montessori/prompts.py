@@ -99,13 +99,21 @@ def parse_instruction(raw: str) -> Written:
     Text inside the tags is kept as written but for white space at its ends. `problem` is
     "no tags" (no closed pair) or "empty" (nothing inside a pair).
     """
-    last = None
-    for last in _INSTRUCTION.finditer(raw):
-        pass
-    if last is None:
+    pairs = list(_INSTRUCTION.finditer(raw))
+    if not pairs:
         return Written((), "no tags")
+    last = pairs[-1]
     turns = [last.group(1).strip()]
     follow_up = _FOLLOW_UP.match(raw, last.end())
     if follow_up is not None:
         turns.append(follow_up.group(1).strip())
     return Written(tuple(turns)) if all(turns) else Written((), "empty")
+
+
+def well_formed(raw: str) -> bool:
+    """Whether a teacher's text keeps the format: one instruction and nothing behind its tags."""
+    found = list(_INSTRUCTION.finditer(raw))
+    if len(found) != 1 or raw.count("<instruction>") != 1:
+        return False
+    follow_up = _FOLLOW_UP.match(raw, found[0].end())
+    return not raw[(follow_up or found[0]).end() :].strip()

@@ -5,6 +5,7 @@ environment can say so in one line.
 """
 
 import argparse
+import errno
 import json
 import logging
 import os
@@ -113,12 +114,21 @@ def run(body: Callable[[Job], None], *paths: str) -> None:
         _record(job, time.monotonic() - started)
     except MontessoriError as error:
         _end(f"{job.kind} {job.name}: {error}")
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        _end(
+            f"{job.kind} {job.name}: no space left on the disk; nothing half-written stays, "
+            "finished parts do\nnext: free some (dvc gc --workspace, df -h .), then dvc repro"
+        )
     except ModuleNotFoundError as error:
         library = (error.name or "").split(".")[0]
         if library in ("montessori", "stages"):
             raise
-        _end(f"{job.kind}: library {library!r} not found; run `make repro`, or activate the "
-             "environment first")
+        _end(
+            f"{job.kind}: library {library!r} not found; run `make repro`, or activate the "
+            "environment first"
+        )
 
 
 def _parse(body: Callable[[Job], None], paths: tuple[str, ...]) -> Job:

@@ -4,24 +4,35 @@ import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import lm_eval
 from lm_eval.api.instance import Instance
+from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
-from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
+from montessori.chat import special_texts
+from montessori.errors import MontessoriError
+from montessori.evals.answers import without
 from montessori.evals.items import GSM8K, MMLU
+from montessori.evals.scoring import score_pairs
 from montessori.evals.tasks.documents import TASKS
+from montessori.generate import Request, Sampling
+from montessori.progress import track
+
+if TYPE_CHECKING:
+    from montessori.generate.transformers_engine import TransformersEngine
+
+TokenRequest = tuple[tuple[str, str], list[int], list[int]]  # texts, context ids, continuation ids
 
 
 @dataclass(frozen=True)
 class HarnessResult:
     """What lm-eval found, one row per item, in the order of the items.
 
-    choices: item_id, subject, acc, acc_norm (0 or 1). words: item_id, strict, flexible (0 or 1).
-    versions: of the tasks and of lm-eval.
+    choices: item_id, subject, acc, acc_norm (0 or 1). words: item_id, strict, flexible (0 or 1),
+    note ("empty", "truncated" or ""). versions: of the tasks and of lm-eval.
     """
 
     choices: list[dict[str, Any]]
@@ -30,53 +41,89 @@ class HarnessResult:
 
 
 class HarnessModel(HFLM):
-    """lm-eval's Hugging Face model without its progress bars, special tokens as rendered."""
+    """lm-eval's Hugging Face model, writing through the engine that all other stages use.
 
-    def __init__(
-        self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, batch: int
-    ) -> None:
+    Prompts are rendered by the model's own chat template and encoded as rendered, without further
+    special tokens. batch: rows of one forward pass when choices are scored.
+    """
+
+    def __init__(self, engine: "TransformersEngine", batch: int) -> None:
+        logging.getLogger("lm_eval").setLevel(logging.ERROR)
         super().__init__(
-            pretrained=model,
-            tokenizer=tokenizer,
+            pretrained=engine.model,
+            tokenizer=engine.tokenizer,
             batch_size=batch,
             add_bos_token=False,
         )
+        self.engine = engine
+        self.truncated: set[str] = set()  # prompts whose answer reached the limit of tokens
 
     def loglikelihood(
         self, requests: list[Instance], disable_tqdm: bool = True
     ) -> list[tuple[float, bool]]:
-        """Log-likelihood of each continuation, and whether it is the greedy one."""
+        """Log-likelihood (nats) of each continuation, and whether it is the greedy one."""
         return super().loglikelihood(requests, disable_tqdm=True)
 
+    def _loglikelihood_tokens(
+        self,
+        requests: list[TokenRequest],
+        disable_tqdm: bool = True,
+        override_bs: int | None = None,
+    ) -> list[tuple[float, bool]]:
+        """`loglikelihood` of pairs that are token ids already."""
+        longest = max((len(context) + len(rest) for _, context, rest in requests), default=0)
+        if longest > self.max_length:
+            raise MontessoriError(
+                f"a question with its choice has {longest} tokens",
+                expected=f"at most {self.max_length}, the context of the model",
+                next="shorten the items of the source named by sources.evals, then `dvc repro`",
+            )
+        pairs = [(context, continuation) for _, context, continuation in requests]
+        threads = self.engine.threads if self.engine.device == "cpu" else 1
+        return score_pairs(self.engine.model, pairs, self.batch_size, threads)
+
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
-        """The greedy answer to each rendered prompt."""
-        return super().generate_until(requests, disable_tqdm=True)
+        """The greedy answer to each prompt without special tokens, cut before its stop texts."""
+        if not requests:
+            return []
+        limits = {instance.args[1]["max_gen_toks"] for instance in requests}
+        prompts = [Request(self.tok_encode(instance.args[0])) for instance in requests]
+        with track(len(prompts), "answers", "lm-eval") as progress:
+            written = self.engine.generate(prompts, Sampling(max(limits)), progress.advance)
+        asked = zip(requests, written, strict=True)
+        self.truncated = {instance.args[0] for instance, one in asked if not one.finished}
+        specials = special_texts(self.tokenizer)
+        return [
+            _cut(without(answer.text, specials), instance.args[1]["until"])
+            for instance, answer in zip(requests, written, strict=True)
+        ]
+
+
+def _cut(text: str, stops: Sequence[str]) -> str:
+    ends = [text.find(stop) for stop in stops if stop in text]
+    return text[: min(ends)] if ends else text
 
 
 def run_harness(model: HarnessModel, items: Path, max_new_tokens: int) -> HarnessResult:
     """Run both lm-eval benchmarks on a model, offline.
 
-    items: folder of <benchmark>.jsonl. max_new_tokens: of an answer to micro_gsm8k.
+    items: folder of <benchmark>.jsonl. max_new_tokens: of an answer to micro_gsm8k. lm-eval's
+    `evaluate` is called rather than `simple_evaluate`, which also runs git and other programs to
+    describe the machine: two seconds, and nothing that a metric may hold.
     """
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
     manager = TaskManager(
         include_path=str(TASKS),
         include_defaults=False,
         metadata={"items": str(Path(items).resolve())},
     )
-    results = lm_eval.simple_evaluate(
-        model=model,
-        tasks=[MMLU, GSM8K],
-        task_manager=manager,
-        gen_kwargs={"max_gen_toks": max_new_tokens},
-        apply_chat_template=True,
-        bootstrap_iters=0,
-        log_samples=True,
-    )
+    loaded = manager.load([MMLU, GSM8K])
+    kwargs = {"max_gen_toks": max_new_tokens}
+    loaded["tasks"][GSM8K].set_config("generation_kwargs", kwargs, update=True)
+    results = evaluate(model, loaded, bootstrap_iters=0, log_samples=True, apply_chat_template=True)
     samples = results["samples"]
     return HarnessResult(
         choices=[_choice(sample) for sample in samples[MMLU]],
-        words=_words(samples[GSM8K]),
+        words=_words(samples[GSM8K], model.truncated),
         versions=_versions(results["versions"]),
     )
 
@@ -90,15 +137,21 @@ def _choice(sample: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _words(samples: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+def _words(samples: Sequence[Mapping[str, Any]], truncated: set[str]) -> list[dict[str, Any]]:
     """One row per item from lm-eval's one sample per item and filter."""
     rows: dict[str, dict[str, Any]] = {}
     names = {"strict-match": "strict", "flexible-extract": "flexible"}
     for sample in samples:
-        row = rows.setdefault(sample["doc"]["item_id"], {"item_id": sample["doc"]["item_id"]})
+        name = sample["doc"]["item_id"]
+        row = rows.setdefault(name, {"item_id": name, "note": _note(sample, truncated)})
         row[names[sample["filter"]]] = float(sample["exact_match"])
-        row["answer"] = sample["resps"][0][0]
     return list(rows.values())
+
+
+def _note(sample: Mapping[str, Any], truncated: set[str]) -> str:
+    if not sample["resps"][0][0].strip():
+        return "empty"
+    return "truncated" if sample["arguments"][0][0] in truncated else ""
 
 
 def _versions(tasks: Mapping[str, Any]) -> dict[str, str]:

@@ -7,10 +7,12 @@ on and how well it does.
 """
 
 import argparse
+import os
 import random
 import subprocess
 import sys
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
@@ -183,10 +185,11 @@ def main() -> None:
         torch.set_num_threads(1)
         make_base(options.names[0], options.out, options.work, options.device)
         return
-    command = [sys.executable, "-m", "montessori.micro.base"]
     rest = ["--out", str(options.out), "--work", str(options.work), "--device", options.device]
-    running = [subprocess.Popen([*command, name, *rest]) for name in options.names]
-    sys.exit(max(process.wait() for process in running))
+    commands = [[sys.executable, "-m", "montessori.micro.base", n, *rest] for n in options.names]
+    with ThreadPoolExecutor(os.cpu_count()) as slots:  # the teacher, the longest, comes first
+        codes = list(slots.map(lambda command: subprocess.run(command).returncode, commands))
+    sys.exit(max(codes))
 
 
 if __name__ == "__main__":

@@ -128,6 +128,7 @@ class PhrasedFamily(Family):
     solve: Callable[..., Solution | None]
 
     def make(self, rng: random.Random) -> Task:
+        """Return a random task; ValueError where the drawn slots have no solution."""
         slots = self.draw_slots(rng)
         task = self.task(rng.choice(self.phrasings).render(slots), slots)
         if task is None:
@@ -135,6 +136,7 @@ class PhrasedFamily(Family):
         return task
 
     def recognise(self, turns: Sequence[str]) -> Recognised:
+        """Return the task of this family behind one instruction, or None."""
         if len(turns) != 1:
             return None
         text = turns[0].strip()

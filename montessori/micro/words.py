@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import random
 
-WORDS: tuple[str, ...] = tuple(
+
+def _listed(text: str) -> tuple[str, ...]:
+    return tuple(text.split())
+
+
+WORDS = _listed(
     """
     able arm art ask baby back bad bag ball band bank bath beach bean bear bed bee bell belt bench
     big bike bird blue board boat body bone book boot bowl box boy branch bread brick bridge brown
@@ -23,15 +28,15 @@ WORDS: tuple[str, ...] = tuple(
     soft soup south spoon spring star stone storm street sugar summer sun table tall tea tent thin
     tiger time toe tower town toy train tree truck valley wall warm water wave west wheat wheel
     white wide wind window wing winter wolf wood wool yard year yellow young
-    """.split()
+    """
 )
 
-NAMES: tuple[str, ...] = tuple(
+NAMES = _listed(
     """
     Adam Alice Amy Anna Ben Carl Clara Dan David Ella Emma Eva Finn Grace Hana Ivan Jack Jane Jonas
     Julia Kate Leo Lily Lucy Luke Mara Maria Max Mia Nina Noah Omar Oscar Paul Rosa Ruth Sam Sara
     Tim Tom Vera Will Yuki Zoe
-    """.split()
+    """
 )
 
 PLURALS: dict[str, str] = {
@@ -79,6 +84,7 @@ PLURALS: dict[str, str] = {
     "toy": "toys",
 }
 THINGS: tuple[str, ...] = tuple(PLURALS)
+
 _SINGULARS = {many: one for one, many in PLURALS.items()}
 
 OPPOSITES: tuple[tuple[str, str], ...] = (
@@ -201,15 +207,28 @@ COLOURS: dict[str, str] = {
 
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (
-    "January February March April May June July August September October November December".split()
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
 )
 
 CONSONANTS = "bdfgklmnprstvz"
 VOWELS = "aeiou"
-UNWANTED = (  # never part of a made-up word
-    "bab dag dam deb dik dum fag fat fuk fut gad gaz god gun kil kuk kum lez lus nad nag naz neg nig"
-    " nip nud pedo pen pis pot pus rap ret sad sek sod sot suk sul tit tos tur vag vom vul"
-).split()
+UNWANTED = _listed(  # never part of an invented word, in either direction
+    """
+    bab dag dam deb dik dum fag fat fuk fut gad gaz god gun kil kuk kum lez lus nad nag naz neg nig
+    nip nud pedo pen pis pot pus rap ret sad sek sod sot suk sul tit tos tur vag vom vul
+    """
+)
 
 
 def plural_of(thing: str) -> str:
@@ -222,12 +241,17 @@ def singular_of(things: str) -> str:
     return _SINGULARS.get(things) or things.removesuffix("s")
 
 
+def is_clean(word: str) -> bool:
+    """Return whether an invented word may be shown, forwards and backwards."""
+    return not any(part in word or part in word[::-1] for part in UNWANTED)
+
+
 def made_up_word(rng: random.Random, shortest: int, longest: int) -> str:
     """Return an invented word such as `mavok`, of `shortest` to `longest` letters."""
     while True:
         length = rng.randint(shortest, longest)
         word = "".join(rng.choice(VOWELS if i % 2 else CONSONANTS) for i in range(length))
-        if not any(part in word for part in UNWANTED):
+        if is_clean(word):
             return word
 
 

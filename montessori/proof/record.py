@@ -56,6 +56,7 @@ def collect(root: Path, experiment: Experiment, reference: str) -> None:
         "experiment": experiment.name,
         "student": experiment.student,
         "seed": experiment.seed,
+        "order": list(runs),
         "runs": runs,
         "metrics": {kind: values for kind, values in metrics.items() if values},
         "skills": skills,

@@ -61,14 +61,22 @@ def _only_one(work: Path) -> Iterator[int]:
     work.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(work / "lock", os.O_RDWR | os.O_CREAT)
     try:
-        try:
-            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            track(1, "proof", "waiting for experiments of an earlier proof to end").advance(0)
-            fcntl.flock(descriptor, fcntl.LOCK_EX)
+        with track(1, "proof", "waiting for experiments of an earlier proof to end") as progress:
+            while not _taken(descriptor):
+                progress.advance(0)
+                time.sleep(POLL_SECONDS)
         yield descriptor
     finally:
         os.close(descriptor)
+
+
+def _taken(descriptor: int) -> bool:
+    """Try to take the lock."""
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
 
 
 def _run_all(

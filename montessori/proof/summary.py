@@ -40,7 +40,7 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
 
 def _student(name: str, records: list[Record]) -> dict[str, Any]:
     records.sort(key=lambda record: record["seed"])
-    runs = records[0]["runs"]
+    runs = {run: records[0]["runs"][run] for run in records[0]["order"]}
     if any(record["runs"] != runs for record in records):
         raise MontessoriError(
             f"the seeds of {name} were run with different rows in params.yaml",

@@ -65,7 +65,9 @@ def axis(values: Sequence[float], start: float, end: float, *, zero: bool = Fals
     low, high = min(finite), max(finite)
     if zero:
         low, high = min(low, 0.0), max(high, 0.0)
-    margin = (high - low) * 0.06 or abs(high) * 0.1 or 1.0
+    if low == high == 0.0:
+        high = 1.0
+    margin = (high - low) * 0.06 or abs(high) * 0.1
     return Axis(low - (margin if low else 0.0), high + (margin if high else 0.0), start, end)
 
 
@@ -75,8 +77,9 @@ def _round_step(raw: float) -> float:
 
 
 def number(value: float) -> str:
-    """A short number: 3 significant digits, no needless zeros."""
-    return f"{value:.3g}".replace("e-0", "e-").replace("e+0", "e").replace("-", "\u2212", 1)
+    """A short number: whole from a thousand on, else 3 significant digits, no needless zeros."""
+    text = f"{value:,.0f}" if 1000 <= abs(value) < 1e7 else f"{value:.3g}"
+    return text.replace("e-0", "e-").replace("e+0", "e").replace("-", "\u2212")
 
 
 def intervals(rows: Sequence[Interval], title: str) -> str:
@@ -126,7 +129,7 @@ def steps(
     """Values of named steps (runs in order): one line with points for each series."""
     values = [v for row in series.values() for v in row if v is not None]
     y = axis(values, 180, 22)
-    gap = (WIDTH - 48 - 40) / max(1, len(names) - 1)
+    gap = (WIDTH - 68 - 56) / max(1, len(names) - 1)
     body = [_horizontal_grid(y, 48), _text(4, 12, y_label, "start", "soft")]
     for index, name in enumerate(names):
         body.append(_text(68 + gap * index, 200 + 13 * (index % 2), name, "middle", "soft"))
@@ -234,4 +237,5 @@ def _line(x1: float, y1: float, x2: float, y2: float, kind: str, style: str = ""
 def _text(x: float, y: float, text: str, anchor: str, kind: str = "", size: int = 12) -> str:
     name = f' class="{kind}"' if kind else ""
     small = f' font-size="{size}"' if size != 12 else ""
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"{name}{small}>{escape(text)}</text>'
+    place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
+    return f"<text {place}{name}{small}>{escape(text)}</text>"

@@ -33,6 +33,7 @@ class ChoiceFamily(Family):
     inner: tuple[PhrasedFamily, ...]
 
     def make(self, rng: Random) -> Task:
+        """Return a random task; ValueError where none is found in `_TRIES` draws."""
         for _ in range(_TRIES):
             question = rng.choice(self.inner).make(rng)
             wrong = distractors(question, rng)
@@ -43,6 +44,7 @@ class ChoiceFamily(Family):
         raise ValueError(f"family {self.name}: no question with distractors in {_TRIES} draws")
 
     def recognise(self, turns: Sequence[str]) -> Recognised:
+        """Return the task behind the turns, or None."""
         if len(turns) != 1 or len(turns[0]) > LONGEST_TEXT:
             return None
         text = turns[0].strip()
@@ -131,9 +133,7 @@ def _choice(subject: str, name: str, families: Sequence[PhrasedFamily], inner: s
 
 
 CHOICE = (
-    _choice(
-        "arithmetic", "choice_arithmetic", ARITHMETIC, "add subtract missing_number add_three"
-    ),
+    _choice("arithmetic", "choice_arithmetic", ARITHMETIC, "add subtract missing_number add_three"),
     _choice(
         "comparison",
         "choice_comparison",

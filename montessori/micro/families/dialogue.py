@@ -45,6 +45,7 @@ class DialogueFamily(Family):
     follow_ups: tuple[FollowUp, ...]
 
     def make(self, rng: Random) -> Task:
+        """Return a random task; ValueError where none is found in `_TRIES` draws."""
         for _ in range(_TRIES):
             opening = rng.choice(self.first).make(rng)
             follow_up = rng.choice(self.follow_ups)
@@ -56,6 +57,7 @@ class DialogueFamily(Family):
         raise ValueError(f"family {self.name}: no second turn made sense in {_TRIES} draws")
 
     def recognise(self, turns: Sequence[str]) -> Recognised:
+        """Return the task behind the turns, or None."""
         if len(turns) != 2:
             return None
         opening = self._openings.recognise(turns[0])

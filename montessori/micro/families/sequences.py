@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from random import Random
 
 from montessori.micro.phrasing import Slots, join, phrasings
@@ -36,7 +37,7 @@ def _draw_count(rng: Random) -> Slots:
 
 def _step(xs: tuple[int, ...]) -> int | None:
     """Return the constant step, or None where there is none, it is 0, or the list is short."""
-    steps = {b - a for a, b in zip(xs, xs[1:], strict=False)}
+    steps = {b - a for a, b in pairwise(xs)}
     return (steps.pop() or None) if len(xs) >= 3 and len(steps) == 1 else None
 
 

@@ -8,7 +8,7 @@ from montessori.micro.phrasing import Slots, phrasings
 from montessori.micro.task import PhrasedFamily, Solution, short
 from montessori.micro.words import WORDS, any_word
 
-INVENTED_WORDS = 30_000  # of five letters, at least; a test counts them
+INVENTED_WORDS = 50_000  # of five letters, at least; a test counts them
 _PLACES = ("first", "second", "third", "fourth", "fifth")
 
 

@@ -122,7 +122,7 @@ UNITS = (
         size=11 * 59 * len(THINGS),
         phrasings=phrasings(
             "How many {thing:many} are {n} dozen {thing:many} and {c} more?",
-            "A box holds {n} dozen {thing:many} and a bag holds {c}. How many {thing:many} is that?",
+            "A box holds {n} dozen {thing:many} and a bag {c}. How many {thing:many} is that?",
             "Count {n} dozen {thing:many} and {c} {thing:many}.",
             "What number of {thing:many} do {n} dozen and {c} more make?",
         ),

@@ -140,167 +140,130 @@ WORD_PROBLEMS = (
     _story(
         "story_add",
         98 * 99 // 2 * _KINDS,
-        phrasings=phrasings(
-            "{name:name} has {a} {thing:many} and buys {b} more."
-            " How many {thing:many} does {name:name} have now?",
-            "There are {a} {thing:many} in a box. {name:name} puts in {b} more."
-            " How many {thing:many} are in the box now?",
-            "{name:name} found {a} {thing:many} in the morning and {b} in the afternoon."
-            " How many {thing:many} did {name:name} find?",
-            "{name:name} has {a} {thing:many}. {other:name} gives {name:name} {b} more."
-            " How many {thing:many} does {name:name} have now?",
-            "A shop sold {a} {thing:many} on Monday and {b} on Tuesday."
-            " How many {thing:many} did it sell?",
-        ),
-        draw_slots=_draw_add,
-        solve=_solve_add,
+        _draw_add,
+        _solve_add,
+        "{name:name} has {a} {thing:many} and buys {b} more."
+        " How many {thing:many} does {name:name} have now?",
+        "There are {a} {thing:many} in a box. {name:name} puts in {b} more."
+        " How many {thing:many} are in the box now?",
+        "{name:name} found {a} {thing:many} in the morning and {b} in the afternoon."
+        " How many {thing:many} did {name:name} find?",
+        "{name:name} has {a} {thing:many}. {other:name} gives {name:name} {b} more."
+        " How many {thing:many} does {name:name} have now?",
+        "A shop sold {a} {thing:many} on Monday and {b} on Tuesday."
+        " How many {thing:many} did it sell?",
     ),
-    PhrasedFamily(
-        name="story_subtract",
-        subject="stories",
-        kind="worked",
-        size=95 * 96 // 2 * _KINDS,
-        phrasings=phrasings(
-            "{name:name} has {a} {thing:many} and gives away {b}."
-            " How many {thing:many} does {name:name} have left?",
-            "There were {a} {thing:many} on a table. {name:name} took {b} of them."
-            " How many {thing:many} are left?",
-            "{name:name} had {a} {thing:many} but lost {b}. How many {thing:many} are left?",
-            "A shop had {a} {thing:many} and sold {b}. How many {thing:many} remain?",
-            "{name:name} wants {a} {thing:many} and has {b}."
-            " How many more {thing:many} does {name:name} need?",
-        ),
-        draw_slots=_draw_subtract,
-        solve=_solve_subtract,
+    _story(
+        "story_subtract",
+        95 * 96 // 2 * _KINDS,
+        _draw_subtract,
+        _solve_subtract,
+        "{name:name} has {a} {thing:many} and gives away {b}."
+        " How many {thing:many} does {name:name} have left?",
+        "There were {a} {thing:many} on a table. {name:name} took {b} of them."
+        " How many {thing:many} are left?",
+        "{name:name} had {a} {thing:many} but lost {b}. How many {thing:many} are left?",
+        "A shop had {a} {thing:many} and sold {b}. How many {thing:many} remain?",
+        "{name:name} wants {a} {thing:many} and has {b}."
+        " How many more {thing:many} does {name:name} need?",
     ),
-    PhrasedFamily(
-        name="story_groups",
-        subject="stories",
-        kind="worked",
-        size=8 * 39 * _KINDS,
-        phrasings=phrasings(
-            "{name:name} has {a} bags with {b} {thing:many} each."
-            " How many {thing:many} does {name:name} have?",
-            "There are {a} rows of {b} {thing:many}. How many {thing:many} are there?",
-            "{name:name} gets {b} {thing:many} a day for {a} days."
-            " How many {thing:many} does {name:name} get?",
-            "Each of {a} children brings {b} {thing:many}. How many {thing:many} do they bring?",
-        ),
-        draw_slots=_draw_groups,
-        solve=_solve_groups,
+    _story(
+        "story_groups",
+        8 * 39 * _KINDS,
+        _draw_groups,
+        _solve_groups,
+        "{name:name} has {a} bags with {b} {thing:many} each."
+        " How many {thing:many} does {name:name} have?",
+        "There are {a} rows of {b} {thing:many}. How many {thing:many} are there?",
+        "{name:name} gets {b} {thing:many} a day for {a} days."
+        " How many {thing:many} does {name:name} get?",
+        "Each of {a} children brings {b} {thing:many}. How many {thing:many} do they bring?",
     ),
-    PhrasedFamily(
-        name="story_share",
-        subject="stories",
-        kind="worked",
-        size=8 * 39 * _KINDS,
-        phrasings=phrasings(
-            "{name:name} shares {a} {thing:many} equally among {b} friends."
-            " How many {thing:many} does each friend get?",
-            "{a} {thing:many} are packed into {b} equal boxes."
-            " How many {thing:many} are in each box?",
-            "{name:name} puts {a} {thing:many} in {b} equal rows."
-            " How many {thing:many} are in one row?",
-            "{b} children split {a} {thing:many} evenly. How many {thing:many} does each child get?",
-        ),
-        draw_slots=_draw_share,
-        solve=_solve_share,
+    _story(
+        "story_share",
+        8 * 39 * _KINDS,
+        _draw_share,
+        _solve_share,
+        "{name:name} shares {a} {thing:many} equally among {b} friends."
+        " How many {thing:many} does each friend get?",
+        "{a} {thing:many} are packed into {b} equal boxes. How many {thing:many} are in each box?",
+        "{name:name} puts {a} {thing:many} in {b} equal rows."
+        " How many {thing:many} are in one row?",
+        "{b} children split {a} {thing:many} evenly. How many {thing:many} does each child get?",
     ),
-    PhrasedFamily(
-        name="story_gain_loss",
-        subject="stories",
-        kind="worked",
-        size=59 * 59 * 2 * _KINDS,
-        phrasings=phrasings(
-            "{name:name} has {a} {thing:many}, buys {b} more and gives away {c}."
-            " How many {thing:many} does {name:name} have now?",
-            "{name:name} picked {a} {thing:many} and then {b} more. {other:name} took {c} of them."
-            " How many {thing:many} are left?",
-            "A shop had {a} {thing:many}, got {b} more and sold {c}."
-            " How many {thing:many} does the shop have now?",
-            "There were {a} {thing:many} in a bag. {name:name} added {b} and took out {c}."
-            " How many {thing:many} are in the bag?",
-        ),
-        draw_slots=_draw_gain_loss,
-        solve=_solve_gain_loss,
+    _story(
+        "story_gain_loss",
+        59 * 59 * 2 * _KINDS,
+        _draw_gain_loss,
+        _solve_gain_loss,
+        "{name:name} has {a} {thing:many}, buys {b} more and gives away {c}."
+        " How many {thing:many} does {name:name} have now?",
+        "{name:name} picked {a} {thing:many} and then {b} more. {other:name} took {c} of them."
+        " How many {thing:many} are left?",
+        "A shop had {a} {thing:many}, got {b} more and sold {c}."
+        " How many {thing:many} does the shop have now?",
+        "There were {a} {thing:many} in a bag. {name:name} added {b} and took out {c}."
+        " How many {thing:many} are in the bag?",
     ),
-    PhrasedFamily(
-        name="story_groups_more",
-        subject="stories",
-        kind="worked",
-        size=8 * 11 * 39 * _KINDS,
-        phrasings=phrasings(
-            "{name:name} has {a} bags of {b} {thing:many} and finds {c} more."
-            " How many {thing:many} does {name:name} have now?",
-            "There are {a} boxes with {b} {thing:many} each and {c} {thing:many} on the floor."
-            " How many {thing:many} are there?",
-            "{name:name} buys {a} packs of {b} {thing:many}. {other:name} brings {c} more."
-            " How many {thing:many} do they have?",
-            "A farm fills {a} baskets with {b} {thing:many} each and has {c} over."
-            " How many {thing:many} does the farm have?",
-        ),
-        draw_slots=_draw_groups_more,
-        solve=_solve_groups_more,
+    _story(
+        "story_groups_more",
+        8 * 11 * 39 * _KINDS,
+        _draw_groups_more,
+        _solve_groups_more,
+        "{name:name} has {a} bags of {b} {thing:many} and finds {c} more."
+        " How many {thing:many} does {name:name} have now?",
+        "There are {a} boxes with {b} {thing:many} each and {c} {thing:many} on the floor."
+        " How many {thing:many} are there?",
+        "{name:name} buys {a} packs of {b} {thing:many}. {other:name} brings {c} more."
+        " How many {thing:many} do they have?",
+        "A farm fills {a} baskets with {b} {thing:many} each and has {c} over."
+        " How many {thing:many} does the farm have?",
     ),
-    PhrasedFamily(
-        name="story_groups_left",
-        subject="stories",
-        kind="worked",
-        size=(44 * 77 - 2 * 88) * _KINDS,
-        phrasings=phrasings(
-            "{name:name} has {a} bags of {b} {thing:many} and gives away {c} {thing:many}."
-            " How many {thing:many} are left?",
-            "There are {a} boxes with {b} {thing:many} each. {name:name} takes {c} {thing:many}."
-            " How many {thing:many} remain?",
-            "{name:name} buys {a} packs of {b} {thing:many} and loses {c} {thing:many}."
-            " How many {thing:many} does {name:name} have now?",
-            "A shop gets {a} trays of {b} {thing:many} and sells {c}."
-            " How many {thing:many} does the shop have left?",
-        ),
-        draw_slots=_draw_groups_left,
-        solve=_solve_groups_left,
+    _story(
+        "story_groups_left",
+        (44 * 77 - 2 * 88) * _KINDS,
+        _draw_groups_left,
+        _solve_groups_left,
+        "{name:name} has {a} bags of {b} {thing:many} and gives away {c} {thing:many}."
+        " How many {thing:many} are left?",
+        "There are {a} boxes with {b} {thing:many} each. {name:name} takes {c} {thing:many}."
+        " How many {thing:many} remain?",
+        "{name:name} buys {a} packs of {b} {thing:many} and loses {c} {thing:many}."
+        " How many {thing:many} does {name:name} have now?",
+        "A shop gets {a} trays of {b} {thing:many} and sells {c}."
+        " How many {thing:many} does the shop have left?",
     ),
-    PhrasedFamily(
-        name="story_two_people",
-        subject="stories",
-        kind="worked",
-        size=59 * 29 * _KINDS,
-        phrasings=phrasings(
-            "{name:name} has {a} {thing:many}. {other:name} has {b} more than {name:name}."
-            " How many {thing:many} do they have together?",
-            "{name:name} found {a} {thing:many} and {other:name} found {b} more than that."
-            " How many {thing:many} did both find?",
-            "A shop sold {a} {thing:many} on Monday and {b} more than that on Friday."
-            " How many {thing:many} did it sell on both days?",
-            "{name:name} made {a} {thing:many}. {other:name} made {b} more than {name:name}."
-            " How many {thing:many} did they make?",
-        ),
-        draw_slots=_draw_two_people,
-        solve=_solve_two_people,
+    _story(
+        "story_two_people",
+        59 * 29 * _KINDS,
+        _draw_two_people,
+        _solve_two_people,
+        "{name:name} has {a} {thing:many}. {other:name} has {b} more than {name:name}."
+        " How many {thing:many} do they have together?",
+        "{name:name} found {a} {thing:many} and {other:name} found {b} more than that."
+        " How many {thing:many} did both find?",
+        "A shop sold {a} {thing:many} on Monday and {b} more than that on Friday."
+        " How many {thing:many} did it sell on both days?",
+        "{name:name} made {a} {thing:many}. {other:name} made {b} more than {name:name}."
+        " How many {thing:many} did they make?",
     ),
-    PhrasedFamily(
-        name="story_groups_more_left",
-        subject="stories",
-        kind="worked",
-        size=8 * 11 * 39 * 4 * _KINDS,
-        phrasings=phrasings(
-            "{name:name} has {a} bags of {b} {thing:many}, finds {c} more and gives away {d}."
-            " How many {thing:many} does {name:name} have now?",
-            "There are {a} boxes with {b} {thing:many} each. {name:name} adds {c} and sells {d}."
-            " How many {thing:many} are left?",
-            "{name:name} buys {a} packs of {b} {thing:many}. {other:name} brings {c} and takes {d}."
-            " How many {thing:many} remain?",
-            "A farm fills {a} baskets with {b} {thing:many} each, gets {c} more and sells {d}."
-            " How many {thing:many} are left?",
-        ),
-        draw_slots=_draw_groups_more_left,
-        solve=_solve_groups_more_left,
+    _story(
+        "story_groups_more_left",
+        8 * 11 * 39 * 4 * _KINDS,
+        _draw_groups_more_left,
+        _solve_groups_more_left,
+        "{name:name} has {a} bags of {b} {thing:many}, finds {c} more and gives away {d}."
+        " How many {thing:many} does {name:name} have now?",
+        "There are {a} boxes with {b} {thing:many} each. {name:name} adds {c} and sells {d}."
+        " How many {thing:many} are left?",
+        "{name:name} buys {a} packs of {b} {thing:many}. {other:name} brings {c} and takes {d}."
+        " How many {thing:many} remain?",
+        "A farm fills {a} baskets with {b} {thing:many} each, gets {c} more and sells {d}."
+        " How many {thing:many} are left?",
     ),
-    PhrasedFamily(
-        name="story_pool_share",
-        subject="stories",
-        kind="worked",
-        size=5 * 14 * 19 * 2 * _KINDS,
+    _story(
+        "story_pool_share",
+        5 * 14 * 19 * 2 * _KINDS,
         _draw_pool_share,
         _solve_pool_share,
         "{name:name} has {a} {thing:many} and gets {b} more, but loses {c}."

@@ -1,0 +1,73 @@
+# Everything sets itself up: `make repro` and `make test` need only Python 3.11 or newer.
+# Settings: PYTHON=python3.12 (which Python), SEEDS=0-4 (of the proof), ARGS=... (for pytest and
+# dvc repro), MONTESSORI_ACCELERATOR=cuda|cpu|none (what to install vLLM and torch for).
+
+SHELL := /bin/sh
+.DEFAULT_GOAL := help
+
+SEEDS ?= 0-4
+ARGS ?=
+PYTHON ?=
+PYTHONS := $(or $(PYTHON),.venv/bin/python python3.11 python3.12 python3.13 python3.14 python3)
+BIN := .venv/bin
+
+export PATH := $(CURDIR)/.venv/bin:$(PATH)
+export PYTHONNOUSERSITE := 1
+export DVC_NO_ANALYTICS := 1
+export HF_HUB_DISABLE_TELEMETRY := 1
+export OMP_WAIT_POLICY := passive
+export RAY_USAGE_STATS_ENABLED := 0
+export TOKENIZERS_PARALLELISM := false
+export VLLM_ENABLE_V1_MULTIPROCESSING := 0
+export VLLM_NO_USAGE_STATS := 1
+unexport PYTHONPATH PYTHONHOME
+
+# Tests and checks never use the network, and one thread each.
+offline := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 OMP_NUM_THREADS=1
+
+.PHONY: help setup repro proof test test-slow test-gpu lint format micro-base clean-env
+
+help:  ## this list
+	@echo "make TARGET, where TARGET is"
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1|\2/p' Makefile | awk -F '|' '{printf "%-14s %s\n", $$1, $$2}'
+
+setup:  ## create or refresh .venv from the lock (done by every other target)
+	@for python in $(PYTHONS); do \
+	  if "$$python" -c 'import sys; sys.exit(sys.version_info < (3, 11))' >/dev/null 2>&1; then \
+	    exec "$$python" tools/environment.py; \
+	  fi; \
+	done; \
+	echo "Montessori needs Python 3.11 or newer; none found as: $(PYTHONS)" >&2; \
+	echo "next: install it (https://www.python.org), or name one: make PYTHON=/path/to/python3.11" >&2; \
+	exit 2
+
+repro: setup  ## run the whole pipeline, as far as something changed; print the comparison
+	$(BIN)/dvc repro $(ARGS)
+	@echo; cat metrics/compare.md; echo; echo "Report: $(CURDIR)/report/index.html"
+
+proof: setup  ## the comparison over SEEDS=0-4, both students, with controls (hours; continues)
+	$(BIN)/montessori proof --seeds $(SEEDS)
+
+test: setup  ## all quick tests
+	$(offline) $(BIN)/python -m pytest -m "not slow and not gpu" $(ARGS)
+
+test-slow: setup  ## the tests that take minutes, among them a real installation
+	$(offline) $(BIN)/python -m pytest -m slow $(ARGS)
+
+test-gpu: setup  ## the tests that need an NVIDIA GPU
+	$(offline) $(BIN)/python -m pytest -m gpu $(ARGS)
+
+lint: setup  ## style and types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+format: setup  ## put the code into shape
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+micro-base: setup  ## train the lab's base models again (up to an hour on two cores)
+	$(BIN)/python -m montessori.micro.base
+
+clean-env:  ## remove .venv
+	rm -rf .venv

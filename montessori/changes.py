@@ -1,0 +1,112 @@
+"""Changes to params.yaml as a whole: a standard round, a profile. Checked before written."""
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from montessori.check import check
+from montessori.edit import difference, merge
+from montessori.errors import MontessoriError
+from montessori.params import load
+from montessori.plan import Rows, read_rows
+
+
+def apply_round(params: Path, name: str, old: str, dry_run: bool = False) -> str:
+    """Add the rows of round `name`, which starts from the teacher of round `old`.
+
+    Returns the difference and what to do next. Raises MontessoriError if `old` does not exist or
+    `name` does, or the result is not right; nothing is written then, nor with `dry_run`.
+    """
+    rows, _ = read_rows(load(params))
+    return _apply(params, standard_round(rows, name, old), dry_run)
+
+
+def apply_profile(params: Path, folder: Path, name: str, dry_run: bool = False) -> str:
+    """Merge `<folder>/<name>.yaml` into params.
+
+    Returns the difference and what to do next. Raises MontessoriError if there is no such profile
+    or the result is not right; nothing is written then, nor with `dry_run`.
+    """
+    path = folder / f"{name}.yaml"
+    if not path.is_file():
+        known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"
+        raise MontessoriError(
+            f"no profile {name!r}",
+            where=str(folder),
+            expected=f"one of {known}",
+            next="montessori profile lab",
+        )
+    return _apply(params, load(path), dry_run)
+
+
+def standard_round(rows: Rows, name: str, old: str) -> dict[str, dict[str, dict[str, str]]]:
+    """The rows of a standard round by section, with the settings of the round before it."""
+    if old not in rows["rounds"]:
+        raise MontessoriError(
+            f"no round {old!r}",
+            where="params.yaml, section rounds",
+            expected=f"one of {', '.join(rows['rounds']) or 'no rows yet'}",
+            next="montessori add round NAME --from ROUND",
+        )
+    taken = [s for s in _ROUND if name in rows[s]]
+    if taken:
+        raise MontessoriError(
+            f"{name!r} exists already",
+            where=f"params.yaml, section {', '.join(taken)}",
+            expected="a new name",
+            next=f"montessori add round NAME --from {old}",
+        )
+    probe = rows["rounds"][old].probe
+    scored = _first(rows, "influences", name=old, probe=probe)
+    warmed = _first(rows, "warmups", name=getattr(scored, "warmup", old), probe=probe)
+    data = rows["datasets"].get(old)
+    run = rows["runs"].get(old)
+    student = getattr(rows["students"].get(old), "student", getattr(warmed, "student", "student"))
+    teacher = f"teachers/{old}"
+    seeds = getattr(rows["probes"].get(probe), "seeds", getattr(data, "seeds", "seed/seeds"))
+    made = {
+        "probes": {"teacher": teacher, "seeds": seeds},
+        "warmups": {"probe": name, "student": getattr(warmed, "student", student)},
+        "influences": {"probe": name, "warmup": name,
+                       "reference": getattr(scored, "reference", "seed/reference")},
+        "rounds": {"scores": f"influence/{name}", "probe": name, "start": teacher},
+        "datasets": {"teacher": f"teachers/{name}", "seeds": getattr(data, "seeds", seeds)},
+        "students": {"dataset": name, "student": student},
+        "runs": {"model": f"students/{name}", "against": getattr(run, "against", name)},
+    }  # fmt: skip
+    return {section: {name: row} for section, row in made.items()}
+
+
+_ROUND = ("probes", "warmups", "influences", "rounds", "datasets", "students", "runs")
+
+
+def _first(rows: Rows, section: str, name: str, probe: str) -> Any:
+    """The row of that name, else the first row on that probe, else None."""
+    on_probe = (row for row in rows[section].values() if row.probe == probe)
+    return rows[section].get(name) or next(on_probe, None)
+
+
+def _apply(params: Path, changes: Mapping[str, Any], dry_run: bool) -> str:
+    old = params.read_text(encoding="utf-8")
+    new = merge(old, changes)
+    _check_text(new, params)
+    shown = difference(old, new, params.name)
+    if not shown:
+        return f"{params.name} has these settings already"
+    if dry_run:
+        return shown + "\nnothing written (dry run)"
+    temporary = params.with_name(f".{params.name}.partial")
+    temporary.write_text(new, encoding="utf-8")
+    os.replace(temporary, params)
+    return shown + f"\nwritten to {params.name}; next: dvc repro"
+
+
+def _check_text(text: str, params: Path) -> None:
+    """Check what the file would hold, before it does."""
+    trial = params.with_name(f".{params.name}.trial")
+    try:
+        trial.write_text(text, encoding="utf-8")
+        check(load(trial), root=params.parent)
+    finally:
+        trial.unlink(missing_ok=True)

@@ -1,0 +1,169 @@
+"""Every problem of params.yaml, found together: rows, references, settings, files."""
+
+import re
+from collections.abc import Mapping
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from montessori.params import FILE, problems_error, read_section
+from montessori.plan import (
+    BY_FOLDER,
+    ROWS,
+    SEED_SETS,
+    Rows,
+    Sources,
+    find_circle,
+    key_of,
+    read_rows,
+    references,
+)
+from montessori.stage import Machine
+
+#: Singular sections: module and class of their settings, beside what reads them.
+SETTINGS: Mapping[str, str] = {
+    "model": "montessori.models:ModelParams",
+    "instruction": "montessori.writing.settings:InstructionParams",
+    "response": "montessori.writing.settings:ResponseParams",
+    "filter": "montessori.writing.settings:FilterParams",
+    "collapse": "montessori.writing.settings:CollapseParams",
+    "probe": "montessori.writing.settings:ProbeParams",
+    "synth": "montessori.writing.settings:SynthParams",
+    "warmup": "montessori.train.settings:WarmupParams",
+    "influence": "montessori.influence.settings:InfluenceParams",
+    "prefs": "montessori.prefs:PrefsParams",
+    "teacher_dpo": "montessori.train.settings:TeacherDpoParams",
+    "student_sft": "montessori.train.settings:StudentSftParams",
+    "benchmark": "montessori.evals.settings:BenchmarkParams",
+    "judge": "montessori.evals.settings:JudgeParams",
+    "eval": "montessori.evals.settings:EvalParams",
+    "compare": "montessori.compare.settings:CompareParams",
+}
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+
+def check(raw: Mapping[str, Any], root: Path | None = None, file: str = FILE) -> None:
+    """Raise one MontessoriError with every problem of a params mapping, if it has any.
+
+    With `root` the files that params name must exist below it.
+    """
+    found = problems(raw, root)
+    if found:
+        raise problems_error(found, file)
+
+
+def problems(raw: Mapping[str, Any], root: Path | None = None) -> list[str]:
+    """Every problem of the rows and settings, each starting with its key."""
+    known = {"seed", "sources", "machine", *ROWS, *SETTINGS}
+    found = [f"{name}: unknown section" for name in raw if name not in known]
+    seed = raw.get("seed")
+    if not isinstance(seed, int) or isinstance(seed, bool):
+        found.append(
+            "seed: section is missing" if seed is None else f"seed: {seed!r} is not a whole number"
+        )
+    rows, of_rows = read_rows(raw)
+    sources, of_sources = read_section(raw, "sources", Sources)
+    found += of_rows + of_sources + _settings_problems(raw)
+    found += _name_problems(rows) + _reference_problems(rows)
+    circle = find_circle(rows)
+    if circle:
+        found.append(
+            f"{key_of(circle[0])}: goes in a circle: {' needs '.join(map(key_of, circle))}"
+        )
+    if not (of_rows or circle):
+        found += _probe_problems(rows)
+    found += _baseline_problem(raw)
+    return found + (_file_problems(raw, rows, sources, root) if root is not None else [])
+
+
+def _settings_problems(raw: Mapping[str, Any]) -> list[str]:
+    found = read_section(raw, "machine", Machine)[1]
+    for name, place in SETTINGS.items():
+        module, cls = place.split(":")
+        found += read_section(raw, name, getattr(import_module(module), cls))[1]
+    return found
+
+
+def _name_problems(rows: Rows) -> list[str]:
+    found = [
+        f"{section}.{name}: a name has letters, digits, '-', '_' and '.' only"
+        for section, named in rows.items()
+        for name in named
+        if not _NAME.fullmatch(name)
+    ]
+    for first, second in (("probes", "probe_files"), ("datasets", "trims")):  # one out for both
+        found += [
+            f"{second}.{name}: {first} has a row of this name too"
+            for name in rows[second]
+            if name in rows[first]
+        ]
+    return found
+
+
+def _reference_problems(rows: Rows) -> list[str]:
+    found = []
+    for (section, name), key, text, nodes in references(rows):
+        place = f"{section}.{name}.{key}"
+        if not nodes:
+            forms = ", ".join(_form(folder) for folder in BY_FOLDER[section, key])
+            found.append(f"{place}: {text!r} is not one of {forms}")
+        elif not any(target in rows[part] for part, target in nodes):
+            where = " or ".join(part for part, _ in nodes)
+            names = sorted({known for part, _ in nodes for known in rows[part]})
+            found.append(
+                f"{place}: {text!r} does not exist; {where} has {', '.join(names) or 'no rows'}"
+            )
+    return found
+
+
+def _form(folder: str) -> str:
+    return f"{folder}/{{{','.join(SEED_SETS)}}}" if folder == "seed" else f"{folder}/NAME"
+
+
+def _probe_problems(rows: Rows) -> list[str]:
+    """Scores must be those of the round's own probe: other rows have other ids."""
+    found = []
+    for name, row in rows["rounds"].items():
+        scored = _scored_probe(rows, row.scores)
+        if scored is not None and scored != row.probe:
+            found.append(
+                f"rounds.{name}.scores: {row.scores} scores the probe {scored}, "
+                f"but the round's probe is {row.probe}"
+            )
+    return found
+
+
+def _scored_probe(rows: Rows, scores: str) -> str | None:
+    folder, _, name = scores.partition("/")
+    if folder == "shuffle" and name in rows["shuffles"]:
+        return _scored_probe(rows, rows["shuffles"][name].scores)
+    if folder == "influence" and name in rows["influences"]:
+        return rows["influences"][name].probe  # type: ignore[no-any-return]
+    return None
+
+
+def _baseline_problem(raw: Mapping[str, Any]) -> list[str]:
+    compare, runs = raw.get("compare"), raw.get("runs")
+    if not isinstance(compare, Mapping) or not isinstance(runs, Mapping):
+        return []
+    baseline = compare.get("baseline")
+    if baseline is None or baseline in runs:
+        return []
+    return [f"compare.baseline: {baseline!r} does not exist; runs has {', '.join(runs)}"]
+
+
+def _file_problems(
+    raw: Mapping[str, Any], rows: Rows, sources: Sources | None, root: Path
+) -> list[str]:
+    named = {f"models.{name}.path": row.path for name, row in rows["models"].items()}
+    named |= {f"probe_files.{name}.rows": row.rows for name, row in rows["probe_files"].items()}
+    if sources is not None:
+        named |= {f"sources.{key}": path for key, path in vars(sources).items()}
+    for section, key in (("model", "fallback_template"), ("instruction", "template")):
+        value = raw.get(section)
+        if isinstance(value, Mapping) and isinstance(value.get(key), str):
+            named[f"{section}.{key}"] = value[key]
+    return [
+        f"{key}: {path} does not exist" for key, path in named.items() if not (root / path).exists()
+    ]

@@ -1,0 +1,94 @@
+"""The command line: `montessori check`, `add round`, `profile`, `doctor`, `proof`.
+
+Every command loads what it needs when it runs, so that help and checks are quick.
+"""
+
+import sys
+from pathlib import Path
+from typing import Annotated, NoReturn
+
+import typer
+
+from montessori.errors import MontessoriError
+from montessori.params import FILE
+
+app = typer.Typer(
+    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    help="Settings, checks and the proof of the pipeline. The pipeline itself is `dvc repro`.",
+)  # fmt: skip
+add = typer.Typer(no_args_is_help=True, help="Add rows to params.yaml.")
+app.add_typer(add, name="add")
+
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the difference, write nothing.")]
+
+
+@app.command()
+def check() -> None:
+    """Report every problem of params.yaml at once."""
+    from montessori.check import check as check_plan
+    from montessori.params import load
+
+    check_plan(load(FILE), root=Path())
+    typer.echo(f"{FILE} is right")
+
+
+@add.command("round")
+def add_round(
+    name: Annotated[str, typer.Argument(help="Name of the new round, such as montessori-3.")],
+    old: Annotated[str, typer.Option("--from", help="The round whose teacher it starts from.")],
+    dry_run: DryRun = False,
+) -> None:
+    """Write the rows of a standard round, from its probe to its run."""
+    from montessori.changes import apply_round
+
+    typer.echo(apply_round(Path(FILE), name, old, dry_run))
+
+
+@app.command()
+def profile(
+    name: Annotated[str, typer.Argument(help="A file of profiles/, without .yaml.")] = "lab",
+    dry_run: DryRun = False,
+) -> None:
+    """Merge profiles/NAME.yaml into params.yaml."""
+    from montessori.changes import apply_profile
+
+    typer.echo(apply_profile(Path(FILE), Path("profiles"), name, dry_run))
+
+
+@app.command()
+def doctor() -> None:
+    """Look at versions, devices, memory, disk, DVC and git, and say what to do."""
+    from montessori.doctor import examine, report
+
+    findings = examine(Path())
+    typer.echo(report(findings))
+    if any(finding.level == "bad" for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def proof(
+    seeds: Annotated[str, typer.Option(help="Such as 0-4 or 0,2,7-9.")] = "0-4",
+    students: Annotated[
+        str, typer.Option(help="Rows of models; the first gets the controls.")
+    ] = "student,student-2",
+    jobs: Annotated[int, typer.Option(help="Experiments that run at once.")] = 2,
+) -> None:
+    """Run the pipeline over seeds and students as DVC experiments, and write the proof."""
+    from montessori.proof import command
+
+    command(seeds=seeds, students=students, jobs=jobs)
+
+
+def main() -> NoReturn:
+    """Run the command line; a MontessoriError is shown without its traceback, status 2."""
+    try:
+        app()
+    except MontessoriError as error:
+        typer.echo(str(error), err=True)
+        sys.exit(2)
+    sys.exit(0)
+
+
+if __name__ == "__main__":
+    main()

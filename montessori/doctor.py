@@ -1,0 +1,244 @@
+"""What this machine and this checkout are like, and what to do about it."""
+
+import os
+import platform
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass
+from importlib import metadata
+from pathlib import Path
+from typing import Literal
+
+GIB = 1024**3
+MEMORY, DISK = 4.0, 5.0  # GiB that the lab needs
+LOCK = "requirements/lock.txt"
+
+Level = Literal["ok", "note", "bad"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One thing looked at: what it is like, and what to type where that is not right."""
+
+    subject: str
+    level: Level
+    text: str
+    next: str = ""
+
+
+def examine(root: Path) -> list[Finding]:
+    """Everything there is to say about the checkout at `root` and the machine; never raises."""
+    return [
+        python_finding(),
+        *lock_findings(root),
+        device_finding(),
+        core_finding(),
+        memory_finding(),
+        disk_finding(root),
+        *dvc_findings(root),
+        identity_finding(root),
+        params_finding(root),
+    ]
+
+
+def report(findings: list[Finding]) -> str:
+    """The findings as lines, with what to do under those that are not right."""
+    width = max(len(finding.subject) for finding in findings)
+    lines = []
+    for finding in findings:
+        lines.append(f"{finding.level:<4}  {finding.subject:<{width}}  {finding.text}")
+        if finding.next:
+            lines.append(f"{'':<{width + 8}}next: {finding.next}")
+    return "\n".join(lines)
+
+
+# ------------------------------------------------------------------------------------ software
+def python_finding() -> Finding:
+    """The interpreter; 3.11 or newer is needed."""
+    version, place = platform.python_version(), "in an environment"
+    if sys.version_info < (3, 11):
+        return Finding("python", "bad", version, "install Python 3.11 or newer, then make repro")
+    if sys.prefix == sys.base_prefix:
+        place = "outside a virtual environment"
+        return Finding("python", "note", f"{version} {place}", "make repro, or activate .venv")
+    return Finding("python", "ok", f"{version} {place}")
+
+
+def lock_findings(root: Path) -> list[Finding]:
+    """Installed versions against the lock file."""
+    path = root / LOCK
+    if not path.is_file():
+        return [Finding("versions", "bad", f"{LOCK} is missing", f"git checkout {LOCK}")]
+    locked = dict(_pins(path.read_text(encoding="utf-8")))
+    installed = {name: _version(name) for name in locked}
+    missing = sorted(name for name, found in installed.items() if found is None)
+    other = sorted(
+        f"{name} {found} (locked: {locked[name]})"
+        for name, found in installed.items()
+        if found is not None and found.partition("+")[0] != locked[name].partition("+")[0]
+    )
+    if not missing and not other:
+        return [Finding("versions", "ok", f"all {len(locked)} as locked")]
+    found = []
+    if missing:
+        text = f"{len(missing)} locked packages are not installed: {', '.join(missing[:8])}"
+        found.append(Finding("versions", "bad", text, "make clean-env, then make repro"))
+    if other:
+        text = f"{len(other)} packages differ from the lock: {', '.join(other[:5])}"
+        found.append(Finding("versions", "note", text, "make clean-env, then make repro"))
+    return found
+
+
+def _pins(text: str) -> Iterator[tuple[str, str]]:
+    """Name and version of each pin that holds on this platform."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
+    for line in text.splitlines():
+        line = line.split(" #")[0].strip()
+        if not re.match(r"[A-Za-z0-9]", line):
+            continue
+        try:
+            pin = Requirement(line)
+        except InvalidRequirement:
+            continue
+        if pin.marker is None or pin.marker.evaluate():
+            for specifier in pin.specifier:
+                yield pin.name, specifier.version
+
+
+def _version(name: str) -> str | None:
+    try:
+        return metadata.version(name)
+    except metadata.PackageNotFoundError:
+        return None
+
+
+# ------------------------------------------------------------------------------------- machine
+def device_finding() -> Finding:
+    """GPUs that torch can use."""
+    try:
+        import torch
+    except (ImportError, OSError) as error:
+        return Finding("device", "bad", f"torch does not load: {error}", "make repro")
+    if torch.cuda.is_available():
+        names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
+        return Finding("device", "ok", f"torch {torch.__version__}, {', '.join(names)}")
+    if shutil.which("nvidia-smi") and _answer(["nvidia-smi", "-L"]):
+        return Finding(
+            "device", "bad", f"torch {torch.__version__} cannot use the GPU that is there",
+            "make clean-env, then MONTESSORI_ACCELERATOR=cuda make repro",
+        )  # fmt: skip
+    return Finding("device", "ok", f"torch {torch.__version__}, CPU only (enough for the lab)")
+
+
+def core_finding() -> Finding:
+    """CPU cores this process may use."""
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
+    if cores == 1:
+        return Finding("cores", "note", "1", "expect the lab to take about twice as long")
+    return Finding("cores", "ok", str(cores))
+
+
+def memory_finding() -> Finding:
+    """Memory of the machine or, where lower, of the container."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        if Path(path).is_file():
+            limit = Path(path).read_text().strip()
+            total = min(total, int(limit)) if limit.isdigit() else total
+    text = f"{total / GIB:.1f} GiB"
+    if total < MEMORY * GIB:
+        return Finding(
+            "memory",
+            "bad",
+            text,
+            f"the lab needs {MEMORY:g} GiB: set "
+            "machine.generation_batch in params.yaml to 16, or take a larger machine",
+        )
+    return Finding("memory", "ok", text)
+
+
+def disk_finding(root: Path) -> Finding:
+    """Free space where the repository is."""
+    free = shutil.disk_usage(root).free / GIB
+    if free < DISK:
+        return Finding(
+            "disk",
+            "bad",
+            f"{free:.1f} GiB free",
+            f"free {DISK:g} GiB: dvc gc --workspace, or rm -r .work",
+        )
+    return Finding("disk", "ok", f"{free:.1f} GiB free")
+
+
+# ------------------------------------------------------------------------------------ checkout
+def dvc_findings(root: Path) -> list[Finding]:
+    """DVC: set up, remote, what is out of date."""
+    if shutil.which("dvc") is None:
+        return [Finding("dvc", "bad", "not on PATH", "make repro, or activate .venv")]
+    if not (root / ".dvc" / "config").is_file():
+        return [Finding("dvc", "bad", "not set up here", "start in the root of the repository")]
+    remote = _answer(["dvc", "remote", "list"], root)
+    remotes = (
+        Finding("remote", "ok", remote.replace("\t", " ").replace("\n", ", "))
+        if remote
+        else (
+            Finding("remote", "note", "none", "to share data: dvc remote add -d NAME PATH-OR-URL")
+        )
+    )
+    status = _answer(["dvc", "status"], root)
+    if status is None:
+        return [Finding("dvc", "bad", "dvc status fails", "dvc status"), remotes]
+    stages = [line for line in status.splitlines() if re.match(r"[^\s].*:$", line)]
+    if stages:
+        return [
+            Finding("dvc", "note", f"{len(stages)} stages are out of date", "dvc repro"),
+            remotes,
+        ]
+    return [Finding("dvc", "ok", "everything is up to date"), remotes]
+
+
+def identity_finding(root: Path) -> Finding:
+    """A git identity, which DVC experiments in temporary folders need."""
+    if _answer(["git", "rev-parse", "HEAD"], root) is None:
+        return Finding(
+            "git",
+            "bad",
+            "no repository with a commit here",
+            "git clone the repository, or git init and commit",
+        )
+    named = os.environ.get("GIT_AUTHOR_NAME") or _answer(["git", "config", "user.name"], root)
+    mail = os.environ.get("GIT_AUTHOR_EMAIL") or _answer(["git", "config", "user.email"], root)
+    if not (named and mail):
+        return Finding(
+            "git",
+            "note",
+            "no identity; dvc exp run --queue and make proof need one",
+            'git config user.name "..." && git config user.email "..."',
+        )
+    return Finding("git", "ok", "identity is set")
+
+
+def params_finding(root: Path) -> Finding:
+    """Whether params.yaml passes `montessori check`."""
+    from montessori.check import check
+    from montessori.errors import MontessoriError
+    from montessori.params import FILE, load
+
+    try:
+        check(load(root / FILE), root)
+    except MontessoriError as error:
+        return Finding("params", "bad", error.what.splitlines()[0], "montessori check")
+    return Finding("params", "ok", "montessori check passes")
+
+
+def _answer(command: list[str], root: Path | None = None) -> str | None:
+    """What a command prints, stripped; None if it fails, is missing, or takes a minute."""
+    try:
+        done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
+    except (OSError, subprocess.TimeoutExpired):
+        return None
+    return done.stdout.strip() if done.returncode == 0 else None

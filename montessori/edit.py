@@ -1,0 +1,151 @@
+"""Changes to the text of params.yaml that leave its comments and its layout alone."""
+
+import difflib
+import json
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from montessori.errors import MontessoriError
+from montessori.params import FILE
+
+_PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+
+
+def merge(text: str, changes: Mapping[str, Any]) -> str:
+    """`text` with `changes` merged in: mappings key by key, everything else replaced.
+
+    New rows are appended to their section, new sections to the file. Raises MontessoriError if
+    the text is no YAML mapping.
+    """
+    for path, value in _leaves(text, changes, ()):
+        text = _put(text, path, value)
+    return text
+
+
+def difference(old: str, new: str, file: str = FILE) -> str:
+    """A unified diff of two texts; empty if they are equal."""
+    lines = difflib.unified_diff(
+        old.splitlines(keepends=True), new.splitlines(keepends=True), file, f"{file} (new)", n=1
+    )
+    return "".join(lines)
+
+
+def _leaves(
+    text: str, changes: Mapping[str, Any], above: tuple[str, ...]
+) -> list[tuple[tuple[str, ...], Any]]:
+    """Where each value goes: as deep as the text has mappings, and as the changes have them."""
+    leaves: list[tuple[tuple[str, ...], Any]] = []
+    for key, value in changes.items():
+        path = (*above, str(key))
+        depth, node = _find(_compose(text), path)
+        if isinstance(value, Mapping) and depth == len(path) and _pairs(node) is not None:
+            leaves += _leaves(text, value, path)
+        else:
+            leaves.append((path, value))
+    return leaves
+
+
+def _put(text: str, path: tuple[str, ...], value: Any) -> str:
+    depth, node = _find(_compose(text), path)
+    if depth == len(path):
+        return _replace(text, node, flow(value))
+    key, rest = path[depth], path[depth + 1 :]
+    for name in reversed(rest):
+        value = {name: value}
+    if depth == 0:
+        return text.rstrip("\n") + f"\n\n{block(key, value)}\n"
+    if not node.flow_style:
+        return _append_line(text, node, f"{key}: {flow(value)}")
+    if depth == 1 and not node.value:
+        return _open_section(text, node, f"  {key}: {flow(value)}")
+    inside = text[node.start_mark.index + 1 : node.end_mark.index - 1].strip()
+    entries = [entry for entry in (inside, f"{key}: {flow(value)}") if entry]
+    return _replace(text, node, "{" + ", ".join(entries) + "}")
+
+
+def _replace(text: str, node: Any, new: str) -> str:
+    """Put `new` in the node's place; a comment behind it stays in its column if it can."""
+    start, end = node.start_mark.index, node.end_mark.index
+    if node.id != "scalar" and not node.flow_style:  # the mark of a block is in a later line
+        end = start + len(text[start:end].rstrip())
+    rest = text[end:]
+    gap = re.match(r" +(?=#)", rest)
+    if gap:
+        width = max(2, len(gap.group()) - (len(new) - (end - start)))
+        rest = " " * width + rest[gap.end() :]
+    return text[:start] + new + rest
+
+
+def _append_line(text: str, node: Any, line: str) -> str:
+    """A new line below the last entry of a block mapping, in the column of its keys."""
+    last = node
+    while _pairs(last) and not last.flow_style:
+        last = last.value[-1][1]
+    at = text.find("\n", last.end_mark.index)
+    at = len(text) if at < 0 else at
+    indent = " " * node.start_mark.column
+    return f"{text[:at]}\n{indent}{line}{text[at:]}"
+
+
+def _open_section(text: str, node: Any, line: str) -> str:
+    """`section: {}` becomes a block with its first row; a comment behind it stays."""
+    start = len(text[: node.start_mark.index].rstrip())
+    text = _replace(text, node, "")
+    end = text.find("\n", start)
+    end = len(text) if end < 0 else end
+    head = text[start:end].rstrip()
+    return f"{text[:start]}{head}\n{line}{text[end:]}"
+
+
+def _compose(text: str) -> Any:
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        node = YAML(pure=True).compose(text)
+    except YAMLError as error:
+        raise MontessoriError(
+            f"not valid YAML: {error}", where=FILE, next=f"mend {FILE}, then montessori check"
+        ) from error
+    if node is None or _pairs(node) is None:
+        raise MontessoriError("the file has no sections", where=FILE, next=f"git checkout {FILE}")
+    return node
+
+
+def _find(node: Any, path: tuple[str, ...]) -> tuple[int, Any]:
+    """How many keys of the path exist, and the node of the last one that does."""
+    for depth, key in enumerate(path):
+        found = [value for name, value in _pairs(node) or [] if name.value == key]
+        if not found:
+            return depth, node
+        node = found[0]
+    return len(path), node
+
+
+def _pairs(node: Any) -> list[tuple[Any, Any]] | None:
+    """Key and value nodes of a mapping; None for anything else."""
+    return node.value if node.id == "mapping" else None
+
+
+# ------------------------------------------------------------------------------------- writing
+def block(key: str, value: Any) -> str:
+    """A section in block style: one line per entry, the entries in flow style."""
+    if not isinstance(value, Mapping) or not value:
+        return f"{key}: {flow(value)}"
+    return "\n".join([f"{key}:", *(f"  {name}: {flow(entry)}" for name, entry in value.items())])
+
+
+def flow(value: Any) -> str:
+    """A value as YAML on one line, read alike by YAML 1.1 and 1.2 (floats keep their point)."""
+    if isinstance(value, Mapping):
+        return "{" + ", ".join(f"{key}: {flow(entry)}" for key, entry in value.items()) + "}"
+    if isinstance(value, list | tuple):
+        return "[" + ", ".join(map(flow, value)) + "]"
+    if isinstance(value, float):
+        mantissa, mark, exponent = repr(value).partition("e")
+        return mantissa + ("" if not mark or "." in mantissa else ".0") + mark + exponent
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+        return value
+    return json.dumps(value, ensure_ascii=False)

@@ -1,0 +1,111 @@
+"""Per-item outcomes: metrics/outcomes/<run>.csv, the unit of the bootstrap.
+
+Columns: item_id, benchmark, value (0-100), length_difference (characters of the answer minus those
+of the answer it is compared with; micro_alpaca_eval only).
+"""
+
+import os
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montessori.errors import MontessoriError
+from montessori.evals.items import BENCHMARKS
+
+if TYPE_CHECKING:
+    import polars as pl
+
+COLUMNS = ("item_id", "benchmark", "value", "length_difference")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """A run on one benchmark: items sorted by id, value (items,) on 0-100, difference (items,)."""
+
+    items: tuple[str, ...]
+    value: NDArray[np.float64]
+    difference: NDArray[np.float64]
+
+
+def write_outcomes(path: Path, frame: "pl.DataFrame") -> None:
+    """Write outcomes as CSV, atomically, sorted by benchmark and item."""
+    order = frame["benchmark"].cast(pl_enum()).rename("order")
+    frame = frame.select(COLUMNS).with_columns(order).sort("order", "item_id").drop("order")
+    write_text(path, frame.write_csv(float_precision=4))
+
+
+def pl_enum() -> "pl.Enum":
+    """The benchmarks as a polars type that sorts in the order of tables."""
+    import polars as pl
+
+    return pl.Enum(BENCHMARKS)
+
+
+def read_outcomes(path: Path) -> dict[str, Outcome]:
+    """Outcomes by benchmark, in the order of BENCHMARKS.
+
+    Raises MontessoriError when the file is missing or malformed, or a benchmark has no item.
+    """
+    import polars as pl
+
+    schema = {"item_id": pl.String, "benchmark": pl.String,
+              "value": pl.Float64, "length_difference": pl.Float64}  # fmt: skip
+    try:
+        frame = pl.read_csv(path, schema=schema).sort("item_id")
+    except FileNotFoundError as error:
+        raise _error("the outcomes of a run are missing", path) from error
+    except pl.exceptions.PolarsError as error:
+        raise _error(f"no table of outcomes ({error})", path) from error
+    found = {name: _outcome(frame.filter(pl.col("benchmark") == name)) for name in BENCHMARKS}
+    empty = [name for name, outcome in found.items() if not outcome.items]
+    if empty:
+        raise _error(f"no outcomes of {', '.join(empty)}", path)
+    return found
+
+
+def _outcome(frame: "pl.DataFrame") -> Outcome:
+    return Outcome(
+        tuple(frame["item_id"]),
+        frame["value"].to_numpy(),
+        frame["length_difference"].fill_null(0.0).to_numpy(),
+    )
+
+
+def require_same_items(outcomes: Sequence[tuple[str, Outcome]], benchmark: str) -> None:
+    """Raise MontessoriError, naming items, unless all runs have the same items of a benchmark."""
+    everything = set().union(*(outcome.items for _, outcome in outcomes))
+    for run, outcome in outcomes:
+        missing = sorted(everything.difference(outcome.items))
+        if missing:
+            named = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
+            raise MontessoriError(
+                f"{benchmark}: run {run} lacks {len(missing)} of {len(everything)} items ({named})",
+                where=f"metrics/outcomes/{run}.csv",
+                expected="the same items in every run, since intervals are paired",
+                next="dvc repro compare",
+            )
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically: a temporary file beside it, synced and renamed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(temporary, "w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def _error(what: str, path: Path) -> MontessoriError:
+    return MontessoriError(
+        what, where=str(path), expected=f"a CSV with {', '.join(COLUMNS)}", next="dvc repro eval"
+    )

@@ -1,0 +1,114 @@
+"""Log-likelihoods of continuations, with each shared context run through the model once.
+
+The choices of one question share their prompt, so the prompt's keys and values are computed once
+and repeated for the choices: the same numbers as scoring each choice by itself, but for rounding.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+
+import torch
+from transformers import DynamicCache, PreTrainedModel
+
+Score = tuple[float, bool]
+
+
+@dataclass(frozen=True)
+class Pair:
+    """Token ids of a context and of a continuation, neither empty, and the pair's position."""
+
+    context: tuple[int, ...]
+    continuation: tuple[int, ...]
+    place: int
+
+
+def score_pairs(
+    model: PreTrainedModel, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], batch: int,
+    threads: int,
+) -> list[Score]:  # fmt: skip
+    """Score (context, continuation) pairs of token ids.
+
+    batch: contexts of one forward pass. threads: CPU threads (1 on a GPU).
+    Returns for each pair the summed log-probability of the continuation (nats) and whether each of
+    its tokens is the model's most likely one.
+    """
+    groups: dict[tuple[int, ...], list[Pair]] = {}
+    for place, (context, continuation) in enumerate(pairs):
+        pair = Pair(tuple(context), tuple(continuation), place)
+        groups.setdefault(pair.context, []).append(pair)
+    ordered = sorted(groups.items(), key=lambda group: (-len(group[0]), group[0]))
+    batches = [ordered[i : i + batch] for i in range(0, len(ordered), batch)]
+    scores: dict[int, Score] = {}
+    for rows, found in _run(model, [_flat(part) for part in batches], threads):
+        scores |= {pair.place: score for pair, score in zip(rows, found, strict=True)}
+    return [scores[place] for place in range(len(pairs))]
+
+
+def _flat(part: list[tuple[tuple[int, ...], list[Pair]]]) -> list[Pair]:
+    return [pair for _, group in part for pair in group]
+
+
+def _run(
+    model: PreTrainedModel, batches: list[list[Pair]], threads: int
+) -> Iterator[tuple[list[Pair], list[Score]]]:
+    workers = max(1, min(threads, len(batches)))
+    inner = max(1, threads // workers)
+
+    def work(rows: list[Pair]) -> tuple[list[Pair], list[Score]]:
+        torch.set_num_threads(inner)
+        with torch.inference_mode():
+            return rows, _score(model, rows)
+
+    with ThreadPoolExecutor(workers) as pool:
+        yield from pool.map(work, batches)
+
+
+def _score(model: PreTrainedModel, rows: list[Pair]) -> list[Score]:
+    """Scores of pairs whose contexts share one forward pass; equal contexts lie side by side."""
+    contexts = list(dict.fromkeys(pair.context for pair in rows))
+    number = {context: n for n, context in enumerate(contexts)}
+    chosen = torch.tensor([number[pair.context] for pair in rows], device=model.device)
+    ids, mask = _padded(contexts, left=True, device=model.device)
+    cache = DynamicCache(config=model.config)
+    positions = (mask.cumsum(-1) - 1).clamp_(min=0)
+    first = model(
+        input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
+        use_cache=True, logits_to_keep=1,
+    ).logits[chosen]  # (rows, 1, vocabulary)  # fmt: skip
+    targets, present = _padded([pair.continuation for pair in rows], False, model.device)
+    logits = first
+    if targets.shape[1] > 1:
+        cache.batch_select_indices(chosen)
+        start = positions[chosen, -1:] + 1
+        rest = model(
+            input_ids=targets[:, :-1],
+            attention_mask=torch.cat([mask[chosen], present[:, :-1]], dim=1),
+            position_ids=start + torch.arange(targets.shape[1] - 1, device=model.device),
+            past_key_values=cache,
+            use_cache=True,
+        ).logits
+        logits = torch.cat([first, rest], dim=1)  # (rows, width, vocabulary)
+    return _summed(logits, targets, present)
+
+
+def _padded(
+    texts: Sequence[Sequence[int]], left: bool, device: torch.device
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Ids (texts, width) padded with 0 on one side, and the mask: 1 where a token stands."""
+    width = max(map(len, texts))
+    ids, mask = [], []
+    for text in texts:
+        pad = [0] * (width - len(text))
+        ids.append([*pad, *text] if left else [*text, *pad])
+        mask.append([*pad, *[1] * len(text)] if left else [*[1] * len(text), *pad])
+    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
+
+
+def _summed(logits: torch.Tensor, targets: torch.Tensor, present: torch.Tensor) -> list[Score]:
+    """Sum and greediness of each row; logits (rows, width, vocabulary), others (rows, width)."""
+    logits = logits.float()
+    token = logits.gather(2, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(dim=-1)
+    greedy = (logits.argmax(dim=-1) == targets) | (present == 0)
+    sums = (token * present).sum(dim=1).tolist()
+    return list(zip(sums, greedy.all(dim=1).tolist(), strict=True))

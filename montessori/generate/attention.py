@@ -1,0 +1,47 @@
+"""Attention of one new token per row without copying keys and values for each query head.
+
+Registered with transformers under the name GROUPED; every other shape goes to its own sdpa path.
+"""
+
+import torch
+from transformers import AttentionInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
+
+GROUPED = "montessori_grouped"
+
+
+def grouped_attention(
+    module: torch.nn.Module,
+    query: torch.Tensor,
+    key: torch.Tensor,
+    value: torch.Tensor,
+    attention_mask: torch.Tensor | None,
+    dropout: float = 0.0,
+    scaling: float | None = None,
+    **kwargs,
+) -> tuple[torch.Tensor, None]:
+    """Attention output (rows, new, heads, dimension) for `query` (rows, heads, new, dimension).
+
+    With one new token the heads that share a key-value head (Ainslie et al., 2023) become query
+    positions of it, so that keys and values are read where they lie.
+    """
+    rows, heads, new, size = query.shape
+    shared = key.shape[1]
+    plain = set(kwargs) <= {"position_ids", "use_cache", "is_causal"}
+    if new != 1 or heads == shared or not plain:
+        return sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout, scaling, **kwargs
+        )
+    folded = query.reshape(rows, shared, heads // shared, size)
+    output = torch.nn.functional.scaled_dot_product_attention(
+        folded, key, value, attn_mask=attention_mask, scale=scaling
+    )
+    return output.reshape(rows, 1, heads, size), None
+
+
+def register() -> str:
+    """Make GROUPED known to transformers, with the masks of sdpa; returns its name."""
+    AttentionInterface.register(GROUPED, grouped_attention)
+    AttentionMaskInterface.register(GROUPED, sdpa_mask)
+    return GROUPED

@@ -1,0 +1,251 @@
+"""The engine on transformers: a decoding loop of our own around the model's forward pass.
+
+Prompts of similar length form a batch; a prompt runs through the model once and its keys and
+values are repeated for its samples; rows that ended leave the batch. Weights are fp32 on a CPU:
+sampled text is then the same in any batch but for rounding at near-ties (1e-7 of a logit).
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+import torch
+from transformers import Cache, PreTrainedModel
+
+from montessori import chat
+from montessori.errors import MontessoriError
+from montessori.generate.attention import register
+from montessori.generate.cache import buffer_cache
+from montessori.generate.engine import Generated, Request, Sampling
+from montessori.generate.sampling import Sampler
+
+#: Rows leave the batch when no more than this share of it is still being written.
+COMPACT = 0.8
+
+
+@dataclass
+class Row:
+    """A sample being written: where it belongs, its tokens so far, how many it may have."""
+
+    request: int
+    sample: int
+    tokens: list[int]
+    room: int = 0
+    finished: bool = False
+
+
+class TransformersEngine:
+    """A causal language model of transformers.
+
+    `batch` is the number of rows decoded at once, `device` "auto", "cpu" or "cuda", `threads` the
+    number of CPU threads (0 = all cores), `dtype` "auto" (float32 on a CPU, bfloat16 on a GPU) or
+    the name of a torch dtype.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        batch: int = 64,
+        device: str = "auto",
+        threads: int = 0,
+        dtype: str = "auto",
+    ) -> None:
+        available = "cuda" if torch.cuda.is_available() else "cpu"
+        self.device = available if device == "auto" else device
+        default = torch.float32 if self.device == "cpu" else torch.bfloat16
+        self.dtype = default if dtype == "auto" else getattr(torch, dtype)
+        self.batch = batch
+        self.threads = threads or torch.get_num_threads()
+        self.tokenizer = chat.load_tokenizer(folder)
+        self.model = load_model(folder, self.dtype, register()).to(self.device).eval()
+        self.ends = self._end_ids()
+        self.limit = getattr(self.model.config, "max_position_embeddings", None) or 10**9
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        on_done: Callable[[int], None] | None = None,
+    ) -> list[Generated]:
+        """All samples of all requests, ordered by (request, sample); see `Engine`.
+
+        A prompt that leaves no room in the model's context gives empty, unfinished samples; one
+        that leaves little room is cut there, whatever else is in the batch.
+        """
+        made: dict[tuple[int, int], Generated] = {}
+        for results in self._run(list(self._batches(requests)), requests, sampling):
+            made |= {(result.request, result.sample): result for result in results}
+            if on_done is not None:
+                on_done(len(results))
+        return [
+            made[i, k] for i, request in enumerate(requests) for k in range(len(request.seeds))
+        ]
+
+    def _end_ids(self) -> frozenset[int]:
+        """Ids at which a turn ends: of the tokenizer and of the model's generation config."""
+        own = self.model.generation_config.eos_token_id
+        listed = own if isinstance(own, list) else [own]
+        return frozenset({*chat.end_of_turn_ids(self.tokenizer), *listed} - {None})
+
+    def _batches(self, requests: Sequence[Request]) -> Iterator[list[int]]:
+        """Positions of requests of similar length, about `batch` samples together."""
+        order = sorted(range(len(requests)), key=lambda i: (-len(requests[i].ids), i))
+        group: list[int] = []
+        rows = 0
+        for i in order:
+            if group and rows + len(requests[i].seeds) > self.batch:
+                yield group
+                group, rows = [], 0
+            group.append(i)
+            rows += len(requests[i].seeds)
+        if group:
+            yield group
+
+    def _run(
+        self, batches: list[list[int]], requests: Sequence[Request], sampling: Sampling
+    ) -> Iterator[list[Generated]]:
+        def work(group: list[int]) -> list[Generated]:
+            torch.set_num_threads(inner)
+            with torch.inference_mode():
+                return self._decode(group, requests, sampling)
+
+        workers = min(self.threads, len(batches)) if self.device == "cpu" else 1
+        inner = max(1, self.threads // max(1, workers))
+        if workers <= 1:
+            yield from map(work, batches)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            yield from pool.map(work, batches)
+
+    def _decode(
+        self, group: list[int], requests: Sequence[Request], sampling: Sampling
+    ) -> list[Generated]:
+        """Write all samples of the requests at the positions `group`."""
+        fits = [i for i in group if len(requests[i].ids) < self.limit]
+        rows = [Row(i, k, []) for i in group for k in range(len(requests[i].seeds))]
+        if fits:
+            prompts = [requests[i].ids for i in fits]
+            written = [row for row in rows if row.request in set(fits)]
+            copies = [n for n, i in enumerate(fits) for _ in requests[i].seeds]
+            for row in written:
+                row.room = min(
+                    sampling.max_new_tokens, self.limit - len(requests[row.request].ids)
+                )
+            seeds = [requests[row.request].seeds[row.sample] for row in written]
+            self._write(prompts, copies, written, seeds, sampling)
+        texts = self.tokenizer.batch_decode(
+            [row.tokens for row in rows],
+            skip_special_tokens=False,
+            clean_up_tokenization_spaces=False,
+        )
+        return [
+            Generated(text, len(row.tokens), row.finished, row.request, row.sample)
+            for row, text in zip(rows, texts, strict=True)
+        ]
+
+    def _write(
+        self,
+        prompts: list[Sequence[int]],
+        copies: list[int],
+        rows: list[Row],
+        seeds: list[int],
+        sampling: Sampling,
+    ) -> None:
+        """Fill `rows`; row r continues prompt `copies[r]`."""
+        ids, mask = self._pad(prompts, sampling.max_new_tokens)  # (prompts, width), + new
+        width = ids.shape[1]
+        cache = buffer_cache(self.model.config, width + sampling.max_new_tokens)
+        positions = (mask[:, :width].cumsum(-1) - 1).clamp_(min=0)
+        logits = self._forward(ids, mask[:, :width], positions, cache)
+        chosen = torch.tensor(copies, device=self.device)
+        cache.batch_select_indices(chosen)
+        logits, mask, position = logits[chosen], mask[chosen], positions[chosen, -1:]
+        sampler = Sampler(sampling, seeds, logits.shape[-1], self.device)
+        for step in range(sampling.max_new_tokens):
+            tokens = sampler.choose(logits, step)
+            alive = _record(rows, tokens.tolist(), self.ends)
+            if not alive:
+                return
+            if len(alive) <= COMPACT * len(rows):
+                kept = torch.tensor(alive, device=self.device)
+                cache.batch_select_indices(kept)
+                sampler.keep(kept)
+                rows = [rows[r] for r in alive]
+                tokens, mask, position = tokens[kept], mask[kept], position[kept]
+            position = position + 1
+            if step + 1 < sampling.max_new_tokens:
+                seen = mask[:, : width + step + 1]
+                logits = self._forward(tokens[:, None], seen, position, cache)
+
+    def _pad(self, prompts: list[Sequence[int]], new: int) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids (prompts, width) padded on the left; mask (prompts, width + new), 1 = a token."""
+        width = max(map(len, prompts))
+        pad = self.tokenizer.pad_token_id or 0
+        ids = [[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
+        mask = [[0] * (width - len(prompt)) + [1] * (len(prompt) + new) for prompt in prompts]
+        return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
+
+    def _forward(
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Cache
+    ) -> torch.Tensor:
+        """Logits (rows, vocabulary) after the last token of `ids` (rows, new)."""
+        output = self.model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+        )
+        return output.logits[:, -1]
+
+
+def _record(rows: list[Row], tokens: list[int], ends: frozenset[int]) -> list[int]:
+    """Give each row its next token; the positions of the rows that go on."""
+    alive = []
+    for place, (row, token) in enumerate(zip(rows, tokens, strict=True)):
+        if row.finished or len(row.tokens) >= row.room:
+            continue
+        if token in ends:
+            row.finished = True
+            continue
+        row.tokens.append(token)
+        if len(row.tokens) < row.room:
+            alive.append(place)
+    return alive
+
+
+def load_model(folder: Path, dtype: torch.dtype, attention: str = "sdpa") -> PreTrainedModel:
+    """The causal language model of a folder, from safetensors only and without network.
+
+    Raises MontessoriError when it cannot be read.
+    """
+    from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
+    if not list(Path(folder).glob("*.safetensors")):
+        raise MontessoriError(
+            "the model folder has no weights",
+            where=str(folder),
+            expected="model.safetensors",
+            next="run `dvc repro`, or `dvc pull` if the model was made elsewhere",
+        )
+    try:
+        return AutoModelForCausalLM.from_pretrained(
+            folder,
+            dtype=dtype,
+            attn_implementation=attention,
+            local_files_only=True,
+            use_safetensors=True,
+            trust_remote_code=False,
+        )
+    except (OSError, ValueError) as error:
+        raise MontessoriError(
+            f"the model cannot be loaded: {error}",
+            where=str(folder),
+            expected="a causal language model of an architecture that transformers knows",
+            next="check the folder's config.json",
+        ) from error

@@ -1,0 +1,305 @@
+"""Base models in one layout: safetensors, tokenizer files, the chat template settled.
+
+Files are copied, never loaded: no torch, no remote code, no pickles.
+"""
+
+import hashlib
+import json
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+from montessori.artifacts import new_folder, read_json, write_json
+from montessori.errors import MontessoriError
+from montessori.params import problems_error, read_section
+from montessori.templates.check import check_template
+
+PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
+TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
+COPIED = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "*.txt",
+    "*.model",
+    *TOKENIZERS,
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "generation_config.json",
+)
+TEMPLATE = "chat_template.jinja"
+CONVERT = (
+    'python -c "from transformers import AutoModelForCausalLM as M, AutoTokenizer as T; '
+    "M.from_pretrained('{0}', weights_only=True).save_pretrained('{0}-safe'); "
+    "T.from_pretrained('{0}').save_pretrained('{0}-safe')\", then name {0}-safe in params.yaml"
+)
+
+
+@dataclass(frozen=True)
+class ModelParams:
+    """Section `model` of params.yaml."""
+
+    fallback_template: str  # jinja file for models without a chat template
+
+
+@dataclass(frozen=True)
+class HubModel:
+    """A model of the hub at a pinned revision, as a .json file."""
+
+    hub: str
+    revision: str
+    chat_template: str | None = None  # jinja file beside the .json, instead of the model's own
+
+    def check(self) -> list[str]:
+        """Problems of the values, each starting with its key."""
+        if len(self.revision) == 40 and set(self.revision) <= set("0123456789abcdef"):
+            return []
+        return [f"revision: {self.revision!r} is not a commit of 40 hex digits"]
+
+
+def prepare_model(source: Path, fallback: Path, out: Path) -> None:
+    """Write the model at `source`, a folder or a .json of HubModel, to `out` in one layout.
+
+    The weights stay as they are. The chat template is the .json's, else the model's own, else the
+    file `fallback`; it ends up in chat_template.jinja only, and its SHA-256 in the manifest.
+    Raises MontessoriError for pickled or missing weights, a missing config, tokenizer or
+    end-of-sequence token, a vocabulary smaller than the tokenizer, an unusable template.
+    """
+    with _folder(source) as (folder, named_template):
+        config = _object(folder / "config.json", "the model's config", source)
+        _check_weights(folder)
+        settings = _tokenizer(folder)
+        eos, endings = _eos(folder, settings), _endings(folder, config)
+        size = _check_vocabulary(folder, config)
+        origin, template = _template(folder, settings, named_template, fallback)
+        check_template(template, _special_tokens(folder, settings), {eos, *endings}, origin)
+        facts = {
+            "template": "fallback" if origin == str(fallback) else "own",
+            "template_hash": hashlib.sha256(template.encode()).hexdigest(),
+            "eos_token": eos,
+            "model_type": config.get("model_type"),
+            "vocabulary": size,
+        }
+        inputs = {"source": source}
+        if origin == str(fallback):
+            inputs["template"] = fallback
+        with new_folder(out, inputs, facts, libraries=()) as made:
+            _copy(folder, made, config, settings)
+            (made / TEMPLATE).write_text(template, encoding="utf-8")
+
+
+# -------------------------------------------------------------------------------------- source
+@contextmanager
+def _folder(source: Path) -> Iterator[tuple[Path, Path | None]]:
+    """The folder with the model's files, and the template file that its .json names."""
+    if source.is_dir():
+        yield source, None
+        return
+    if source.suffix != ".json":
+        raise _error(
+            f"no such model: {source}",
+            source,
+            'a model folder, or a .json file with {"hub": id, "revision": commit}',
+            "set models.<role>.path in params.yaml",
+        )
+    model, problems = read_section({"model": read_json(source)}, "model", HubModel)
+    if model is None:
+        raise problems_error([text.removeprefix("model.") for text in problems], str(source))
+    template = source.parent / model.chat_template if model.chat_template else None
+    with TemporaryDirectory(prefix="montessori-") as spare:
+        yield _download(model, Path(spare), source), template
+
+
+def _download(model: HubModel, spare: Path, source: Path) -> Path:
+    from huggingface_hub import snapshot_download
+    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
+
+    wanted = [*COPIED, "*.json", "*.jinja"]
+    try:
+        return Path(snapshot_download(model.hub, revision=model.revision, allow_patterns=wanted))
+    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise _error(
+            f"{model.hub} cannot be fetched: {reason}",
+            source,
+            "a hub id and revision that exist, a network, and HF_TOKEN set for gated models",
+            "try again with a network, or name a local model folder in params.yaml",
+        ) from error
+
+
+# -------------------------------------------------------------------------------------- checks
+def _check_weights(folder: Path) -> None:
+    shards = {path.name for path in folder.glob("*.safetensors")}
+    for index in folder.glob("*.safetensors.index.json"):
+        missing = set(read_json(index).get("weight_map", {}).values()) - shards
+        if missing:
+            raise _error(
+                f"weight files are missing: {', '.join(sorted(missing))}",
+                folder,
+                f"all files that {index.name} names",
+                "copy the whole model folder",
+            )
+    if shards:
+        return
+    pickled = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
+    if pickled:
+        raise _error(
+            f"the weights are pickled ({', '.join(pickled)}), which can run any code",
+            folder,
+            "model.safetensors",
+            CONVERT.format(folder),
+        )
+    raise _error(
+        "the model folder has no weights",
+        folder,
+        "model.safetensors",
+        "dvc pull, or name another folder in params.yaml under models",
+    )
+
+
+def _tokenizer(folder: Path) -> dict[str, Any]:
+    """tokenizer_config.json, of a folder that has a tokenizer."""
+    if not any((folder / name).is_file() for name in TOKENIZERS):
+        raise _error(
+            "the model folder has no tokenizer",
+            folder,
+            f"one of {', '.join(TOKENIZERS)}",
+            "save the tokenizer into the folder: tokenizer.save_pretrained(folder)",
+        )
+    return _object(folder / "tokenizer_config.json", "the tokenizer's config", folder)
+
+
+def _special_tokens(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
+    """bos_token, eos_token, ... as texts; the map file counts where the config is silent."""
+    path = folder / "special_tokens_map.json"
+    known = {**(read_json(path) if path.is_file() else {}), **settings}
+    named = {name: value for name, value in known.items() if name.endswith("_token")}
+    texts = {
+        name: value.get("content") if isinstance(value, Mapping) else value
+        for name, value in named.items()
+    }
+    return {name: text for name, text in texts.items() if isinstance(text, str)}
+
+
+def _eos(folder: Path, settings: Mapping[str, Any]) -> str:
+    eos = _special_tokens(folder, settings).get("eos_token")
+    if eos is None:
+        raise _error(
+            "the tokenizer has no end-of-sequence token",
+            folder,
+            "eos_token in tokenizer_config.json",
+            "set it, to what ends a model's turn",
+        )
+    tokenizer = folder / "tokenizer.json"
+    if tokenizer.is_file() and eos not in _vocabulary(tokenizer):
+        raise _error(
+            f"the end-of-sequence token {eos!r} is not in the vocabulary",
+            folder,
+            "eos_token of tokenizer_config.json among the tokens of tokenizer.json",
+            "correct eos_token",
+        )
+    return eos
+
+
+def _endings(folder: Path, config: Mapping[str, Any]) -> set[str]:
+    """Further tokens that generation stops at: the ids in generation_config.json or config.json."""
+    path, tokenizer = folder / "generation_config.json", folder / "tokenizer.json"
+    if not tokenizer.is_file():
+        return set()
+    stops = {**config, **(read_json(path) if path.is_file() else {})}.get("eos_token_id")
+    ids = set(stops) if isinstance(stops, list) else {stops}
+    return {token for token, number in _vocabulary(tokenizer).items() if number in ids}
+
+
+def _check_vocabulary(folder: Path, config: Mapping[str, Any]) -> int | None:
+    """Size of the embedding; an error if the tokenizer knows ids beyond it."""
+    size = config.get("vocab_size", config.get("text_config", {}).get("vocab_size"))
+    tokenizer = folder / "tokenizer.json"
+    if tokenizer.is_file() and isinstance(size, int):
+        needed = max(_vocabulary(tokenizer).values(), default=-1) + 1
+        if needed > size:
+            raise _error(
+                f"the tokenizer has {needed} tokens, the model embeds {size}",
+                folder,
+                "a tokenizer that belongs to the model",
+                "use the model's own tokenizer (embeddings are never resized)",
+            )
+    return size
+
+
+def _vocabulary(path: Path) -> dict[str, int]:
+    """Token to id, of a tokenizer.json with any kind of model."""
+    raw = read_json(path)
+    pieces = raw.get("model", {}).get("vocab", {})
+    if isinstance(pieces, Mapping):
+        known = dict(pieces)
+    else:
+        known = {piece[0]: number for number, piece in enumerate(pieces)}
+    return known | {token["content"]: token["id"] for token in raw.get("added_tokens", [])}
+
+
+# ------------------------------------------------------------------------------------ template
+def _template(
+    folder: Path, settings: Mapping[str, Any], named: Path | None, fallback: Path
+) -> tuple[str, str]:
+    """Where the chat template comes from, and its text."""
+    if named is not None:
+        return str(named), _text(named)
+    if (folder / TEMPLATE).is_file():
+        return str(folder / TEMPLATE), _text(folder / TEMPLATE)
+    own = settings.get("chat_template")
+    if own is None and (folder / "chat_template.json").is_file():
+        own = read_json(folder / "chat_template.json").get("chat_template")
+    if isinstance(own, list):  # several, by name
+        own = {entry["name"]: entry["template"] for entry in own}.get("default")
+    if isinstance(own, str):
+        return str(folder / "tokenizer_config.json"), own
+    return str(fallback), _text(fallback)
+
+
+def _text(path: Path) -> str:
+    if not path.is_file():
+        raise _error(
+            "the chat template file does not exist",
+            path,
+            "a jinja file",
+            "set model.fallback_template in params.yaml to an existing file",
+        )
+    return path.read_text(encoding="utf-8")
+
+
+# ---------------------------------------------------------------------------------------- copy
+def _copy(folder: Path, made: Path, config: dict[str, Any], settings: dict[str, Any]) -> None:
+    """Copy weights and tokenizer; configs lose remote code and second copies of the template."""
+    names = {path for pattern in COPIED for path in folder.glob(pattern)}
+    for path in sorted(names):
+        if path.name == "README.txt":
+            continue
+        shutil.copyfile(path, made / path.name)
+    write_json(made / "config.json", _without(config, "auto_map"))
+    write_json(made / "tokenizer_config.json", _without(settings, "auto_map", "chat_template"))
+
+
+def _without(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
+    return {name: value for name, value in values.items() if name not in names}
+
+
+def _object(path: Path, what: str, where: Path) -> dict[str, Any]:
+    if not path.is_file():
+        raise _error(f"{what} is missing", where, path.name, "copy the whole model folder")
+    value = read_json(path)
+    if not isinstance(value, dict):
+        raise _error(
+            f"{what} is not a JSON object: {json.dumps(value)[:60]}",
+            path,
+            "a JSON object",
+            "copy the whole model folder",
+        )
+    return value
+
+
+def _error(what: str, where: Path, expected: str, next: str) -> MontessoriError:
+    return MontessoriError(what, where=str(where), expected=expected, next=next)

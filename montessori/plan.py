@@ -1,0 +1,213 @@
+"""The rows of params.yaml that make the graph, and how they refer to each other."""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from montessori.params import read_section
+
+
+@dataclass(frozen=True)
+class Model:
+    """A base model: the path of its folder, or of a .json file that names a hub model."""
+
+    path: str
+
+
+@dataclass(frozen=True)
+class Sources:
+    """Where the seed pool, the reference sets and the eval sets come from."""
+
+    seeds: str
+    reference: str
+    other_reference: str
+    evals: str
+
+
+@dataclass(frozen=True)
+class Probe:
+    """Probing data: who writes it, with which examples."""
+
+    teacher: str
+    seeds: str
+
+
+@dataclass(frozen=True)
+class ProbeFile:
+    """Probing data from a file."""
+
+    rows: str
+
+
+@dataclass(frozen=True)
+class Warmup:
+    """A base student warmed up on the first rows of a probe."""
+
+    probe: str
+    student: str
+
+
+@dataclass(frozen=True)
+class Influence:
+    """Scores of a probe's other rows: their influence on the loss on a reference set."""
+
+    probe: str
+    warmup: str
+    reference: str
+
+
+@dataclass(frozen=True)
+class Shuffle:
+    """A placebo: the scores of another table, permuted."""
+
+    scores: str
+
+
+@dataclass(frozen=True)
+class Round:
+    """A round makes a teacher: from scores of a probe's rows, starting from another teacher."""
+
+    scores: str
+    probe: str
+    start: str
+
+
+@dataclass(frozen=True)
+class Dataset:
+    """What a teacher wrote."""
+
+    teacher: str
+    seeds: str
+
+
+@dataclass(frozen=True)
+class Trim:
+    """A data set cut to the response tokens of another."""
+
+    dataset: str
+    like: str
+
+
+@dataclass(frozen=True)
+class Student:
+    """A base student trained on a data set."""
+
+    dataset: str
+    student: str
+
+
+@dataclass(frozen=True)
+class Run:
+    """A model that is evaluated, against another run."""
+
+    model: str
+    against: str
+
+
+#: Plural sections: the class of their rows.
+ROWS: Mapping[str, type] = {
+    "models": Model, "probes": Probe, "probe_files": ProbeFile, "warmups": Warmup,
+    "influences": Influence, "shuffles": Shuffle, "rounds": Round, "datasets": Dataset,
+    "trims": Trim, "students": Student, "runs": Run,
+}  # fmt: skip
+OPTIONAL = ("trims",)  # plural sections that may be left out
+
+#: What the first part of a reference such as `teachers/montessori-1` stands for.
+FOLDERS: Mapping[str, tuple[str, ...]] = {
+    "models": ("models",), "teachers": ("rounds",), "students": ("students",),
+    "influence": ("influences",), "shuffle": ("shuffles",), "datasets": ("datasets", "trims"),
+}  # fmt: skip
+SEED_SETS = ("seeds", "reference", "other_reference")
+
+_TEACHER, _ROWS, _SCORES = ("models", "teachers"), ("seed", "datasets"), ("influence", "shuffle")
+#: Keys that refer to other rows by folder and name: which folders they may name.
+BY_FOLDER: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("probes", "teacher"): _TEACHER, ("probes", "seeds"): _ROWS,
+    ("datasets", "teacher"): _TEACHER, ("datasets", "seeds"): _ROWS,
+    ("influences", "reference"): _ROWS, ("shuffles", "scores"): _SCORES,
+    ("rounds", "scores"): _SCORES, ("rounds", "start"): _TEACHER,
+    ("runs", "model"): ("models", "teachers", "students"),
+}  # fmt: skip
+#: Keys that refer to other rows by name alone: in which sections.
+BY_NAME: Mapping[tuple[str, str], tuple[str, ...]] = {
+    ("warmups", "probe"): ("probes", "probe_files"), ("warmups", "student"): ("models",),
+    ("influences", "probe"): ("probes", "probe_files"), ("influences", "warmup"): ("warmups",),
+    ("rounds", "probe"): ("probes", "probe_files"), ("students", "dataset"): ("datasets", "trims"),
+    ("trims", "dataset"): ("datasets",), ("trims", "like"): ("datasets",),
+    ("students", "student"): ("models",), ("runs", "against"): ("runs",),
+}  # fmt: skip
+
+Node = tuple[str, str]  # section and name of a row
+Rows = Mapping[str, Mapping[str, Any]]
+
+
+def read_rows(raw: Mapping[str, Any]) -> tuple[Rows, list[str]]:
+    """The well-formed rows of the plural sections, by section and name, and the problems."""
+    rows: dict[str, dict[str, Any]] = {}
+    found: list[str] = []
+    for section, cls in ROWS.items():
+        rows[section] = {}
+        value = raw.get(section, {} if section in OPTIONAL else None)
+        if not isinstance(value, Mapping):
+            found.append(
+                f"{section}: section is missing"
+                if section not in raw
+                else f"{section}: {value!r} is not a mapping of names to rows"
+            )
+            continue
+        for name in value:
+            row, wrong = read_section({f"{section}.{name}": value[name]}, f"{section}.{name}", cls)
+            found += wrong
+            if row is not None:
+                rows[section][str(name)] = row
+    return rows, found
+
+
+# ---------------------------------------------------------------------------------- references
+def references(rows: Rows) -> Iterator[tuple[Node, str, str, tuple[Node, ...]]]:
+    """Row, key, text and the nodes that the text may stand for, for each reference.
+
+    No node means that the text has the wrong form; the sets of the seed stage are no rows and
+    are left out.
+    """
+    for section, key in (*BY_FOLDER, *BY_NAME):
+        for name, row in rows[section].items():
+            text = getattr(row, key)
+            if (section, key) in BY_NAME:
+                nodes = tuple((target, text) for target in BY_NAME[section, key])
+            else:
+                folder, _, target = text.partition("/")
+                if folder == "seed" and "seed" in BY_FOLDER[section, key] and target in SEED_SETS:
+                    continue
+                allowed = folder in BY_FOLDER[section, key] and folder in FOLDERS
+                nodes = tuple((s, target) for s in FOLDERS[folder]) if allowed else ()
+            yield (section, name), key, text, nodes
+
+
+def find_circle(rows: Rows) -> list[Node]:
+    """A circle of rows that need each other, first row again at the end; empty if there is none.
+
+    A run may be compared with any run, itself too, so `against` makes no circle.
+    """
+    needs: dict[Node, list[Node]] = {}
+    for node, key, _, nodes in references(rows):
+        existing = [(part, name) for part, name in nodes if name in rows[part]]
+        needs.setdefault(node, []).extend(existing if key != "against" else [])
+    done: set[Node] = set()
+
+    def walk(node: Node, path: list[Node]) -> list[Node]:
+        if node in path:
+            return [*path[path.index(node) :], node]
+        if node in done:
+            return []
+        circles = (walk(following, [*path, node]) for following in needs.get(node, []))
+        circle = next((found for found in circles if found), [])
+        done.add(node)
+        return circle
+
+    return next((found for node in list(needs) if (found := walk(node, []))), [])
+
+
+def key_of(node: Node) -> str:
+    """A row as params name it: `rounds.montessori-1`."""
+    return ".".join(node)

@@ -1,0 +1,5 @@
+"""The report: one self-contained HTML page of runs, rounds, data and costs."""
+
+from .build import build
+
+__all__ = ["build"]

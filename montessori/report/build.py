@@ -1,0 +1,200 @@
+"""Builds report/index.html from the comparison, the metrics and the plot data."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, TypeVar
+
+from montessori.artifacts import new_folder
+
+from . import sources
+from .comparison import chart, lead, metric_table, steps_chart
+from .page import Markup, details, document, figures, paragraph, table
+from .svg import groups, histogram, lines
+
+CURVES = (("teacher-dpo", "DPO loss of the teacher"), ("student-sft", "SFT loss of the students"))
+STAGES = [
+    "seed",
+    "probe",
+    "warmup",
+    "influence",
+    "prefs",
+    "teacher-dpo",
+    "synth",
+    "trim",
+    "student-sft",
+    "eval",
+]
+SAMPLES = 6
+SIGNS = {"+": 0, "positive": 0, "1": 0, "-": 1, "negative": 1, "-1": 1}
+MOST_CURVES = 6  # as many as there are colours
+
+T = TypeVar("T")
+
+
+def build(
+    out: Path,
+    comparison: Mapping[str, Any],
+    runs: Sequence[str],
+    metrics_root: Path,
+    data_root: Path | None = None,
+) -> None:
+    """Write the folder `out` with index.html and a manifest.
+
+    comparison: the content of metrics/compare.json. runs: names in the order to show.
+    metrics_root: the folder `metrics`; whatever is missing in it is left out with a line.
+    data_root: the folder `data` for sample rows and answers; without it there are none.
+    """
+    sections = [
+        ("Comparison", _comparison(comparison, runs)),
+        ("Influence", _influence(metrics_root, runs)),
+        ("Task families", _skills(metrics_root, runs)),
+        ("Training", _training(metrics_root, runs)),
+        ("Stage metrics", _stage_metrics(metrics_root, runs)),
+        ("Seconds and memory", _runtime(metrics_root)),
+    ]
+    if data_root is not None:
+        sections.append(("Samples", _samples(data_root, runs)))
+    page = document("Montessori", lead(comparison, runs), sections)
+    with new_folder(out, {}, libraries=()) as folder:
+        (folder / "index.html").write_text(page, encoding="utf-8")
+
+
+def _missing(what: str) -> Markup:
+    return paragraph(f"Nothing to show: {what} not found.", "soft")
+
+
+def _ordered(found: Mapping[str, T], runs: Sequence[str]) -> list[tuple[str, T]]:
+    """Named things in the order of the runs of the same names, the others last."""
+    place = {run: index for index, run in enumerate(runs)}
+    return sorted(found.items(), key=lambda item: (place.get(item[0], len(place)), item[0]))
+
+
+def _comparison(comparison: Mapping[str, Any], runs: Sequence[str]) -> str:
+    known = [run for run in runs if run in comparison.get("runs", {})]
+    if not known:
+        return _missing("metrics/compare.json")
+    charts = [
+        ("Difference of the mean to the baseline, 95 % interval", chart(comparison, known)),
+        ("Metric by run", steps_chart(comparison, known)),
+    ]
+    note = paragraph(
+        "All on 0-100. Small: the difference to the baseline and its 95 % interval, a paired "
+        "bootstrap over evaluation items of this one seed. An interval over seeds, which also "
+        "holds the luck of sampling and training, is in metrics/proof.json (make proof).",
+        "soft",
+    )
+    return metric_table(comparison, known) + note + figures(charts)
+
+
+def _influence(root: Path, runs: Sequence[str]) -> str:
+    """A histogram per influence row: file columns influence, rows, sign."""
+    charts = []
+    for name, rows in _ordered(sources.csv_files(root / "plots" / "influence"), runs):
+        bins = [
+            (x, count, SIGNS.get(row.get("sign", ""), int(x < 0)))
+            for row in rows
+            if (x := sources.as_number(row.get("influence"))) is not None
+            and (count := sources.as_number(row.get("rows"))) is not None
+        ]
+        if bins:
+            charts.append((name, histogram(bins, f"Influence, {name}", "influence")))
+    if not charts:
+        return _missing("metrics/plots/influence/*.csv")
+    text = "Rows by what one optimizer step on them does to the reference loss; right is better."
+    return paragraph(text, "soft") + figures(charts)
+
+
+def _skills(root: Path, runs: Sequence[str]) -> str:
+    """Rows per task family in each dataset, side by side: file columns skill, rows."""
+    counts: dict[str, dict[str, float]] = {}
+    for name, rows in _ordered(sources.csv_files(root / "plots" / "synth"), runs):
+        for row in rows:
+            number = sources.as_number(row.get("rows"))
+            if row.get("skill") and number is not None:
+                counts.setdefault(row["skill"], {})[name] = number
+    if not counts:
+        return _missing("metrics/plots/synth/*.csv")
+    first = next(iter(next(iter(counts.values()))))
+    ordered = dict(sorted(counts.items(), key=lambda item: -item[1].get(first, 0.0)))
+    text = "What the teachers write about: rows of each task family in each dataset."
+    return paragraph(text, "soft") + figures([("Rows per task family", groups(ordered, text))])
+
+
+def _training(root: Path, runs: Sequence[str]) -> str:
+    """Loss curves: file columns step, loss."""
+    charts = []
+    for kind, caption in CURVES:
+        found = _ordered(sources.csv_files(root / "plots" / kind), runs)
+        curves = {name: sources.curve(rows, "step", "loss") for name, rows in found}
+        curves = {name: points for name, points in curves.items() if points}
+        names = list(curves)
+        for start in range(0, len(names), MOST_CURVES):
+            part = {name: curves[name] for name in names[start : start + MOST_CURVES]}
+            charts.append((caption, lines(part, caption, "step", "loss")))
+    return figures(charts) if charts else _missing("metrics/plots/teacher-dpo, student-sft")
+
+
+def _stage_metrics(root: Path, runs: Sequence[str]) -> str:
+    """One table per stage kind: a row per metric, a column per name."""
+    parts = []
+    for kind in STAGES:
+        rows_of = _ordered(sources.json_files(root / kind), runs)
+        found = {name: _flat(values) for name, values in rows_of}
+        keys = list(dict.fromkeys(key for values in found.values() for key in values))
+        rows = [[key, *(values.get(key, "") for values in found.values())] for key in keys]
+        if rows:
+            parts.append(details(kind, table(["metric", *found], rows)))
+    return "".join(parts) or _missing("metrics/<stage>/<name>.json")
+
+
+def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+    """Nested metrics with dotted keys and short numbers; lists are left out."""
+    flat: dict[str, str] = {}
+    for key, value in values.items():
+        if isinstance(value, Mapping):
+            flat |= _flat(value, f"{prefix}{key}.")
+        elif not isinstance(value, list):
+            flat[prefix + key] = f"{value:.4g}" if isinstance(value, float) else str(value)
+    return flat
+
+
+def _runtime(root: Path) -> str:
+    """Seconds and peak memory of the last real run of every stage on this machine."""
+    rows, total = [], 0.0
+    for folder in sorted((root / "runtime").glob("*/")):
+        for name, values in sources.json_files(folder).items():
+            seconds = float(values.get("seconds") or 0.0)
+            total += seconds
+            memory = float(values.get("peak_memory_mib") or 0.0)
+            rows.append((seconds, [f"{folder.name}@{name}", f"{seconds:.1f}", f"{memory:,.0f}"]))
+    if not rows:
+        return _missing("metrics/runtime")
+    ordered = [row for _, row in sorted(rows, key=lambda item: -item[0])]
+    ordered.append(["all", f"{total:.1f}", ""])
+    return table(["stage", "seconds", "peak memory, MiB"], ordered)
+
+
+def _samples(data: Path, runs: Sequence[str]) -> str:
+    """The first rows of each dataset, and the runs' answers side by side."""
+    parts = []
+    for name, rows in sources.dataset_samples(data / "datasets", SAMPLES).items():
+        cells = [[row["instruction"], row["response"], row["skill"]] for row in rows]
+        written = table(["instruction", "response", "family"], cells, text=True)
+        parts.append(details(f"dataset {name}", written))
+    answers = sources.answer_samples(data / "answers", SAMPLES)
+    named = [run for run in runs if answers.get(run)]
+    if named:
+        cells = [
+            [row["prompt"], *(_answer(answers[run], row) for run in named)]
+            for row in answers[named[0]]
+        ]
+        parts.append(details("answers side by side", table(["prompt", *named], cells, text=True)))
+    return "".join(parts) or _missing("datasets and answers")
+
+
+def _answer(rows: Sequence[Mapping[str, str]], like: Mapping[str, str]) -> str:
+    """The answer to the same item and turn."""
+    same = (r for r in rows if (r["item_id"], r["turn"]) == (like["item_id"], like["turn"]))
+    return next((row["answer"] for row in same), "")

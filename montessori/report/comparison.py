@@ -1,0 +1,89 @@
+"""The comparison in the report: a sentence, a table, two charts."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from html import escape
+from typing import Any
+
+from .page import Markup, table
+from .svg import Interval, intervals, steps
+
+METRICS = {
+    "mean": "mean",
+    "micro_alpaca_eval": "AlpacaEval (LC)",
+    "micro_mt_bench": "MT-Bench",
+    "micro_mmlu": "MMLU",
+    "micro_gsm8k": "GSM8K",
+}
+
+
+def signed(value: float) -> str:
+    """+1.2 or a true minus sign and 1.2."""
+    return f"{value:+.1f}".replace("-", "\u2212")
+
+
+def is_baseline(metrics: Mapping[str, Any]) -> bool:
+    """Whether all differences of a run are zero, as they are for the run compared against."""
+    entries = [metrics[name] for name in METRICS if name in metrics]
+    return all(not (e.get("delta") or e.get("low") or e.get("high")) for e in entries)
+
+
+def lead(comparison: Mapping[str, Any], runs: Sequence[str]) -> str:
+    """What the table says, in a sentence for each run that was not only a base model."""
+    found = comparison.get("runs", {})
+    known = [run for run in runs if "mean" in found.get(run, {})]
+    baseline = next((run for run in known if is_baseline(found[run])), "the baseline")
+    sentences = [
+        _sentence(run, baseline, found[run]) for run in known if not is_baseline(found[run])
+    ]
+    return " ".join(sentences) or "No comparison yet: run dvc repro."
+
+
+def _sentence(run: str, baseline: str, metrics: Mapping[str, Any]) -> str:
+    entry = metrics["mean"]
+    low, high = entry.get("low"), entry.get("high")
+    if low is None or high is None:
+        return f"{run}: {signed(entry['delta'])} against {baseline} on the mean, no interval."
+    span = f"{signed(low)} to {signed(high)}"
+    verdict = "above" if low > 0 else "below" if high < 0 else "not distinguishable from"
+    return f"{run} is {verdict} {baseline} on the mean ({signed(entry['delta'])}; {span})."
+
+
+def metric_table(comparison: Mapping[str, Any], runs: Sequence[str]) -> Markup:
+    """Runs by metrics: the value, and under it the difference with its interval."""
+    rows = [[run, *(_cell(comparison["runs"][run].get(name)) for name in METRICS)] for run in runs]
+    return table(["run", *METRICS.values()], rows)
+
+
+def _cell(entry: Mapping[str, float | None] | None) -> Markup:
+    if not entry or entry.get("value") is None:
+        return Markup("")
+    value, delta = entry["value"], entry.get("delta")
+    low, high = entry.get("low"), entry.get("high")
+    if delta is None or low is None or high is None or not (delta or low or high):
+        return Markup(f"{value:.1f}")
+    kind = "up" if low > 0 else "down" if high < 0 else "level"
+    text = escape(f"{signed(delta)} ({signed(low)} to {signed(high)})")
+    return Markup(f'{value:.1f}<small class="{kind}"><span class="{kind}">{text}</span></small>')
+
+
+def chart(comparison: Mapping[str, Any], runs: Sequence[str]) -> str:
+    """The mean's difference to the baseline with its interval, for every other run."""
+    found = comparison["runs"]
+    others = [run for run in runs if "mean" in found[run] and not is_baseline(found[run])]
+    rows = [
+        Interval(run, e.get("delta") or 0.0, e.get("low"), e.get("high"))
+        for run in others
+        for e in [found[run]["mean"]]
+    ]
+    return intervals(rows, "Difference of the mean to the baseline")
+
+
+def steps_chart(comparison: Mapping[str, Any], runs: Sequence[str]) -> str:
+    """Every metric over the runs in order: what a round adds."""
+    series = {
+        title: [comparison["runs"][run].get(name, {}).get("value") for run in runs]
+        for name, title in METRICS.items()
+    }
+    return steps(runs, series, "Metric by run", "0-100")

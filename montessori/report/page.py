@@ -1,0 +1,94 @@
+"""Pieces of the page: escaped text, tables, sections, and the style."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from html import escape
+
+from .svg import STYLE
+
+PAGE_STYLE = """
+:root{color-scheme:light dark;--paper:#fbfbfa;--card:#fff;--ink:#1f2430;--soft:#667085;
+--edge:#e4e7ec;--good:#0f7a5f;--bad:#b4324a}
+@media (prefers-color-scheme:dark){:root{--paper:#15181e;--card:#1d212a;--ink:#e6e8ee;
+--soft:#98a2b3;--edge:#343a46;--good:#4cc9a4;--bad:#f0849a}}
+*{box-sizing:border-box} body{margin:0;background:var(--paper);color:var(--ink);
+font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif}
+main{max-width:1160px;margin:0 auto;padding:28px 20px 64px}
+h1{font-size:1.9rem;margin:.2em 0} h2{font-size:1.25rem;margin:2.2em 0 .5em} h3{font-size:1rem}
+p,li{max-width:75ch} .soft{color:var(--soft)} .lead{font-size:1.08rem}
+nav{display:flex;flex-wrap:wrap;gap:4px 16px;font-size:.9rem} a{color:inherit}
+.wide{overflow-x:auto;background:var(--card);border:1px solid var(--edge);border-radius:10px}
+table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.92rem}
+th,td{padding:7px 14px;text-align:right;vertical-align:top;white-space:nowrap}
+th{color:var(--soft);font-weight:600} thead th{border-bottom:1px solid var(--edge)}
+tr+tr td{border-top:1px solid var(--edge)} th:first-child,td:first-child{text-align:left}
+td.text{white-space:pre-wrap;text-align:left;min-width:16ch;max-width:44ch;overflow-wrap:anywhere}
+td small{display:block;color:var(--soft)} td .up{color:var(--good)} td .down{color:var(--bad)}
+.grid{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr))}
+figure{margin:0;background:var(--card);border:1px solid var(--edge);border-radius:10px;padding:14px}
+figcaption{font-weight:600;margin-bottom:6px} svg{display:block;width:100%;height:auto}
+details{margin:10px 0} summary{cursor:pointer;font-weight:600;padding:4px 0}
+@media print{nav{display:none} details{break-inside:avoid}}
+"""
+
+
+class Markup(str):
+    """Text that is HTML already; every other text is escaped where it is put in."""
+
+
+def html(value: object) -> str:
+    """A value as HTML: `Markup` as it is, everything else escaped."""
+    return value if isinstance(value, Markup) else escape(str(value))
+
+
+def table(head: Sequence[str], rows: Sequence[Sequence[object]], text: bool = False) -> Markup:
+    """A table that scrolls sideways on a narrow screen; `text` cells wrap and keep line breaks."""
+    cell = '<td class="text">' if text else "<td>"
+    top = "".join(f"<th>{html(name)}</th>" for name in head)
+    body = "".join(
+        "<tr>" + "".join(f"{cell}{html(value)}</td>" for value in row) + "</tr>" for row in rows
+    )
+    return Markup(
+        f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
+    )
+
+
+def figures(charts: Sequence[tuple[str, str]]) -> Markup:
+    """Charts (caption, SVG) in a grid of one or two columns."""
+    items = "".join(
+        f"<figure><figcaption>{html(caption)}</figcaption>{chart}</figure>"
+        for caption, chart in charts
+    )
+    return Markup(f'<div class="grid">{items}</div>')
+
+
+def details(title: str, body: str) -> Markup:
+    """A part that opens on a click."""
+    return Markup(f"<details><summary>{html(title)}</summary>{body}</details>")
+
+
+def paragraph(text: str, kind: str = "") -> Markup:
+    """A paragraph, escaped."""
+    name = f' class="{kind}"' if kind else ""
+    return Markup(f"<p{name}>{html(text)}</p>")
+
+
+def document(title: str, lead: str, sections: Sequence[tuple[str, str]]) -> str:
+    """The whole page from (heading, HTML) sections; needs no file and no network."""
+    links = "".join(f'<a href="#{_anchor(name)}">{html(name)}</a>' for name, _ in sections)
+    parts = "".join(
+        f'<section id="{_anchor(name)}"><h2>{html(name)}</h2>{body}</section>'
+        for name, body in sections
+    )
+    return (
+        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        '<meta name="viewport" content="width=device-width,initial-scale=1">'
+        f"<title>{html(title)}</title><style>{PAGE_STYLE}{STYLE}</style></head>"
+        f'<body><main><h1>{html(title)}</h1><p class="lead">{html(lead)}</p>'
+        f"<nav>{links}</nav>{parts}</main></body></html>\n"
+    )
+
+
+def _anchor(name: str) -> str:
+    return "".join(letter if letter.isalnum() else "-" for letter in name.lower())

@@ -1,0 +1,1 @@
+"""Student signals besides influence; each gives a scores table."""

@@ -1,0 +1,49 @@
+"""Rows of a hub data set at a pinned revision; the only source that uses the network."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from montessori.errors import MontessoriError
+from montessori.sources.recipe import HubRecipe
+from montessori.sources.rows import Row, rows_of
+
+
+def hub_rows(recipe: HubRecipe, where: str) -> list[Row]:
+    """The rows of the data set, in its order.
+
+    Raises MontessoriError if it cannot be loaded, has no such column, or a row is malformed.
+    """
+    table = _load(recipe, where)
+    missing = [name for name in recipe.columns.values() if name not in table.column_names]
+    if missing:
+        raise MontessoriError(
+            f"the data set {recipe.dataset} has no column {', '.join(missing)}",
+            where=where,
+            expected=f"columns among {', '.join(table.column_names)}",
+            next=f"mend {where}",
+        )
+    if recipe.rows is not None:
+        table = table.select(range(min(recipe.rows, len(table))))
+    return rows_of(_objects(table, recipe), f"{recipe.dataset}@{recipe.revision[:12]}")
+
+
+def _load(recipe: HubRecipe, where: str) -> Any:
+    from datasets import load_dataset
+
+    try:
+        return load_dataset(
+            recipe.dataset, recipe.config, split=recipe.split, revision=recipe.revision
+        )
+    except (OSError, ValueError, RuntimeError) as error:
+        reason = (str(error).splitlines() or [type(error).__name__])[0]
+        raise MontessoriError(
+            f"the data set {recipe.dataset} cannot be loaded: {reason}",
+            where=where,
+            expected="a data set, revision and split that exist, and a network",
+            next="try again with a network, or name a .jsonl file in params.yaml under sources",
+        ) from error
+
+
+def _objects(table: Any, recipe: HubRecipe) -> Iterator[tuple[str, Any]]:
+    for number, row in enumerate(table, 1):
+        yield f"row {number}", {name: row[column] for name, column in recipe.columns.items()}

@@ -1,0 +1,151 @@
+"""Rows of dialogue from a file of one's own: JSON Lines, or a JSON list."""
+
+import json
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from montessori.errors import MontessoriError
+
+SHOWN = 10  # problems listed in one error
+FORMS = (
+    '{"instruction": ..., "response": ...}, optional "input" and "skill", or '
+    '{"messages": [{"role": "user", "content": ...}, {"role": "assistant", "content": ...}]}'
+)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One dialogue: user and assistant turns in pairs.
+
+    `key` is the content of a lab task whatever its wording, `skill` its subject group; `prompt`
+    is the text that a teacher saw when it wrote the instruction, `raw` what it wrote. All four
+    are None where nobody said. `where` is the file and line it came from.
+    """
+
+    turns: tuple[str, ...]
+    responses: tuple[str, ...]
+    skill: str | None = None
+    key: str | None = None
+    prompt: str | None = None
+    raw: str | None = None
+    where: str = ""
+
+    @property
+    def messages(self) -> list[dict[str, str]]:
+        """The dialogue as chat messages, user and assistant alternating."""
+        pairs = zip(self.turns, self.responses, strict=True)
+        return [
+            {"role": role, "content": content}
+            for pair in pairs
+            for role, content in zip(("user", "assistant"), pair, strict=True)
+        ]
+
+
+def read_rows(path: Path) -> list[Row]:
+    """The rows of a .jsonl file, or of a .json file that holds a list of rows.
+
+    Raises one MontessoriError with the line numbers of all malformed rows (the first ten), or if
+    the file is missing, empty or not UTF-8.
+    """
+    return rows_of(_objects(path), str(path))
+
+
+def rows_of(objects: Iterable[tuple[str, Any]], source: str) -> list[Row]:
+    """Rows from (place, object) pairs. Raises MontessoriError with all malformed rows, or none."""
+    rows, problems = [], []
+    for where, value in objects:
+        row = _row(value, f"{source}, {where}")
+        if isinstance(row, Row):
+            rows.append(row)
+        else:
+            problems.append(f"{where}: {row}")
+    if problems:
+        more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
+        raise _error(
+            f"{len(problems)} malformed rows:\n  " + "\n  ".join(problems[:SHOWN]) + more, source
+        )
+    if not rows:
+        raise _error("the file has no rows", source)
+    return rows
+
+
+def _objects(path: Path) -> Iterator[tuple[str, Any]]:
+    try:
+        text = Path(path).read_text(encoding="utf-8-sig")
+    except FileNotFoundError as error:
+        raise _error("the file does not exist", str(path)) from error
+    except UnicodeDecodeError as error:
+        raise _error(f"the file is not UTF-8 text ({error})", str(path)) from error
+    if Path(path).suffix == ".json":
+        values = _parse(text)
+        if not isinstance(values, list):
+            raise _error(f"not a list of rows{_reason(values)}", str(path))
+        yield from ((f"row {number}", value) for number, value in enumerate(values, 1))
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if line.strip():
+            yield f"line {number}", _parse(line)
+
+
+def _parse(text: str) -> Any:
+    """The JSON value, or the error that says why there is none."""
+    try:
+        return json.loads(text)
+    except (ValueError, RecursionError) as error:
+        return error
+
+
+def _reason(value: Any) -> str:
+    return f" ({value})" if isinstance(value, Exception) else ""
+
+
+def _row(value: Any, where: str) -> Row | str:
+    """The row, or what is wrong with it."""
+    if not isinstance(value, Mapping):
+        return f"not a JSON object{_reason(value)}"
+    optional = {name: value.get(name) for name in ("skill", "prompt", "raw")}
+    wrong = [name for name, text in optional.items() if not isinstance(text, str | None)]
+    if wrong:
+        return f"{wrong[0]!r} is not a text"
+    turns = _from_messages(value["messages"]) if "messages" in value else _from_pair(value)
+    if isinstance(turns, str):
+        return turns
+    return Row(*turns, **optional, where=where)
+
+
+def _from_pair(value: Mapping[str, Any]) -> tuple[tuple[str], tuple[str]] | str:
+    instruction = value.get("instruction")
+    name = "response" if "response" in value or "output" not in value else "output"
+    response, extra = value.get(name), value.get("input") or ""
+    texts = {"instruction": instruction, name: response}
+    for key, text in texts.items():
+        if not isinstance(text, str):
+            return f"{key!r} is missing" if text is None else f"{key!r} is not a text"
+        if not text.strip():
+            return f"{key!r} has no text"
+    if not isinstance(extra, str):
+        return "'input' is not a text"
+    merged = f"{instruction}\n\n{extra}" if extra.strip() else instruction
+    return (merged,), (response,)  # type: ignore[return-value]
+
+
+def _from_messages(messages: Any) -> tuple[tuple[str, ...], tuple[str, ...]] | str:
+    if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
+        return "'messages' is not a list of messages"
+    if len(messages) % 2:
+        return "'messages' does not end with an assistant message"
+    for number, message in enumerate(messages):
+        role = ("user", "assistant")[number % 2]
+        if not isinstance(message, Mapping) or message.get("role") != role:
+            return f"message {number + 1} does not have the role {role!r}"
+        content = message.get("content")
+        if not isinstance(content, str) or not content.strip():
+            return f"message {number + 1} has no text"
+    texts = [message["content"] for message in messages]
+    return tuple(texts[::2]), tuple(texts[1::2])
+
+
+def _error(what: str, where: str) -> MontessoriError:
+    return MontessoriError(what, where=where, expected=FORMS, next=f"mend {where}, then dvc repro")

@@ -1,0 +1,66 @@
+"""The seed stage: seed pool, reference sets and eval sets, disjoint by check."""
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from montessori.artifacts import ROWS, new_folder, write_table
+from montessori.sources.lab import lab_items
+from montessori.sources.overlap import check_disjoint, item_members, row_members
+from montessori.sources.recipe import load_evals_recipe, load_rows
+from montessori.sources.rows import Row
+from montessori.sources.tables import rows_table
+
+#: What the sets of rows are called in errors.
+SETS = {
+    "seeds": "seed pool",
+    "reference": "reference set",
+    "other_reference": "other reference set",
+}
+LIBRARIES = ("polars",)
+
+Splits = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
+
+
+def prepare(
+    sources: Mapping[str, Path], evals: Path, outs: Mapping[str, Path], out_evals: Path
+) -> dict[str, Any]:
+    """Read all sources, check that they share no content, write one folder for each.
+
+    `sources` and `outs` have the keys of SETS; a source is a file of rows or a recipe. Nothing is
+    written unless everything is right. Returns the stage's metrics: rows, repeated rows left out
+    and rows per skill of each set, items of each benchmark. Raises MontessoriError.
+    """
+    rows = {name: load_rows(sources[name]) for name in SETS}
+    splits = lab_items(load_evals_recipe(evals), str(evals))
+    members = {title: row_members(rows[name]) for name, title in SETS.items()}
+    members |= {f"{split} items": item_members(items) for split, items in splits.items()}
+    check_disjoint(members)
+    metrics = {name: _write_rows(rows[name], sources[name], outs[name]) for name in SETS}
+    return metrics | {"evals": _write_evals(splits, evals, out_evals), "overlaps": 0}
+
+
+def _write_rows(rows: Sequence[Row], source: Path, out: Path) -> dict[str, Any]:
+    table, repeated = rows_table(rows)
+    facts: dict[str, Any] = {"rows": table.height, "repeated": repeated}
+    with new_folder(out, {"source": source}, facts, LIBRARIES) as folder:
+        write_table(table, folder / "rows.parquet", ROWS)
+    skills = Counter(row.skill for row in rows if row.skill is not None)
+    return facts | ({"skills": dict(skills)} if skills else {})
+
+
+def _write_evals(splits: Splits, source: Path, out: Path) -> dict[str, dict[str, int]]:
+    counts = {
+        split: {name: len(items) for name, items in benchmarks.items()}
+        for split, benchmarks in splits.items()
+    }
+    with new_folder(out, {"source": source}, counts, LIBRARIES) as folder:
+        for split, benchmarks in splits.items():
+            (folder / split).mkdir()
+            for name, items in benchmarks.items():
+                lines = (json.dumps(item, ensure_ascii=False, sort_keys=True) for item in items)
+                text = "".join(line + "\n" for line in lines)
+                (folder / split / f"{name}.jsonl").write_text(text, encoding="utf-8")
+    return counts

@@ -1,0 +1,80 @@
+"""Rows as tables: the schemas ROWS and PROBE of montessori.artifacts."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+from montessori.artifacts import PROBE, ROWS, row_id
+from montessori.sources.rows import Row
+
+GROUP = 4  # rows to a prompt where a file names no prompts
+PROMPT = "Write one new instruction."
+
+
+def rows_table(rows: Sequence[Row]) -> tuple[pl.DataFrame, int]:
+    """A ROWS table without the rows that repeat an earlier one, and how many those were."""
+    records: dict[str, dict[str, Any]] = {}
+    for row in rows:
+        record = _record(row)
+        records.setdefault(record["row_id"], record)
+    return pl.DataFrame(list(records.values()), schema=ROWS), len(rows) - len(records)
+
+
+def probe_table(rows: Sequence[Row]) -> pl.DataFrame:
+    """A PROBE table of rows that came from a file.
+
+    Rows with the same `prompt` are samples of one prompt, in the order of its first row. Rows
+    without one are taken four at a time, in order, as samples of a plain prompt, so that pairs
+    can be formed. Rows without `raw` get their instruction in tags. `response_tokens` is null:
+    no teacher counted them. A row that repeats an earlier one is kept out as "duplicate".
+    """
+    records, seen = [], set()
+    for number, (prompt, samples) in enumerate(_prompts(rows)):
+        prompt_id = row_id("prompt", str(number), prompt)
+        for sample, row in enumerate(samples):
+            record = _record(row)
+            repeated = record["row_id"] in seen
+            seen.add(record["row_id"])
+            if repeated:
+                empty = {"messages": [], "instruction": "", "response": "", "dropped": "duplicate"}
+                record |= empty | {"row_id": row_id(prompt_id, str(sample), record["row_id"])}
+            raw = row.raw if row.raw is not None else tagged(row.turns)
+            record |= {"prompt_id": prompt_id, "sample": sample, "prompt": prompt, "raw": raw}
+            records.append(record)
+    return pl.DataFrame(records, schema=PROBE)
+
+
+def tagged(turns: Sequence[str]) -> str:
+    """User turns as a teacher writes them: the instruction, then each follow-up, in tags."""
+    names = ["instruction", *["follow-up"] * (len(turns) - 1)]
+    return "\n".join(f"<{name}>{turn}</{name}>" for name, turn in zip(names, turns, strict=True))
+
+
+def _prompts(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+    named: dict[str, list[Row]] = {}
+    groups: list[tuple[str, list[Row]]] = []
+    plain: list[Row] = []
+    for row in rows:
+        if row.prompt is None:
+            if len(plain) % GROUP == 0:
+                plain = []
+                groups.append((PROMPT, plain))
+            plain.append(row)
+            continue
+        if row.prompt not in named:
+            named[row.prompt] = []
+            groups.append((row.prompt, named[row.prompt]))
+        named[row.prompt].append(row)
+    return groups
+
+
+def _record(row: Row) -> dict[str, Any]:
+    texts = (text for message in row.messages for text in message.values())
+    return {
+        "row_id": row_id(*texts),
+        "messages": row.messages,
+        "instruction": "\n\n".join(row.turns),
+        "response": "\n\n".join(row.responses),
+        "skill": row.skill,
+    }

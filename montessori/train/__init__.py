@@ -1,0 +1,1 @@
+"""Training of students and teachers: warm-up, SFT and DPO."""

@@ -1,0 +1,74 @@
+"""What SFT and DPO have in common as trainer settings: schedule, optimizer, number format."""
+
+import logging
+import warnings
+from typing import TYPE_CHECKING, Any
+
+from montessori.train.curve import log_every
+from montessori.train.device import checkpoints, fast_bf16
+
+if TYPE_CHECKING:
+    import torch
+
+    from montessori.stage import Machine
+    from montessori.train.settings import StudentSftParams, TeacherDpoParams
+
+
+def steps_of(rows: int, settings: "StudentSftParams | TeacherDpoParams") -> int:
+    """Optimizer steps of a training: epochs times batches, the last of which may be smaller."""
+    return settings.epochs * -(-rows // settings.batch)
+
+
+def schedule(settings: "StudentSftParams | TeacherDpoParams", steps: int) -> dict[str, Any]:
+    """Warm-up/stable/decay (arXiv 2404.06395): linear rise, flat, half cosine down to the least.
+
+    Trainer arguments for `steps` optimizer steps. The first step runs at the least rate.
+    """
+    return {
+        "learning_rate": settings.learning_rate,
+        "lr_scheduler_type": "warmup_stable_decay",
+        "warmup_steps": round(settings.warmup * steps),
+        "lr_scheduler_kwargs": {
+            "num_decay_steps": round(settings.decay * steps),
+            "min_lr_ratio": settings.min_learning_rate,
+        },
+    }
+
+
+def common(
+    settings: "StudentSftParams | TeacherDpoParams",
+    rows: int,
+    seed: int,
+    machine: "Machine",
+    device: "torch.device",
+    work: str,
+) -> dict[str, Any]:
+    """Trainer arguments of both trainings: fp32 weights, AdamW, bf16 products where fast."""
+    steps = steps_of(rows, settings)
+    return schedule(settings, steps) | {
+        "output_dir": work,
+        "num_train_epochs": settings.epochs,
+        "per_device_train_batch_size": settings.batch,
+        "max_length": settings.max_length,
+        "seed": seed % 2**32,
+        "use_cpu": device.type == "cpu",
+        "bf16": fast_bf16(device),
+        "gradient_checkpointing": checkpoints(machine, device),
+        "weight_decay": 0.0,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "logging_steps": log_every(steps),
+        "logging_nan_inf_filter": False,
+        "dataloader_pin_memory": device.type == "cuda",
+    }
+
+
+def quiet() -> None:
+    """Keep the libraries' own notices off the terminal; errors still come through."""
+    for name in ("transformers", "trl", "accelerate", "datasets"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    warnings.filterwarnings("ignore", category=FutureWarning, module="trl")
+    import datasets
+
+    datasets.disable_progress_bars()

@@ -1,0 +1,80 @@
+"""The loss of dialogue rows on their assistant tokens; what warm-up and influence measure."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import torch
+from torch.nn import functional
+
+from montessori import chat
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+
+IGNORED = -100
+
+
+@dataclass(frozen=True)
+class Row:
+    """A tokenised dialogue: token ids, and labels that are `IGNORED` off the assistant's tokens."""
+
+    ids: list[int]
+    labels: list[int]
+
+    @property
+    def targets(self) -> int:
+        """Number of predicted tokens; the first token of a row is never predicted."""
+        return sum(label != IGNORED for label in self.labels[1:])
+
+
+def tokenised(
+    tokenizer: "PreTrainedTokenizerFast",
+    dialogues: Sequence[Sequence[Mapping[str, str]]],
+    max_length: int,
+) -> list[Row]:
+    """The rows of dialogues, cut to their first `max_length` tokens; see `chat.tokenize`."""
+    every = chat.tokenize_all(tokenizer, dialogues, max_length)
+    return [
+        Row(tokens.ids, [i if kept else IGNORED for i, kept in zip(tokens.ids, tokens.mask,
+                                                                   strict=True)])
+        for tokens in every
+    ]
+
+
+def row_losses(
+    model: "PreTrainedModel", rows: Sequence[Row], pad: int
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Sums of token losses, natural log, shape (rows,), and numbers of predicted tokens, (rows,).
+
+    Rows are padded at the right with token `pad`, which no row attends to.
+    """
+    device = model.device
+    ids = _padded([row.ids for row in rows], pad, device)  # (B, T)
+    labels = _padded([row.labels for row in rows], IGNORED, device)[:, 1:]  # (B, T - 1)
+    attention = _padded([[1] * len(row.ids) for row in rows], 0, device)
+    equal = len({len(row.ids) for row in rows}) == 1
+    output = model(input_ids=ids, attention_mask=None if equal else attention, use_cache=False)
+    logits = output.logits[:, :-1]  # (B, T - 1, V)
+    kept = labels != IGNORED
+    losses = functional.cross_entropy(logits[kept], labels[kept], reduction="none")
+    table = torch.zeros_like(labels, dtype=losses.dtype).masked_scatter(kept, losses)
+    return table.sum(dim=1), kept.sum(dim=1)
+
+
+def mean_row_loss(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> torch.Tensor:
+    """Sum over rows of each row's mean token loss, a scalar; divide by the number of rows."""
+    sums, counts = row_losses(model, rows, pad)
+    return (sums / counts).sum()
+
+
+def by_length(rows: Sequence[Row], batch: int) -> Iterator[list[int]]:
+    """Indices of rows in batches of at most `batch`, short rows first; each index once."""
+    order = sorted(range(len(rows)), key=lambda i: len(rows[i].ids))
+    for start in range(0, len(order), batch):
+        yield order[start : start + batch]
+
+
+def _padded(values: list[list[int]], fill: int, device: torch.device) -> torch.Tensor:
+    width = max(map(len, values))
+    return torch.tensor([row + [fill] * (width - len(row)) for row in values], device=device)

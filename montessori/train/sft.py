@@ -1,0 +1,109 @@
+"""SFT of a student through trl, with the loss on assistant tokens only."""
+
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from montessori import chat
+from montessori.artifacts import ROWS, new_folder, read_table
+from montessori.errors import MontessoriError
+from montessori.seeding import seed_of
+from montessori.train import arguments
+from montessori.train.curve import Recorder, write_curve
+from montessori.train.device import settle
+from montessori.train.loss import Row, tokenised
+from montessori.train.model import load_model, save_model
+from montessori.train.order import LengthOrder
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from trl import SFTTrainer
+
+    from montessori.stage import Machine
+    from montessori.train.settings import StudentSftParams
+
+KIND = "sft"
+
+
+def train_student(
+    student: Path,
+    dataset: Path,
+    out: Path,
+    plot: Path,
+    settings: "StudentSftParams",
+    seed: int,
+    machine: "Machine",
+    label: str = "student-sft",
+) -> dict[str, Any]:
+    """Train the student in folder `student` on `dataset`/rows.parquet; write folder `out`.
+
+    `plot` gets the curve (step, loss, learning_rate); loss is the mean over a step's assistant
+    tokens in nats. Returns metrics: rows, rows without a trainable token, steps, tokens, assistant
+    tokens, first and last loss. Raises MontessoriError for an unusable dataset or a broken loss.
+    """
+    tokenizer = chat.load_tokenizer(student)
+    frame = read_table(dataset / "rows.parquet", ROWS)
+    every = tokenised(tokenizer, frame["messages"].to_list(), settings.max_length)
+    rows = [row for row in every if row.targets]
+    if not rows:
+        raise _nothing_to_learn(dataset, len(every), settings.max_length)
+    device = settle(machine)
+    facts = {"rows": len(rows), "template_hash": chat.template_hash(tokenizer)}
+    with new_folder(out, {"student": student, "dataset": dataset}, facts) as folder:
+        model = load_model(student, device)
+        recorder = Recorder(label, {"loss": "loss", "learning_rate": "learning_rate"},
+                            "student_sft.learning_rate")
+        with tempfile.TemporaryDirectory() as work:
+            settled = arguments.common(settings, len(rows), seed_of(seed, KIND), machine, device,
+                                       work)
+            trainer = _trainer(model, tokenizer, rows, settled, recorder)
+            trainer.train()
+        save_model(model, student, folder)
+    write_curve(plot, recorder.points, ("step", "loss", "learning_rate"))
+    return {
+        "rows": len(rows),
+        "rows_without_response": len(every) - len(rows),
+        "steps": trainer.state.global_step,
+        "tokens": sum(len(row.ids) for row in rows),
+        "assistant_tokens": sum(row.targets for row in rows),
+        "loss_first": recorder.points[0]["loss"],
+        "loss_last": recorder.points[-1]["loss"],
+    }
+
+
+def _trainer(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerFast",
+    rows: list[Row],
+    settled: dict[str, Any],
+    recorder: Recorder,
+) -> "SFTTrainer":
+    """A trainer over rows that are tokenised, cut and labelled already."""
+    from datasets import Dataset
+    from trl import SFTConfig, SFTTrainer
+
+    arguments.quiet()
+
+    class Trainer(SFTTrainer):
+        """Takes rows in our order."""
+
+        def _get_train_sampler(self, train_dataset: Dataset | None = None) -> LengthOrder:
+            lengths = [len(row.ids) for row in rows]
+            return LengthOrder(lengths, self.args.per_device_train_batch_size, self.args.seed)
+
+    config = SFTConfig(dataset_kwargs={"skip_prepare_dataset": True}, **settled)
+    columns = {"input_ids": [row.ids for row in rows], "labels": [row.labels for row in rows]}
+    return Trainer(
+        model=model, args=config, train_dataset=Dataset.from_dict(columns),
+        processing_class=tokenizer, callbacks=[recorder],
+    )
+
+
+def _nothing_to_learn(dataset: Path, rows: int, max_length: int) -> MontessoriError:
+    return MontessoriError(
+        f"none of the {rows} rows has a response within {max_length} tokens",
+        where=str(dataset / "rows.parquet"),
+        expected="rows with assistant text",
+        next="raise student_sft.max_length in params.yaml, or check the dataset",
+    )

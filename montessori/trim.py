@@ -1,0 +1,48 @@
+"""Cuts a dataset to another one's response tokens, for comparisons at equal length."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from montessori.artifacts import PROBE, new_folder, read_table, write_table
+from montessori.errors import MontessoriError
+
+
+def trim(dataset: Path, like: Path, out: Path) -> dict[str, Any]:
+    """Write the first rows of `dataset` that together hold no more response tokens than `like`.
+
+    A dataset that is not longer is kept whole, so cutting two datasets to each other leaves both
+    with (almost) the smaller number. Tokens are the writing teacher's. Returns the metrics: rows,
+    response_tokens (mean of a row, as in synth), response_tokens_total, and both of the last for
+    the whole dataset (..._before).
+
+    Raises:
+        MontessoriError: a table is missing or misshapen, or no row fits.
+    """
+    rows = read_table(dataset / "rows.parquet", PROBE)
+    limit = int(read_table(like / "rows.parquet", PROBE)["response_tokens"].sum())
+    kept = cut(rows, limit)
+    if kept.is_empty():
+        raise MontessoriError(
+            f"no row of {dataset.name} fits into {limit} response tokens",
+            where=f"params.yaml, trims.{out.name}",
+            next=f"compare with a larger dataset than {like.name}",
+        )
+    metrics = {
+        "rows": kept.height,
+        "response_tokens": int(kept["response_tokens"].sum()) / kept.height,
+        "response_tokens_total": int(kept["response_tokens"].sum()),
+        "rows_before": rows.height,
+        "response_tokens_total_before": int(rows["response_tokens"].sum()),
+    }
+    with new_folder(out, {"dataset": dataset, "like": like}, metrics) as folder:
+        write_table(kept, folder / "rows.parquet", PROBE)
+    return metrics
+
+
+def cut(rows: pl.DataFrame, limit: int) -> pl.DataFrame:
+    """The longest start of a PROBE table whose `response_tokens` sum to at most `limit`."""
+    return rows.filter(pl.col("response_tokens").cum_sum() <= limit)

@@ -1,0 +1,1 @@
+"""How a teacher writes data: examples, waves, filters, collapse checks, probes and datasets."""

@@ -1,0 +1,56 @@
+"""Which examples a prompt shows."""
+
+import random
+from collections.abc import Sequence
+from pathlib import Path
+
+from montessori.artifacts import ROWS, read_table
+from montessori.errors import MontessoriError
+from montessori.prompts import tagged
+from montessori.seeding import seed_of
+
+Turns = tuple[str, ...]  # the user turns of a row
+#: An example shows at most this many user turns; the tags have no place for more.
+SHOWN_TURNS = 2
+
+
+def read_seeds(folder: Path) -> list[Turns]:
+    """The user turns of each row of a rows folder, in its order."""
+    messages = read_table(folder / "rows.parquet", ROWS)["messages"].to_list()
+    return [user_turns(row) for row in messages]
+
+
+def user_turns(messages: Sequence[dict[str, str]]) -> Turns:
+    """The texts of the user turns of a dialogue."""
+    return tuple(message["content"] for message in messages if message["role"] == "user")
+
+
+def draw_examples(
+    seeds: Sequence[Turns],
+    kept: Sequence[Turns],
+    counts: tuple[int, int],
+    randomness: tuple[int, str, int],
+) -> list[str]:
+    """Tagged examples of one prompt, shuffled.
+
+    `counts` are (seed examples, kept examples); while too few rows are kept, seeds take their
+    place. `randomness` is (seed, stage kind, prompt index), and which seeds are drawn does not
+    depend on what was kept but for their number. Raises MontessoriError when the seed pool is
+    too small.
+    """
+    seed, kind, prompt = randomness
+    from_kept = min(counts[1], len(kept))
+    from_seeds = sum(counts) - from_kept
+    if from_seeds > len(seeds):
+        raise MontessoriError(
+            f"the seed pool has {len(seeds)} rows but a prompt shows {from_seeds} of them",
+            where="params.yaml, section instruction",
+            expected="seed_examples + kept_examples no larger than the seed pool",
+            next="lower instruction.seed_examples or give a larger seed pool in sources.seeds",
+        )
+    rng = random.Random(seed_of(seed, "examples", kind, prompt))
+    chosen = rng.sample(range(len(seeds)), sum(counts) if len(seeds) >= sum(counts) else from_seeds)
+    rows = [seeds[i] for i in chosen[:from_seeds]]
+    rows += [kept[i] for i in rng.sample(range(len(kept)), from_kept)]
+    rng.shuffle(rows)
+    return [tagged(turns[:SHOWN_TURNS]) for turns in rows]

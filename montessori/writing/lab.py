@@ -1,0 +1,20 @@
+"""What the lab's grader says of written rows; rows from elsewhere are simply not recognised."""
+
+from collections.abc import Sequence
+
+
+def task_of(turns: Sequence[str]) -> tuple[str, str] | None:
+    """(skill, content key) of the lab task behind user turns, or None."""
+    from montessori.micro.families import FAMILIES
+    from montessori.micro.grader import recognise
+
+    task = recognise(turns)
+    return None if task is None else (FAMILIES[task.family].subject, task.key)
+
+
+def graded(turns: Sequence[str], responses: Sequence[str]) -> bool | None:
+    """Whether all responses are right; None when the task is not one of the lab's."""
+    from montessori.micro.grader import grade, recognise
+
+    task = recognise(turns)
+    return None if task is None else all(grade(task, responses).correct)

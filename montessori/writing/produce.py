@@ -1,0 +1,203 @@
+"""The two stages in which a teacher writes: probing data and datasets."""
+
+import json
+import math
+from collections.abc import Callable
+from dataclasses import asdict, dataclass
+from functools import cache
+from pathlib import Path
+
+import polars as pl
+
+from montessori.artifacts import PROBE, folder_digest, new_folder, write_table
+from montessori.chat import folder_template, text_hash
+from montessori.errors import MontessoriError
+from montessori.filters import FormFilter, Keeper, fingerprint
+from montessori.generate import Engine
+from montessori.parts import Parts, parts_digest
+from montessori.progress import track
+from montessori.prompts import load_template
+from montessori.writing.collapse import EARLY, Tally, require_sound
+from montessori.writing.examples import read_seeds
+from montessori.writing.measures import OTHER, count, measure, skills
+from montessori.writing.settings import (
+    CollapseParams,
+    FilterParams,
+    InstructionParams,
+    ProbeParams,
+    ResponseParams,
+    SynthParams,
+)
+from montessori.writing.waves import PART, Writer
+
+
+@dataclass(frozen=True)
+class Assignment:
+    """Who writes, from what, and how.
+
+    `inputs` are the artifacts by name: teacher, seeds, template and, for a dataset, evals.
+    `open_engine` opens the teacher; it is called only if there is something left to write.
+    """
+
+    name: str
+    inputs: dict[str, Path]
+    work: Path
+    seed: int
+    instruction: InstructionParams
+    response: ResponseParams
+    filter: FilterParams
+    collapse: CollapseParams
+    open_engine: Callable[[], Engine]
+
+
+def write_probe(task: Assignment, probe: ProbeParams, out: Path) -> dict[str, object]:
+    """Write probing data: every sample of `probe.prompts` prompts is a row of `out`.
+
+    Returns the metrics. Raises MontessoriError when the teacher has collapsed; `out` is then not
+    written.
+    """
+    writer = _writer(task, "probe", asdict(probe))
+    tally, waves = Tally(), []
+    with track(probe.prompts, "prompts", f"probe {task.name}") as progress:
+        for frame in writer.waves(probe.prompts):
+            waves.append(frame)
+            _inspect(tally, frame, task)
+            progress.advance(frame["prompt_id"].n_unique(), kept=tally.kept)
+    require_sound(tally, task.collapse, str(task.inputs["teacher"]))
+    written = pl.concat(waves)
+    rows = written.filter(pl.col("dropped").is_null())
+    return _finish(task, writer, out, written.select(list(PROBE)), measure(written, rows, tally))
+
+
+def write_dataset(
+    task: Assignment, synth: SynthParams, out: Path, plot: Path
+) -> dict[str, object]:
+    """Write exactly `synth.rows` kept rows to `out` and rows per skill to the CSV file `plot`.
+
+    Returns the metrics. Raises MontessoriError when the teacher has collapsed, or when the
+    samples allowed by `synth.attempts` do not suffice; nothing is then written.
+    """
+    writer = _writer(task, "synth", asdict(synth))
+    prompts = math.ceil(synth.attempts * synth.rows / task.instruction.samples)
+    tally, waves = Tally(), []
+    with track(synth.rows, "rows", f"synth {task.name}") as progress:
+        for frame in writer.waves(prompts):
+            waves.append(frame)
+            before = min(tally.kept, synth.rows)
+            _inspect(tally, frame, task)
+            progress.advance(min(tally.kept, synth.rows) - before, samples=tally.samples)
+            if tally.kept >= synth.rows:
+                break
+    require_sound(tally, task.collapse, str(task.inputs["teacher"]))
+    if tally.kept < synth.rows:
+        raise _too_few(task, synth, tally)
+    written = pl.concat(waves)
+    rows = written.filter(pl.col("dropped").is_null()).head(synth.rows)
+    metrics = measure(written, rows, tally)
+    metrics = _finish(task, writer, out, rows.select(list(PROBE)), metrics)
+    _write_skills(rows, plot)
+    return metrics
+
+
+def _writer(task: Assignment, stage: str, params: dict[str, object]) -> Writer:
+    """The wave writer, with finished waves of the very same work at hand."""
+    template = load_template(task.inputs["template"])
+    seeds = read_seeds(task.inputs["seeds"])
+    evals, keys = read_evals(task.inputs["evals"]) if "evals" in task.inputs else ([], [])
+    sections = (task.instruction, task.response, task.filter)
+    settings = {type(section).__name__: asdict(section) for section in sections}
+    settings["InstructionParams"].pop("template")  # its text counts, not its place
+    digests = {name: folder_digest(path) for name, path in sorted(task.inputs.items())}
+    settings[stage] = params
+    digest = parts_digest({"seed": task.seed, **settings}, digests, PART)
+    filters = task.filter
+    form = FormFilter(
+        filters.min_characters,
+        filters.max_characters,
+        filters.banned_words,
+        filters.first_character,
+    )
+    return Writer(
+        open_engine=cache(task.open_engine),
+        stage=stage,
+        seed=task.seed,
+        template=template,
+        seeds=seeds,
+        instruction=task.instruction,
+        response=task.response,
+        keeper=Keeper(form, filters.rouge_l, seeds, evals),
+        parts=Parts(task.work, digest),
+        eval_keys=frozenset(keys),
+    )
+
+
+def read_evals(folder: Path) -> tuple[list[str], list[str]]:
+    """Fingerprints of the user turns, and content keys, of all eval items below a folder.
+
+    Raises MontessoriError when there is no item or a line is malformed.
+    """
+    prints, keys = [], []
+    for file in sorted(folder.rglob("*.jsonl")):
+        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
+            try:
+                item = json.loads(line)
+                prints.append(fingerprint(item["turns"]))
+            except (ValueError, KeyError, TypeError) as error:
+                raise MontessoriError(
+                    f"an eval item cannot be read: {error!r}",
+                    where=f"{file}, line {number}",
+                    expected='a JSON object with "turns", a list of texts',
+                    next="run `dvc repro seed`",
+                ) from error
+            if "key" in item:
+                keys.append(item["key"])
+    if not prints:
+        raise MontessoriError(
+            "there are no eval items to keep out of the dataset",
+            where=str(folder),
+            expected="a folder with *.jsonl files of eval items",
+            next="run `dvc repro seed`",
+        )
+    return prints, keys
+
+
+def _inspect(tally: Tally, frame: pl.DataFrame, task: Assignment) -> None:
+    """Count a wave and stop early if the teacher has collapsed."""
+    count(tally, frame)
+    if tally.samples >= EARLY:
+        require_sound(tally, task.collapse, str(task.inputs["teacher"]))
+
+
+def _finish(
+    task: Assignment,
+    writer: Writer,
+    out: Path,
+    table: pl.DataFrame,
+    metrics: dict[str, object],
+) -> dict[str, object]:
+    """Write the folder, remove the parts."""
+    facts = {
+        "rows": table.height,
+        "template_hash": text_hash(folder_template(task.inputs["teacher"])),
+    }
+    with new_folder(out, task.inputs, facts) as folder:
+        write_table(table, folder / "rows.parquet", PROBE)
+    writer.parts.clear()
+    return metrics
+
+
+def _too_few(task: Assignment, synth: SynthParams, tally: Tally) -> MontessoriError:
+    reasons = ", ".join(f"{reason} {n}" for reason, n in tally.dropped.most_common(4))
+    return MontessoriError(
+        f"{tally.kept} of {synth.rows} rows after {tally.samples} samples, the limit",
+        where=f"dataset {task.name}; dropped: {reasons}",
+        expected=f"{synth.rows} kept rows within {synth.attempts:g} samples a row",
+        next="raise synth.attempts, lower synth.rows, or loosen the filter that drops most",
+    )
+
+
+def _write_skills(rows: pl.DataFrame, plot: Path) -> None:
+    counts = skills(rows) or {OTHER: 0}
+    plot.parent.mkdir(parents=True, exist_ok=True)
+    frame = pl.DataFrame({"skill": list(counts), "rows": list(counts.values())})
+    frame.write_csv(plot)

@@ -1,0 +1,19 @@
+"""A run's answers to every open benchmark."""
+
+import os
+
+from montessori.stage import Job, run
+
+
+def main(job: Job) -> None:
+    """Write data/answers/<run>: greedy answers, the second turn behind the model's own first."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from montessori.evals.answers import write_answers
+    from montessori.evals.settings import BenchmarkParams
+
+    bench = job.section("benchmark", BenchmarkParams)
+    write_answers(job.paths.model, job.paths.evals, job.paths.out, bench, job.machine)
+
+
+if __name__ == "__main__":
+    run(main, "model", "evals", "out")

@@ -1,0 +1,18 @@
+"""Probing data: a teacher writes instructions, several a prompt, and responses to them."""
+
+from montessori.stage import Job, run
+
+
+def main(job: Job) -> None:
+    """Write data/probe/<name>: every sample of the teacher, kept or why it was dropped."""
+    from montessori.writing.assign import assignment
+    from montessori.writing.produce import write_probe
+    from montessori.writing.settings import ProbeParams
+
+    probe = job.section("probe", ProbeParams)
+    task = assignment(job, ("teacher", "seeds", "template"))
+    job.metrics(write_probe(task, probe, job.paths.out))
+
+
+if __name__ == "__main__":
+    run(main, "teacher", "seeds", "template", "out", "metrics")

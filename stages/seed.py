@@ -1,0 +1,41 @@
+"""Seed pool, reference sets and eval sets from the sources named in params."""
+
+from montessori.stage import Job, run
+
+
+def main(job: Job) -> None:
+    """Write data/seed/*: the sets that everything starts from, disjoint by check."""
+    from montessori.sources.seed import prepare
+
+    paths = job.paths
+    job.metrics(
+        prepare(
+            {
+                "seeds": paths.seeds,
+                "reference": paths.reference,
+                "other_reference": paths.other_reference,
+            },
+            paths.evals,
+            {
+                "seeds": paths.out_seeds,
+                "reference": paths.out_reference,
+                "other_reference": paths.out_other_reference,
+            },
+            paths.out_evals,
+        )
+    )
+
+
+if __name__ == "__main__":
+    run(
+        main,
+        "seeds",
+        "reference",
+        "other-reference",
+        "evals",
+        "out-seeds",
+        "out-reference",
+        "out-other-reference",
+        "out-evals",
+        "metrics",
+    )

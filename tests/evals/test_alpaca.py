@@ -1,0 +1,113 @@
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+from scipy.optimize import minimize
+
+from montessori.evals.alpaca import PENALTY, length_controlled, win_rate
+from montessori.evals.statistics import resample_counts
+
+RESULTS = Path(__file__).parents[3] / "shared" / "data" / "alpaca_eval"
+
+
+@pytest.fixture
+def judged() -> tuple[np.ndarray, np.ndarray]:
+    """Preferences that follow quality and, more, length: (items,) twice."""
+    random = np.random.default_rng(1)
+    difference = random.normal(20.0, 60.0, size=400).round()
+    chance = 1.0 / (1.0 + np.exp(-(0.3 + 1.5 * np.tanh(difference / 60.0))))
+    return (random.random(400) < chance).astype(float), difference
+
+
+def test_win_rate_by_hand() -> None:
+    rate, error = win_rate([1.0, 0.0, 0.5, 1.0])
+    assert rate == 62.5
+    deviations = np.array([0.375, -0.625, -0.125, 0.375])
+    assert error == pytest.approx(100 * np.sqrt((deviations**2).sum() / 3 / 4))
+
+
+def test_ties_give_fifty_and_extremes_stay_finite() -> None:
+    difference = np.arange(400.0) - 100.0
+    assert length_controlled(np.full(400, 0.5), difference)[0] == pytest.approx(50.0)
+    high = length_controlled(np.ones(400), difference)[0]
+    low = length_controlled(np.zeros(400), difference)[0]
+    assert 99.5 < high < 100.0
+    assert high + low == pytest.approx(100.0)
+    separable = length_controlled((difference > 0).astype(float), difference)[0]
+    assert np.isfinite(separable)
+
+
+def test_equal_lengths_leave_the_win_rate() -> None:
+    preference = np.array([1.0, 1.0, 0.0, 0.5] * 100)
+    for difference in (np.zeros(400), np.full(400, 7.0)):
+        assert length_controlled(preference, difference)[0] == pytest.approx(62.5, abs=0.05)
+
+
+def test_a_judge_of_length_alone_is_controlled(judged: tuple[np.ndarray, np.ndarray]) -> None:
+    preference, difference = judged
+    assert win_rate(preference)[0] > length_controlled(preference, difference)[0] + 3.0
+    swapped = length_controlled(1.0 - preference, -difference)[0]
+    assert swapped == pytest.approx(100.0 - length_controlled(preference, difference)[0])
+
+
+def test_newton_finds_the_minimum_that_a_general_optimiser_finds(
+    judged: tuple[np.ndarray, np.ndarray],
+) -> None:
+    preference, difference = judged
+    length = np.tanh(difference / difference.std(ddof=1))
+
+    def loss(b: np.ndarray) -> float:
+        logits = b[0] + b[1] * length
+        fit = np.logaddexp(0.0, logits) - preference * logits
+        return float(fit.sum() + PENALTY / 2 * (b**2).sum())
+
+    constant = minimize(loss, np.zeros(2), tol=1e-12).x[0]
+    expected = 100.0 / (1.0 + np.exp(-constant))
+    assert length_controlled(preference, difference)[0] == pytest.approx(expected, abs=1e-4)
+
+
+def test_resamples_equal_refits_of_the_drawn_items(judged: tuple[np.ndarray, np.ndarray]) -> None:
+    preference, difference = judged
+    counts = resample_counts(400, 5, seed=4)
+    together = length_controlled(preference, difference, counts)
+    for row, rate in zip(counts.astype(int), together, strict=True):
+        drawn = np.repeat(np.arange(400), row)
+        alone = length_controlled(preference[drawn], difference[drawn])[0]
+        assert rate == pytest.approx(alone, abs=1e-6)
+
+
+@pytest.mark.filterwarnings("ignore::FutureWarning")
+@pytest.mark.parametrize("model", ["alpaca-7b", "gemma-2b-it", "vicuna-7b-v1.5"])
+def test_the_published_package_agrees(
+    model: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """On real judgements: the win rate exactly, the length-controlled one within 0.5 points."""
+    if not RESULTS.is_dir():
+        pytest.skip("the shared folder with AlpacaEval's published judgements is absent")
+    pd = pytest.importorskip("pandas")
+    glm = pytest.importorskip("alpaca_eval.metrics.glm_winrate")
+    path = RESULTS / "results" / model / "annotations.weighted_gpt4_turbo.json"
+    frame = pd.DataFrame(json.loads(path.read_text()))
+    frame = frame[frame.preference.notna()].reset_index(drop=True)
+    frame["index"] = range(len(frame))
+    gamed = tmp_path / "df_gamed.csv"
+    frame.assign(
+        model="gamed", std_delta_len=0.0, instruction_difficulty=0.0, not_gamed_baseline=False
+    )[["index", "model", "preference", "std_delta_len", "instruction_difficulty",
+       "not_gamed_baseline"]].to_csv(gamed, index=False)  # fmt: skip
+    monkeypatch.setattr(glm, "hf_hub_download", lambda **_: str(gamed))
+    with pytest.importorskip("sklearn").config_context():
+        theirs = glm.get_length_controlled_winrate(
+            frame.copy(), glm_name="length_controlled_minimal", save_weights_dir=None
+        )
+    preference = frame.preference.to_numpy() - 1.0
+    difference = (frame.output_2.str.len() - frame.output_1.str.len()).to_numpy()
+    rate, error = win_rate(preference)
+    assert rate == pytest.approx(theirs["win_rate"])
+    assert error == pytest.approx(theirs["standard_error"])
+    ours = length_controlled(preference, difference)[0]
+    assert ours == pytest.approx(theirs["length_controlled_winrate"], abs=0.5)
+    board = pd.read_csv(RESULTS / "weighted_alpaca_eval_gpt4_turbo_leaderboard.csv", index_col=0)
+    assert rate == pytest.approx(board.loc[model, "win_rate"])
+    assert error == pytest.approx(board.loc[model, "standard_error"])

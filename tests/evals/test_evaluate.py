@@ -1,0 +1,106 @@
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from montessori.artifacts import VERDICTS, write_table
+from montessori.errors import MontessoriError
+from montessori.evals.evaluate import evaluate_run, metrics_of, outcomes_of
+from montessori.evals.harness import HarnessResult
+from montessori.evals.outcomes import read_outcomes
+from montessori.evals.settings import BenchmarkParams, EvalParams
+from montessori.stage import Machine
+
+
+def verdict(item: int, benchmark: str, turn: int = 1, **more: object) -> dict:
+    empty = dict.fromkeys(VERDICTS)
+    return empty | {
+        "item_id": f"{benchmark}-{item:02d}", "benchmark": benchmark, "turn": turn,
+        "judge": "grader", "correct": True, "length": 4, "note": "",
+    } | more  # fmt: skip
+
+
+def table(items: int) -> pl.DataFrame:
+    rows = [verdict(n, "micro_alpaca_eval", preference=(1.0, 0.5)[n % 2], against_length=n)
+            for n in range(items)]  # fmt: skip
+    for n in range(items):
+        rows.append(verdict(n, "micro_mt_bench", 1, score=10.0))
+        rows.append(verdict(n, "micro_mt_bench", 2, score=1.0, note="empty"))
+    return pl.DataFrame(rows, schema=VERDICTS)
+
+
+HARNESS = HarnessResult(
+    choices=[
+        {"item_id": "micro_mmlu-00", "subject": "units", "acc": 1.0, "acc_norm": 1.0},
+        {"item_id": "micro_mmlu-01", "subject": "units", "acc": 0.0, "acc_norm": 1.0},
+        {"item_id": "micro_mmlu-02", "subject": "stories", "acc": 1.0, "acc_norm": 1.0},
+        {"item_id": "micro_mmlu-03", "subject": "units", "acc": 1.0, "acc_norm": 1.0},
+    ],
+    words=[
+        {
+            "item_id": f"micro_gsm8k-{n:02d}",
+            "strict": float(n == 0),
+            "flexible": float(n < 3),
+            "note": "truncated" if n == 3 else "",
+        }
+        for n in range(4)
+    ],
+    versions={"micro_mmlu": "1"},
+)
+
+
+def test_metrics_by_hand() -> None:
+    metrics = metrics_of(table(4), HARNESS)
+    assert metrics["micro_mmlu"] == 75.0
+    assert metrics["micro_mmlu_norm"] == 100.0
+    assert metrics["micro_mmlu_subjects"] == {"stories": 100.0, "units": pytest.approx(200 / 3)}
+    assert (metrics["micro_gsm8k"], metrics["micro_gsm8k_flexible"]) == (25.0, 75.0)
+    assert metrics["micro_alpaca_eval_win_rate"] == 75.0
+    assert metrics["micro_mt_bench"] == 5.5
+    assert metrics["micro_mt_bench_turns"] == {"1": 10.0, "2": 1.0}
+    parts = (metrics["micro_alpaca_eval"], 50.0, 75.0, 25.0)
+    assert metrics["mean"] == pytest.approx(sum(parts) / 4)
+    assert metrics["items"] == dict.fromkeys(
+        ("micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k"), 4
+    )
+    assert metrics["empty"] == {
+        "micro_alpaca_eval": 0,
+        "micro_mt_bench": 4,
+        "micro_gsm8k": 0,
+    }
+    assert metrics["truncated"]["micro_gsm8k"] == 1
+
+
+def test_outcomes_by_hand() -> None:
+    frame = outcomes_of(table(4), HARNESS)
+    rows = {row["item_id"]: row for row in frame.to_dicts()}
+    assert frame.height == 16
+    assert rows["micro_alpaca_eval-01"]["value"] == 50.0
+    assert rows["micro_alpaca_eval-01"]["length_difference"] == 3.0
+    assert rows["micro_mt_bench-02"]["value"] == 50.0
+    assert rows["micro_mt_bench-02"]["length_difference"] is None
+    assert [rows[f"micro_mmlu-0{n}"]["value"] for n in range(4)] == [100.0, 0.0, 100.0, 100.0]
+    assert rows["micro_gsm8k-00"]["value"] == 100.0
+
+
+def test_a_real_model_folder(evals: Path, model_folder: Path, tmp_path: Path) -> None:
+    write_table(table(12), tmp_path / "verdicts" / "verdicts.parquet", VERDICTS)
+    bench, machine = BenchmarkParams("test", 6), Machine(threads=1, device="cpu")
+    args = (model_folder, tmp_path / "verdicts", evals, tmp_path / "outcomes.csv", bench)
+    metrics = evaluate_run(*args, EvalParams(5), machine)
+    assert evaluate_run(*args, EvalParams(64), machine) == metrics
+    found = read_outcomes(tmp_path / "outcomes.csv")
+    assert found["micro_mmlu"].value.mean() == pytest.approx(metrics["micro_mmlu"])
+    assert metrics["items"]["micro_gsm8k"] == 12
+
+
+def test_verdicts_of_other_items_are_refused(
+    evals: Path, model_folder: Path, tmp_path: Path
+) -> None:
+    write_table(table(11), tmp_path / "verdicts" / "verdicts.parquet", VERDICTS)
+    with pytest.raises(MontessoriError, match="11 results for 12 expected"):
+        evaluate_run(
+            model_folder, tmp_path / "verdicts", evals, tmp_path / "outcomes.csv",
+            BenchmarkParams("test", 6), EvalParams(5), Machine(),
+        )  # fmt: skip
+    assert not (tmp_path / "outcomes.csv").exists()

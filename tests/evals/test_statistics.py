@@ -1,0 +1,54 @@
+import numpy as np
+import pytest
+from scipy import stats
+
+from montessori.evals.statistics import (
+    interval,
+    over_seeds,
+    resample_counts,
+    resampled_mean,
+    t_interval,
+)
+
+
+def test_counts_draw_as_many_items_as_there_are() -> None:
+    counts = resample_counts(50, 200, seed=1)
+    assert counts.shape == (200, 50)
+    assert (counts.sum(axis=1) == 50).all()
+    assert (counts == resample_counts(50, 200, seed=1)).all()
+    assert (counts != resample_counts(50, 200, seed=2)).any()
+
+
+def test_resampled_mean_is_the_mean_of_the_drawn_items() -> None:
+    values = np.array([3.0, 5.0, 10.0])
+    assert resampled_mean(values, np.array([[2.0, 0.0, 1.0]])) == pytest.approx([16.0 / 3.0])
+
+
+def test_interval_covers_what_it_promises() -> None:
+    """The interval of the mean of 80 draws holds the true mean in about 95 % of 300 trials."""
+    random = np.random.default_rng(0)
+    hits = 0
+    for trial in range(300):
+        values = random.normal(2.0, 1.0, size=80)
+        samples = resampled_mean(values, resample_counts(80, 500, seed=trial))
+        low, high = interval(samples, 0.95)
+        hits += low <= 2.0 <= high
+    assert 0.91 <= hits / 300 <= 0.98
+
+
+def test_t_interval_is_that_of_scipy() -> None:
+    deltas = [1.5, 3.5, 10.8, 11.2, 4.7]
+    expected = stats.t.interval(0.95, 4, loc=np.mean(deltas), scale=stats.sem(deltas))
+    assert t_interval(deltas) == pytest.approx(expected)
+    assert t_interval([1.0]) == (None, None)
+
+
+def test_over_seeds_pairs_by_position() -> None:
+    entry = over_seeds([40.0, 50.0, 60.0], [39.0, 48.0, 57.0])
+    assert (entry["value"], entry["delta"]) == (50.0, 2.0)
+    half = stats.t.ppf(0.975, 2) * 1.0 / np.sqrt(3)
+    assert (entry["low"], entry["high"]) == pytest.approx((2.0 - half, 2.0 + half))
+    itself = over_seeds([40.0, 50.0], [40.0, 50.0])
+    assert (itself["delta"], itself["low"], itself["high"]) == (0.0, 0.0, 0.0)
+    with pytest.raises(ValueError, match="paired"):
+        over_seeds([1.0, 2.0], [1.0])

@@ -1,0 +1,63 @@
+"""Splits depend on the content alone and keep it apart."""
+
+import random
+from collections import Counter
+
+import pytest
+
+from montessori.micro.families import FAMILIES
+from montessori.micro.task import BUCKETS, bucket, draw
+
+SHARES = {"train": 0.64, "reference": 0.12, "dev": 0.12, "test": 0.12}
+
+
+def test_the_shares():
+    counts = Counter(bucket(f"add|{a}|{b}") for a in range(200) for b in range(100))
+    for name, share in SHARES.items():
+        assert counts[name] / 20_000 == pytest.approx(share, abs=0.015)
+
+
+def test_buckets_never_move():
+    expected = {
+        "add|17|25": "reference",
+        "story_add|7|12|apple": "dev",
+        "sort_up|2,9,30": "test",
+        "spell|mavok": "train",
+        "larger|3|9": "test",
+        "metres|4|50": "train",
+    }
+    assert {key: bucket(key) for key in expected} == expected
+
+
+def test_a_choice_lies_where_its_question_lies():
+    rng = random.Random(0)
+    for _ in range(200):
+        key = FAMILIES["choice_units"].make(rng).key
+        assert bucket(key) == bucket(key.removeprefix("choice_units/"))
+
+
+@pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
+def test_draw_stays_in_its_bucket(family):
+    rng = random.Random(6)
+    for name in BUCKETS if family.evaluated else ("train",):
+        for _ in range(10):
+            assert bucket(draw(family, name, rng).key) == name
+
+
+def test_what_is_not_evaluated_is_only_trained_on():
+    rng = random.Random(6)
+    for family in FAMILIES.values():
+        if not family.evaluated:
+            assert bucket(family.make(rng).key) == "train"
+            with pytest.raises(LookupError, match=f"{family.name} has no task in bucket 'test'"):
+                draw(family, "test", rng)
+
+
+def test_an_unknown_bucket_is_refused():
+    with pytest.raises(ValueError, match="expected one of train, reference, dev, test"):
+        draw(FAMILIES["add"], "validation", random.Random(0))
+
+
+def test_draws_follow_the_generator_alone():
+    first = [draw(f, "train", random.Random(3)) for f in FAMILIES.values()]
+    assert first == [draw(f, "train", random.Random(3)) for f in FAMILIES.values()]

@@ -1,0 +1,36 @@
+"""The small pipeline, run once for all tests of this folder."""
+
+import time
+from pathlib import Path
+
+import pytest
+
+from tests.pipeline.checkout import MODELS, Checkout, make_checkout
+
+
+@pytest.fixture(scope="session")
+def checkout(tmp_path_factory: pytest.TempPathFactory) -> Checkout:
+    """A checkout in which the whole pipeline has run and everything is committed."""
+    missing = [folder.name for folder in MODELS if not (folder / "model.safetensors").is_file()]
+    if missing:
+        pytest.fail(f"data/micro lacks {', '.join(missing)}; next: make micro-base")
+    made = make_checkout(tmp_path_factory.mktemp("pipeline") / "first")
+    started = time.monotonic()
+    made.ran = made.repro()  # type: ignore[attr-defined]
+    made.seconds = time.monotonic() - started  # type: ignore[attr-defined]
+    made.commit("results")
+    return made
+
+
+@pytest.fixture
+def fresh(checkout: Checkout) -> Checkout:
+    """The same checkout, put back to its committed results before and after the test."""
+    checkout.restore()
+    yield checkout
+    checkout.restore()
+
+
+@pytest.fixture
+def second_place(tmp_path: Path) -> Path:
+    """Where a second clone goes: another path, of another length."""
+    return tmp_path / "somewhere" / "quite" / "different"

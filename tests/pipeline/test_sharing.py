@@ -1,0 +1,25 @@
+"""A second clone takes everything from a remote and runs nothing."""
+
+from pathlib import Path
+
+from tests.pipeline.checkout import Checkout
+
+
+def test_a_second_clone_with_a_remote_reruns_nothing(fresh: Checkout, second_place: Path):
+    remote = second_place.parent / "remote"
+    fresh.run("dvc", "remote", "add", "--local", "--force", "--default", "shared", str(remote))
+    fresh.run("dvc", "push", "--run-cache")
+    second_place.parent.mkdir(parents=True, exist_ok=True)
+    fresh.run("git", "clone", "--quiet", str(fresh.root), str(second_place))
+    second = Checkout(second_place)
+    second.run("dvc", "remote", "add", "--local", "--default", "shared", str(remote))
+    assert second.repro("--pull", "--allow-missing") == []
+    assert (second_place / "report" / "index.html").is_file()
+    assert not list(second_place.glob("data/warmup/*/moments.safetensors"))  # not pushed
+    assert second.run("git", "status", "--porcelain") == ""
+
+
+def test_an_earlier_setting_comes_from_the_run_cache(fresh: Checkout):
+    """The same command, deps and params as once before: outputs are taken, not made."""
+    (fresh.root / "dvc.lock").unlink()
+    assert fresh.repro() == []

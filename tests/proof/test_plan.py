@@ -1,0 +1,82 @@
+"""Which experiments there are, and when two count as the same."""
+
+from pathlib import Path
+
+import pytest
+
+from montessori.errors import MontessoriError
+from montessori.proof.plan import Experiment, parse_seeds, plan
+
+from . import toy
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    return toy.write(tmp_path)
+
+
+def names(root: Path) -> list[str]:
+    return [entry.name for entry in plan(root, [0, 1], ["student", "student-2"], 1)]
+
+
+def test_seeds_are_numbers_and_ranges() -> None:
+    assert parse_seeds("0-2,7, 9-9,1") == [0, 1, 2, 7, 9]
+
+
+@pytest.mark.parametrize("text", ["", "a", "3-1", "-1", "1-", "1.5", "0-2-4", "1,,2"])
+def test_bad_seeds_are_an_error(text: str) -> None:
+    with pytest.raises(MontessoriError, match="seeds are not readable"):
+        parse_seeds(text)
+
+
+def test_all_seeds_of_the_first_student_come_first_and_have_the_controls(root: Path) -> None:
+    entries = plan(root, [3, 4], ["student", "student-2"], 1)
+    assert [(entry.student, entry.seed) for entry in entries] == [
+        ("student", 3), ("student", 4), ("student-2", 3), ("student-2", 4),
+    ]  # fmt: skip
+    assert "placebo" in entries[0].params["runs"]
+    assert "placebo" not in entries[2].params["runs"]
+    assert "++runs.placebo={model:students/placebo,against:self-instruct}" in entries[0].overrides
+    assert "models.student.path=data/micro/b" in entries[2].overrides
+    assert entries[2].params["models"]["student"]["path"] == "data/micro/b"
+
+
+def test_unknown_student_is_an_error(root: Path) -> None:
+    with pytest.raises(MontessoriError, match="student-9"):
+        plan(root, [0], ["student-9"], 1)
+
+
+def test_names_are_stable_and_distinct(root: Path) -> None:
+    assert names(root) == names(root)
+    assert len(set(names(root))) == 4
+
+
+CHANGES = {
+    "a setting": ("params.yaml", "seed: 0", "learning_rate: 1\nseed: 0", True),
+    "code that a stage names": ("stages/toy.py", "40.0", "41.0", True),
+    "a base model": ("data/micro/a/x", "a", "c", True),
+    "the graph": ("dvc.yaml", "params: [seed]", "params: [seed, machine]", True),
+    "a control": ("profiles/proof.yaml", "placebo:", "nonsense:", True),
+    "machine settings": ("params.yaml", "threads: 0", "threads: 2", False),
+    "the report's page": ("README.md", "before", "changed", False),
+}
+
+
+@pytest.mark.parametrize(("path", "old", "new", "matters"), CHANGES.values(), ids=CHANGES)
+def test_name_follows_all_that_decides_the_metrics(
+    root: Path, path: str, old: str, new: str, matters: bool
+) -> None:
+    before = names(root)[0]
+    text = (root / path).read_text()
+    assert old in text
+    (root / path).write_text(text.replace(old, new))
+    assert (names(root)[0] != before) == matters
+
+
+def test_plan_of_this_project_is_planned() -> None:
+    root = Path(__file__).parents[2]
+    (entry,) = plan(root, [0], ["student"], 1)
+    assert isinstance(entry, Experiment)
+    for run, row in entry.params["runs"].items():
+        place, _, student = row["model"].partition("/")
+        assert place == "models" or student in entry.params["students"], run

@@ -1,0 +1,141 @@
+"""The proof on a toy DVC project: complete, continued after a kill, honest about failures."""
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+from montessori.errors import MontessoriError
+from montessori.proof import command
+from montessori.proof.plan import plan
+
+from . import toy
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def log(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.setenv("TOY_LOG", str(tmp_path / "log"))
+    monkeypatch.setenv("DVC_NO_ANALYTICS", "1")
+    return tmp_path / "log"
+
+
+@pytest.fixture(scope="module")
+def template(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return toy.make(tmp_path_factory.mktemp("template"))
+
+
+@pytest.fixture
+def root(tmp_path: Path, log: Path, template: Path) -> Path:
+    return shutil.copytree(template, tmp_path / "project")
+
+
+def ran(log: Path) -> Counter[str]:
+    return Counter(log.read_text().splitlines()) if log.exists() else Counter()
+
+
+def experiments(root: Path) -> set[str]:
+    text = toy.run(root, sys.executable, "-m", "dvc", "exp", "list", "--name-only")
+    return set(text.split())
+
+
+def test_proof_runs_once_and_is_written(root: Path, log: Path) -> None:
+    command("0-1", "student,student-2", 2, root)
+    proof = json.loads((root / "metrics/proof.json").read_text())
+    assert proof["over"] == "seeds"
+    assert list(proof["students"]) == ["student", "student-2"]
+    first = proof["students"]["student"]
+    assert first["runs"]["montessori-1"]["mean"] == {
+        "value": 45.5, "delta": 5.0, "low": 5.0, "high": 5.0,
+    }  # fmt: skip
+    assert first["runs"]["base"]["micro_mt_bench"]["value"] == pytest.approx(100 * 4 / 9)
+    assert "placebo" in first["runs"]
+    assert "placebo" not in proof["students"]["student-2"]["runs"]
+    assert "2 seeds (0-1)" in (root / "README.md").read_text()
+    assert (root / "README.md").read_text().endswith("\n\nafter\n")
+    assert "seed 1" in (root / "docs/proof.md").read_text()
+    assert "<svg" in (root / "docs/img/proof.svg").read_text()
+    planned = {entry.name for entry in plan(root, [0, 1], ["student", "student-2"], 1)}
+    assert experiments(root) == planned
+    toy.commit(root)
+    toy.run(root.parent, "git", "clone", "-q", str(root), "clone")
+    before = ran(log)
+    for folder in (root, root.parent / "clone"):  # the records in git are enough
+        written = (folder / "metrics/proof.json").read_bytes()
+        command("0-1", "student,student-2", 2, folder)
+        assert (folder / "metrics/proof.json").read_bytes() == written
+    assert ran(log) == before
+
+
+def test_killed_proof_continues(root: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOY_SECONDS", "0.5")
+    code = "from montessori.proof import command; command('0-1', 'student', 2)"
+    process = subprocess.Popen(
+        [sys.executable, "-c", code], cwd=root, env=os.environ | {"PYTHONPATH": str(ROOT)}
+    )
+    wait_until(lambda: sum(line.startswith("sft") for line in ran(log)) >= 1)
+    children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
+    process.kill()
+    process.wait()
+    for child in children:
+        os.killpg(int(child), signal.SIGKILL)
+    done = {line for line in ran(log) if line.startswith("synth")}
+    left = list((root / ".dvc/tmp/exps/standalone").glob("tmp*"))
+    assert left
+    monkeypatch.setenv("TOY_SECONDS", "0")
+    command("0-1", "student", 2, root)
+    assert not list((root / ".dvc/tmp/exps/standalone").glob("tmp*"))
+    assert len(experiments(root)) == 2
+    assert done
+    assert any(ran(log)[line] == 1 for line in done)  # finished stages came from the run cache
+
+
+def wait_until(condition, seconds: float = 60) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "waited too long"
+        time.sleep(0.1)
+
+
+def test_failed_experiment_is_told_and_the_others_are_kept(
+    root: Path, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_FAIL", str(tmp_path / "fail"))
+    (tmp_path / "fail").write_text("1")
+    with pytest.raises(MontessoriError, match="1 of 2 experiments failed") as error:
+        command("0-1", "student", 2, root)
+    assert "the toy breaks" in str(error.value)
+    assert seeds_of(root) == [0]
+    (tmp_path / "fail").unlink()
+    command("0-1", "student", 2, root)
+    assert seeds_of(root) == [0, 1]
+
+
+def seeds_of(root: Path) -> list[int]:
+    return json.loads((root / "metrics/proof.json").read_text())["students"]["student"]["seeds"]
+
+
+def test_repository_without_commit_is_an_error(tmp_path: Path) -> None:
+    toy.run(tmp_path, "git", "init", "-q", ".")
+    with pytest.raises(MontessoriError, match="no commit"):
+        command("0", "student", 1, tmp_path)
+
+
+def test_code_that_git_does_not_know_is_an_error(root: Path) -> None:
+    (root / "stages" / "new.py").write_text("")
+    with pytest.raises(MontessoriError, match="stages/new.py"):
+        command("0", "student", 1, root)
+
+
+@pytest.mark.parametrize("jobs", [0, -1])
+def test_bad_jobs_are_an_error(root: Path, jobs: int) -> None:
+    with pytest.raises(MontessoriError, match="jobs"):
+        command("0", "student", jobs, root)
