@@ -57,10 +57,8 @@ def report(findings: list[Finding]) -> str:
 
 # ------------------------------------------------------------------------------------ software
 def python_finding() -> Finding:
-    """The interpreter; 3.11 or newer is needed."""
+    """The interpreter, and whether it is an environment's."""
     version, place = platform.python_version(), "in an environment"
-    if sys.version_info < (3, 11):
-        return Finding("python", "bad", version, "install Python 3.11 or newer, then make repro")
     if sys.prefix == sys.base_prefix:
         place = "outside a virtual environment"
         return Finding("python", "note", f"{version} {place}", "make repro, or activate .venv")

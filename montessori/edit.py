@@ -19,8 +19,13 @@ def merge(text: str, changes: Mapping[str, Any]) -> str:
     New rows are appended to their section, new sections to the file. Raises MontessoriError if
     the text is no YAML mapping.
     """
-    for path, value in _leaves(text, changes, ()):
-        text = _put(text, path, value)
+    root = _compose(text)
+    for path, value in _leaves(root, changes, ()):
+        depth, node = _find(root, path)
+        if depth == len(path) and _source(text, node) == flow(value):
+            continue
+        text = _put(text, root, path, value)
+        root = _compose(text)
     return text
 
 
@@ -33,22 +38,33 @@ def difference(old: str, new: str, file: str = FILE) -> str:
 
 
 def _leaves(
-    text: str, changes: Mapping[str, Any], above: tuple[str, ...]
+    root: Any, changes: Mapping[str, Any], above: tuple[str, ...]
 ) -> list[tuple[tuple[str, ...], Any]]:
     """Where each value goes: as deep as the text has mappings, and as the changes have them."""
     leaves: list[tuple[tuple[str, ...], Any]] = []
     for key, value in changes.items():
         path = (*above, str(key))
-        depth, node = _find(_compose(text), path)
+        depth, node = _find(root, path)
         if isinstance(value, Mapping) and depth == len(path) and _pairs(node) is not None:
-            leaves += _leaves(text, value, path)
+            leaves += _leaves(root, value, path)
         else:
             leaves.append((path, value))
     return leaves
 
 
-def _put(text: str, path: tuple[str, ...], value: Any) -> str:
-    depth, node = _find(_compose(text), path)
+def _source(text: str, node: Any) -> str:
+    """How a node's value would be written here, to tell what changes nothing."""
+    if node.id != "scalar" and not node.flow_style:
+        return ""
+    from ruamel.yaml import YAML
+
+    written = text[node.start_mark.index : _end(node)]
+    value = YAML(typ="safe", pure=True).load(written)
+    return flow(value)
+
+
+def _put(text: str, root: Any, path: tuple[str, ...], value: Any) -> str:
+    depth, node = _find(root, path)
     if depth == len(path):
         return _replace(text, node, flow(value))
     key, rest = path[depth], path[depth + 1 :]
@@ -67,9 +83,7 @@ def _put(text: str, path: tuple[str, ...], value: Any) -> str:
 
 def _replace(text: str, node: Any, new: str) -> str:
     """Put `new` in the node's place; a comment behind it stays in its column if it can."""
-    start, end = node.start_mark.index, node.end_mark.index
-    if node.id != "scalar" and not node.flow_style:  # the mark of a block is in a later line
-        end = start + len(text[start:end].rstrip())
+    start, end = node.start_mark.index, _end(node)
     rest = text[end:]
     gap = re.match(r" +(?=#)", rest)
     if gap:
@@ -80,13 +94,18 @@ def _replace(text: str, node: Any, new: str) -> str:
 
 def _append_line(text: str, node: Any, line: str) -> str:
     """A new line below the last entry of a block mapping, in the column of its keys."""
-    last = node
-    while _pairs(last) and not last.flow_style:
-        last = last.value[-1][1]
-    at = text.find("\n", last.end_mark.index)
+    at = text.find("\n", _end(node))
     at = len(text) if at < 0 else at
     indent = " " * node.start_mark.column
     return f"{text[:at]}\n{indent}{line}{text[at:]}"
+
+
+def _end(node: Any) -> int:
+    """Index behind a node's last character; a block's own mark stands behind what follows it."""
+    while node.id != "scalar" and not node.flow_style and node.value:
+        last = node.value[-1]
+        node = last[1] if node.id == "mapping" else last
+    return int(node.end_mark.index)
 
 
 def _open_section(text: str, node: Any, line: str) -> str:

@@ -172,25 +172,48 @@ class Script:
 
 
 def read_script(root: Path, script: str) -> Script:
-    """Options, paths and params in the source of a stage script."""
-    options: list[str] = []
+    """Options, paths and params in the source of a stage script.
+
+    A function of the package that is given the whole `job` is read too; names of paths are then
+    the texts that it is given with it.
+    """
+    tree = ast.parse((root / script).read_text(encoding="utf-8"))
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
+    options = [ast.literal_eval(text) for call in calls if _called(call) == "run"
+               for text in call.args[1:]]  # fmt: skip
+    paths, params = _read(tree)
+    for call in calls:
+        if any(isinstance(argument, ast.Name) and argument.id == "job" for argument in call.args):
+            texts = (node.value for node in ast.walk(call) if isinstance(node, ast.Constant))
+            paths |= {text.replace("_", "-") for text in texts if isinstance(text, str)}
+            more = _read(_definition(root, tree, _called(call)))
+            paths, params = paths | more[0], params | more[1]
+    return Script(tuple(options), frozenset(paths), frozenset(params - {"machine"}))
+
+
+def _read(tree: ast.AST) -> tuple[set[str], set[str]]:
+    """Names of paths and sections that are read off `job` below a node."""
     paths, params = set(), set()
-    for node in ast.walk(ast.parse((root / script).read_text(encoding="utf-8"))):
-        if isinstance(node, ast.Call) and _called(node) == "run":
-            options = [ast.literal_eval(argument) for argument in node.args[1:]]
-        elif isinstance(node, ast.Call) and _called(node) == "section":
+    for node in ast.walk(tree):
+        if isinstance(node, ast.Call) and _called(node) == "section":
             params.add(ast.literal_eval(node.args[0]))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "job.metrics":
+            paths.add("metrics")
         elif isinstance(node, ast.Attribute) and ast.unparse(node) == "job.seed":
             params.add("seed")
         elif isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("job.paths", "paths"):
             paths.add(node.attr.replace("_", "-"))
-    if "metrics" in options and _calls_metrics(root / script):
-        paths.add("metrics")
-    return Script(tuple(options), frozenset(paths), frozenset(params - {"machine"}))
+    return paths, params
 
 
-def _calls_metrics(script: Path) -> bool:
-    return "job.metrics(" in script.read_text(encoding="utf-8")
+def _definition(root: Path, tree: ast.AST, name: str) -> ast.AST:
+    """The function of the package that a script imports by this name."""
+    for node in ast.walk(tree):
+        if isinstance(node, ast.ImportFrom) and name in [imported.name for imported in node.names]:
+            path = next(_module(root, node.module or ""), "")
+            module = ast.parse((root / path).read_text(encoding="utf-8"))
+            return next(n for n in module.body if isinstance(n, ast.FunctionDef) and n.name == name)
+    raise AssertionError(f"{name} is given the job, but not imported by name from the package")
 
 
 # ------------------------------------------------------------------------------------ problems

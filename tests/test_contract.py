@@ -6,9 +6,9 @@ from dataclasses import fields
 from pathlib import Path
 
 import pytest
+
 from montessori.params import load
 from montessori.plan import ROWS as ROW_CLASSES
-
 from tests import graph_deps
 from tests.graph_contract import PLUMBING, Stage, closure, problems, read_graph
 
@@ -186,6 +186,20 @@ def test_an_init_with_code_is_a_dep(toy: Path):
     found = "\n".join(toy_problems(toy))
     assert "dep montessori/deep/__init__.py is missing" in found
     assert "dep montessori/other.py is missing" in found
+
+
+def test_a_function_that_is_given_the_job_is_read_too(toy: Path):
+    script = SCRIPT.replace('job.section("toy", dict), job.seed, job.paths.rows', 'job, "rows"')
+    (toy / "stages/toy.py").write_text(script)
+    (toy / "montessori/core.py").write_text(
+        "def work(job, name, out):\n"
+        "    from .deep import inner\n"
+        "    return job.section('toy', dict), job.seed, getattr(job.paths, name)\n"
+    )
+    assert toy_problems(toy) == []
+    text = (toy / "montessori/core.py").read_text()
+    (toy / "montessori/core.py").write_text(text.replace("'toy'", "'other'"))
+    assert "read: other is not in params" in "\n".join(toy_problems(toy))
 
 
 def test_the_writer_mends_the_deps(toy: Path):

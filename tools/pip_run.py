@@ -88,7 +88,8 @@ def watch(process: subprocess.Popen[bytes], log: Path, label: str) -> None:
             text = log.read_text(errors="replace")
             step = "unpacking" if "Installing collected packages" in text else "fetching"
             count = len(re.findall(r"^(?:Collecting|Processing) ", text, re.MULTILINE))
-            print(f"  {label}: {step}, {count} packages, {now - started:.0f} s", flush=True)
+            progress = f"{step}, {count} packages, " if count else ""
+            print(f"  {label}: {progress}{now - started:.0f} s", flush=True)
 
 
 def run_pip(python: Path, arguments: Sequence[str]) -> None:

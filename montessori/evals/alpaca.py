@@ -30,7 +30,9 @@ def length_controlled(
     The terms are those of AlpacaEval's `length_controlled_minimal`: a logistic regression of the
     preference on a constant (the run) and tanh(length difference / its sd), read at difference 0.
     A weak ridge penalty on both coefficients replaces the published L1 penalty with
-    cross-validation, so that the answer is finite and smooth when one run wins everything.
+    cross-validation, so that the answer is finite and smooth when one run wins everything. Where
+    one run is longer on nearly every item, the data cannot tell length from quality and the rate
+    is drawn towards 50, as the published one is: read it beside the plain win rate then.
 
     preference: (items,) in [0, 1]. difference: (items,), characters of the run's answer minus
     those of the other's. counts: (resamples, items), how often each item counts; None for once.

@@ -79,9 +79,7 @@ class TransformersEngine:
             made |= {(result.request, result.sample): result for result in results}
             if on_done is not None:
                 on_done(len(results))
-        return [
-            made[i, k] for i, request in enumerate(requests) for k in range(len(request.seeds))
-        ]
+        return [made[i, k] for i, request in enumerate(requests) for k in range(len(request.seeds))]
 
     def _end_ids(self) -> frozenset[int]:
         """Ids at which a turn ends: of the tokenizer and of the model's generation config."""
@@ -130,9 +128,7 @@ class TransformersEngine:
             written = [row for row in rows if row.request in set(fits)]
             copies = [n for n, i in enumerate(fits) for _ in requests[i].seeds]
             for row in written:
-                row.room = min(
-                    sampling.max_new_tokens, self.limit - len(requests[row.request].ids)
-                )
+                row.room = min(sampling.max_new_tokens, self.limit - len(requests[row.request].ids))
             seeds = [requests[row.request].seeds[row.sample] for row in written]
             self._write(prompts, copies, written, seeds, sampling)
         texts = self.tokenizer.batch_decode(

@@ -69,11 +69,14 @@ def git(root: Path, *arguments: str, check: bool = True) -> str:
     return done.stdout
 
 
+WATCHED = ("montessori", "stages", "profiles", "data/micro", "params.yaml", "dvc.yaml")
+
+
 def check_repository(root: Path) -> None:
-    """Experiments start from a commit and see only files that git knows.
+    """What an experiment runs on must be committed, so that its commit says what it was.
 
     Raises:
-        MontessoriError: no commit yet, or code, data or settings that git does not track.
+        MontessoriError: no commit yet; code, data or settings that differ from it.
     """
     if not git(root, "rev-parse", "--verify", "-q", "HEAD", check=False).strip():
         raise MontessoriError(
@@ -81,14 +84,15 @@ def check_repository(root: Path) -> None:
             where=str(root),
             next="git add -A && git commit -m 'start'",
         )
-    watched = ["montessori", "stages", "profiles", "data/micro", "params.yaml", "dvc.yaml"]
-    unknown = git(root, "ls-files", "--others", "--exclude-standard", "--", *watched).split("\n")
-    unknown = [name for name in unknown if name]
-    if unknown:
+    present = [name for name in WATCHED if (root / name).exists()]
+    changed = git(root, "status", "--porcelain", "--untracked-files=all", "--", *present)
+    names = [line[3:] for line in changed.splitlines()]
+    if names:
         raise MontessoriError(
-            f"{len(unknown)} files are not in git, so experiments would run without them",
-            where=", ".join(unknown[:5]),
-            next=f"git add {' '.join(sorted({name.split('/')[0] for name in unknown}))}",
+            f"{len(names)} files that decide the result are not committed",
+            where=", ".join(names[:5]) + (", ..." if len(names) > 5 else ""),
+            expected="a proof of what is in git",
+            next="git diff, then git commit what is meant (or git checkout what is not)",
         )
 
 
@@ -107,6 +111,11 @@ def read_files(root: Path, reference: str, suffixes: tuple[str, ...]) -> Mapping
     names = git(root, "ls-tree", "-r", "--name-only", reference, "metrics/").split("\n")
     wanted = [name for name in names if name.endswith(suffixes)]
     return {name: git(root, "show", f"{reference}:{name}") for name in wanted}
+
+
+def has_copy(log: Path) -> bool:
+    """Whether an experiment works in its temporary copy and no longer touches the working tree."""
+    return "Reproducing experiment" in log.read_text(encoding="utf-8", errors="replace")
 
 
 def stages_done(log: Path) -> int:

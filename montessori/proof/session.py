@@ -21,6 +21,7 @@ from .plan import Experiment, parse_seeds, plan
 from .table import write_proof
 
 POLL_SECONDS = 1.0
+STOP_SECONDS = 15.0
 LOG_LINES = 15
 
 
@@ -92,6 +93,7 @@ def _run_all(
         while waiting or running:
             while waiting and len(running) < jobs:
                 running.append(_start(root, work, waiting.pop(0), threads, lock))
+                _wait_for_copy(running[-1])
             time.sleep(POLL_SECONDS)
             for ended in [entry for entry in running if entry.process.poll() is not None]:
                 running.remove(ended)
@@ -113,6 +115,16 @@ def _still_to_run(root: Path, planned: list[Experiment]) -> list[Experiment]:
 def _start(root: Path, work: Path, entry: Experiment, threads: int, lock: int) -> _Running:
     log = work / f"{entry.name}.log"
     return _Running(entry, experiments.start(root, entry, log, threads, lock), log)
+
+
+def _wait_for_copy(started: _Running) -> None:
+    """Wait until an experiment has its temporary copy.
+
+    Before that, DVC stashes and restores the working tree for a moment, in which no file of it may
+    be written and no second experiment may start.
+    """
+    while started.process.poll() is None and not experiments.has_copy(started.log):
+        time.sleep(POLL_SECONDS / 5)
 
 
 def _end(root: Path, ended: _Running, failed: dict[str, str]) -> None:
@@ -146,13 +158,21 @@ def _stoppable(running: list[_Running]) -> Iterator[None]:
     try:
         yield
     except KeyboardInterrupt:
-        for entry in running:
-            os.killpg(entry.process.pid, signal.SIGTERM)
-        for entry in running:
-            entry.process.wait()
+        _stop_all([entry.process for entry in running])
         raise MontessoriError(
             "stopped; finished experiments and finished stages are kept",
             next="the same command continues",
         ) from None
     finally:
         signal.signal(signal.SIGTERM, before)
+
+
+def _stop_all(processes: list[subprocess.Popen[bytes]]) -> None:
+    """Ask process groups to end, so that DVC puts the working tree back; kill what stays."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGKILL):
+        alive = [process for process in processes if process.poll() is None]
+        for process in alive:
+            os.killpg(process.pid, number)
+        end = time.monotonic() + STOP_SECONDS
+        while any(process.poll() is None for process in alive) and time.monotonic() < end:
+            time.sleep(POLL_SECONDS / 5)

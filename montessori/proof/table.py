@@ -70,14 +70,14 @@ def readme_block(proof: Proof) -> str:
     """Findings in sentences, then a table for each student."""
     parts = [_introduction(proof)]
     for name, student in proof["students"].items():
-        parts.append(f"**{name}**: " + " ".join(findings(student)))
+        parts.append("\n".join([f"**{name}**", "", *(f"- {text}" for text in findings(student))]))
         parts.append(metric_table(student["runs"]))
     return "\n\n".join(parts)
 
 
 def _introduction(proof: Proof) -> str:
     counts = "; ".join(
-        f"{name}: {len(student['seeds'])} seeds ({_ranges(student['seeds'])})"
+        f"{name}: {_count(student['seeds'])} ({_ranges(student['seeds'])})"
         for name, student in proof["students"].items()
     )
     return (
@@ -86,6 +86,10 @@ def _introduction(proof: Proof) -> str:
         "varies sampling and training, not the base models: the intervals hold for the shipped "
         "teacher and students. Many intervals are shown and none is corrected for that."
     )
+
+
+def _count(seeds: Sequence[int]) -> str:
+    return "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
 
 
 def _ranges(seeds: Sequence[int]) -> str:

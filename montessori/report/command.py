@@ -1,4 +1,4 @@
-"""The report on demand, with sample rows and answers: `montessori report`."""
+"""The report on demand, with sample rows and answers."""
 
 from __future__ import annotations
 

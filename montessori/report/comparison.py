@@ -23,20 +23,24 @@ def signed(value: float) -> str:
     return f"{value:+.1f}".replace("-", "\u2212")
 
 
-def is_baseline(metrics: Mapping[str, Any]) -> bool:
-    """Whether all differences of a run are zero, as they are for the run compared against."""
+def baseline_of(comparison: Mapping[str, Any], runs: Sequence[str]) -> str | None:
+    """The run that deltas are against: as named, else the one whose differences are all zero."""
+    found = comparison.get("runs", {})
+    zero = (run for run in runs if run in found and _all_zero(found[run]))
+    return comparison.get("baseline") or next(zero, None)
+
+
+def _all_zero(metrics: Mapping[str, Any]) -> bool:
     entries = [metrics[name] for name in METRICS if name in metrics]
     return all(not (e.get("delta") or e.get("low") or e.get("high")) for e in entries)
 
 
 def lead(comparison: Mapping[str, Any], runs: Sequence[str]) -> str:
-    """What the table says, in a sentence for each run that was not only a base model."""
+    """What the table says on the mean, in a sentence for each run but the baseline."""
     found = comparison.get("runs", {})
-    known = [run for run in runs if "mean" in found.get(run, {})]
-    baseline = next((run for run in known if is_baseline(found[run])), "the baseline")
-    sentences = [
-        _sentence(run, baseline, found[run]) for run in known if not is_baseline(found[run])
-    ]
+    baseline = baseline_of(comparison, runs)
+    known = [run for run in runs if "mean" in found.get(run, {}) and run != baseline]
+    sentences = [_sentence(run, baseline or "the baseline", found[run]) for run in known]
     return " ".join(sentences) or "No comparison yet: run dvc repro."
 
 
@@ -71,7 +75,8 @@ def _cell(entry: Mapping[str, float | None] | None) -> Markup:
 def chart(comparison: Mapping[str, Any], runs: Sequence[str]) -> str:
     """The mean's difference to the baseline with its interval, for every other run."""
     found = comparison["runs"]
-    others = [run for run in runs if "mean" in found[run] and not is_baseline(found[run])]
+    baseline = baseline_of(comparison, runs)
+    others = [run for run in runs if "mean" in found[run] and run != baseline]
     rows = [
         Interval(run, e.get("delta") or 0.0, e.get("low"), e.get("high"))
         for run in others

@@ -33,13 +33,12 @@ def settle(machine: "Machine") -> "torch.device":
 def fast_bf16(device: "torch.device") -> bool:
     """Whether products are taken in bf16 by autocast (weights and optimizer stay fp32).
 
-    True where the hardware multiplies bf16 natively; elsewhere bf16 would be slower than fp32.
+    Only on a GPU: on a CPU with native bf16 products, SFT of a 0.9M-parameter Llama took 10.9 s of
+    processor time an epoch in bf16 and 8.2 s in fp32.
     """
     import torch
 
-    if device.type == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    return torch.cpu._is_avx512_bf16_supported() or torch.cpu._is_amx_tile_supported()
+    return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
 def checkpoints(machine: "Machine", device: "torch.device") -> bool:

@@ -81,6 +81,7 @@ def _trainer(
 ) -> "SFTTrainer":
     """A trainer over rows that are tokenised, cut and labelled already."""
     from datasets import Dataset
+    from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
     arguments.quiet()
@@ -94,10 +95,12 @@ def _trainer(
 
     config = SFTConfig(dataset_kwargs={"skip_prepare_dataset": True}, **settled)
     columns = {"input_ids": [row.ids for row in rows], "labels": [row.labels for row in rows]}
-    return Trainer(
+    trainer = Trainer(
         model=model, args=config, train_dataset=Dataset.from_dict(columns),
         processing_class=tokenizer, callbacks=[recorder],
     )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
 
 
 def _nothing_to_learn(dataset: Path, rows: int, max_length: int) -> MontessoriError:

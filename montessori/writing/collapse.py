@@ -55,9 +55,7 @@ def opening(text: str) -> str:
 def require_sound(tally: Tally, limits: CollapseParams, teacher: str) -> None:
     """Raise MontessoriError when a share is above its limit; all of them in one error."""
     shares = tally.shares()
-    passed = {
-        name: limit for name, limit in asdict(limits).items() if shares[name] > limit
-    }
+    passed = {name: limit for name, limit in asdict(limits).items() if shares[name] > limit}
     if not passed:
         return
     found = ", ".join(f"{name} {shares[name]:.2f} (limit {passed[name]:g})" for name in passed)

@@ -27,7 +27,7 @@ def count(tally: Tally, frame: pl.DataFrame) -> None:
 def measure(written: pl.DataFrame, rows: pl.DataFrame, tally: Tally) -> dict[str, object]:
     """Metrics of all samples `written` (PART) and of the kept `rows` among them.
 
-    Shares are in [0, 1]; lengths are means in the teacher's tokens; `recognised` is the share of
+    Shares are in [0, 1]; lengths are means in the teacher's tokens; `valid` is the share of
     kept rows that are tasks of the lab and `correct` the share of those whose responses are all
     right (left out where there are none).
     """
@@ -57,7 +57,7 @@ def _lab_metrics(rows: pl.DataFrame) -> dict[str, object]:
         responses = [m["content"] for m in messages if m["role"] == "assistant"]
         grades.append(graded(user_turns(messages), responses))
     known = [grade for grade in grades if grade is not None]
-    metrics: dict[str, object] = {"recognised": len(known) / max(1, len(grades))}
+    metrics: dict[str, object] = {"valid": len(known) / max(1, len(grades))}
     if known:
         metrics |= {"correct": sum(known) / len(known), "skills": skills(rows)}
     return metrics

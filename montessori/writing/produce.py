@@ -69,9 +69,7 @@ def write_probe(task: Assignment, probe: ProbeParams, out: Path) -> dict[str, ob
     return _finish(task, writer, out, written.select(list(PROBE)), measure(written, rows, tally))
 
 
-def write_dataset(
-    task: Assignment, synth: SynthParams, out: Path, plot: Path
-) -> dict[str, object]:
+def write_dataset(task: Assignment, synth: SynthParams, out: Path, plot: Path) -> dict[str, object]:
     """Write exactly `synth.rows` kept rows to `out` and rows per skill to the CSV file `plot`.
 
     Returns the metrics. Raises MontessoriError when the teacher has collapsed, or when the

@@ -28,7 +28,7 @@ class Echo:
     ) -> list[Generated]:
         self.sampling = sampling
         self.shown.append([self.tokenizer.decode(request.ids) for request in requests])
-        return [Generated(f"{len(r.ids)}{self.ending}", 1, n > 0, n, 0)
+        return [Generated(f"saw {len(r.ids)}{self.ending}", 1, n > 0, n, 0)
                 for n, r in enumerate(requests)]  # fmt: skip
 
 
@@ -42,6 +42,7 @@ def test_second_turn_sees_the_models_own_first_answer(evals: Path) -> None:
     assert [len(batch) for batch in engine.shown] == [24, 12]
     first = table.filter((pl.col("item_id") == "micro_mt_bench-03") & (pl.col("turn") == 1))
     own = first["answer"][0]
+    assert own.startswith("saw ")
     assert engine.shown[1][3] == (
         f"<|user|>What is 3 plus 9?<|end|><|assistant|>{own}<|end|>"
         "<|user|>Now add 3.<|end|><|assistant|>"

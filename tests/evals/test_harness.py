@@ -125,6 +125,27 @@ def test_scores_are_those_of_lm_evals_own_model(engine: TransformersEngine, eval
     assert same == theirs.generate_until(written, disable_tqdm=True)
 
 
+def test_prompts_get_no_second_beginning(
+    engine: TransformersEngine, evals: Path, scripted: Callable, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A tokenizer that puts a token before each text does so in no rendered dialogue."""
+    from tokenizers.processors import TemplateProcessing
+
+    prompts: list[str] = []
+    scripted(lambda prompt: prompts.append(prompt) or "")
+    backend = engine.tokenizer.backend_tokenizer
+    before = backend.post_processor
+    pad = ("<|pad|>", engine.tokenizer.pad_token_id)
+    backend.post_processor = TemplateProcessing(single="<|pad|> $A", special_tokens=[pad])
+    try:
+        assert engine.tokenizer("x")["input_ids"][0] == pad[1]
+        run(engine, evals)
+    finally:
+        backend.post_processor = before
+    assert len(prompts) == 12
+    assert all(prompt.startswith("<|user|>Tom has") for prompt in prompts)
+
+
 def test_stop_texts_cut_answers(engine: TransformersEngine, scripted: Callable) -> None:
     from lm_eval.api.instance import Instance
 

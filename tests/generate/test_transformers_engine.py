@@ -73,9 +73,14 @@ def test_grouped_heads_on_a_buffer_give_the_logits_of_eager_attention(tmp_path):
     positions = (mask.cumsum(-1) - 1).clamp(min=0)
     cache = buffer_cache(fast.config, 12)
     with torch.inference_mode():
-        whole = slow(ids, attention_mask=mask, position_ids=positions).logits
-        fast(ids[:, :9], attention_mask=mask[:, :9], position_ids=positions[:, :9],
-             past_key_values=cache, use_cache=True)
+        whole = {r: slow(ids[r : r + 1, start:]).logits[0] for r, start in ((0, 4), (2, 0))}
+        fast(
+            ids[:, :9],
+            attention_mask=mask[:, :9],
+            position_ids=positions[:, :9],
+            past_key_values=cache,
+            use_cache=True,
+        )
         order = torch.tensor([2, 0])
         cache.batch_select_indices(order)
         for step in range(9, 12):
@@ -86,7 +91,8 @@ def test_grouped_heads_on_a_buffer_give_the_logits_of_eager_attention(tmp_path):
                 past_key_values=cache,
                 use_cache=True,
             ).logits[:, -1]
-            torch.testing.assert_close(logits, whole[order, step], rtol=1e-9, atol=1e-9)
+            expected = torch.stack([whole[2][step], whole[0][step - 4]])
+            torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)  # norms are fp32
 
 
 @pytest.mark.parametrize("settings", [{"batch": 1}, {"batch": 7}, {"batch": 64, "threads": 2}])
@@ -134,9 +140,7 @@ def test_a_prompt_without_room_is_empty_and_unfinished_and_spoils_no_other(folde
     requests = requests_for(engine)
     sampling = Sampling(8, temperature=1.0)
     reference = engine.generate(requests, sampling)
-    crowded = engine.generate(
-        [Request([5] * 600), *requests, Request([5] * 510, (1, 2))], sampling
-    )
+    crowded = engine.generate([Request([5] * 600), *requests, Request([5] * 510, (1, 2))], sampling)
     assert (crowded[0].text, crowded[0].finished) == ("", False)
     assert [r.text for r in crowded[1:-2]] == [r.text for r in reference]
     assert all(r.tokens <= 2 for r in crowded[-2:])

@@ -24,10 +24,14 @@ IDENTITY = {
 
 
 class Checkout:
-    """A git repository with the pipeline in it, and the commands a user types there."""
+    """A git repository with the pipeline in it, and the commands a user types there.
+
+    `ran` names the stages that its first `dvc repro` ran, in order.
+    """
 
     def __init__(self, root: Path) -> None:
         self.root = root
+        self.ran: list[str] = []
 
     @property
     def environment(self) -> dict[str, str]:
@@ -64,6 +68,7 @@ class Checkout:
     def restore(self) -> None:
         """Go back to the committed params, lock and metrics, with their outputs."""
         self.run("git", "reset", "--quiet", "--hard")
+        self.run("git", "clean", "--quiet", "--force", "-d")
         self.run("dvc", "checkout", "--quiet")
 
     def change(self, changes: Mapping[str, Any]) -> None:
@@ -86,10 +91,10 @@ def followers(root: Path, stages: Iterable[str]) -> set[str]:
 
     with Repo(str(root)) as repo:
         graph = repo.index.graph  # edges lead from a stage to what it depends on
-        by_name = {stage.addressing: stage for stage in graph}
+        by_name = {stage.name: stage for stage in graph}
         found = set(stages)
         for name in stages:
-            found |= {stage.addressing for stage in networkx.ancestors(graph, by_name[name])}
+            found |= {stage.name for stage in networkx.ancestors(graph, by_name[name])}
     return found
 
 

@@ -6,7 +6,7 @@ import time
 import pytest
 from ruamel.yaml import YAML
 
-from tests.pipeline.checkout import EVAL_ITEMS, Checkout
+from tests.pipeline.checkout import Checkout
 
 AFTER_ROUND = {  # of round montessori-1 in the small pipeline, from its DPO on
     "teacher-dpo@montessori-1",
@@ -17,6 +17,10 @@ AFTER_ROUND = {  # of round montessori-1 in the small pipeline, from its DPO on
     "eval@montessori-1",
     "compare",
 }
+
+
+def test_the_small_settings_pass_the_check(checkout: Checkout):
+    checkout.run("python", "-m", "montessori.cli", "check")
 
 
 def test_every_stage_runs_once(checkout: Checkout):
@@ -50,7 +54,6 @@ def test_the_comparison_names_every_run_and_the_report_stands_alone(checkout: Ch
     page = (checkout.root / "report" / "index.html").read_text()
     assert "self-instruct" in page
     assert "<script src" not in page
-    assert EVAL_ITEMS >= 1
 
 
 def test_results_hold_no_path_of_the_machine(checkout: Checkout):
@@ -83,7 +86,9 @@ def test_machine_settings_touch_nothing(fresh: Checkout):
 
 def test_a_new_round_touches_its_own_stages_and_compare(fresh: Checkout):
     before = set(fresh.run("dvc", "stage", "list", "--name-only").split())
-    fresh.run("montessori", "add", "round", "montessori-2", "--from", "montessori-1")
+    fresh.run(
+        "python", "-m", "montessori.cli", "add", "round", "montessori-2", "--from", "montessori-1"
+    )
     after = set(fresh.run("dvc", "stage", "list", "--name-only").split())
     assert after - before
     assert {name.split("@")[1] for name in after - before} == {"montessori-2"}
@@ -102,7 +107,9 @@ def test_what_is_stale_is_what_runs(fresh: Checkout):
     """The same for real: DVC runs exactly the stages that the graph says, and then none."""
     fresh.change({"teacher_dpo": {"beta": 0.2}})
     assert set(fresh.repro()) == AFTER_ROUND
-    fresh.run("montessori", "add", "round", "montessori-2", "--from", "montessori-1")
+    fresh.run(
+        "python", "-m", "montessori.cli", "add", "round", "montessori-2", "--from", "montessori-1"
+    )
     ran = fresh.repro()
     assert {name.split("@")[-1] for name in ran} == {"montessori-2", "compare"}
     assert fresh.repro() == []

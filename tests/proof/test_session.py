@@ -48,39 +48,36 @@ def experiments(root: Path) -> set[str]:
 
 
 def test_proof_runs_once_and_is_written(root: Path, log: Path) -> None:
-    command("0-1", "student,student-2", 2, root)
+    command("0", "student,student-2", 2, root)
     proof = json.loads((root / "metrics/proof.json").read_text())
     assert proof["over"] == "seeds"
     assert list(proof["students"]) == ["student", "student-2"]
     first = proof["students"]["student"]
     assert first["runs"]["montessori-1"]["mean"] == {
-        "value": 45.5, "delta": 5.0, "low": 5.0, "high": 5.0,
+        "value": 45.0, "delta": 5.0, "low": None, "high": None,
     }  # fmt: skip
     assert first["runs"]["base"]["micro_mt_bench"]["value"] == pytest.approx(100 * 4 / 9)
     assert "placebo" in first["runs"]
     assert "placebo" not in proof["students"]["student-2"]["runs"]
-    assert "2 seeds (0-1)" in (root / "README.md").read_text()
+    assert "1 seed (0)" in (root / "README.md").read_text()
     assert (root / "README.md").read_text().endswith("\n\nafter\n")
-    assert "seed 1" in (root / "docs/proof.md").read_text()
+    assert "seed 0" in (root / "docs/proof.md").read_text()
     assert "<svg" in (root / "docs/img/proof.svg").read_text()
-    planned = {entry.name for entry in plan(root, [0, 1], ["student", "student-2"], 1)}
+    planned = {entry.name for entry in plan(root, [0], ["student", "student-2"], 1)}
     assert experiments(root) == planned
     toy.commit(root)
     toy.run(root.parent, "git", "clone", "-q", str(root), "clone")
     before = ran(log)
     for folder in (root, root.parent / "clone"):  # the records in git are enough
         written = (folder / "metrics/proof.json").read_bytes()
-        command("0-1", "student,student-2", 2, folder)
+        command("0", "student,student-2", 2, folder)
         assert (folder / "metrics/proof.json").read_bytes() == written
     assert ran(log) == before
 
 
 def test_killed_proof_continues(root: Path, log: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOY_SECONDS", "0.5")
-    code = "from montessori.proof import command; command('0-1', 'student', 2)"
-    process = subprocess.Popen(
-        [sys.executable, "-c", code], cwd=root, env=os.environ | {"PYTHONPATH": str(ROOT)}
-    )
+    process = start(root)
     wait_until(lambda: sum(line.startswith("sft") for line in ran(log)) >= 1)
     children = Path(f"/proc/{process.pid}/task/{process.pid}/children").read_text().split()
     process.kill()
@@ -129,10 +126,35 @@ def test_repository_without_commit_is_an_error(tmp_path: Path) -> None:
         command("0", "student", 1, tmp_path)
 
 
-def test_code_that_git_does_not_know_is_an_error(root: Path) -> None:
-    (root / "stages" / "new.py").write_text("")
-    with pytest.raises(MontessoriError, match="stages/new.py"):
+@pytest.mark.parametrize("name", ["stages/new.py", "params.yaml"])
+def test_code_and_settings_that_are_not_committed_are_an_error(root: Path, name: str) -> None:
+    with (root / name).open("a") as file:
+        file.write("# more\n")
+    with pytest.raises(MontessoriError, match=name):
         command("0", "student", 1, root)
+
+
+def test_stopped_proof_leaves_the_working_tree_as_it_was(
+    root: Path, log: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_SECONDS", "0.5")
+    (root / "README.md").write_text(toy.PAGE + "changed\n")
+    process = start(root)
+    wait_until(lambda: bool(ran(log)))
+    process.terminate()
+    _, text = process.communicate(timeout=60)
+    assert process.returncode != 0
+    assert "the same command continues" in text
+    assert toy.run(root, "git", "status", "--porcelain", "-uno") == " M README.md\n"
+    assert toy.run(root, "git", "stash", "list") == ""
+
+
+def start(root: Path) -> subprocess.Popen[str]:
+    code = "from montessori.proof import command; command('0-1', 'student', 2)"
+    environment = os.environ | {"PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        [sys.executable, "-c", code], cwd=root, env=environment, stderr=subprocess.PIPE, text=True
+    )
 
 
 @pytest.mark.parametrize("jobs", [0, -1])

@@ -1,0 +1,60 @@
+"""What is reported of influence scores: distribution, sign, and how much is between skills."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import polars as pl
+
+BINS = 40
+QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
+
+
+def summary(centred: Sequence[float], skills: Sequence[str | None]) -> dict[str, Any]:
+    """Metrics of centred scores (nats of reference loss) and the skills of their rows.
+
+    Rows without a skill count in the distribution, and as a group of their own ("other") between
+    skills; the skill part is left out when no row has one.
+    """
+    scores = pl.Series("score", list(centred), dtype=pl.Float64)
+    facts: dict[str, Any] = {
+        "rows": len(scores),
+        "share_positive": float((scores > 0).mean()),
+        "mean": float(scores.mean()),
+        "std": float(scores.std(ddof=0)),
+        "quantiles": {f"{q:g}": float(scores.quantile(q, "linear")) for q in QUANTILES},
+    }
+    if any(skill is not None for skill in skills):
+        frame = pl.DataFrame({"score": scores, "skill": list(skills)})
+        facts |= _by_skill(frame.with_columns(pl.col("skill").fill_null("other")))
+    return facts
+
+
+def _by_skill(frame: pl.DataFrame) -> dict[str, Any]:
+    """Mean and rows per skill, and the one-way decomposition of the scores' variance."""
+    groups = frame.group_by("skill").agg(pl.col("score").mean().alias("mean"), pl.len()).sort("skill")
+    grand = frame["score"].mean()
+    total = ((frame["score"] - grand) ** 2).sum()
+    between = (groups["len"] * (groups["mean"] - grand) ** 2).sum()
+    share = between / total if total > 0 else 0.0
+    return {
+        "skills": {row["skill"]: {"mean": row["mean"], "rows": row["len"]}
+                   for row in groups.iter_rows(named=True)},
+        "variance_between_skills": share,
+        "variance_within_skills": 1.0 - share,
+    }
+
+
+def histogram(centred: Sequence[float], bins: int = BINS) -> list[tuple[float, int, str]]:
+    """Bars (middle of the bin, rows, "better" or "worse"); an edge of a bin is at zero.
+
+    Bins are equal over the range of the scores and of zero.
+    """
+    low, high = min(0.0, *centred), max(0.0, *centred)
+    width = (high - low) / bins or 1.0
+    below = round(-low / width)  # bins below zero; the grid is moved so that zero is an edge
+    counts: dict[int, int] = {}
+    for score in centred:
+        index = int(score // width)
+        counts[index] = counts.get(index, 0) + 1
+    every = range(min(-below, *counts), max(counts) + 1)
+    return [((i + 0.5) * width, counts.get(i, 0), "worse" if i < 0 else "better") for i in every]

@@ -1,0 +1,160 @@
+"""Preference pairs: within a prompt, texts above neutral are preferred to texts below it.
+
+Pure functions on polars tables. Cross rule: Montessori-Instruct, arXiv 2410.14208, section 3.3.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from montessori.artifacts import PAIRS, PROBE, SCORES, new_folder, read_table, row_id, write_table
+from montessori.errors import MontessoriError
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class PrefsParams:
+    """Section `prefs`: which pairs are made."""
+
+    rule: Literal["cross", "best-worst"]  # all above over all below, or one pair a prompt
+    margin: float  # least difference of scores, in standard deviations of the table
+    max_per_prompt: int  # largest difference first; 0 = all
+    min_pairs: int  # fewer are an error
+
+    def check(self) -> list[str]:
+        """Problems of the values, each starting with its key."""
+        names = ("margin", "max_per_prompt")
+        problems = [f"{name}: {getattr(self, name)} is below 0" for name in names
+                    if getattr(self, name) < 0]
+        if self.min_pairs < 1:
+            problems.append(f"min_pairs: {self.min_pairs} is below 1")
+        return problems
+
+
+def write_pairs(scores: Path, probe: Path, out: Path, settings: PrefsParams) -> dict[str, Any]:
+    """Write `out`/pairs.parquet from a scores table and its probe; return metrics.
+
+    Raises MontessoriError when scores and probe do not belong together, or pairs are too few.
+    """
+    labelled = labels(
+        read_table(scores / "scores.parquet", SCORES), read_table(probe / "rows.parquet", PROBE)
+    )
+    pairs = pairs_of(labelled, settings)
+    facts = counts(labelled, pairs)
+    if pairs.height < settings.min_pairs:
+        raise _too_few(facts, settings, scores)
+    with new_folder(out, {"scores": scores, "probe": probe}, {"pairs": pairs.height}) as folder:
+        write_table(pairs, folder / "pairs.parquet", PAIRS)
+    return facts | skill_shares(labelled, pairs)
+
+
+def labels(scores: pl.DataFrame, probe: pl.DataFrame) -> pl.DataFrame:
+    """Scored rows on the whole reference set, with their raw text and side.
+
+    Columns row_id, prompt_id, score, neutral, side (1 above neutral, -1 below, 0 equal), prompt,
+    raw, skill, place (row of the probe). A null neutral is the median of its prompt. Dropped rows
+    of the probe are left out. Raises MontessoriError when a scored row is not in the probe.
+    """
+    whole = scores.filter(pl.col("reference") == ALL)
+    known = probe.with_row_index("place").select(
+        "row_id", "prompt", "raw", "skill", "dropped", "place"
+    )
+    joined = whole.join(known, on="row_id", how="left", maintain_order="left")
+    missing = joined.filter(pl.col("place").is_null())
+    if missing.height or whole.height == 0:
+        raise MontessoriError(
+            f"{missing.height} of {whole.height} scored rows are not in the probe",
+            where=f"scores table, row {missing['row_id'][0]}" if missing.height else "scores table",
+            expected="a scores table of this probe's rows, with reference 'all'",
+            next="give the round the probe that its scores were made from, in params.yaml, rounds",
+        )
+    median = pl.col("score").median().over("prompt_id")
+    return (
+        joined.filter(pl.col("dropped").is_null())
+        .with_columns(pl.col("neutral").fill_null(median))
+        .with_columns((pl.col("score") - pl.col("neutral")).sign().cast(pl.Int64).alias("side"))
+        .drop("reference", "dropped")
+        .sort("place")
+    )
+
+
+def pairs_of(labelled: pl.DataFrame, settings: PrefsParams) -> pl.DataFrame:
+    """The PAIRS table of labelled rows, in order of the probe, largest difference first.
+
+    Texts that are equal never make a pair. Of equal differences the earlier rows of the probe win.
+    """
+    columns = ["prompt_id", "prompt", "raw", "row_id", "score", "place"]
+    above = labelled.filter(pl.col("side") > 0).select(columns)
+    below = labelled.filter(pl.col("side") < 0).select(columns).drop("prompt")
+    crossed = above.join(below, on="prompt_id", suffix="_low").filter(
+        pl.col("raw") != pl.col("raw_low")
+    )
+    deviation = labelled["score"].std(ddof=0) or 0.0
+    wide = crossed.with_columns((pl.col("score") - pl.col("score_low")).alias("gap")).filter(
+        pl.col("gap") >= settings.margin * deviation
+    )
+    first = pl.col("place").min().over("prompt_id")
+    ordered = wide.sort(first, pl.col("gap"), "place", "place_low",
+                        descending=[False, True, False, False])
+    most = 1 if settings.rule == "best-worst" else settings.max_per_prompt
+    if most:
+        ordered = ordered.filter(pl.int_range(pl.len()).over("prompt_id") < most)
+    return _as_pairs(ordered)
+
+
+def _as_pairs(ordered: pl.DataFrame) -> pl.DataFrame:
+    ids = [row_id(chosen, rejected) for chosen, rejected in
+           zip(ordered["row_id"], ordered["row_id_low"], strict=True)]
+    return ordered.select(
+        pl.Series("pair_id", ids, dtype=pl.String), "prompt_id", "prompt",
+        pl.col("raw").alias("chosen"), pl.col("raw_low").alias("rejected"),
+        pl.col("row_id").alias("chosen_row"), pl.col("row_id_low").alias("rejected_row"),
+        pl.col("score").alias("chosen_score"), pl.col("score_low").alias("rejected_score"),
+    )
+
+
+def counts(labelled: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
+    """Numbers of rows, prompts, ties and pairs, and the mean difference of scores in a pair."""
+    prompts = labelled.group_by("prompt_id").agg(
+        (pl.col("side") > 0).any().alias("above"), (pl.col("side") < 0).any().alias("below")
+    )
+    gaps = pairs["chosen_score"] - pairs["rejected_score"]
+    return {
+        "pairs": pairs.height,
+        "rows": labelled.height,
+        "prompts": prompts.height,
+        "prompts_used": pairs["prompt_id"].n_unique(),
+        "prompts_one_sided": prompts.filter(~(pl.col("above") & pl.col("below"))).height,
+        "ties": labelled.filter(pl.col("side") == 0).height,
+        "mean_difference": float(gaps.mean() or 0.0),
+    }
+
+
+def skill_shares(labelled: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
+    """Share of each skill among chosen and among rejected texts; empty without skills."""
+    known = labelled.filter(pl.col("skill").is_not_null()).select("row_id", "skill")
+    if known.height == 0:
+        return {}
+    shares = {}
+    for side in ("chosen", "rejected"):
+        rows = pairs.select(pl.col(f"{side}_row").alias("row_id")).join(known, on="row_id")
+        table = rows.group_by("skill").len().sort("skill")
+        shares[f"{side}_skills"] = {
+            skill: number / pairs.height for skill, number in table.iter_rows()
+        }
+    return shares
+
+
+def _too_few(facts: dict[str, Any], settings: PrefsParams, scores: Path) -> MontessoriError:
+    return MontessoriError(
+        f"{facts['pairs']} preference pairs are too few: of {facts['prompts']} prompts "
+        f"{facts['prompts_one_sided']} have rows on one side of neutral only, and "
+        f"{facts['ties']} of {facts['rows']} rows are exactly neutral",
+        where=str(scores / "scores.parquet"),
+        expected=f"at least {settings.min_pairs} pairs (prefs.min_pairs)",
+        next="raise probe.prompts or instruction.samples, lower prefs.margin, or set "
+        "influence.baseline: momentum in params.yaml; then `dvc repro`",
+    )

@@ -1,0 +1,168 @@
+"""DPO of a teacher's instruction writing through trl (loss: arXiv 2305.18290, equation 7)."""
+
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from montessori import chat
+from montessori.artifacts import PAIRS, new_folder, read_table
+from montessori.errors import MontessoriError
+from montessori.seeding import seed_of
+from montessori.train import arguments
+from montessori.train.curve import Recorder, write_curve
+from montessori.train.device import settle
+from montessori.train.model import load_model, save_model
+from montessori.train.order import LengthOrder
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from trl import DPOTrainer
+
+    from montessori.stage import Machine
+    from montessori.train.settings import TeacherDpoParams
+
+KIND = "dpo"
+CURVE = {
+    "loss": "loss",
+    "learning_rate": "learning_rate",
+    "reward_accuracy": "rewards/accuracies",
+    "reward_margin": "rewards/margins",
+}
+
+
+def train_teacher(
+    start: Path,
+    pairs: Path,
+    out: Path,
+    plot: Path,
+    settings: "TeacherDpoParams",
+    seed: int,
+    machine: "Machine",
+    label: str = "teacher-dpo",
+) -> dict[str, Any]:
+    """Tune the teacher in folder `start` on `pairs`/pairs.parquet; write folder `out`.
+
+    The reference policy is the start teacher: its log-probabilities are taken before the first
+    step. `plot` gets the curve (step, loss, learning_rate, reward_accuracy, reward_margin), rewards
+    in units of beta times nats. Returns metrics: pairs, steps, first and last values of the curve.
+    Raises MontessoriError for fewer pairs than a batch, pairs that are too long or that the chat
+    template renders otherwise than in generation, and a broken loss.
+    """
+    tokenizer = chat.load_tokenizer(start)
+    frame = read_table(pairs / "pairs.parquet", PAIRS)
+    _require_pairs(frame, settings, pairs)
+    device = settle(machine)
+    facts = {"pairs": frame.height, "template_hash": chat.template_hash(tokenizer)}
+    with new_folder(out, {"start": start, "pairs": pairs}, facts) as folder:
+        model = load_model(start, device)
+        recorder = Recorder(label, CURVE, "teacher_dpo.learning_rate")
+        with tempfile.TemporaryDirectory() as work:
+            settled = arguments.common(settings, frame.height, seed_of(seed, KIND), machine, device,
+                                       work)
+            trainer = _trainer(model, tokenizer, frame, settled, settings.beta, recorder)
+            _require_same_tokens(tokenizer, trainer.train_dataset, frame, settings, pairs)
+            trainer.train()
+        save_model(model, start, folder)
+        chat.require_same_template(start, folder)
+    write_curve(plot, recorder.points, ("step", *CURVE))
+    return {"pairs": frame.height, "steps": trainer.state.global_step} | _ends(recorder.points)
+
+
+def conversations(frame: pl.DataFrame) -> dict[str, list[list[dict[str, str]]]]:
+    """The columns prompt, chosen and rejected as lists of messages, as trl takes them."""
+    roles = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
+    return {
+        column: [[{"role": role, "content": text}] for text in frame[column]]
+        for column, role in roles.items()
+    }
+
+
+def _trainer(
+    model: "PreTrainedModel",
+    tokenizer: "PreTrainedTokenizerFast",
+    frame: pl.DataFrame,
+    settled: dict[str, Any],
+    beta: float,
+    recorder: Recorder,
+) -> "DPOTrainer":
+    from datasets import Dataset
+    from transformers import PrinterCallback
+    from trl import DPOConfig, DPOTrainer
+
+    arguments.quiet()
+
+    class Trainer(DPOTrainer):
+        """Takes pairs in our order."""
+
+        def _get_train_sampler(self, train_dataset: Dataset | None = None) -> LengthOrder:
+            lengths = pair_lengths(self.train_dataset)
+            return LengthOrder(lengths, self.args.per_device_train_batch_size, self.args.seed)
+
+    # Without a reference model and before training, the policy's own log-probabilities are those
+    # of the start weights in memory; a reference model would be read from the config's name.
+    config = DPOConfig(beta=beta, precompute_ref_log_probs=True,
+                       precompute_ref_batch_size=2 * settled["per_device_train_batch_size"],
+                       **settled)
+    trainer = Trainer(
+        model=model, args=config, train_dataset=Dataset.from_dict(conversations(frame)),
+        processing_class=tokenizer, callbacks=[recorder],
+    )
+    trainer.remove_callback(PrinterCallback)
+    return trainer
+
+
+def pair_lengths(dataset: Any) -> list[int]:
+    """Tokens of the longer text of each pair, prompt included."""
+    columns = (dataset["prompt_ids"], dataset["chosen_ids"], dataset["rejected_ids"])
+    return [len(p) + max(len(c), len(r)) for p, c, r in zip(*columns, strict=True)]
+
+
+def _require_pairs(frame: pl.DataFrame, settings: "TeacherDpoParams", pairs: Path) -> None:
+    if frame.height < settings.batch:
+        raise MontessoriError(
+            f"{frame.height} pairs are fewer than one batch of {settings.batch}",
+            where=str(pairs / "pairs.parquet"),
+            expected="at least teacher_dpo.batch pairs",
+            next="raise probe.prompts or prefs.max_per_prompt in params.yaml, then `dvc repro`",
+        )
+
+
+def _require_same_tokens(
+    tokenizer: "PreTrainedTokenizerFast",
+    dataset: Any,
+    frame: pl.DataFrame,
+    settings: "TeacherDpoParams",
+    pairs: Path,
+) -> None:
+    """Raise unless DPO sees each prompt as generation saw it, and every pair whole."""
+    dialogues = conversations(frame)["prompt"]
+    prompts: Sequence[list[int]] = chat.render_prompts(tokenizer, dialogues)
+    too_long = sum(length > settings.max_length for length in pair_lengths(dataset))
+    if too_long or len(dataset) < frame.height:
+        raise MontessoriError(
+            f"{max(too_long, frame.height - len(dataset))} of {frame.height} pairs are longer than "
+            f"{settings.max_length} tokens",
+            where="params.yaml, key teacher_dpo.max_length",
+            expected="every pair whole, prompt and answer",
+            next="raise teacher_dpo.max_length, then `dvc repro`",
+        )
+    for found, wanted, pair in zip(dataset["prompt_ids"], prompts, frame["pair_id"], strict=True):
+        if found != wanted:
+            raise MontessoriError(
+                "the chat template renders a prompt otherwise once it is answered, so DPO would "
+                "train on other tokens than generation sees",
+                where=f"{pairs / 'pairs.parquet'}, pair {pair}",
+                expected="a template whose generation prompt is how an assistant turn begins",
+                next="mend chat_template.jinja of the base teacher, then `dvc repro`",
+            )
+
+
+def _ends(points: Sequence[dict[str, float]]) -> dict[str, float]:
+    """First and last loss, and the mean rewards over the last tenth of the curve."""
+    tail = points[-max(1, len(points) // 10) :]
+    means = {name: sum(point[name] for point in tail) / len(tail)
+             for name in ("reward_accuracy", "reward_margin")}
+    return {"loss_first": points[0]["loss"], "loss_last": points[-1]["loss"]} | means

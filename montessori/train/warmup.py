@@ -1,0 +1,142 @@
+"""The warm-up of a student, which keeps its AdamW moments for local data influence."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+import torch
+
+from montessori import chat
+from montessori.artifacts import PROBE, new_folder, read_table
+from montessori.errors import MontessoriError
+from montessori.influence.adamw import AdamWState, state_of, write_state
+from montessori.progress import track
+from montessori.seeding import seed_of
+from montessori.train.curve import require_finite
+from montessori.train.device import settle
+from montessori.train.loss import Row, row_losses, tokenised
+from montessori.train.model import load_model, save_model
+from montessori.train.order import epoch_order
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+    from montessori.stage import Machine
+    from montessori.train.settings import WarmupParams
+
+KIND = "warmup"
+RATE_KEY = "warmup.learning_rate"
+
+
+def warm_up(
+    student: Path,
+    probe: Path,
+    out: Path,
+    settings: "WarmupParams",
+    seed: int,
+    machine: "Machine",
+    label: str = "warmup",
+) -> dict[str, Any]:
+    """Train the student in folder `student` on the first kept rows of `probe`; write folder `out`.
+
+    `out` is a model folder plus moments.safetensors and optimizer.json. Everything is fp32. Returns
+    metrics: rows, rows left for influence, steps, tokens, first and last loss (nats per token).
+    Raises MontessoriError when the probe has too few rows, or the loss breaks.
+    """
+    tokenizer = chat.load_tokenizer(student)
+    kept = read_table(probe / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
+    first = first_prompts(kept, settings.rows)
+    _require_rows(first.height, kept.height, settings.rows, probe)
+    rows = tokenised(tokenizer, first["messages"].to_list(), settings.max_length)
+    trained = [row for row in rows if row.targets]
+    pad = tokenizer.pad_token_id or 0
+    facts = {"rows": len(trained), "template_hash": chat.template_hash(tokenizer)}
+    with new_folder(out, {"student": student, "probe": probe}, facts) as folder:
+        model = load_model(student, settle(machine))
+        losses, state = train(model, trained, pad, settings, seed_of(seed, KIND), label)
+        save_model(model, student, folder)
+        write_state(folder, _with_rows(state, first["row_id"].to_list()))
+    return {
+        "rows": len(trained), "rows_left": kept.height - first.height, "steps": state.step,
+        "rows_without_response": len(rows) - len(trained),
+        "tokens": sum(len(row.ids) for row in trained),
+        "loss_first": _mean(losses[: max(1, len(losses) // 10)]),
+        "loss_last": _mean(losses[-max(1, len(losses) // 10) :]),
+    }
+
+
+def first_prompts(kept: pl.DataFrame, rows: int) -> pl.DataFrame:
+    """The first whole prompts of kept probe rows, in table order, with at most `rows` rows."""
+    prompts = kept.group_by("prompt_id", maintain_order=True).len()
+    inside = prompts.filter(pl.col("len").cum_sum() <= rows)
+    return kept.filter(pl.col("prompt_id").is_in(inside["prompt_id"].to_list()))
+
+
+def train(
+    model: "PreTrainedModel",
+    rows: Sequence[Row],
+    pad: int,
+    settings: "WarmupParams",
+    seed: int,
+    label: str = "warmup",
+) -> tuple[list[float], AdamWState]:
+    """AdamW over `rows`; the loss of each step (mean over its assistant tokens), and the state."""
+    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0)
+    lengths = [len(row.ids) for row in rows]
+    order = [
+        indices[i : i + settings.batch]
+        for indices in (epoch_order(lengths, settings.batch, seed, epoch)
+                        for epoch in range(settings.epochs))
+        for i in range(0, len(indices), settings.batch)
+    ]
+    rising = round(settings.warmup * len(order))
+    losses = []
+    model.train()
+    with track(len(order), "steps", label) as progress:
+        for step, indices in enumerate(order):
+            rate = settings.learning_rate * min(1.0, (step + 1) / max(1, rising))
+            optimizer.param_groups[0]["lr"] = rate
+            losses.append(_step(model, optimizer, [rows[i] for i in indices], pad, settings))
+            require_finite(losses[-1], step + 1, RATE_KEY)
+            progress.advance(1, loss=losses[-1])
+    return losses, state_of(model, optimizer)
+
+
+def _step(
+    model: "PreTrainedModel",
+    optimizer: torch.optim.AdamW,
+    rows: list[Row],
+    pad: int,
+    settings: "WarmupParams",
+) -> float:
+    sums, counts = row_losses(model, rows, pad)
+    loss = sums.sum() / counts.sum()
+    optimizer.zero_grad(set_to_none=True)
+    loss.backward()
+    if settings.max_grad_norm:
+        torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
+    optimizer.step()
+    return loss.item()
+
+
+def _with_rows(state: AdamWState, rows: list[str]) -> AdamWState:
+    from dataclasses import replace
+
+    return replace(state, rows=tuple(rows))
+
+
+def _mean(values: Sequence[float]) -> float:
+    return sum(values) / len(values)
+
+
+def _require_rows(first: int, kept: int, asked: int, probe: Path) -> None:
+    if 0 < first < kept:
+        return
+    reason = "no whole prompt fits in" if first == 0 else "no row is left for influence after"
+    raise MontessoriError(
+        f"{reason} the first {asked} of {kept} kept rows",
+        where=f"{probe / 'rows.parquet'}; params.yaml, key warmup.rows",
+        expected="at least one prompt for warm-up, and rows after it",
+        next="change warmup.rows or raise probe.prompts in params.yaml, then `dvc repro`",
+    )

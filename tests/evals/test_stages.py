@@ -1,0 +1,69 @@
+"""The stages answers, judge, eval and compare in a row, as their scripts run them."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from montessori.artifacts import read_json
+from montessori.stage import Job
+from stages import answers, compare, judge
+from stages import eval as eval_stage
+
+PARAMS = {
+    "seed": 0,
+    "runs": {
+        "base": {"model": "models/a", "against": "self-instruct"},
+        "self-instruct": {"model": "models/b", "against": "self-instruct"},
+    },
+    "benchmark": {"split": "test", "max_new_tokens": 5},
+    "judge": {"kind": "grader"},
+    "eval": {"batch": 8},
+    "compare": {"baseline": "self-instruct", "resamples": 100, "confidence": 0.9},
+    "machine": {"device": "cpu", "threads": 1},
+}
+
+
+def job(stage: object, name: str, **paths: Path) -> None:
+    kind = stage.__name__.rpartition(".")[2]
+    stage.main(Job(name, kind, paths))
+
+
+def evaluate(run: str, model: Path, evals: Path) -> None:
+    data, metrics = Path("data"), Path("metrics")
+    job(judge, run, answers=data / "answers" / run, against=data / "answers" / "self-instruct",
+        evals=evals, out=data / "verdicts" / run)  # fmt: skip
+    job(eval_stage, run, model=model, verdicts=data / "verdicts" / run, evals=evals,
+        metrics=metrics / "eval" / f"{run}.json",
+        outcomes=metrics / "outcomes" / f"{run}.csv")  # fmt: skip
+
+
+def test_two_runs_from_models_to_the_report(
+    evals: Path, model_folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from tests.tiny_models import tiny_llama
+
+    monkeypatch.chdir(tmp_path)
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TQDM_DISABLE"):
+        monkeypatch.setenv(name, "1")
+    Path("params.yaml").write_text(json.dumps(PARAMS))
+    models = {"base": tiny_llama(tmp_path / "other", seed=8), "self-instruct": model_folder}
+    for run, model in models.items():
+        job(answers, run, model=model, evals=evals, out=Path("data/answers") / run)
+    for run, model in models.items():
+        evaluate(run, model, evals)
+    compared = {"metrics": Path("metrics/compare.json"), "table": Path("metrics/compare.md"),
+                "plot": Path("metrics/plots/compare.csv"), "report": Path("report")}  # fmt: skip
+    job(compare, "compare", evals=Path("metrics/eval"), outcomes=Path("metrics/outcomes"),
+        **compared)  # fmt: skip
+    comparison = read_json(compared["metrics"])
+    assert comparison["over"] == "items"
+    assert set(comparison["runs"]) == {"base", "self-instruct"}
+    baseline = comparison["runs"]["self-instruct"]
+    assert baseline["micro_alpaca_eval"]["value"] == pytest.approx(50.0)
+    assert all(entry["delta"] == 0 for entry in baseline.values())
+    metrics = read_json(Path("metrics/eval/base.json"))
+    entry = comparison["runs"]["base"]["mean"]
+    assert entry["value"] == pytest.approx(metrics["mean"], abs=0.01)
+    assert compared["table"].read_text().startswith("# Comparison")
+    assert (compared["report"] / "index.html").is_file()

@@ -1,0 +1,169 @@
+"""Rendering and loss masks, for templates with and without generation blocks."""
+
+import pytest
+
+from montessori import chat
+from montessori.errors import MontessoriError
+from tests.tiny_models import CHAT_TEMPLATE, tiny_tokenizer
+
+LAB = CHAT_TEMPLATE.read_text(encoding="utf-8")
+PLAIN = (
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+TRIMMING = PLAIN.replace("m['content']", "m['content'] | trim")
+LINES = PLAIN.replace("'<|end|>'", "'<|end|>\n'")
+END_OUTSIDE = (
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>' }}{% if m['role'] == 'assistant' %}"
+    "{% generation %}{{ m['content'] }}{% endgeneration %}{% else %}{{ m['content'] }}{% endif %}"
+    "{{ '<|end|>' }}{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+FORGETFUL = (  # shows the last assistant turn only, as templates that cut reasoning do
+    "{% for m in messages %}{% if m['role'] == 'user' or loop.last %}"
+    "{{ '<|' + m['role'] + '|>' + m['content'] + '<|end|>' }}{% endif %}{% endfor %}"
+    "{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+TWO_TURNS = [
+    {"role": "user", "content": "What is 17 plus 25?"},
+    {"role": "assistant", "content": " 42\n"},
+    {"role": "user", "content": "Now add 3 to that."},
+    {"role": "assistant", "content": "45"},
+]
+
+
+@pytest.fixture
+def tokenizer():
+    return tiny_tokenizer()
+
+
+def marked(tokenizer, tokens):
+    """The masked stretches of a dialogue as texts."""
+    stretches, current = [], []
+    for token, mask in zip(tokens.ids, tokens.mask, strict=True):
+        if mask:
+            current.append(token)
+        elif current:
+            stretches.append(tokenizer.decode(current))
+            current = []
+    return stretches + ([tokenizer.decode(current)] if current else [])
+
+
+def test_the_lab_format_is_exact(tokenizer):
+    assert chat.render_text(tokenizer, TWO_TURNS) == (
+        "<|user|>What is 17 plus 25?<|end|><|assistant|> 42\n<|end|>"
+        "<|user|>Now add 3 to that.<|end|><|assistant|>45<|end|>"
+    )
+    assert chat.render_text(tokenizer, TWO_TURNS[:1], prompt=True) == (
+        "<|user|>What is 17 plus 25?<|end|><|assistant|>"
+    )
+
+
+@pytest.mark.parametrize(
+    ("template", "first"),
+    [
+        (LAB, " 42\n<|end|>"),
+        (PLAIN, " 42\n<|end|>"),
+        (TRIMMING, "42<|end|>"),
+        (LINES, " 42\n<|end|>"),
+        (END_OUTSIDE, " 42\n<|end|>"),
+    ],
+    ids=["lab", "no blocks", "trimming", "line ends", "end outside the block"],
+)
+def test_the_mask_marks_assistant_text_and_its_end(tokenizer, template, first):
+    tokenizer.chat_template = template
+    tokens = chat.tokenize(tokenizer, TWO_TURNS, 200)
+    assert marked(tokenizer, tokens) == [first, "45<|end|>"]
+    assert (
+        tokens.ids
+        == tokenizer(chat.render_text(tokenizer, TWO_TURNS), add_special_tokens=False)["input_ids"]
+    )
+
+
+@pytest.mark.parametrize("template", [LAB, PLAIN, TRIMMING, LINES, END_OUTSIDE])
+def test_a_prompt_is_the_beginning_of_the_dialogue_up_to_the_mask(tokenizer, template):
+    tokenizer.chat_template = template
+    prompt = chat.render_prompt(tokenizer, TWO_TURNS[:1])
+    tokens = chat.tokenize(tokenizer, TWO_TURNS, 200)
+    assert tokens.ids[: len(prompt)] == prompt
+    assert tokens.mask[: len(prompt) + 1] == [0] * len(prompt) + [1]
+
+
+def test_blocks_and_prefixes_give_the_same_mask(tokenizer):
+    with_blocks = chat.tokenize(tokenizer, TWO_TURNS, 200)
+    tokenizer.chat_template = PLAIN
+    assert chat.tokenize(tokenizer, TWO_TURNS, 200) == with_blocks
+
+
+def test_the_mask_equals_the_one_of_transformers(tokenizer):
+    theirs = tokenizer.apply_chat_template(
+        TWO_TURNS, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
+    )
+    ours = chat.tokenize(tokenizer, TWO_TURNS, 200)
+    assert (ours.ids, ours.mask) == (theirs["input_ids"], theirs["assistant_masks"])
+
+
+def test_a_template_that_rewrites_history_is_an_error(tokenizer):
+    tokenizer.chat_template = FORGETFUL
+    assert chat.tokenize(tokenizer, TWO_TURNS[:2], 200).trainable
+    with pytest.raises(MontessoriError, match="earlier turns") as error:
+        chat.tokenize(tokenizer, TWO_TURNS, 200)
+    assert "generation" in str(error.value)
+
+
+def test_a_template_that_raises_is_an_error(tokenizer):
+    tokenizer.chat_template = "{{ raise_exception('no system role') }}"
+    with pytest.raises(MontessoriError, match="no system role"):
+        chat.render_text(tokenizer, TWO_TURNS)
+
+
+def test_truncation_that_leaves_no_answer_shows(tokenizer):
+    whole = chat.tokenize(tokenizer, TWO_TURNS, 200)
+    short = chat.tokenize(tokenizer, TWO_TURNS, 4)
+    assert short.ids == whole.ids[:4]
+    assert whole.trainable
+    assert not short.trainable
+
+
+def test_many_at_once_are_as_one_by_one(tokenizer):
+    rows = [TWO_TURNS, TWO_TURNS[:2], [*TWO_TURNS[:2], *TWO_TURNS]]
+    assert chat.tokenize_all(tokenizer, rows, 50) == [
+        chat.tokenize(tokenizer, row, 50) for row in rows
+    ]
+    prompts = [row[:1] for row in rows]
+    assert chat.render_prompts(tokenizer, prompts) == [
+        chat.render_prompt(tokenizer, prompt) for prompt in prompts
+    ]
+    assert chat.tokenize_all(tokenizer, [], 50) == chat.render_prompts(tokenizer, []) == []
+
+
+def test_multibyte_text_is_marked_whole(tokenizer):
+    dialogue = [{"role": "user", "content": "Übung"}, {"role": "assistant", "content": "日本 ok é"}]
+    assert marked(tokenizer, chat.tokenize(tokenizer, dialogue, 200)) == ["日本 ok é<|end|>"]
+
+
+def test_the_template_hash_survives_saving_and_tells_templates_apart(tokenizer, tmp_path):
+    tokenizer.save_pretrained(tmp_path / "a")
+    tokenizer.save_pretrained(tmp_path / "b")
+    loaded = chat.load_tokenizer(tmp_path / "a")
+    assert chat.template_hash(loaded) == chat.template_hash(tokenizer)
+    assert chat.require_same_template(tmp_path / "a", tmp_path / "b") == chat.text_hash(LAB)
+    tokenizer.chat_template = PLAIN
+    tokenizer.save_pretrained(tmp_path / "b")
+    with pytest.raises(MontessoriError, match="different chat templates"):
+        chat.require_same_template(tmp_path / "a", tmp_path / "b")
+
+
+def test_a_folder_without_tokenizer_or_template_is_refused(tokenizer, tmp_path):
+    with pytest.raises(MontessoriError, match="no tokenizer"):
+        chat.load_tokenizer(tmp_path)
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(tmp_path / "bare")
+    with pytest.raises(MontessoriError, match="no chat template"):
+        chat.load_tokenizer(tmp_path / "bare")
+    with pytest.raises(MontessoriError, match="no chat template"):
+        chat.folder_template(tmp_path / "bare")
+
+
+def test_special_tokens_are_known(tokenizer):
+    assert set(chat.special_texts(tokenizer)) == {"<|pad|>", "<|user|>", "<|assistant|>", "<|end|>"}
+    assert chat.end_of_turn_ids(tokenizer) == (tokenizer.eos_token_id,)

@@ -1,0 +1,134 @@
+"""Problems of the rows and settings of params.yaml."""
+
+import copy
+import subprocess
+import sys
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from montessori.check import check, problems
+from montessori.errors import MontessoriError
+from montessori.params import load
+from montessori.plan import find_circle, read_rows
+
+ROOT = Path(__file__).parents[1]
+RAW = load(ROOT / "params.yaml")
+
+
+def changed(path: str, value: Any) -> dict[str, Any]:
+    raw = copy.deepcopy(RAW)
+    *above, last = path.split("/")
+    node = raw
+    for key in above:
+        node = node[key]
+    if value is None:
+        del node[last]
+    else:
+        node[last] = value
+    return raw
+
+
+def test_the_shipped_params_are_right():
+    assert problems(RAW) == []
+
+
+@pytest.mark.parametrize(
+    ("path", "value", "problem"),
+    [
+        ("infleunce", {}, "infleunce: unknown section"),
+        ("seed", "one", "seed: 'one' is not a whole number"),
+        ("seed", None, "seed: section is missing"),
+        ("rounds", None, "rounds: section is missing"),
+        ("runs", [], "runs: [] is not a mapping"),
+        ("prefs", None, "prefs: section is missing"),
+        ("sources/evals", None, "sources.evals: key is missing"),
+        ("machine/device", "tpu", "machine.device: 'tpu' (str) is not one of auto, cpu, cuda"),
+        ("teacher_dpo/beta", "x", "teacher_dpo.beta: 'x' (str) is not a number"),
+        ("rounds/a b", RAW["rounds"]["montessori-1"], "rounds.a b: a name has letters"),
+        ("rounds/montessori-1/start", None, "rounds.montessori-1.start: key is missing"),
+        (
+            "rounds/montessori-2/start",
+            "teachers/montessori-9",
+            "'teachers/montessori-9' does not exist; rounds has montessori-1, montessori-2",
+        ),
+        ("rounds/montessori-2/start", "montessori-1", "is not one of models/NAME, teachers/NAME"),
+        ("rounds/montessori-2/start", "students/base", "is not one of models/NAME, teachers/NAME"),
+        ("probes/montessori-1/seeds", "seed/evals", "is not one of seed/{seeds,reference"),
+        ("influences/montessori-1/warmup", "none", "'none' does not exist; warmups has"),
+        ("students/montessori-1/student", "pupil", "models has student, student-2, teacher"),
+        ("models/teacher", None, "probes.montessori-1.teacher: 'models/teacher' does not exist"),
+        ("runs/base/against", "nobody", "runs.base.against: 'nobody' does not exist; runs has"),
+        ("compare/baseline", "nobody", "compare.baseline: 'nobody' does not exist"),
+        ("probe_files/montessori-1", {"rows": "x"}, "probes has a row of this name too"),
+        (
+            "rounds/montessori-2/probe",
+            "montessori-1",
+            "influence/montessori-2 scores the probe montessori-2, but the round's probe is",
+        ),
+        ("shuffles/s", {"scores": "shuffle/s"}, "shuffles.s: goes in a circle: shuffles.s needs"),
+    ],
+)
+def test_a_problem_names_its_key(path: str, value: Any, problem: str):
+    assert problem in "\n".join(problems(changed(path, value)))
+
+
+def test_a_round_that_starts_from_its_own_descendant_is_a_circle():
+    raw = changed("rounds/montessori-1/start", "teachers/montessori-2")
+    rows, _ = read_rows(raw)
+    circle = find_circle(rows)
+    assert circle[0] == circle[-1]
+    assert ("rounds", "montessori-1") in circle
+    assert ("rounds", "montessori-2") in circle
+    assert any("goes in a circle" in problem for problem in problems(raw))
+
+
+def test_runs_may_be_compared_with_each_other():
+    raw = changed("runs/self-instruct/against", "montessori-1")
+    raw["runs"]["montessori-1"]["against"] = "self-instruct"
+    assert problems(raw) == []
+
+
+def test_a_placebo_and_another_student_are_right():
+    raw = changed("shuffles/placebo", {"scores": "influence/montessori-1"})
+    raw["rounds"]["placebo"] = {
+        "scores": "shuffle/placebo", "probe": "montessori-1", "start": "models/teacher",
+    }  # fmt: skip
+    raw["students"]["two"] = {"dataset": "montessori-1", "student": "student-2"}
+    raw["runs"]["two"] = {"model": "students/two", "against": "base"}
+    assert problems(raw) == []
+
+
+def test_all_problems_come_in_one_error():
+    raw = changed("rounds/montessori-2/start", "teachers/none")
+    raw["influence"]["learning_rat"] = 1
+    raw["models"]["student"] = {"paht": "x"}
+    with pytest.raises(MontessoriError) as caught:
+        check(raw)
+    text = str(caught.value)
+    for part in (
+        "teachers/none",
+        "did you mean learning_rate",
+        "did you mean path",
+        "montessori c",
+    ):
+        assert part in text
+
+
+def test_files_that_do_not_exist_are_named(tmp_path: Path):
+    found = problems(RAW, tmp_path)
+    for key in ("models.teacher.path", "sources.evals", "instruction.template"):
+        assert any(problem.startswith(f"{key}: data/micro/") for problem in found)
+
+
+def test_a_check_is_quick_and_loads_no_model_library():
+    code = (
+        "import sys; from pathlib import Path; from montessori.check import problems;"
+        "from montessori.params import load; problems(load('params.yaml'), Path());"
+        "print(*{'torch', 'transformers', 'trl', 'lm_eval', 'scipy'} & set(sys.modules))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.split() == []

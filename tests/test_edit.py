@@ -1,0 +1,173 @@
+"""Changes to params.yaml: as text, as a round, as a profile, by command."""
+
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+from typer.testing import CliRunner
+
+from montessori import cli
+from montessori.changes import apply_profile, apply_round
+from montessori.edit import difference, flow, merge
+from montessori.errors import MontessoriError
+from montessori.params import load
+from tests.lab_profile import profile_text
+
+ROOT = Path(__file__).parents[1]
+TEXT = """\
+# A head.
+rows:                 # rows
+  one: {a: x, b: y}   # the first
+
+none: {}              # nothing yet
+
+stage:                # settings
+  rate: 1.0e-3        # a rate
+  list: [a]           # a list
+  nested:
+    - p
+    - q
+last: 1"""
+
+
+@pytest.mark.parametrize(
+    ("changes", "old", "new"),
+    [
+        ({"stage": {"rate": 5e-6}}, "rate: 1.0e-3        #", "rate: 5.0e-06       #"),
+        ({"stage": {"list": ["go to", "map"]}}, "[a]           #", '["go to", map]  #'),
+        ({"stage": {"nested": []}}, "\n    - p\n    - q", "\n    []"),
+        ({"rows": {"one": {"b": "zz"}}}, "{a: x, b: y}   #", "{a: x, b: zz}   #"),
+        ({"rows": {"one": {"c": 1}}}, "{a: x, b: y}   #", "{a: x, b: y, c: 1}  #"),
+        ({"rows": {"two": {"a": "u"}}}, "# the first\n", "# the first\n  two: {a: u}\n"),
+        ({"none": {"k": {"a": 1}}}, "none: {}              # nothing yet",
+         "none:                 # nothing yet\n  k: {a: 1}"),
+        ({"stage": {"more": True}}, "    - q\n", "    - q\n  more: true\n"),
+        ({"last": "two words"}, "last: 1", 'last: "two words"'),
+        ({"new": {"k": {"a": 1}}}, "last: 1", "last: 1\n\nnew:\n  k: {a: 1}\n"),
+    ],
+)  # fmt: skip
+def test_a_change_touches_nothing_else(changes: dict[str, Any], old: str, new: str, tmp_path: Path):
+    assert merge(TEXT, changes) == TEXT.replace(old, new)
+    (tmp_path / "p.yaml").write_text(merge(TEXT, changes))
+    loaded = load(tmp_path / "p.yaml")
+    for section, values in changes.items():
+        for key, value in values.items() if isinstance(values, dict) else []:
+            assert (
+                loaded[section][key] == value or set(value.items()) <= loaded[section][key].items()
+            )
+
+
+def test_what_is_there_already_changes_nothing():
+    assert merge(TEXT, {"rows": {"one": {"a": "x"}}, "last": 1}) == TEXT
+    assert difference(TEXT, TEXT) == ""
+
+
+@pytest.mark.parametrize(
+    ("value", "text"),
+    [(1e-6, "1.0e-06"), (0.1, "0.1"), (2.0, "2.0"), (3, "3"), (True, "true"), (None, "null"),
+     ("a/b-1.c", "a/b-1.c"), ("no", '"no"'), ("1", '"1"'), ("", '""'), ("a: b", '"a: b"'),
+     ({"a": [1, "x"]}, "{a: [1, x]}")],
+)  # fmt: skip
+def test_values_are_written_so_that_every_reader_agrees(value: Any, text: str, tmp_path: Path):
+    assert flow(value) == text
+    (tmp_path / "p.yaml").write_text(f"k: {text}\n")
+    assert load(tmp_path / "p.yaml")["k"] == value
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder with params.yaml, profiles and the files that params name."""
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
+    shutil.copytree(ROOT / "montessori/templates", tmp_path / "montessori/templates")
+    raw = load(ROOT / "params.yaml")
+    for path in [row["path"] for row in raw["models"].values()] + list(raw["sources"].values()):
+        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / path).touch()
+    shutil.copytree(ROOT / "data/micro/prompts", tmp_path / "data/micro/prompts")
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+def test_a_round_is_a_row_in_each_section(project: Path):
+    before = (project / "params.yaml").read_text()
+    shown = apply_round(project / "params.yaml", "montessori-3", "montessori-2")
+    after = (project / "params.yaml").read_text()
+    added = [line for line in after.splitlines() if line not in before.splitlines()]
+    assert len(added) == 7
+    assert all(f"+{line}" in shown for line in added)
+    raw = load(project / "params.yaml")
+    assert raw["probes"]["montessori-3"] == {"teacher": "teachers/montessori-2",
+                                            "seeds": "seed/seeds"}  # fmt: skip
+    assert raw["rounds"]["montessori-3"] == {
+        "scores": "influence/montessori-3", "probe": "montessori-3",
+        "start": "teachers/montessori-2",
+    }  # fmt: skip
+    assert raw["runs"]["montessori-3"] == {"model": "students/montessori-3",
+                                           "against": "self-instruct"}  # fmt: skip
+    with pytest.raises(MontessoriError, match="exists already"):
+        apply_round(project / "params.yaml", "montessori-3", "montessori-2")
+    apply_round(project / "params.yaml", "montessori-4", "montessori-3")
+
+
+def test_a_dry_run_and_a_bad_name_write_nothing(project: Path):
+    params = project / "params.yaml"
+    before = params.read_text()
+    assert "montessori-3" in apply_round(params, "montessori-3", "montessori-2", dry_run=True)
+    for name, old in (("montessori-3", "montessori-9"), ("montessori 3", "montessori-2")):
+        with pytest.raises(MontessoriError):
+            apply_round(params, name, old)
+    assert params.read_text() == before
+    assert [path.name for path in project.glob(".params*")] == []
+
+
+@pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml")))
+def test_every_profile_fits(project: Path, name: str):
+    apply_profile(project / "params.yaml", project / "profiles", name)
+    again = apply_profile(project / "params.yaml", project / "profiles", name)
+    assert again == "params.yaml has these settings already"
+
+
+def test_lab_is_what_ships_and_comes_back(project: Path):
+    text = (ROOT / "params.yaml").read_text()
+    assert (ROOT / "profiles/lab.yaml").read_text() == profile_text(text), (
+        "after changing params.yaml: python -m tests.lab_profile"
+    )
+    before = load(project / "params.yaml")
+    apply_profile(project / "params.yaml", project / "profiles", "paper")
+    assert load(project / "params.yaml") != before
+    apply_profile(project / "params.yaml", project / "profiles", "lab")
+    assert load(project / "params.yaml") == before
+
+
+def test_a_profile_that_does_not_fit_is_not_written(project: Path):
+    before = (project / "params.yaml").read_text()
+    (project / "profiles/bad.yaml").write_text("influence: {learning_rat: 1}\nprefs: {margin: x}\n")
+    with pytest.raises(MontessoriError) as caught:
+        apply_profile(project / "params.yaml", project / "profiles", "bad")
+    assert "did you mean learning_rate" in str(caught.value)
+    assert "prefs.margin" in str(caught.value)
+    assert (project / "params.yaml").read_text() == before
+    with pytest.raises(MontessoriError, match="no profile 'none'"):
+        apply_profile(project / "params.yaml", project / "profiles", "none")
+
+
+def test_the_commands(project: Path):
+    runner = CliRunner()
+    assert "params.yaml is right" in runner.invoke(cli.app, ["check"]).output
+    dry = runner.invoke(cli.app, ["add", "round", "m-3", "--from", "montessori-2", "--dry-run"])
+    assert "+  m-3: {teacher: teachers/montessori-2" in dry.output
+    assert "already" in runner.invoke(cli.app, ["profile", "lab"]).output
+    assert runner.invoke(cli.app, ["add", "round", "m-3"]).exit_code == 2
+
+
+def test_a_problem_ends_the_command_line_without_a_traceback(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+):
+    (project / "params.yaml").write_text("seed: 0\n")
+    monkeypatch.setattr("sys.argv", ["montessori", "check"])
+    with pytest.raises(SystemExit) as caught:
+        cli.main()
+    assert caught.value.code == 2
+    assert "models: section is missing" in capsys.readouterr().err

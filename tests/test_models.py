@@ -1,0 +1,209 @@
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from montessori.artifacts import folder_digest, read_json
+from montessori.errors import MontessoriError
+from montessori.models import prepare_model
+
+OWN = (
+    "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}"
+    "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}\n{% endfor %}"
+    "{% if add_generation_prompt %}<assistant>{% endif %}"
+)
+FALLBACK = Path(__file__).parents[1] / "montessori/templates/plain_chat.jinja"
+
+
+@pytest.fixture
+def source(tmp_path: Path) -> Path:
+    """A model folder as small as can be; its weights are never read."""
+    folder = tmp_path / "source"
+    folder.mkdir()
+    (folder / "model.safetensors").write_bytes(b"weights")
+    (folder / "modeling_own.py").write_text("raise SystemExit")
+    write(folder / "config.json", {"model_type": "llama", "vocab_size": 4, "auto_map": {"x": "y"}})
+    write(folder / "tokenizer_config.json", {"eos_token": "</s>", "bos_token": {"content": "<s>"}})
+    write(
+        folder / "tokenizer.json",
+        {"model": {"vocab": {"a": 0, "b": 1}}, "added_tokens": [{"id": 2, "content": "</s>"}]},
+    )
+    return folder
+
+
+def write(path: Path, value: Any) -> None:
+    path.write_text(json.dumps(value))
+
+
+def change(path: Path, **values: Any) -> None:
+    write(path, {**read_json(path), **values})
+
+
+def test_a_folder_is_copied_without_code_and_with_the_fallback(source: Path, tmp_path: Path):
+    out = tmp_path / "data/models/student"
+    prepare_model(source, FALLBACK, out)
+    assert sorted(path.name for path in out.iterdir()) == [
+        "chat_template.jinja", "config.json", "manifest.json", "model.safetensors",
+        "tokenizer.json", "tokenizer_config.json",
+    ]  # fmt: skip
+    assert (out / "model.safetensors").read_bytes() == b"weights"
+    assert "auto_map" not in read_json(out / "config.json")
+    manifest = read_json(out / "manifest.json")
+    assert manifest["facts"] == {
+        "template": "fallback", "eos_token": "</s>", "model_type": "llama", "vocabulary": 4,
+        "template_hash": hashlib.sha256(FALLBACK.read_bytes()).hexdigest(),
+    }  # fmt: skip
+    assert set(manifest["inputs"]) == {"source", "template"}
+
+
+@pytest.mark.parametrize("place", ["file", "config", "list", "json"])
+def test_the_models_own_template_is_kept_in_one_place(source: Path, tmp_path: Path, place: str):
+    if place == "file":
+        (source / "chat_template.jinja").write_text(OWN)
+    elif place == "json":
+        write(source / "chat_template.json", {"chat_template": OWN})
+    else:
+        named = [{"name": "tool", "template": "x"}, {"name": "default", "template": OWN}]
+        change(source / "tokenizer_config.json", chat_template=OWN if place == "config" else named)
+    prepare_model(source, FALLBACK, tmp_path / "out")
+    assert (tmp_path / "out/chat_template.jinja").read_text() == OWN
+    assert "chat_template" not in read_json(tmp_path / "out/tokenizer_config.json")
+    facts = read_json(tmp_path / "out/manifest.json")["facts"]
+    assert facts["template"] == "own"
+    assert facts["template_hash"] == hashlib.sha256(OWN.encode()).hexdigest()
+
+
+def test_the_same_model_gives_the_same_bytes(source: Path, tmp_path: Path):
+    for name in ("a", "b"):
+        prepare_model(source, FALLBACK, tmp_path / name)
+    assert folder_digest(tmp_path / "a") == folder_digest(tmp_path / "b")
+
+
+def test_a_prepared_model_can_be_prepared_again(source: Path, tmp_path: Path):
+    prepare_model(source, FALLBACK, tmp_path / "a")
+    prepare_model(tmp_path / "a", FALLBACK, tmp_path / "b")
+    assert read_json(tmp_path / "b/manifest.json")["facts"]["template"] == "own"
+
+
+def pickled(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "pytorch_model.bin")
+
+
+def sharded(folder: Path) -> None:
+    write(folder / "model.safetensors.index.json", {"weight_map": {"w": "model-2.safetensors"}})
+
+
+BROKEN = {
+    "pickled": (pickled, "pickled (pytorch_model.bin)"),
+    "no weights": (lambda f: (f / "model.safetensors").unlink(), "no weights"),
+    "shard": (sharded, "weight files are missing: model-2.safetensors"),
+    "config": (lambda f: (f / "config.json").unlink(), "config is missing"),
+    "config text": (lambda f: (f / "config.json").write_text("{"), "not valid JSON"),
+    "config list": (lambda f: write(f / "config.json", []), "not a JSON object"),
+    "tokenizer": (lambda f: (f / "tokenizer.json").unlink(), "no tokenizer"),
+    "settings": (lambda f: (f / "tokenizer_config.json").unlink(), "tokenizer's config is missing"),
+    "eos": (lambda f: write(f / "tokenizer_config.json", {}), "no end-of-sequence token"),
+    "eos id": (
+        lambda f: write(f / "tokenizer_config.json", {"eos_token": "<end>"}),
+        "'<end>' is not in the vocabulary",
+    ),
+    "size": (lambda f: change(f / "config.json", vocab_size=2), "has 3 tokens, the model embeds 2"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN)
+def test_a_broken_model_folder_is_an_error(source: Path, tmp_path: Path, name: str):
+    breaks, problem = BROKEN[name]
+    breaks(source)
+    with pytest.raises(MontessoriError) as caught:
+        prepare_model(source, FALLBACK, tmp_path / "out")
+    assert problem in str(caught.value)
+    assert caught.value.next
+    assert not (tmp_path / "out").exists()
+
+
+def test_pickled_weights_come_with_the_command_that_converts_them(source: Path, tmp_path: Path):
+    pickled(source)
+    with pytest.raises(MontessoriError) as caught:
+        prepare_model(source, FALLBACK, tmp_path / "out")
+    command = caught.value.next.split('"')[1]
+    compile(command, "command", "exec")
+    assert f"M.from_pretrained('{source}'" in command
+
+
+@pytest.mark.parametrize(
+    ("template", "problem"),
+    [
+        ("{% for %}", "does not render"),
+        ("{{ raise_exception('no') }}", "does not render (TemplateError: no)"),
+        ("{{ nothing.here }}", "does not render"),
+        ("always the same", "does not show what the user says"),
+        (OWN.replace("<assistant>", ""), "no generation prompt"),
+        (OWN.replace("{{ eos_token }}", "<end>"), "does not end with a token the model stops at"),
+        (OWN.replace("in messages", "in messages[-1:]"), "does not show"),
+        (OWN.replace("m['content']", "m['content'][:3]"), "does not show what the user says"),
+    ],
+)
+def test_an_unusable_template_is_an_error(
+    source: Path, tmp_path: Path, template: str, problem: str
+):
+    (source / "chat_template.jinja").write_text(template)
+    with pytest.raises(MontessoriError) as caught:
+        prepare_model(source, FALLBACK, tmp_path / "out")
+    assert problem in str(caught.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_another_stop_token_of_the_model_may_end_a_turn(source: Path, tmp_path: Path):
+    (source / "chat_template.jinja").write_text(OWN.replace("{{ eos_token }}", "b"))
+    write(source / "generation_config.json", {"eos_token_id": [2, 1]})
+    prepare_model(source, FALLBACK, tmp_path / "out")
+
+
+def test_generation_blocks_and_the_usual_functions_render(source: Path, tmp_path: Path):
+    text = "{% if false %}{{ raise_exception('x') }}{{ strftime_now('%d') }}{% endif %}" + (
+        OWN.replace("{{ m['content'] }}", "{% generation %}{{ m['content'] }}{% endgeneration %}")
+    )
+    (source / "chat_template.jinja").write_text(text + "{{ tools | tojson }}{{ bos_token }}")
+    prepare_model(source, FALLBACK, tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    ("recipe", "problem"),
+    [
+        ({"hub": "a/b", "revision": "main"}, "not a commit of 40 hex digits"),
+        ({"hub": "a/b"}, "revision: key is missing"),
+        ({"hub": "a/b", "revision": "0" * 40, "more": 1}, "more: unknown key"),
+    ],
+)
+def test_a_hub_model_must_be_pinned(tmp_path: Path, recipe: dict[str, Any], problem: str):
+    write(tmp_path / "model.json", recipe)
+    with pytest.raises(MontessoriError) as caught:
+        prepare_model(tmp_path / "model.json", FALLBACK, tmp_path / "out")
+    assert problem in str(caught.value)
+
+
+def test_a_hub_model_is_fetched_without_code(
+    source: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    calls = []
+
+    def snapshot_download(name: str, **options: Any) -> str:
+        calls.append((name, options["revision"], options["allow_patterns"]))
+        return str(source)
+
+    monkeypatch.setattr("huggingface_hub.snapshot_download", snapshot_download)
+    (tmp_path / "chat.jinja").write_text(OWN)
+    recipe = {"hub": "a/b", "revision": "0" * 40, "chat_template": "chat.jinja"}
+    write(tmp_path / "model.json", recipe)
+    prepare_model(tmp_path / "model.json", FALLBACK, tmp_path / "out")
+    assert (tmp_path / "out/chat_template.jinja").read_text() == OWN
+    assert calls[0][:2] == ("a/b", "0" * 40)
+    assert not any(pattern in ("*", "*.py", "*.bin") for pattern in calls[0][2])
+
+
+def test_a_model_that_is_not_there(tmp_path: Path):
+    with pytest.raises(MontessoriError, match="no such model"):
+        prepare_model(tmp_path / "none", FALLBACK, tmp_path / "out")

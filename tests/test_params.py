@@ -1,0 +1,106 @@
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import pytest
+
+from montessori.errors import MontessoriError
+from montessori.params import load, read_section, section
+
+
+@dataclass(frozen=True)
+class Inner:
+    rate: float
+    kind: Literal["a", "b", 3] = "a"
+
+
+@dataclass(frozen=True)
+class Outer:
+    count: int
+    inner: Inner
+    words: tuple[str, ...]
+    flag: bool
+    limit: float | None = None
+    shares: dict[str, float] | None = None
+
+    def check(self) -> list[str]:
+        return [] if self.count > 0 else [f"count: {self.count} is not above 0"]
+
+
+GOOD = {"count": 3, "inner": {"rate": 1}, "words": ["x", "y"], "flag": True}
+
+
+def test_a_section_becomes_its_dataclass():
+    made = section({"outer": {**GOOD, "shares": {"a": 1}}}, "outer", Outer)
+    assert made == Outer(3, Inner(1.0), ("x", "y"), True, None, {"a": 1.0})
+    assert isinstance(made.inner.rate, float)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"count": 1.5}, "outer.count: 1.5 (float) is not a whole number"),
+        ({"count": True}, "outer.count: True (bool) is not a whole number"),
+        ({"count": "3"}, "outer.count: '3' (str) is not a whole number"),
+        ({"count": 0}, "outer.count: 0 is not above 0"),
+        ({"flag": 1}, "outer.flag: 1 (int) is not true or false"),
+        ({"words": "xy"}, "outer.words: 'xy' (str) is not a list"),
+        ({"words": ["x", 2]}, "outer.words[1]: 2 (int) is not a text"),
+        ({"inner": {"rate": "fast"}}, "outer.inner.rate: 'fast' (str) is not a number"),
+        ({"inner": {"rate": 1, "kind": "c"}}, "outer.inner.kind: 'c' (str) is not one of a, b, 3"),
+        ({"inner": 7}, "outer.inner: 7 (int) is not a mapping of keys to values"),
+        ({"inner": None}, "outer.inner: None (NoneType) is not a mapping"),
+        ({"inner": {}}, "outer.inner.rate: key is missing"),
+        ({"limit": "x"}, "outer.limit: 'x' (str) is not a number"),
+        ({"shares": {"a": "b"}}, "outer.shares.a: 'b' (str) is not a number"),
+        ({"cuont": 1}, "outer.cuont: unknown key (did you mean count?)"),
+    ],
+)
+def test_what_does_not_fit_names_its_key(change: dict[str, Any], problem: str):
+    with pytest.raises(MontessoriError) as caught:
+        section({"outer": {**GOOD, **change}}, "outer", Outer)
+    assert problem in str(caught.value)
+    assert "params.yaml" in str(caught.value)
+    assert "next: " in str(caught.value)
+
+
+def test_all_problems_come_together():
+    raw = {"outer": {"count": "x", "inner": {"rate": None, "more": 1}, "wrods": [1]}}
+    made, problems = read_section(raw, "outer", Outer)
+    assert made is None
+    assert len(problems) == 6
+    assert [p.split(":")[0] for p in problems[:3]] == ["outer.wrods", "outer.words", "outer.flag"]
+
+
+def test_a_missing_section_lists_its_keys():
+    with pytest.raises(MontessoriError, match=r"outer: section is missing .keys count, inner"):
+        section({}, "outer", Outer)
+
+
+def test_a_mapping_of_rows_can_be_read():
+    assert section({"rows": {"a": {"rate": 2}}}, "rows", dict[str, Inner]) == {"a": Inner(2.0)}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("a: [1", "not valid YAML"),
+        ("a: 1\na: 2\n", "duplicate key"),
+        ("- 1\n", "no sections"),
+        ("", "no sections"),
+        (None, "file not found"),
+    ],
+)
+def test_a_file_that_is_no_params_file(tmp_path: Path, text: str | None, expected: str):
+    path = tmp_path / "params.yaml"
+    if text is not None:
+        path.write_text(text)
+    with pytest.raises(MontessoriError) as caught:
+        load(path)
+    assert expected in str(caught.value)
+    assert str(path) in str(caught.value)
+
+
+def test_floats_are_read_with_and_without_a_point(tmp_path: Path):
+    (tmp_path / "p.yaml").write_text("a: 5e-6\nb: 5.0e-6\nc: on\n")
+    assert load(tmp_path / "p.yaml") == {"a": 5e-6, "b": 5e-6, "c": "on"}

@@ -1,0 +1,150 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+SCRIPT = '''
+from dataclasses import dataclass
+from montessori.stage import Job, run
+
+
+@dataclass(frozen=True)
+class Toy:
+    rate: float
+
+
+def main(job: Job) -> None:
+    """A toy."""
+    {body}
+
+
+if __name__ == "__main__":
+    run(main, "rows", "out-here", "metrics")
+'''
+OPTIONS = ["--name", "mine", "--rows", "in", "--out-here", "out", "--metrics", "m/mine.json"]
+
+
+def start(
+    folder: Path, body: str, options: list[str] = OPTIONS, isolated: bool = False
+) -> subprocess.Popen[str]:
+    script = folder / "toy_stage.py"
+    script.write_text(SCRIPT.format(body=body))
+    if not (folder / "params.yaml").exists():
+        (folder / "params.yaml").write_text("seed: 7\ntoy: {rate: 1}\nmachine: {threads: 1}\n")
+    command = [sys.executable, *(["-S"] if isolated else []), str(script), *options]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, cwd=folder, env=environment, text=True,
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+    )  # fmt: skip
+
+
+def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
+    _, errors = process.communicate(timeout=60)
+    return process.returncode, errors
+
+
+def test_a_stage_gets_its_paths_params_and_seed(tmp_path: Path):
+    body = """job.metrics({"name": job.name, "kind": job.kind, "rows": str(job.paths.rows),
+        "out": str(job.paths.out_here), "seed": job.seed, "work": str(job.work),
+        "rate": job.section("toy", Toy).rate, "threads": job.machine.threads})"""
+    assert finish(start(tmp_path, body)) == (0, "")
+    assert json.loads((tmp_path / "m/mine.json").read_text()) == {
+        "name": "mine", "kind": "toy-stage", "rows": "in", "out": "out", "seed": 7,
+        "work": ".work/toy-stage", "rate": 1.0, "threads": 1,
+    }  # fmt: skip
+    runtime = json.loads((tmp_path / "metrics/runtime/toy-stage/mine.json").read_text())
+    assert set(runtime) == {"seconds", "peak_memory_mib", "host", "date"}
+    assert 5 < runtime["peak_memory_mib"] < 1000
+
+
+def test_a_problem_is_shown_without_a_traceback(tmp_path: Path):
+    (tmp_path / "params.yaml").write_text("seed: 7\ntoy: {rte: 1}\n")
+    code, errors = finish(start(tmp_path, 'job.section("toy", Toy)'))
+    assert code == 2
+    assert "Traceback" not in errors
+    assert "toy.rte: unknown key (did you mean rate?)" in errors
+    assert "toy.rate: key is missing" in errors
+    assert not (tmp_path / "metrics").exists()
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("seed: x\n", "seed: 'x' is not"), ("{}\n", "seed: None is not"), ("seed: [\n", "YAML")],
+)
+def test_a_bad_seed_is_an_error(tmp_path: Path, text: str, expected: str):
+    (tmp_path / "params.yaml").write_text(text)
+    code, errors = finish(start(tmp_path, "job.seed"))
+    assert code == 2
+    assert expected in errors
+
+
+def test_a_missing_library_is_one_line(tmp_path: Path):
+    code, errors = finish(start(tmp_path, "import polras"))
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert "'polras' not found; run `make repro`" in errors
+
+
+def test_outside_the_environment_it_says_so_in_one_line(tmp_path: Path):
+    code, errors = finish(start(tmp_path, "job.seed", isolated=True))
+    assert code == 2
+    assert errors.count("\n") == 1
+    assert "ruamel" in errors
+    assert "make repro" in errors
+
+
+def test_a_missing_module_of_the_project_is_a_bug_and_shows(tmp_path: Path):
+    code, errors = finish(start(tmp_path, "import montessori.nowhere"))
+    assert code == 1
+    assert "Traceback" in errors
+
+
+def test_a_full_disk_is_one_error(tmp_path: Path):
+    body = 'import errno; raise OSError(errno.ENOSPC, "No space left on device")'
+    code, errors = finish(start(tmp_path, body))
+    assert code == 2
+    assert "no space left" in errors
+    assert "next: " in errors
+    assert "Traceback" not in errors
+
+
+def test_a_missing_option_is_named(tmp_path: Path):
+    code, errors = finish(start(tmp_path, "pass", OPTIONS[:-2]))
+    assert code == 2
+    assert "--metrics" in errors
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_leaves_nothing_half_written(tmp_path: Path, number: signal.Signals):
+    body = """
+    import time
+    from montessori.artifacts import new_folder
+    with new_folder(job.paths.out_here, {}) as folder:
+        (folder / "x").write_text("x")
+        time.sleep(60)"""
+    process = start(tmp_path, body)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / ".out.partial" / "x").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    process.send_signal(number)
+    code, errors = finish(process)
+    assert code == 128 + number
+    assert "Traceback" not in errors
+    assert sorted(p.name for p in tmp_path.iterdir() if "out" in p.name) == []
+
+
+def test_starting_a_stage_loads_the_standard_library_only():
+    code = "import sys; before = set(sys.modules); import montessori.stage; " \
+        "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"  # fmt: skip
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    loaded = set(done.stdout.split()) - {"montessori"}
+    assert loaded <= set(sys.stdlib_module_names)

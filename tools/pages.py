@@ -1,0 +1,165 @@
+"""Writes the generated parts of README.md and docs/lab.md: `python tools/pages.py`.
+
+The tree comes from the first lines of docstrings, the lab's tables from its families and the
+cards of its base models. A test fails when a page is not current.
+"""
+
+from __future__ import annotations
+
+import ast
+import json
+import random
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+PAGES = ("README.md", "docs/lab.md")
+
+#: What stands in the root, one clause each. Folders of Python files are listed below it.
+TOP = {
+    "dvc.yaml": "the graph: every stage, what it reads and writes",
+    "dvc.lock": "the hashes of the last run, written by DVC",
+    "params.yaml": "the rows that make the graph, and the settings of each stage",
+    "profiles/": "other settings as data: `montessori profile NAME` merges one into params.yaml",
+    "Makefile": "`make repro`, `make test`, `make proof`; `make help` lists them",
+    "stages/": "one thin script per DVC stage",
+    "montessori/": "the package: all algorithms",
+    "data/": "outputs of the stages (DVC) and `micro/`, the lab's base models and sources (git)",
+    "metrics/": "JSON per run and stage, plot data, the comparison and the proof (git)",
+    "docs/": "the proof in detail, the lab, how to bring one's own models and data",
+    "tests/": "the tests; they mirror the package",
+    "tools/": "set-up of the environment, generated parts of these pages",
+    "requirements/": "the lock file, and what differs with vLLM on a CPU",
+    "pyproject.toml": "the package, its dependencies, settings of ruff, mypy and pytest",
+    "CONTRIBUTING.md": "how to set up, test and add a stage; the house rules",
+    "CHANGELOG.md": "what changed between versions",
+    "LICENSE": "MIT",
+    "README.md": "this page",
+    ".ci/": "`run`: what continuous integration runs",
+    ".dvc/": "DVC's configuration",
+    ".dvcignore": "what DVC does not look at",
+    ".gitignore": "what git does not look at",
+}
+
+
+def clause(path: Path) -> str:
+    """The first line of a module's docstring, without its full stop."""
+    text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
+    return text.partition("\n")[0].removesuffix(".")
+
+
+def top_level() -> list[str]:
+    """Names in the root that git tracks or would track, folders with a slash."""
+    command = ["git", "ls-files", "--cached", "--others", "--exclude-standard"]
+    names = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    parts = [name.partition("/") for name in names.splitlines() if (ROOT / name).exists()]
+    return sorted({first + slash for first, slash, _ in parts})
+
+
+def root_tree() -> str:
+    """The root, in the order of `TOP`, one clause each."""
+    return _block([(name, text) for name, text in TOP.items() if name in top_level()])
+
+
+def package_tree(folder: str) -> str:
+    """Every Python file below a folder, one clause each."""
+    rows = [(f"{folder}/", clause(ROOT / folder / "__init__.py"))] if _is_package(folder) else []
+    for path in sorted((ROOT / folder).rglob("*.py"), key=_order):
+        depth = "  " * (len(path.relative_to(ROOT).parts) - 2 + bool(rows))
+        if path.name != "__init__.py":
+            rows.append((depth + path.name, clause(path)))
+        elif path.parent != ROOT / folder:
+            rows.append((depth[2:] + path.parent.name + "/", clause(path)))
+    return _block(rows)
+
+
+def _is_package(folder: str) -> bool:
+    return (ROOT / folder / "__init__.py").exists()
+
+
+def _order(path: Path) -> tuple[tuple[bool, str], ...]:
+    """Files of a folder before its sub-folders; `__init__.py` first."""
+    parts = path.relative_to(ROOT).parts
+    return (*((True, part) for part in parts[:-1]), (False, parts[-1].replace("__init__.py", "")))
+
+
+def _block(rows: list[tuple[str, str]]) -> str:
+    width = max(len(name) for name, _ in rows) + 2
+    return "```\n" + "\n".join(f"{name:<{width}}{text}" for name, text in rows) + "\n```"
+
+
+def families() -> str:
+    """A table of the lab's families with an instance of each."""
+    from montessori.micro.families import FAMILIES
+
+    lines = ["| family | subject | distinct | an instance | its answer |", "|---|---|---:|---|---|"]
+    for name, family in sorted(FAMILIES.items(), key=lambda item: (item[1].subject, item[0])):
+        turns = family.make(random.Random(1)).turns
+        asked = " **then** ".join(_cell(turn.instruction) for turn in turns)
+        answered = " **then** ".join(_cell(turn.response) for turn in turns)
+        lines.append(f"| `{name}` | {family.subject} | {family.size:,} | {asked} | {answered} |")
+    return "\n".join(lines)
+
+
+def _cell(text: str) -> str:
+    return text.replace("|", "\\|").replace("\n", "<br>")
+
+
+def cards() -> str:
+    """The base models side by side, from their cards."""
+    found = {p.parent.name: json.loads(p.read_text()) for p in _cards()}
+    if not found:
+        return "The base models are not made yet: `make micro-base`."
+    facts = list(dict.fromkeys(fact for card in found.values() for fact in card["facts"]))
+    lines = ["| | " + " | ".join(found) + " |", "|---|" + "---:|" * len(found)]
+    for fact in facts:
+        cells = (str(card["facts"].get(fact, "")) for card in found.values())
+        lines.append(f"| {fact.replace('_', ' ')} | " + " | ".join(cells) + " |")
+    for column in ("turn 1", "turn 2", "0 examples", "1 examples", "3 examples"):
+        cells = (_mean(card["accuracy"], column) for card in found.values())
+        lines.append(f"| accuracy, {column}, % | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def _cards() -> list[Path]:
+    return sorted((ROOT / "data" / "micro").glob("*/card.json"))
+
+
+def _mean(accuracy: dict[str, dict[str, float]], column: str) -> str:
+    values = [row[column] for row in accuracy.values() if column in row]
+    return f"{sum(values) / len(values):.1f}" if values else ""
+
+
+BLOCKS = {
+    "tree": root_tree,
+    "package": lambda: package_tree("montessori"),
+    "families": families,
+    "cards": cards,
+}
+
+
+def render(page: str) -> str:
+    """A page with its blocks written anew."""
+    for name, make in BLOCKS.items():
+        begin, end = f"<!-- {name}:begin -->", f"<!-- {name}:end -->"
+        before, found, rest = page.partition(begin)
+        _, closed, after = rest.partition(end)
+        if found and closed:
+            page = f"{before}{begin}\n{make()}\n{end}{after}"
+    return page
+
+
+def main() -> None:
+    """Write the pages that are not current, and say which."""
+    sys.path.insert(0, str(ROOT))
+    for name in PAGES:
+        path = ROOT / name
+        text = path.read_text(encoding="utf-8")
+        if (new := render(text)) != text:
+            path.write_text(new, encoding="utf-8")
+            print(f"{name}: written")
+
+
+if __name__ == "__main__":
+    main()
