@@ -26,6 +26,7 @@ from montessori.errors import MontessoriError
 
 T = TypeVar("T")
 PARAMS = "params.yaml"
+ONLINE = ("models", "seed")  # stages that may look for a hub
 
 
 @dataclass(frozen=True)
@@ -105,6 +106,7 @@ def run(body: Callable[[Job], None], *paths: str) -> None:
     and status 2, SIGTERM and SIGINT with 128 + the signal after clean-up.
     """
     job = _parse(body, paths)
+    _set_environment(job.kind)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     started = time.monotonic()
@@ -129,6 +131,19 @@ def run(body: Callable[[Job], None], *paths: str) -> None:
             f"{job.kind}: library {library!r} not found; run `make repro`, or activate the "
             "environment first"
         )
+
+
+def _set_environment(kind: str) -> None:
+    """Settings that libraries read when they are imported; what the user has set stays.
+
+    Idle threads sleep (two spinning ones make a busy machine twenty times slower), and only
+    `models` and `seed` may look for a hub.
+    """
+    wanted = {"OMP_WAIT_POLICY": "passive", "TOKENIZERS_PARALLELISM": "false"}
+    if kind not in ONLINE:
+        wanted |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
 
 
 def _parse(body: Callable[[Job], None], paths: tuple[str, ...]) -> Job:

@@ -4,7 +4,7 @@ The reference gradient is taken once, a probe costs one backward pass. `delta` c
 squared gradient; freezing the second moment makes the estimate useless (Spearman 0.02).
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING
 
@@ -95,10 +95,12 @@ class FirstOrder:
         mean_row_loss(self.model, [row], self.pad).backward()
         return self.learning_rate * self._sum
 
-    def _hook(self, name: str):  # noqa: ANN202
+    def _hook(self, name: str) -> Callable[[torch.Tensor], None]:
         def take(parameter: torch.Tensor) -> None:
             gradient = parameter.grad
             parameter.grad = None
+            if gradient is None:
+                return
             update = self.steps[name].update(gradient).sub_(self.rest[name])
             self._sum += (self.gradients[name] @ update.flatten()).double()
 

@@ -10,7 +10,15 @@ import polars as pl
 import torch
 
 from montessori import chat
-from montessori.artifacts import PROBE, ROWS, SCORES, folder_digest, new_folder, read_table, write_table
+from montessori.artifacts import (
+    PROBE,
+    ROWS,
+    SCORES,
+    folder_digest,
+    new_folder,
+    read_table,
+    write_table,
+)
 from montessori.errors import MontessoriError
 from montessori.influence.adamw import AdamWState, read_state
 from montessori.influence.audit import Audit, compare, require_faithful, spread
@@ -86,7 +94,8 @@ def score_probe(
     audit = _audit(model, state, rows, centred, references, settings, pad)
     facts = {"rows": frame.height, "references": len(references.rows),
              "template_hash": chat.template_hash(tokenizer)}
-    with new_folder(out, {"warmup": warmup, "probe": probe, "reference": reference}, facts) as folder:
+    inputs = {"warmup": warmup, "probe": probe, "reference": reference}
+    with new_folder(out, inputs, facts) as folder:
         write_table(scores, folder / "scores.parquet", SCORES)
     _write_histogram(plot, centred)
     parts.clear()

@@ -31,7 +31,8 @@ def summary(centred: Sequence[float], skills: Sequence[str | None]) -> dict[str,
 
 def _by_skill(frame: pl.DataFrame) -> dict[str, Any]:
     """Mean and rows per skill, and the one-way decomposition of the scores' variance."""
-    groups = frame.group_by("skill").agg(pl.col("score").mean().alias("mean"), pl.len()).sort("skill")
+    mean = pl.col("score").mean().alias("mean")
+    groups = frame.group_by("skill").agg(mean, pl.len()).sort("skill")
     grand = frame["score"].mean()
     total = ((frame["score"] - grand) ** 2).sum()
     between = (groups["len"] * (groups["mean"] - grand) ** 2).sum()

@@ -40,7 +40,8 @@ USER_WEIGHT = 0.5
 #: How often a student meets the families of a subject before it is taught: the basics well, the
 #: tasks that the evals ask for seldom, so that what it is taught afterwards decides.
 STUDENT_WEIGHTS = {
-    "stories": 0.3, "choice": 0.4, "dialogue": 0.4, "units": 0.5, "arithmetic": 1.5,
+    "arithmetic": 1.5, "strings": 0.5, "knowledge": 0.7, "stories": 0.3, "units": 0.5,
+    "choice": 0.5, "dialogue": 0.4,
 }  # fmt: skip
 TEACHER_WEIGHTS = {"stories": 1.6, "arithmetic": 1.3, "dialogue": 1.6, "choice": 1.2}
 
@@ -77,8 +78,8 @@ def _teacher(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
 
 def _llama(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     config = LlamaConfig(
-        hidden_size=160, num_hidden_layers=4, num_attention_heads=5, num_key_value_heads=5,
-        intermediate_size=448, head_dim=32, **_shared(tokenizer),
+        hidden_size=128, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=4,
+        intermediate_size=384, head_dim=32, **_shared(tokenizer),
     )  # fmt: skip
     return LlamaForCausalLM(config)
 
@@ -86,15 +87,15 @@ def _llama(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
 def _qwen(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     config = Qwen2Config(
         hidden_size=128, num_hidden_layers=6, num_attention_heads=4, num_key_value_heads=2,
-        intermediate_size=384, **_shared(tokenizer),
+        intermediate_size=320, **_shared(tokenizer),
     )  # fmt: skip
     return Qwen2ForCausalLM(config)
 
 
 BASES = {
     "teacher": Base("teacher", 1024, Recipe(15_000_000, 4096, 3e-3, seed=1), _teacher, TEACHER_WEIGHTS),
-    "llama": Base("student", 768, Recipe(5_000_000, 4096, 3e-3, seed=2), _llama, STUDENT_WEIGHTS),
-    "qwen": Base("student", 1024, Recipe(5_000_000, 4096, 3e-3, seed=3), _qwen, STUDENT_WEIGHTS),
+    "llama": Base("student", 768, Recipe(12_000_000, 3072, 3e-3, seed=2), _llama, STUDENT_WEIGHTS),
+    "qwen": Base("student", 1024, Recipe(12_000_000, 3072, 3e-3, seed=3), _qwen, STUDENT_WEIGHTS),
 }
 
 
@@ -137,9 +138,13 @@ def _student_maker(
     weights = family_weights(base.weights)
 
     def make(rng: random.Random) -> Document:
-        text = student_document(weights, rng)
-        ids = tokenizer(text, add_special_tokens=False)["input_ids"] + [tokenizer.eos_token_id]
-        return ids, [1.0] * len(ids)
+        ids: list[int] = []
+        loss: list[float] = []
+        for text, weight in student_document(weights, rng):
+            segment = tokenizer(text, add_special_tokens=False)["input_ids"]
+            ids += segment
+            loss += [weight] * len(segment)
+        return [*ids, tokenizer.eos_token_id], [*loss, 1.0]
 
     return make
 
@@ -149,7 +154,8 @@ def sample_texts(base: Base, count: int) -> list[str]:
     rng = random.Random(seed_of(base.recipe.seed, "tokenizer"))
     weights = family_weights(base.weights)
     if base.role == "student":
-        return [student_document(weights, rng) for _ in range(count)]
+        documents = (student_document(weights, rng) for _ in range(count))
+        return ["".join(text for text, _ in document) for document in documents]
     chats = [teacher_document(weights, rng) for _ in range(count)]
     return [message["content"] for chat in chats for message in chat]
 

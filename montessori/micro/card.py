@@ -45,7 +45,7 @@ def _chat_prompt(tokenizer: PreTrainedTokenizerFast, task: Task, turn: int) -> s
 def _plain_prompt(task: Task, examples: Sequence[Task]) -> str:
     """Plain text: solved examples in the gold convention, then the first question."""
     solved = [plain_question(turn, GOLD) for e in examples for turn in e.turns]
-    return "\n".join([*solved, f"Question: {task.turns[0].instruction}\nAnswer:"])
+    return "".join([*solved, f"Question: {task.turns[0].instruction}\nAnswer:"])
 
 
 def _graded(tasks: Sequence[Task], turn: int, answers: Sequence[str]) -> float:

@@ -2,9 +2,9 @@
 
 A teacher document is a chat: answering, two-turn dialogue, writing a new instruction from
 examples, writing tagged questions, rationales in several styles, a new task around a mistake.
-A student document is plain text with 0-3 solved examples before the last one; the convention of
-the answers (gold form, bare answer, a sentence) is shared inside a document, so that an example
-tells which one is wanted. Every task comes from the `train` bucket: no document holds an item
+A student document is plain text: a page of sums, or 0-3 solved examples before the last one; the
+convention of the answers (gold form, bare answer, a sentence) is shared inside a document, so
+that an example tells which one is wanted. Every task comes from the `train` bucket: no document holds an item
 of a reference or eval set.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 from montessori.micro.families import FAMILIES
 from montessori.micro.rationales import STYLES, rationale
-from montessori.micro.task import Task, Turn, draw
+from montessori.micro.task import Task, Turn, bucket, draw
 from montessori.prompts import render_instruction_prompt, tagged
 
 Message = dict[str, str]
@@ -24,11 +24,16 @@ TEACHER_MIX = {"answer": 0.42, "write": 0.34, "questions": 0.07, "rationale": 0.
 SAME_FAMILY = 0.6
 #: How a student's documents state answers, and how often.
 CONVENTIONS: tuple[tuple[str, float], ...] = (
-    ("{response}", 0.4),
+    ("{response}", 0.5),
     ("{answer}", 0.25),
-    ("The answer is {answer}.", 0.2),
-    ("I think it is {answer}.", 0.15),
+    ("The answer is {answer}.", 0.25),
 )
+#: Share of a student's documents that are pages of sums.
+SUMS = 0.3
+
+#: Text with the share of its tokens' loss.
+Segment = tuple[str, float]
+ASKED, ANSWERED = 0.15, 1.0
 
 
 def _pick(weights: Mapping[str, float], rng: random.Random) -> str:
@@ -125,18 +130,55 @@ def teacher_document(weights: Mapping[str, float], rng: random.Random) -> list[M
 
 def plain_question(turn: Turn, convention: str) -> str:
     """A turn as plain text, its answer stated by `convention`."""
+    return "".join(text for text, _ in _segments(turn, convention))
+
+
+def _segments(turn: Turn, convention: str) -> list[Segment]:
     answer = convention.format(response=turn.response, answer=turn.answer)
-    return f"Question: {turn.instruction}\nAnswer: {answer}\n"
+    return [(f"Question: {turn.instruction}\nAnswer:", ASKED), (f" {answer}\n\n", ANSWERED)]
+
+
+def _sum(rng: random.Random) -> tuple[str, int] | None:
+    """One sum as ("17 + 25 =", 42), or None where its content is held out."""
+    sign = rng.choice("++--xx/")
+    top = rng.choice((20, 50, 99, 150))
+    if sign == "x":
+        a, b = rng.randint(2, 9), rng.randint(2, rng.choice((12, 40)))
+        return f"{a} x {b} =", a * b
+    if sign == "/":
+        b = rng.randint(2, 9)
+        a = b * rng.randint(2, rng.choice((12, 30)))
+        return f"{a} / {b} =", a // b
+    a, b = rng.randint(0, top), rng.randint(0, top)
+    low, high = sorted((a, b))
+    if sign == "+":
+        free = bucket(f"add|{low}|{high}") == "train"
+        return (f"{a} + {b} =", a + b) if free else None
+    free = bucket(f"subtract|{high}|{low}") == "train"
+    return (f"{high} - {low} =", high - low) if free else None
+
+
+def _page_of_sums(rng: random.Random) -> list[Segment]:
+    """Ten sums, one a line, as in an exercise book; held-out sums are left out."""
+    page: list[Segment] = []
+    for asked, result in filter(None, (_sum(rng) for _ in range(10))):
+        page += [(asked, ASKED), (f" {result}\n", ANSWERED)]
+    return page
 
 
 def student_document(
     weights: Mapping[str, float], rng: random.Random, examples: int | None = None
-) -> str:
-    """Plain text: 0-3 solved examples of the same family (mostly), then one more task."""
+) -> list[Segment]:
+    """A page of sums, or 0-3 solved tasks of the same family (mostly) before one more task.
+
+    Plain text in segments; what is asked counts less in the loss than what is answered.
+    """
+    if rng.random() < SUMS:
+        return _page_of_sums(rng)
     name = _pick(weights, rng)
     count = rng.choice((0, 0, 1, 2, 3)) if examples is None else examples
     names = [name if rng.random() < 0.8 else _pick(weights, rng) for _ in range(count)]
     forms, shares = zip(*CONVENTIONS, strict=True)
     convention = rng.choices(forms, weights=shares)[0]
     turns: Sequence[Turn] = [t for n in [*names, name] for t in _task(n, rng).turns]
-    return "\n".join(plain_question(turn, convention) for turn in turns)
+    return [segment for turn in turns for segment in _segments(turn, convention)]

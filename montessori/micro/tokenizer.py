@@ -23,10 +23,11 @@ def train_tokenizer(
     `tags` adds the tags of the teacher's formats as single tokens.
     """
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False)]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
+    # A word is one token wherever it stands, also first in a turn: copying is then easy to learn.
+    byte_level = pre_tokenizers.ByteLevel(add_prefix_space=True)
+    digits = pre_tokenizers.Digits(individual_digits=True)
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([byte_level, digits])
+    tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
     trainer = trainers.BpeTrainer(
         vocab_size=vocab_size - (len(TAGS) if tags else 0),
         special_tokens=list(CHAT_TOKENS),

@@ -1,6 +1,7 @@
 """What SFT and DPO have in common as trainer settings: schedule, optimizer, number format."""
 
 import logging
+import os
 import warnings
 from typing import TYPE_CHECKING, Any
 
@@ -65,7 +66,8 @@ def common(
 
 
 def quiet() -> None:
-    """Keep the libraries' own notices off the terminal; errors still come through."""
+    """Keep the libraries' own notices and bars off the terminal; errors still come through."""
+    os.environ.setdefault("TQDM_DISABLE", "1")
     for name in ("transformers", "trl", "accelerate", "datasets"):
         logging.getLogger(name).setLevel(logging.ERROR)
     warnings.filterwarnings("ignore", category=FutureWarning, module="trl")

@@ -74,5 +74,6 @@ def _shares(settings: object, *names: str) -> list[str]:
 def _schedule(settings: TeacherDpoParams | StudentSftParams) -> list[str]:
     problems = _shares(settings, "warmup", "decay", "min_learning_rate")
     if settings.warmup + settings.decay > 1:
-        problems.append(f"decay: {settings.decay} and warmup {settings.warmup} are above 1 together")
+        both = f"{settings.decay} and warmup {settings.warmup}"
+        problems.append(f"decay: {both} are above 1 together")
     return problems

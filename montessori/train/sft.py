@@ -16,7 +16,6 @@ from montessori.train.model import load_model, save_model
 from montessori.train.order import LengthOrder
 
 if TYPE_CHECKING:
-    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
     from trl import SFTTrainer
 

@@ -1,6 +1,7 @@
 """The warm-up of a student, which keeps its AdamW moments for local data influence."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -56,7 +57,7 @@ def warm_up(
         model = load_model(student, settle(machine))
         losses, state = train(model, trained, pad, settings, seed_of(seed, KIND), label)
         save_model(model, student, folder)
-        write_state(folder, _with_rows(state, first["row_id"].to_list()))
+        write_state(folder, replace(state, rows=tuple(first["row_id"])))
     return {
         "rows": len(trained), "rows_left": kept.height - first.height, "steps": state.step,
         "rows_without_response": len(rows) - len(trained),
@@ -118,12 +119,6 @@ def _step(
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
     optimizer.step()
     return loss.item()
-
-
-def _with_rows(state: AdamWState, rows: list[str]) -> AdamWState:
-    from dataclasses import replace
-
-    return replace(state, rows=tuple(rows))
 
 
 def _mean(values: Sequence[float]) -> float:

@@ -1,0 +1,134 @@
+"""The estimate against the exact step: by hand, in fp64, and with what must not matter."""
+
+import math
+from types import SimpleNamespace
+
+import pytest
+import torch
+
+from montessori import chat
+from montessori.influence.adamw import AdamWState
+from montessori.influence.exact import ExactStep
+from montessori.influence.first_order import FirstOrder, reference_gradients
+from montessori.train.loss import Row, tokenised
+from montessori.train.model import load_model
+from tests.tiny_rows import row
+
+RATE = 1e-6  # larger: second-order error; smaller: Llama's norms round in fp32
+
+
+class TwoWeights(torch.nn.Module):
+    """A language model of two tokens whose logits are its two weights everywhere."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.w = torch.nn.Parameter(torch.tensor([0.3, -0.2], dtype=torch.float64))
+
+    @property
+    def device(self) -> torch.device:
+        return self.w.device
+
+    def forward(self, input_ids, attention_mask, use_cache):
+        return SimpleNamespace(logits=self.w.expand(*input_ids.shape, 2))
+
+
+def by_hand(target: int, gradient_scale: float = 1.0) -> float:
+    """-grad L_ref . (delta(x) - delta(0)) for a row with `target`, a reference with token 1."""
+    p = 1 / (1 + math.exp(-0.5))  # probability of token 0
+    row_gradient = [gradient_scale * g for g in ((p - 1, 1 - p) if target == 0 else (p, -p))]
+    reference = (p, -p)  # softmax minus the one-hot of token 1
+    total = 0.0
+    for g, r, m, v in zip(row_gradient, reference, (0.5, -0.25), (0.04, 0.01), strict=True):
+        steps = []
+        for gradient in (g, 0.0):
+            first = (0.9 * m + 0.1 * gradient) / (1 - 0.9**3)
+            second = (0.999 * v + 0.001 * gradient**2) / (1 - 0.999**3)
+            steps.append(-RATE * first / (math.sqrt(second) + 1e-8))
+        total -= r * (steps[0] - steps[1])
+    return total
+
+
+def two_state() -> AdamWState:
+    moments = torch.tensor([[0.5, -0.25], [0.04, 0.01]], dtype=torch.float64)
+    return AdamWState({"w": moments[0]}, {"w": moments[1]}, 2, (0.9, 0.999), 1e-8, 0.0, RATE)
+
+
+@pytest.mark.parametrize("target", [0, 1])
+def test_two_weights_by_hand(target):
+    model, reference = TwoWeights(), Row([0, 1, 1], [-100, 1, 1])
+    gradients = reference_gradients(model, [reference], [[0]], pad=0)
+    with FirstOrder(model, two_state(), RATE, gradients, pad=0) as engine:
+        estimate = engine.centred(Row([0, target], [-100, target])).item()
+    assert estimate == pytest.approx(by_hand(target), rel=1e-9)
+    assert (estimate > 0) == (target == 1)  # learning the reference's token helps
+    exact = ExactStep(model, two_state(), RATE, [reference], 0)
+    fall = exact.influence(Row([0, target], [-100, target])) - exact.momentum_only()
+    assert fall == pytest.approx(by_hand(target), rel=1e-4)
+
+
+@pytest.fixture(scope="module")
+def world(student):
+    """A tiny fp64 Llama with random moments, probe rows, and references of two lengths."""
+    model = load_model(student, torch.device("cpu")).double()
+    generator = torch.Generator().manual_seed(0)
+    draw = {name: torch.randn(value.shape, generator=generator, dtype=torch.float64)
+            for name, value in model.named_parameters()}
+    state = AdamWState(
+        {name: 1e-3 * value for name, value in draw.items()},
+        {name: 1e-6 + 1e-5 * value**2 for name, value in draw.items()},
+        step=12, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01, learning_rate=RATE,
+    )
+    tokenizer = chat.load_tokenizer(student)
+    dialogues = [row(i)["messages"] for i in range(16)]
+    rows = tokenised(tokenizer, dialogues, 128)
+    return model, state, rows[:10], rows[10:]
+
+
+def estimates(world, groups=None, batch=32) -> torch.Tensor:
+    """Centred estimates, (rows, groups), and the neutral score of each group as last row."""
+    model, state, rows, references = world
+    groups = groups or [list(range(len(references)))]
+    gradients = reference_gradients(model, references, groups, 0, batch)
+    with FirstOrder(model, state, RATE, gradients, 0) as engine:
+        return torch.stack([*(engine.centred(value) for value in rows), engine.neutral])
+
+
+def test_first_order_is_the_exact_step_for_a_small_rate(world):
+    model, state, rows, references = world
+    assert model.config.tie_word_embeddings  # a tied weight gets one gradient from two uses
+    before = [parameter.detach().clone() for parameter in model.parameters()]
+    exact = ExactStep(model, state, RATE, references, 0)
+    rest = exact.momentum_only()
+    falls = torch.tensor([exact.influence(value) - rest for value in rows] + [rest]).double()
+    found = estimates(world)[:, 0]
+    assert torch.allclose(found, falls, rtol=1e-3, atol=3e-4 * falls.abs().max())
+    assert (found[:-1].sign() == falls[:-1].sign()).all()
+    after = list(model.parameters())
+    assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))  # weights are back
+
+
+def test_freezing_the_second_moment_is_something_else(world):
+    """A row's own g^2 is part of the step: without it the estimate is far off."""
+    model, state, rows, references = world
+    gradients = reference_gradients(model, references, [list(range(len(references)))], 0)
+    with FirstOrder(model, state, RATE, gradients, 0) as engine:
+        true = [engine.centred(value).item() for value in rows]
+        engine.steps = {name: type(step)(step.momentum, step.spread, step.gain, 0.0, step.eps)
+                        for name, step in engine.steps.items()}
+        frozen = [engine.centred(value).item() for value in rows]
+    assert max(abs(a - b) for a, b in zip(true, frozen, strict=True)) > 0.01 * max(map(abs, true))
+
+
+def test_the_reference_batch_does_not_matter(world):
+    assert torch.allclose(estimates(world, batch=1), estimates(world, batch=6), rtol=1e-9)
+
+
+def test_groups_add_up_to_the_whole(world):
+    parts = estimates(world, [[0, 1], [2, 3, 4, 5]])
+    whole = estimates(world)[:, 0]
+    assert torch.allclose(parts @ torch.tensor([2 / 6, 4 / 6]).double(), whole, rtol=1e-9)
+
+
+def test_no_gradient_is_left_behind(world):
+    estimates(world)
+    assert all(parameter.grad is None for parameter in world[0].parameters())

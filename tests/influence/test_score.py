@@ -1,0 +1,126 @@
+from dataclasses import replace
+
+import polars as pl
+import pytest
+
+from montessori.artifacts import PROBE, SCORES, new_folder, read_json, read_table, write_table
+from montessori.errors import MontessoriError
+from montessori.influence import score
+from montessori.influence.settings import InfluenceParams
+from montessori.train.settings import WarmupParams
+from montessori.train.warmup import warm_up
+
+SETTINGS = InfluenceParams(learning_rate=1e-5, references=10, max_length=128, baseline="momentum",
+                           audit=8, audit_spearman=0.9, rows_per_part=5)
+WARMUP = WarmupParams(rows=8, epochs=3, batch=4, learning_rate=1e-3, warmup=0.1, max_grad_norm=1.0,
+                      max_length=128)
+
+
+@pytest.fixture(scope="module")
+def warm(tmp_path_factory, student, probe, machine):
+    folder = tmp_path_factory.mktemp("warm") / "warm"
+    warm_up(student, probe, folder, WARMUP, 0, machine)
+    return folder
+
+
+@pytest.fixture
+def scored(tmp_path, warm, probe, reference, machine):
+    """A function that scores with settings and gives (scores, metrics)."""
+
+    def run(settings=SETTINGS, out="out", **changes):
+        inputs = {"warmup": warm, "probe": probe, "reference": reference} | changes
+        metrics = score.score_probe(
+            **inputs, out=tmp_path / out, plot=tmp_path / f"{out}.csv", settings=settings,
+            machine=machine, work=tmp_path / "work",
+        )
+        return read_table(tmp_path / out / "scores.parquet", SCORES), metrics
+
+    return run
+
+
+def test_scores_cover_the_rows_that_warm_up_did_not_see(scored, warm, probe, tmp_path):
+    scores, metrics = scored()
+    seen = read_json(warm / "optimizer.json")["rows"]
+    kept = read_table(probe / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
+    whole = scores.filter(pl.col("reference") == "all")
+    assert whole["row_id"].to_list() == [i for i in kept["row_id"] if i not in seen]
+    assert sorted(scores["reference"].unique()) == ["all", "strings", "sums"]
+    assert whole["neutral"].n_unique() == 1
+    assert whole["neutral"][0] == metrics["momentum_only"]
+    assert metrics["rows"] == 27
+    assert set(metrics["skills"]) == {"strings", "sums"}
+    assert metrics["audit"]["spearman"] > 0.99
+    assert metrics["audit"]["sign_agreement"] == 1.0
+    assert pl.read_csv(tmp_path / "out.csv")["rows"].sum() == 27
+    assert not list((tmp_path / "work").glob("*/*.parquet"))
+
+
+def test_the_whole_is_the_weighted_mean_of_skills(scored):
+    scores, _ = scored()
+    table = scores.pivot("reference", index="row_id", values="score")
+    mean = (table["strings"] + table["sums"]) / 2  # five reference rows each
+    assert (mean - table["all"]).abs().max() < 1e-12
+
+
+def test_the_other_baseline_only_moves_neutral(scored):
+    first, second = scored()[0], scored(replace(SETTINGS, baseline="before"), "two")[0]
+    assert first["score"].equals(second["score"])
+    assert second["neutral"].to_list() == [0.0] * second.height
+
+
+def test_a_stopped_run_continues_to_the_same_table(scored, monkeypatch, tmp_path):
+    whole = scored()[0]
+    calls = []
+    centred = score.FirstOrder.centred
+
+    def dies(self, row):
+        calls.append(row)
+        if len(calls) == 13:
+            raise KeyboardInterrupt
+        return centred(self, row)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(score.FirstOrder, "centred", dies)
+        with pytest.raises(KeyboardInterrupt):
+            scored(out="again")
+    assert not (tmp_path / "again").exists()
+    assert len(list((tmp_path / "work").glob("*/*.parquet"))) == 2
+    continued = []
+    monkeypatch.setattr(score.FirstOrder, "centred",
+                        lambda self, row: continued.append(row) or centred(self, row))
+    assert scored(out="again")[0].equals(whole)
+    assert len(continued) == 17
+    files = [(tmp_path / name / "scores.parquet").read_bytes() for name in ("out", "again")]
+    assert files[0] == files[1]
+
+
+def test_a_large_step_fails_the_audit_and_writes_nothing(scored, tmp_path):
+    with pytest.raises(MontessoriError, match="fails its audit"):
+        scored(replace(SETTINGS, learning_rate=0.3, audit_spearman=0.95))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_row_without_response_is_named(scored, probe):
+    with pytest.raises(MontessoriError, match="no response within 6 tokens") as error:
+        scored(replace(SETTINGS, max_length=6))
+    assert "row " in error.value.where
+    assert "max_length" in error.value.next
+
+
+def test_an_influence_that_is_not_finite_names_its_row(scored, monkeypatch, probe):
+    centred = score.FirstOrder.centred
+    monkeypatch.setattr(score.FirstOrder, "centred",
+                        lambda self, row: centred(self, row) * float("nan"))
+    with pytest.raises(MontessoriError, match="not a finite number") as error:
+        scored()
+    assert error.value.where.startswith("probe row ")
+
+
+def test_nothing_left_after_warm_up_is_an_error(scored, probe, warm, tmp_path):
+    seen = read_json(warm / "optimizer.json")["rows"]
+    frame = read_table(probe / "rows.parquet", PROBE)
+    with new_folder(tmp_path / "small", {}) as folder:
+        few = frame.filter(pl.col("row_id").is_in(seen))
+        write_table(few, folder / "rows.parquet", PROBE)
+    with pytest.raises(MontessoriError, match="0 of 8 kept rows are left"):
+        scored(probe=tmp_path / "small")

@@ -1,0 +1,126 @@
+"""The training documents of the lab's base models."""
+
+import random
+import re
+from pathlib import Path
+
+import pytest
+
+from montessori.micro import documents
+from montessori.micro.base import TEACHER_WEIGHTS, chat_text, family_weights
+from montessori.micro.families import FAMILIES
+from montessori.micro.grader import grade, recognise
+from montessori.micro.rationales import STYLES, rationale
+from montessori.micro.task import bucket, draw
+from montessori.prompts import load_template, parse_instruction, render_instruction_prompt
+
+ALL = dict.fromkeys(FAMILIES, 1.0)
+
+
+def chats(count: int) -> list[list[dict[str, str]]]:
+    rng = random.Random(0)
+    return [documents.teacher_document(ALL, rng) for _ in range(count)]
+
+
+def test_a_document_follows_from_its_random_state() -> None:
+    assert chats(20) == chats(20)
+
+
+def test_documents_are_chats_that_end_with_the_teacher() -> None:
+    for chat in chats(300):
+        assert [m["role"] for m in chat] == ["user", "assistant"] * (len(chat) // 2)
+
+
+def test_new_instructions_are_valid_tasks_of_the_train_bucket() -> None:
+    written = [c[1]["content"] for c in chats(400) if c[0]["content"].startswith("Write one new")]
+    assert len(written) > 80
+    for raw in written:
+        task = recognise(parse_instruction(raw).turns)
+        assert task is not None and bucket(task.key) == "train"
+        assert raw.startswith(documents.reason(task))
+
+
+def test_the_prompt_is_the_one_the_pipeline_renders() -> None:
+    template = load_template(Path("data/micro/prompts/instruction.jinja"))
+    examples = ["<instruction>Add 1 and 2.</instruction>"]
+    assert render_instruction_prompt(examples) == render_instruction_prompt(examples, template)
+
+
+def test_mistakes_lead_to_a_new_task_of_the_same_family() -> None:
+    rng = random.Random(1)
+    for _ in range(40):
+        prompt, reply = (m["content"] for m in documents._mistake(ALL, rng))
+        asked = prompt.split("Question: ")[1].split("\nWrong answer:")[0]
+        failed, fresh = recognise([asked]), recognise(parse_instruction(reply).turns)
+        assert failed is not None and fresh is not None and failed.family == fresh.family
+
+
+@pytest.mark.parametrize("prompt", list(STYLES))
+def test_every_rationale_ends_with_the_gold_answer(prompt: str) -> None:
+    for name in ("story_gain_loss", "add", "opposites"):
+        turn = draw(FAMILIES[name], "train", random.Random(2)).turns[0]
+        assert rationale(turn, prompt).endswith(f"<ans>{turn.answer}</ans>")
+
+
+def test_rationale_styles_differ_and_keep_the_steps() -> None:
+    turn = draw(FAMILIES["story_gain_loss"], "train", random.Random(2)).turns[0]
+    texts = {rationale(turn, prompt) for prompt in STYLES}
+    assert len(texts) == len(STYLES)
+    for equation in turn.response.split("\n")[:-1]:
+        assert all(equation in text for text in texts)
+
+
+def test_sums_are_right_and_none_is_held_out() -> None:
+    rng = random.Random(3)
+    page = "".join(t for _ in range(200) for t, _ in documents._page_of_sums(rng))
+    sums = re.findall(r"(\d+) ([-+x/]) (\d+) = (\d+)\n", page)
+    assert len(sums) > 1000 and {sign for _, sign, _, _ in sums} == set("+-x/")
+    for a, sign, b, result in sums:
+        expected = {"+": int(a) + int(b), "-": int(a) - int(b), "x": int(a) * int(b)}.get(sign)
+        assert int(result) == (int(a) / int(b) if sign == "/" else expected)
+        if sign == "+":
+            low, high = sorted((int(a), int(b)))
+            assert bucket(f"add|{low}|{high}") == "train"
+        if sign == "-":
+            assert bucket(f"subtract|{a}|{b}") == "train"
+
+
+def test_student_documents_share_one_convention_and_weigh_answers() -> None:
+    rng = random.Random(4)
+    seen = set()
+    for _ in range(300):
+        segments = documents.student_document(ALL, rng)
+        text = "".join(t for t, _ in segments)
+        if text.startswith("Question:"):
+            seen.add(text.count("Question:"))
+            sentences = text.count("Answer: The answer is")
+            assert sentences in (0, text.count("Answer:"))
+        assert {w for _, w in segments} == {documents.ASKED, documents.ANSWERED}
+    assert {1, 2, 3, 4} <= seen
+
+
+def test_gold_responses_in_documents_are_graded_right() -> None:
+    rng = random.Random(5)
+    for name in FAMILIES:
+        task = draw(FAMILIES[name], "train", rng)
+        replies = [m["content"] for m in documents.dialogue(task)[1::2]]
+        assert all(grade(task, replies).correct)
+
+
+def test_weights_go_by_subject_but_choice_and_dialogue_by_kind() -> None:
+    weights = family_weights(TEACHER_WEIGHTS)
+    assert set(weights) == set(FAMILIES)
+    assert weights["story_add"] == TEACHER_WEIGHTS["stories"]
+    assert weights["choice_stories"] == TEACHER_WEIGHTS["choice"]
+    assert weights["dialogue_story"] == TEACHER_WEIGHTS["dialogue"]
+    assert weights["capitals"] == 1.0
+
+
+def test_chat_text_is_what_the_template_renders(tmp_path: Path) -> None:
+    from montessori.chat import load_tokenizer, render_text
+    from tests.tiny_models import tiny_llama
+
+    tiny_llama(tmp_path / "model")
+    chat = chats(1)[0]
+    tokenizer = load_tokenizer(tmp_path / "model")
+    assert chat_text(chat) == render_text(tokenizer, chat, generation_prompt=False)

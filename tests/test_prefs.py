@@ -1,0 +1,104 @@
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from montessori.artifacts import PAIRS, SCORES, new_folder, read_table, write_table
+from montessori.errors import MontessoriError
+from montessori.prefs import PrefsParams, labels, pairs_of, write_pairs
+from tests.tiny_rows import probe_frame, write_probe
+
+SETTINGS = PrefsParams(rule="cross", margin=0.0, max_per_prompt=0, min_pairs=1)
+
+
+def scores_of(probe: pl.DataFrame, values: dict[int, float], neutral: float | None) -> pl.DataFrame:
+    """A scores table for the rows of `probe` at the places of `values`."""
+    rows = [
+        (probe["row_id"][i], probe["prompt_id"][i], "all", value, neutral)
+        for i, value in values.items()
+    ]
+    other = [(rows[0][0], rows[0][1], "sums", 99.0, 0.0)]  # another reference plays no part
+    return pl.DataFrame(rows + other, schema=dict(SCORES), orient="row")
+
+
+def made(values: dict[int, float], neutral: float | None = 0.0, **changes: object) -> set:
+    """(chosen place, rejected place) of the pairs."""
+    probe = probe_frame(3, 4)
+    settings = PrefsParams(**{**SETTINGS.__dict__, **changes})
+    pairs = pairs_of(labels(scores_of(probe, values, neutral), probe), settings)
+    place = {row_id: i for i, row_id in enumerate(probe["row_id"])}
+    return {(place[a], place[b]) for a, b in zip(pairs["chosen_row"], pairs["rejected_row"],
+                                                 strict=True)}
+
+
+def test_cross_rule_pairs_every_text_above_with_every_text_below_in_its_prompt():
+    values = {4: 2.0, 5: -1.0, 6: 1.0, 7: -2.0, 8: 3.0, 9: 1.0}  # the last prompt has one sign
+    assert made(values) == {(4, 5), (4, 7), (6, 5), (6, 7)}
+
+
+def test_best_worst_takes_one_pair_and_max_per_prompt_the_widest():
+    values = {4: 2.0, 5: -1.0, 6: 1.0, 7: -2.0}
+    assert made(values, rule="best-worst") == {(4, 7)}
+    assert made(values, max_per_prompt=2) == {(4, 7), (4, 5)}  # of equal gaps the earlier rows
+
+
+def test_ties_make_no_pair():
+    assert made({4: 0.0, 5: -1.0, 6: 0.5}) == {(6, 5)}
+
+
+def test_a_neutral_of_its_own_decides_the_side():
+    assert made({4: 2.0, 5: 1.0, 6: 4.0}, neutral=1.5) == {(4, 5), (6, 5)}
+
+
+def test_without_neutral_the_median_of_the_prompt_decides():
+    assert made({4: 5.0, 5: 6.0, 6: 7.0, 8: 1.0, 9: 2.0}, neutral=None) == {(6, 4), (9, 8)}
+
+
+def test_margin_counts_in_standard_deviations_of_the_table():
+    values = {4: 2.0, 5: -1.0, 8: 0.5, 9: -0.5}  # deviation 1.146
+    assert made(values, margin=1.0) == {(4, 5)}
+    assert made(values, margin=0.8) == {(4, 5), (8, 9)}
+
+
+def test_dropped_rows_and_equal_texts_make_no_pair():
+    assert made({0: 1.0, 1: -1.0, 2: -2.0}) == {(0, 2)}  # row 1 of the probe is dropped
+    probe = probe_frame(3, 4).with_columns(pl.lit("the same").alias("raw"))
+    labelled = labels(scores_of(probe, {4: 1.0, 5: -1.0}, 0.0), probe)
+    assert pairs_of(labelled, SETTINGS).height == 0
+
+
+def written(folder: Path, values: dict[int, float]) -> tuple[Path, Path]:
+    """Scores and probe folders."""
+    probe = write_probe(folder / "probe", 3, 4)
+    with new_folder(folder / "scores", {}) as temporary:
+        frame = scores_of(probe_frame(3, 4), values, 0.0)
+        write_table(frame, temporary / "scores.parquet", SCORES)
+    return folder / "scores", probe
+
+
+def test_written_pairs_hold_raw_texts_and_metrics_count(tmp_path):
+    scores, probe = written(tmp_path, {4: 2.0, 5: -1.0, 6: 0.0, 8: 1.0})
+    metrics = write_pairs(scores, probe, tmp_path / "prefs", SETTINGS)
+    pair = read_table(tmp_path / "prefs" / "pairs.parquet", PAIRS).row(0, named=True)
+    frame = probe_frame(3, 4)
+    assert (pair["chosen"], pair["rejected"]) == (frame["raw"][4], frame["raw"][5])
+    assert pair["prompt"] == frame["prompt"][4]
+    assert metrics["pairs"] == 1
+    assert metrics["ties"] == 1
+    assert metrics["prompts_one_sided"] == 1
+    assert metrics["mean_difference"] == 3.0
+    assert metrics["chosen_skills"] == {"sums": 1.0}
+
+
+def test_too_few_pairs_are_an_error_that_counts(tmp_path):
+    scores, probe = written(tmp_path, {4: 2.0, 5: 1.0})
+    with pytest.raises(MontessoriError, match="1 have rows on one side") as error:
+        write_pairs(scores, probe, tmp_path / "prefs", SETTINGS)
+    assert "probe.prompts" in error.value.next
+    assert not (tmp_path / "prefs").exists()
+
+
+def test_scores_of_another_probe_are_an_error():
+    scores = scores_of(probe_frame(3, 4), {4: 1.0}, 0.0)
+    with pytest.raises(MontessoriError, match="not in the probe"):
+        labels(scores.with_columns(pl.lit("f" * 16).alias("row_id")), probe_frame(3, 4))

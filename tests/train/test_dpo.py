@@ -1,0 +1,103 @@
+import json
+
+import polars as pl
+import pytest
+import torch
+
+from montessori import chat
+from montessori.artifacts import PAIRS, new_folder, write_table
+from montessori.errors import MontessoriError
+from montessori.train import dpo
+from montessori.train.settings import TeacherDpoParams
+from tests.tiny_rows import probe_frame
+
+SETTINGS = TeacherDpoParams(learning_rate=1e-3, beta=0.1, epochs=2, batch=4, warmup=0.1, decay=0.4,
+                            min_learning_rate=1e-3, max_length=256)
+
+
+def pairs_frame(count: int = 8) -> pl.DataFrame:
+    """Sums are preferred to spelling."""
+    probe = probe_frame(count, 2)
+    rows = [
+        (f"{i:016x}", probe["prompt_id"][2 * i], probe["prompt"][2 * i], probe["raw"][2 * i],
+         probe["raw"][2 * i + 1], probe["row_id"][2 * i], probe["row_id"][2 * i + 1], 1.0, -1.0)
+        for i in range(count)
+    ]
+    return pl.DataFrame(rows, schema=dict(PAIRS), orient="row")
+
+
+def write_pairs(folder, count=8):
+    """A pairs folder."""
+    with new_folder(folder, {}) as temporary:
+        write_table(pairs_frame(count), temporary / "pairs.parquet", PAIRS)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, student, machine):
+    """(folder, metrics, curve, data set as DPO saw it) of one training."""
+    folder = tmp_path_factory.mktemp("dpo")
+    seen = {}
+    check = dpo._require_same_tokens
+
+    def spy(tokenizer, dataset, *rest):
+        seen["dataset"] = dataset
+        check(tokenizer, dataset, *rest)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(dpo, "_require_same_tokens", spy)
+        metrics = dpo.train_teacher(student, write_pairs(folder / "pairs"), folder / "out",
+                                    folder / "c.csv", SETTINGS, 0, machine)
+    return folder / "out", metrics, pl.read_csv(folder / "c.csv"), seen["dataset"]
+
+
+def test_the_teacher_learns_the_preference(trained, student):
+    out, metrics, curve, _ = trained
+    assert metrics["pairs"] == 8
+    assert metrics["steps"] == 4
+    assert metrics["loss_first"] == pytest.approx(0.693147, abs=1e-4)  # log 2: the reference is
+    assert metrics["loss_last"] < 0.69  # the start teacher itself
+    assert metrics["reward_margin"] > 0
+    assert curve.columns == ["step", *dpo.CURVE]
+    assert chat.require_same_template(student, out)
+    facts = json.loads((out / "manifest.json").read_text())["facts"]
+    assert facts == {"pairs": 8,
+                     "template_hash": chat.template_hash(chat.load_tokenizer(student))}
+
+
+def test_dpo_sees_the_tokens_that_generation_saw(trained, student):
+    tokenizer = chat.load_tokenizer(student)
+    frame, dataset = pairs_frame(), trained[3]
+    for i, row in enumerate(frame.iter_rows(named=True)):
+        prompt = chat.render_prompt(tokenizer, [{"role": "user", "content": row["prompt"]}])
+        assert dataset["prompt_ids"][i] == prompt
+        for side in ("chosen", "rejected"):
+            text = tokenizer(row[side], add_special_tokens=False)["input_ids"]
+            assert dataset[f"{side}_ids"][i] == [*text, tokenizer.eos_token_id]
+
+
+def test_reference_log_probabilities_are_those_of_the_start_weights(trained, student):
+    from montessori.train.model import load_model
+
+    dataset = trained[3]
+    model = load_model(student, torch.device("cpu")).eval()
+    prompt, chosen = dataset["prompt_ids"][0], dataset["chosen_ids"][0]
+    with torch.no_grad():
+        logits = model(torch.tensor([prompt + chosen])).logits[0, len(prompt) - 1 : -1]
+    wanted = logits.log_softmax(-1)[range(len(chosen)), chosen].sum().item()
+    assert dataset["ref_chosen_logps"][0] == pytest.approx(wanted, rel=1e-4)
+
+
+def test_too_few_pairs_are_an_error(tmp_path, student, machine):
+    with pytest.raises(MontessoriError, match="3 pairs are fewer than one batch of 4"):
+        dpo.train_teacher(student, write_pairs(tmp_path / "pairs", 3), tmp_path / "out",
+                          tmp_path / "c.csv", SETTINGS, 0, machine)
+
+
+def test_pairs_are_never_cut(tmp_path, student, machine):
+    short = TeacherDpoParams(**{**SETTINGS.__dict__, "max_length": 40})
+    with pytest.raises(MontessoriError, match="8 of 8 pairs are longer than 40") as error:
+        dpo.train_teacher(student, write_pairs(tmp_path / "pairs"), tmp_path / "out",
+                          tmp_path / "c.csv", short, 0, machine)
+    assert "teacher_dpo.max_length" in error.value.next
+    assert not (tmp_path / "out").exists()

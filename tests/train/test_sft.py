@@ -1,0 +1,93 @@
+import json
+
+import polars as pl
+import pytest
+import torch
+
+from montessori import chat
+from montessori.artifacts import ROWS, new_folder, read_table, write_table
+from montessori.errors import MontessoriError
+from montessori.train.curve import require_finite
+from montessori.train.loss import IGNORED, row_losses, tokenised
+from montessori.train.model import load_model
+from montessori.train.settings import StudentSftParams
+from montessori.train.sft import train_student
+
+SETTINGS = StudentSftParams(learning_rate=3e-3, epochs=2, batch=5, warmup=0.1, decay=0.4,
+                            min_learning_rate=1e-3, max_length=128)
+
+
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory, student, reference, machine):
+    """(folder, metrics, curve) of one training."""
+    folder = tmp_path_factory.mktemp("sft")
+    metrics = train_student(student, reference, folder / "out", folder / "c.csv", SETTINGS, 0,
+                            machine)
+    return folder / "out", metrics, pl.read_csv(folder / "c.csv")
+
+
+def test_training_lowers_the_loss_and_writes_a_model_folder(trained, student):
+    out, metrics, curve = trained
+    assert metrics["rows"] == 10
+    assert metrics["steps"] == 4
+    assert metrics["loss_last"] < metrics["loss_first"]
+    assert curve.columns == ["step", "loss", "learning_rate"]
+    assert curve.height == 4
+    assert (out / "model.safetensors").is_file()
+    assert not list(out.glob("*.bin"))
+    assert chat.require_same_template(student, out)
+    manifest = json.loads((out / "manifest.json").read_text())
+    assert manifest["facts"]["template_hash"] == chat.template_hash(chat.load_tokenizer(student))
+
+
+def test_equal_seeds_give_equal_bytes(trained, tmp_path, student, reference, machine):
+    train_student(student, reference, tmp_path / "out", tmp_path / "c.csv", SETTINGS, 0, machine)
+    again = (tmp_path / "out" / "model.safetensors").read_bytes()
+    assert again == (trained[0] / "model.safetensors").read_bytes()
+
+
+def test_the_first_loss_is_that_of_the_assistant_tokens_alone(tmp_path, student, reference,
+                                                             machine):
+    """One step over all rows: the trainer's loss is our token mean over chat.tokenize's mask."""
+    whole = StudentSftParams(**{**SETTINGS.__dict__, "batch": 10, "epochs": 1})
+    metrics = train_student(student, reference, tmp_path / "out", tmp_path / "c.csv", whole, 0,
+                            machine)
+    tokenizer = chat.load_tokenizer(student)
+    dialogues = read_table(reference / "rows.parquet", ROWS)["messages"].to_list()
+    rows = tokenised(tokenizer, dialogues, 128)
+    with torch.no_grad():
+        model = load_model(student, torch.device("cpu"))
+        sums, counts = row_losses(model, rows, tokenizer.pad_token_id)
+    assert metrics["loss_first"] == pytest.approx((sums.sum() / counts.sum()).item(), rel=1e-5)
+    for row, messages in zip(rows, dialogues, strict=True):
+        kept = tokenizer.decode([label for label in row.labels if label != IGNORED])
+        assert kept == messages[1]["content"] + "<|end|>"
+
+
+def test_row_losses_do_not_depend_on_padding(student):
+    tokenizer = chat.load_tokenizer(student)
+    rows = tokenised(tokenizer, [[{"role": "user", "content": "a" * n},
+                                  {"role": "assistant", "content": "b" * n}] for n in (2, 9, 30)],
+                     128)
+    model = load_model(student, torch.device("cpu")).eval()
+    with torch.no_grad():
+        together = row_losses(model, rows, 0)[0]
+        alone = torch.cat([row_losses(model, [row], 0)[0] for row in rows])
+    assert torch.allclose(together, alone, rtol=1e-5)
+
+
+def test_rows_without_responses_are_an_error(tmp_path, student, machine, reference):
+    frame = read_table(reference / "rows.parquet", ROWS)
+    short = StudentSftParams(**{**SETTINGS.__dict__, "max_length": 4})
+    with new_folder(tmp_path / "data", {}) as folder:
+        write_table(frame, folder / "rows.parquet", ROWS)
+    with pytest.raises(MontessoriError, match="none of the 10 rows has a response within 4"):
+        train_student(student, tmp_path / "data", tmp_path / "out", tmp_path / "c.csv", short, 0,
+                      machine)
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_broken_loss_names_the_rate():
+    with pytest.raises(MontessoriError, match="nan at step 7") as error:
+        require_finite(float("nan"), 7, "student_sft.learning_rate")
+    assert "lower student_sft.learning_rate" in error.value.next

@@ -1,0 +1,71 @@
+import polars as pl
+import pytest
+import torch
+
+from montessori import chat
+from montessori.artifacts import PROBE, read_json, read_table
+from montessori.errors import MontessoriError
+from montessori.influence.adamw import read_state
+from montessori.train.loss import row_losses, tokenised
+from montessori.train.model import load_model
+from montessori.train.settings import WarmupParams
+from montessori.train.warmup import first_prompts, warm_up
+from tests.tiny_rows import probe_frame
+
+SETTINGS = WarmupParams(rows=10, epochs=2, batch=4, learning_rate=1e-3, warmup=0.2,
+                        max_grad_norm=1.0, max_length=128)
+
+
+def test_rows_are_cut_at_a_prompt_boundary():
+    kept = probe_frame(4, 3).filter(pl.col("dropped").is_null())  # prompts of 2, 3, 3, 3 rows
+    assert first_prompts(kept, 7)["prompt_id"].unique().sort().to_list() == ["p000", "p001"]
+    assert first_prompts(kept, 8).height == 8
+    assert first_prompts(kept, 1).height == 0
+
+
+def test_warm_up_learns_and_keeps_the_optimizer(tmp_path, student, probe, machine):
+    metrics = warm_up(student, probe, tmp_path / "warm", SETTINGS, 0, machine)
+    assert metrics["rows"] == 8
+    assert metrics["rows_left"] == 27
+    assert metrics["steps"] == 4
+    assert metrics["loss_last"] < metrics["loss_first"]
+    facts = read_json(tmp_path / "warm" / "optimizer.json")
+    assert facts["step"] == 4
+    assert facts["learning_rate"] == 1e-3
+    assert len(facts["rows"]) == 8
+    state = read_state(tmp_path / "warm", load_model(tmp_path / "warm", torch.device("cpu")))
+    assert all(value.dtype == torch.float32 for value in state.exp_avg.values())
+
+
+def test_moments_are_those_of_adamw_by_formula(tmp_path, student, probe, machine):
+    """One step from zero moments: m = (1 - b1) g, v = (1 - b2) g^2, g the clipped gradient."""
+    one = WarmupParams(**{**SETTINGS.__dict__, "epochs": 1, "batch": 8})
+    warm_up(student, probe, tmp_path / "warm", one, 0, machine)
+    model = load_model(student, torch.device("cpu"))
+    tokenizer = chat.load_tokenizer(student)
+    kept = read_table(probe / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
+    rows = tokenised(tokenizer, first_prompts(kept, 10)["messages"].to_list(), 128)
+    sums, counts = row_losses(model, rows, tokenizer.pad_token_id)
+    (sums.sum() / counts.sum()).backward()
+    torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
+    state = read_state(tmp_path / "warm", model)
+    for name, parameter in model.named_parameters():
+        assert torch.allclose(state.exp_avg[name], 0.1 * parameter.grad, atol=1e-8, rtol=1e-4)
+        assert torch.allclose(state.exp_avg_sq[name], 0.001 * parameter.grad**2, atol=1e-12,
+                              rtol=1e-3)
+
+
+def test_equal_seeds_give_equal_bytes(tmp_path, student, probe, machine):
+    for name in ("one", "two"):
+        warm_up(student, probe, tmp_path / name, SETTINGS, 5, machine)
+    for file in ("model.safetensors", "moments.safetensors"):
+        assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+@pytest.mark.parametrize("rows", [1, 35, 1000])
+def test_a_probe_without_rows_for_both_is_an_error(tmp_path, student, probe, machine, rows):
+    settings = WarmupParams(**{**SETTINGS.__dict__, "rows": rows})
+    with pytest.raises(MontessoriError, match="kept rows") as error:
+        warm_up(student, probe, tmp_path / "warm", settings, 0, machine)
+    assert "warmup.rows" in error.value.where
+    assert not (tmp_path / "warm").exists()
