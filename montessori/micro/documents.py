@@ -1,7 +1,7 @@
 """Training documents of the lab's base models.
 
-A teacher document is a chat: answering, two-turn dialogue, writing a new instruction from
-examples, writing tagged questions, rationales in several styles, a new task around a mistake.
+A teacher document is a page of sums or a chat: answering, two-turn dialogue, writing a new
+instruction from examples, writing tagged questions, rationales in several styles, a new task around a mistake.
 A student document is plain text: a page of sums, or 0-3 solved examples before the last one; the
 convention of the answers (gold form, bare answer, a sentence) is shared inside a document, so
 that an example tells which one is wanted. Every task comes from the `train` bucket: no document holds an item
@@ -19,7 +19,9 @@ from montessori.prompts import render_instruction_prompt, tagged
 Message = dict[str, str]
 
 #: Share of teacher documents of each kind.
-TEACHER_MIX = {"answer": 0.42, "write": 0.34, "questions": 0.07, "rationale": 0.1, "mistake": 0.07}
+TEACHER_MIX = {
+    "answer": 0.46, "write": 0.24, "sums": 0.1, "questions": 0.05, "rationale": 0.09, "mistake": 0.06,
+}  # fmt: skip
 #: Chance that a new instruction belongs to a family of its examples; otherwise it is any family.
 SAME_FAMILY = 0.6
 #: How a student's documents state answers, and how often.
@@ -30,6 +32,8 @@ CONVENTIONS: tuple[tuple[str, float], ...] = (
 )
 #: Share of a student's documents that are pages of sums.
 SUMS = 0.3
+
+END = "<|end|>"
 
 #: Text with the share of its tokens' loss.
 Segment = tuple[str, float]
@@ -123,9 +127,21 @@ _TEACHER: dict[str, Callable[[Mapping[str, float], random.Random], list[Message]
 }
 
 
-def teacher_document(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
-    """One chat of a kind drawn from TEACHER_MIX; tasks drawn by `weights` (family -> weight)."""
-    return _TEACHER[_pick(TEACHER_MIX, rng)](weights, rng)
+def chat_text(messages: Sequence[Message]) -> str:
+    """What the lab's chat template renders; a test holds the two equal."""
+    return "".join(f"<|{m['role']}|>{m['content']}<|end|>" for m in messages)
+
+
+def teacher_document(weights: Mapping[str, float], rng: random.Random) -> list[Segment]:
+    """One document of a kind drawn from TEACHER_MIX; tasks drawn by `weights` of the families.
+
+    Text in segments; what is asked counts less in the loss than what is answered.
+    """
+    kind = _pick(TEACHER_MIX, rng)
+    if kind == "sums":
+        return [*_page_of_sums(rng), (END, ANSWERED)]
+    loss = {"user": ASKED, "assistant": ANSWERED}
+    return [(chat_text([m]), loss[m["role"]]) for m in _TEACHER[kind](weights, rng)]
 
 
 def plain_question(turn: Turn, convention: str) -> str:
@@ -174,11 +190,12 @@ def student_document(
     Plain text in segments; what is asked counts less in the loss than what is answered.
     """
     if rng.random() < SUMS:
-        return _page_of_sums(rng)
+        return [*_page_of_sums(rng), (END, ANSWERED)]
     name = _pick(weights, rng)
     count = rng.choice((0, 0, 1, 2, 3)) if examples is None else examples
     names = [name if rng.random() < 0.8 else _pick(weights, rng) for _ in range(count)]
     forms, shares = zip(*CONVENTIONS, strict=True)
     convention = rng.choices(forms, weights=shares)[0]
     turns: Sequence[Turn] = [t for n in [*names, name] for t in _task(n, rng).turns]
-    return [segment for turn in turns for segment in _segments(turn, convention)]
+    segments = [segment for turn in turns for segment in _segments(turn, convention)]
+    return [*segments, (END, ANSWERED)]

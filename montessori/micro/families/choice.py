@@ -133,20 +133,20 @@ def _choice(subject: str, name: str, families: Sequence[PhrasedFamily], inner: s
 
 
 CHOICE = (
-    _choice("arithmetic", "choice_arithmetic", ARITHMETIC, "add subtract missing_number add_three"),
+    _choice("arithmetic", "choice_arithmetic", ARITHMETIC, "add subtract"),
     _choice(
         "comparison",
         "choice_comparison",
         COMPARISON,
-        "larger smaller smallest_of largest_of difference",
+        "larger smaller",
     ),
     _choice("sequences", "choice_sequences", SEQUENCES, "next_number missing_term"),
-    _choice("units", "choice_units", UNITS, "metres dollars time_units coins"),
+    _choice("units", "choice_units", UNITS, "metres dollars"),
     _choice("strings", "choice_words", STRINGS, "nth_word reverse_word join_words count_letters"),
     _choice(
         "stories",
         "choice_stories",
         WORD_PROBLEMS,
-        "story_add story_subtract story_groups story_share",
+        "story_add story_subtract story_groups",
     ),
 )

@@ -246,7 +246,7 @@ def _dialogue(
 
 DIALOGUE = (
     _dialogue("arithmetic", "dialogue_change", ARITHMETIC, "add subtract", _CHANGES),
-    _dialogue("ordering", "dialogue_list", ORDERING, "sort_up sort_down sort_words", _LIST_CHANGES),
+    _dialogue("ordering", "dialogue_list", ORDERING, "reverse_list", _LIST_CHANGES),
     _dialogue("strings", "dialogue_word", STRINGS, "nth_word", _WORD_CHANGES),
     _dialogue(
         "stories",

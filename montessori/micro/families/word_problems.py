@@ -18,7 +18,7 @@ def _cast(rng: Random) -> Slots:
 
 
 def _draw_add(rng: Random) -> Slots:
-    return _cast(rng) | {"a": rng.randint(2, 99), "b": rng.randint(2, 99)}
+    return _cast(rng) | {"a": rng.randint(2, 49), "b": rng.randint(2, 49)}
 
 
 def _solve_add(a: int, b: int, thing: str, **_: str) -> Solution | None:
@@ -26,7 +26,7 @@ def _solve_add(a: int, b: int, thing: str, **_: str) -> Solution | None:
 
 
 def _draw_subtract(rng: Random) -> Slots:
-    a = rng.randint(5, 99)
+    a = rng.randint(5, 60)
     return _cast(rng) | {"a": a, "b": rng.randint(2, a - 2)}
 
 
@@ -52,7 +52,7 @@ def _solve_share(a: int, b: int, thing: str, **_: str) -> Solution | None:
 
 
 def _draw_gain_loss(rng: Random) -> Slots:
-    a, b = rng.randint(2, 60), rng.randint(2, 60)
+    a, b = rng.randint(2, 40), rng.randint(2, 40)
     return _cast(rng) | {"a": a, "b": b, "c": rng.randint(2, a + b - 1)}
 
 
@@ -139,7 +139,7 @@ _KINDS = len(THINGS)
 WORD_PROBLEMS = (
     _story(
         "story_add",
-        98 * 99 // 2 * _KINDS,
+        48 * 49 // 2 * _KINDS,
         _draw_add,
         _solve_add,
         "{name:name} has {a} {thing:many} and buys {b} more."
@@ -155,7 +155,7 @@ WORD_PROBLEMS = (
     ),
     _story(
         "story_subtract",
-        95 * 96 // 2 * _KINDS,
+        56 * 57 // 2 * _KINDS,
         _draw_subtract,
         _solve_subtract,
         "{name:name} has {a} {thing:many} and gives away {b}."
