@@ -48,8 +48,8 @@ repro: setup  ## run the whole pipeline, as far as something changed; print the 
 proof: setup  ## the comparison over SEEDS=0-4, both students, with controls (hours; continues)
 	$(BIN)/montessori proof --seeds $(SEEDS)
 
-test: setup  ## all quick tests
-	$(offline) $(BIN)/python -m pytest -m "not slow and not gpu" $(ARGS)
+test: setup  ## all quick tests, two at a time
+	$(offline) $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not gpu" $(ARGS)
 
 test-slow: setup  ## the tests that take minutes, among them a real installation
 	$(offline) $(BIN)/python -m pytest -m slow $(ARGS)

@@ -85,6 +85,15 @@ def _settings_problems(raw: Mapping[str, Any]) -> list[str]:
     return found
 
 
+#: Pairs of sections whose rows write to the same folder.
+SAME_OUT = (
+    ("probes", "probe_files"),
+    ("datasets", "dataset_files"),
+    ("datasets", "trims"),
+    ("dataset_files", "trims"),
+)
+
+
 def _name_problems(rows: Rows) -> list[str]:
     found = [
         f"{section}.{name}: a name has letters, digits, '-', '_' and '.' only"
@@ -92,7 +101,7 @@ def _name_problems(rows: Rows) -> list[str]:
         for name in named
         if not _NAME.fullmatch(name)
     ]
-    for first, second in (("probes", "probe_files"), ("datasets", "trims")):  # one out for both
+    for first, second in SAME_OUT:
         found += [
             f"{second}.{name}: {first} has a row of this name too"
             for name in rows[second]
@@ -139,7 +148,7 @@ def _scored_probe(rows: Rows, scores: str) -> str | None:
     if folder == "shuffle" and name in rows["shuffles"]:
         return _scored_probe(rows, rows["shuffles"][name].scores)
     if folder == "influence" and name in rows["influences"]:
-        return rows["influences"][name].probe  # type: ignore[no-any-return]
+        return rows["influences"][name].probe
     return None
 
 
@@ -157,7 +166,8 @@ def _file_problems(
     raw: Mapping[str, Any], rows: Rows, sources: Sources | None, root: Path
 ) -> list[str]:
     named = {f"models.{name}.path": row.path for name, row in rows["models"].items()}
-    named |= {f"probe_files.{name}.rows": row.rows for name, row in rows["probe_files"].items()}
+    for section in ("probe_files", "dataset_files"):
+        named |= {f"{section}.{name}.rows": row.rows for name, row in rows[section].items()}
     if sources is not None:
         named |= {f"sources.{key}": path for key, path in vars(sources).items()}
     for section, key in (("model", "fallback_template"), ("instruction", "template")):

@@ -1,4 +1,4 @@
-"""The command line: `montessori check`, `add round`, `profile`, `doctor`, `proof`.
+"""The command line: `montessori check`, `add round`, `profile`, `doctor`, `report`, `proof`.
 
 Every command loads what it needs when it runs, so that help and checks are quick.
 """
@@ -64,6 +64,19 @@ def doctor() -> None:
     typer.echo(report(findings))
     if any(finding.level == "bad" for finding in findings):
         raise typer.Exit(1)
+
+
+@app.command("report")
+def write_report(
+    out: Annotated[
+        Path, typer.Option(help="The folder to write; DVC's own report/ holds no samples.")
+    ] = Path(".work/report"),
+) -> None:
+    """Write the report with sample rows and answers, from what is there."""
+    from montessori.report.command import command
+
+    command(out, Path())
+    typer.echo(f"Report: {Path(out, 'index.html').resolve()}")
 
 
 @app.command()

@@ -7,7 +7,7 @@ ROUGE-L of rouge_score.
 
 import re
 import string
-from collections.abc import Iterable, Sequence
+from collections.abc import Hashable, Iterable, Sequence
 
 import numpy as np
 
@@ -60,7 +60,7 @@ class FormFilter:
         return None
 
 
-def rouge_l(first: Sequence[str], second: Sequence[str]) -> float:
+def rouge_l(first: Sequence[Hashable], second: Sequence[Hashable]) -> float:
     """ROUGE-L F-measure of two token sequences (Lin, 2004), in [0, 1]; 0 if one is empty.
 
     Equal to rouge_score's `rougeL` fmeasure: 2 LCS / (m + n).

@@ -33,7 +33,7 @@ class Probe:
 
 
 @dataclass(frozen=True)
-class ProbeFile:
+class RowsFile:
     """Probing data from a file."""
 
     rows: str
@@ -105,17 +105,17 @@ class Run:
 
 
 #: Plural sections: the class of their rows.
-ROWS: Mapping[str, type] = {
-    "models": Model, "probes": Probe, "probe_files": ProbeFile, "warmups": Warmup,
+ROWS: Mapping[str, type[Any]] = {
+    "models": Model, "probes": Probe, "probe_files": RowsFile, "warmups": Warmup,
     "influences": Influence, "shuffles": Shuffle, "rounds": Round, "datasets": Dataset,
-    "trims": Trim, "students": Student, "runs": Run,
+    "dataset_files": RowsFile, "trims": Trim, "students": Student, "runs": Run,
 }  # fmt: skip
-OPTIONAL = ("trims",)  # plural sections that may be left out
+OPTIONAL = ("trims", "dataset_files")  # plural sections that may be left out
 
 #: What the first part of a reference such as `teachers/montessori-1` stands for.
 FOLDERS: Mapping[str, tuple[str, ...]] = {
     "models": ("models",), "teachers": ("rounds",), "students": ("students",),
-    "influence": ("influences",), "shuffle": ("shuffles",), "datasets": ("datasets", "trims"),
+    "influence": ("influences",), "shuffle": ("shuffles",), "datasets": ("datasets", "dataset_files", "trims"),
 }  # fmt: skip
 SEED_SETS = ("seeds", "reference", "other_reference")
 
@@ -132,7 +132,8 @@ BY_FOLDER: Mapping[tuple[str, str], tuple[str, ...]] = {
 BY_NAME: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("warmups", "probe"): ("probes", "probe_files"), ("warmups", "student"): ("models",),
     ("influences", "probe"): ("probes", "probe_files"), ("influences", "warmup"): ("warmups",),
-    ("rounds", "probe"): ("probes", "probe_files"), ("students", "dataset"): ("datasets", "trims"),
+    ("rounds", "probe"): ("probes", "probe_files"), 
+    ("students", "dataset"): ("datasets", "dataset_files", "trims"),
     ("trims", "dataset"): ("datasets",), ("trims", "like"): ("datasets",),
     ("students", "student"): ("models",), ("runs", "against"): ("runs",),
 }  # fmt: skip

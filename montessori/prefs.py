@@ -27,8 +27,9 @@ class PrefsParams:
     def check(self) -> list[str]:
         """Problems of the values, each starting with its key."""
         names = ("margin", "max_per_prompt")
-        problems = [f"{name}: {getattr(self, name)} is below 0" for name in names
-                    if getattr(self, name) < 0]
+        problems = [
+            f"{name}: {getattr(self, name)} is below 0" for name in names if getattr(self, name) < 0
+        ]
         if self.min_pairs < 1:
             problems.append(f"min_pairs: {self.min_pairs} is below 1")
         return problems
@@ -97,8 +98,9 @@ def pairs_of(labelled: pl.DataFrame, settings: PrefsParams) -> pl.DataFrame:
         pl.col("gap") >= settings.margin * deviation
     )
     first = pl.col("place").min().over("prompt_id")
-    ordered = wide.sort(first, pl.col("gap"), "place", "place_low",
-                        descending=[False, True, False, False])
+    ordered = wide.sort(
+        first, pl.col("gap"), "place", "place_low", descending=[False, True, False, False]
+    )
     most = 1 if settings.rule == "best-worst" else settings.max_per_prompt
     if most:
         ordered = ordered.filter(pl.int_range(pl.len()).over("prompt_id") < most)
@@ -106,13 +108,20 @@ def pairs_of(labelled: pl.DataFrame, settings: PrefsParams) -> pl.DataFrame:
 
 
 def _as_pairs(ordered: pl.DataFrame) -> pl.DataFrame:
-    ids = [row_id(chosen, rejected) for chosen, rejected in
-           zip(ordered["row_id"], ordered["row_id_low"], strict=True)]
+    ids = [
+        row_id(chosen, rejected)
+        for chosen, rejected in zip(ordered["row_id"], ordered["row_id_low"], strict=True)
+    ]
     return ordered.select(
-        pl.Series("pair_id", ids, dtype=pl.String), "prompt_id", "prompt",
-        pl.col("raw").alias("chosen"), pl.col("raw_low").alias("rejected"),
-        pl.col("row_id").alias("chosen_row"), pl.col("row_id_low").alias("rejected_row"),
-        pl.col("score").alias("chosen_score"), pl.col("score_low").alias("rejected_score"),
+        pl.Series("pair_id", ids, dtype=pl.String),
+        "prompt_id",
+        "prompt",
+        pl.col("raw").alias("chosen"),
+        pl.col("raw_low").alias("rejected"),
+        pl.col("row_id").alias("chosen_row"),
+        pl.col("row_id_low").alias("rejected_row"),
+        pl.col("score").alias("chosen_score"),
+        pl.col("score_low").alias("rejected_score"),
     )
 
 
@@ -121,7 +130,7 @@ def counts(labelled: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
     prompts = labelled.group_by("prompt_id").agg(
         (pl.col("side") > 0).any().alias("above"), (pl.col("side") < 0).any().alias("below")
     )
-    gaps = pairs["chosen_score"] - pairs["rejected_score"]
+    gap = pl.col("chosen_score") - pl.col("rejected_score")
     return {
         "pairs": pairs.height,
         "rows": labelled.height,
@@ -129,7 +138,7 @@ def counts(labelled: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
         "prompts_used": pairs["prompt_id"].n_unique(),
         "prompts_one_sided": prompts.filter(~(pl.col("above") & pl.col("below"))).height,
         "ties": labelled.filter(pl.col("side") == 0).height,
-        "mean_difference": float(gaps.mean() or 0.0),
+        "mean_difference": float(pairs.select(gap.mean()).item() or 0.0),
     }
 
 

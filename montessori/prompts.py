@@ -9,8 +9,12 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from montessori.errors import MontessoriError
+
+if TYPE_CHECKING:
+    from jinja2 import Template
 
 #: The lab's instruction prompt; data/micro/prompts/instruction.jinja holds the same text.
 LAB_INSTRUCTION = (
@@ -33,7 +37,7 @@ def tagged(turns: Sequence[str]) -> str:
 
 
 @lru_cache(maxsize=8)
-def _compiled(template: str):
+def _compiled(template: str) -> "Template":
     from jinja2 import StrictUndefined
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 

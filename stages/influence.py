@@ -11,8 +11,17 @@ def main(job: Job) -> None:
     paths = job.paths
     settings = job.section("influence", InfluenceParams)
     job.metrics(
-        score_probe(paths.warmup, paths.probe, paths.reference, paths.out, paths.plot, settings,
-                    job.machine, job.work, f"influence {job.name}")
+        score_probe(
+            paths.warmup,
+            paths.probe,
+            paths.reference,
+            paths.out,
+            paths.plot,
+            settings,
+            job.machine,
+            job.work,
+            f"influence {job.name}",
+        )
     )
 
 

@@ -11,8 +11,16 @@ def main(job: Job) -> None:
     paths = job.paths
     settings = job.section("student_sft", StudentSftParams)
     job.metrics(
-        train_student(paths.student, paths.dataset, paths.out, paths.plot, settings, job.seed,
-                      job.machine, f"student-sft {job.name}")
+        train_student(
+            paths.student,
+            paths.dataset,
+            paths.out,
+            paths.plot,
+            settings,
+            job.seed,
+            job.machine,
+            f"student-sft {job.name}",
+        )
     )
 
 

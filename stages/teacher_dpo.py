@@ -11,8 +11,16 @@ def main(job: Job) -> None:
     paths = job.paths
     settings = job.section("teacher_dpo", TeacherDpoParams)
     job.metrics(
-        train_teacher(paths.start, paths.pairs, paths.out, paths.plot, settings, job.seed,
-                      job.machine, f"teacher-dpo {job.name}")
+        train_teacher(
+            paths.start,
+            paths.pairs,
+            paths.out,
+            paths.plot,
+            settings,
+            job.seed,
+            job.machine,
+            f"teacher-dpo {job.name}",
+        )
     )
 
 

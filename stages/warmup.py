@@ -11,8 +11,15 @@ def main(job: Job) -> None:
     paths = job.paths
     settings = job.section("warmup", WarmupParams)
     job.metrics(
-        warm_up(paths.student, paths.probe, paths.out, settings, job.seed, job.machine,
-                f"warmup {job.name}")
+        warm_up(
+            paths.student,
+            paths.probe,
+            paths.out,
+            settings,
+            job.seed,
+            job.machine,
+            f"warmup {job.name}",
+        )
     )
 
 

@@ -61,9 +61,7 @@ def test_rouge_l_is_that_of_rouge_score():
 
 def test_rouge_l_by_hand():
     """Common subsequence "the cat sat" of lengths 4 and 5: 2 x 3 / 9."""
-    assert rouge_l(words("the cat sat down"), words("the big cat just sat")) == pytest.approx(
-        6 / 9
-    )
+    assert rouge_l(words("the cat sat down"), words("the big cat just sat")) == pytest.approx(6 / 9)
 
 
 @pytest.mark.parametrize("limit", [0.0, 0.3, 0.7, 0.95])

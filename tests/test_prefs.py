@@ -27,8 +27,10 @@ def made(values: dict[int, float], neutral: float | None = 0.0, **changes: objec
     settings = PrefsParams(**{**SETTINGS.__dict__, **changes})
     pairs = pairs_of(labels(scores_of(probe, values, neutral), probe), settings)
     place = {row_id: i for i, row_id in enumerate(probe["row_id"])}
-    return {(place[a], place[b]) for a, b in zip(pairs["chosen_row"], pairs["rejected_row"],
-                                                 strict=True)}
+    return {
+        (place[a], place[b])
+        for a, b in zip(pairs["chosen_row"], pairs["rejected_row"], strict=True)
+    }
 
 
 def test_cross_rule_pairs_every_text_above_with_every_text_below_in_its_prompt():

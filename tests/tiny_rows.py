@@ -25,8 +25,13 @@ def row(i: int, salt: str = "") -> dict[str, Any]:
         {"role": "user", "content": instruction},
         {"role": "assistant", "content": response},
     ]
-    return {"row_id": row_id(salt, str(i)), "messages": messages, "instruction": instruction,
-            "response": response, "skill": skill}
+    return {
+        "row_id": row_id(salt, str(i)),
+        "messages": messages,
+        "instruction": instruction,
+        "response": response,
+        "skill": skill,
+    }
 
 
 def probe_frame(prompts: int, samples: int) -> pl.DataFrame:
@@ -36,9 +41,12 @@ def probe_frame(prompts: int, samples: int) -> pl.DataFrame:
         made = row(i)
         prompt = f"Write one new instruction.\n<instruction>Example {i // samples}</instruction>\n"
         made |= {
-            "prompt_id": f"p{i // samples:03d}", "sample": i % samples, "prompt": prompt,
+            "prompt_id": f"p{i // samples:03d}",
+            "sample": i % samples,
+            "prompt": prompt,
             "raw": f"Idea: {i}.\n<instruction>{made['instruction']}</instruction>",
-            "dropped": None, "response_tokens": len(made["response"]),
+            "dropped": None,
+            "response_tokens": len(made["response"]),
         }
         if i == 1:
             made |= {"dropped": "duplicate", "messages": [], "instruction": "", "response": ""}

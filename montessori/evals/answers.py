@@ -1,8 +1,8 @@
 """A run's greedy answers to the open benchmarks, turn by turn, before anybody judges them."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from montessori.evals.items import OPEN, Item, read_items
 from montessori.evals.settings import BenchmarkParams
@@ -28,7 +28,8 @@ def write_answers(
     from montessori.chat import template_hash
 
     asked = {name: read_items(evals, bench.split, name) for name in OPEN}
-    facts = {"split": bench.split, "items": {name: len(items) for name, items in asked.items()}}
+    counts = {name: len(items) for name, items in asked.items()}
+    facts: dict[str, Any] = {"split": bench.split, "items": counts}
     inputs = {"model": model, "evals": Path(evals) / bench.split}
     with new_folder(out, inputs, facts) as folder:
         from montessori.generate import open_engine
@@ -40,7 +41,7 @@ def write_answers(
 
 
 def answer(
-    engine: "Engine", asked: dict[str, Sequence[Item]], max_new_tokens: int
+    engine: "Engine", asked: Mapping[str, Sequence[Item]], max_new_tokens: int
 ) -> "pl.DataFrame":
     """Greedy answers (schema ANSWERS) to items by benchmark.
 

@@ -40,9 +40,9 @@ def evaluate_run(
         turns = sum(len(item.turns) for item in asked[name])
         _require(judged.filter(pl.col("benchmark") == name).height, turns, name, verdicts)
     from montessori.evals.harness import HarnessModel, run_harness
-    from montessori.generate import open_engine
+    from montessori.generate.transformers_engine import TransformersEngine
 
-    scored = HarnessModel(open_engine(model, machine), params.batch)
+    scored = HarnessModel(TransformersEngine.open(model, machine), params.batch)
     harness = run_harness(scored, Path(evals) / bench.split, bench.max_new_tokens)
     _require(len(harness.choices), len(asked[MMLU]), MMLU, model)
     _require(len(harness.words), len(asked[GSM8K]), GSM8K, model)
@@ -70,8 +70,8 @@ def metrics_of(judged: pl.DataFrame, harness: "HarnessResult") -> dict[str, Any]
     values = {
         ALPACA: float(controlled[0]),
         MT_BENCH: _mt_score(turns),
-        MMLU: _percent(choices["acc"]),
-        GSM8K: _percent(words["strict"]),
+        MMLU: _percent(choices, "acc"),
+        GSM8K: _percent(words, "strict"),
     }
     on_hundred = [*values.values()]
     on_hundred[1] = float(mt_bench.percent(values[MT_BENCH]))
@@ -81,9 +81,9 @@ def metrics_of(judged: pl.DataFrame, harness: "HarnessResult") -> dict[str, Any]
         "micro_alpaca_eval_win_rate": rate,
         "micro_alpaca_eval_standard_error": error,
         "micro_mt_bench_turns": _by(turns, "turn", "score"),
-        "micro_mmlu_norm": _percent(choices["acc_norm"]),
+        "micro_mmlu_norm": _percent(choices, "acc_norm"),
         "micro_mmlu_subjects": _by(choices, "subject", "acc", 100.0),
-        "micro_gsm8k_flexible": _percent(words["flexible"]),
+        "micro_gsm8k_flexible": _percent(words, "flexible"),
         "items": _items(pairs, turns, choices, words),
         "empty": {**_noted(judged, "empty"), GSM8K: int((words["note"] == "empty").sum())},
         "truncated": {
@@ -132,11 +132,13 @@ def _difference(pairs: pl.DataFrame) -> pl.Series:
 
 def _mt_score(turns: pl.DataFrame) -> float:
     """Mean over items of the mean over turns, 1-10."""
-    return float(turns.group_by("item_id").agg(pl.col("score").mean())["score"].sort().mean())
+    of_items = turns.group_by("item_id").agg(pl.col("score").mean()).sort("score")
+    return float(of_items.select(pl.col("score").mean()).item())
 
 
-def _percent(values: pl.Series) -> float:
-    return float(values.mean()) * 100.0
+def _percent(frame: pl.DataFrame, name: str) -> float:
+    """The mean of a column of shares, 0-100."""
+    return float(frame.select(pl.col(name).mean()).item()) * 100.0
 
 
 def _by(frame: pl.DataFrame, key: str, value: str, scale: float = 1.0) -> dict[str, float]:

@@ -4,7 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeGuard
 
 from montessori.errors import MontessoriError
 
@@ -73,9 +73,17 @@ def _item(line: str, where: str, benchmark: str) -> Item:
     problems = _problems(raw, benchmark)
     if problems:
         raise _error("not an item: " + "; ".join(problems), where)
-    texts = {name: raw[name] for name in _TEXTS}
-    lists = {name: tuple(raw[name]) for name in (*_LISTS, "choices") if name in raw}
-    return Item(**texts, **lists, skill=raw.get("skill") or "", gold=raw.get("gold"))
+    return Item(
+        item_id=raw["item_id"],
+        family=raw["family"],
+        skill=raw.get("skill") or "",
+        key=raw["key"],
+        turns=tuple(raw["turns"]),
+        answers=tuple(raw["answers"]),
+        responses=tuple(raw["responses"]),
+        choices=tuple(raw.get("choices", ())),
+        gold=raw.get("gold"),
+    )
 
 
 def _problems(raw: Any, benchmark: str) -> list[str]:
@@ -90,7 +98,7 @@ def _problems(raw: Any, benchmark: str) -> list[str]:
     return problems
 
 
-def _texts(value: Any) -> bool:
+def _texts(value: Any) -> TypeGuard[list[str]]:
     return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
 
 

@@ -19,7 +19,7 @@ def grouped_attention(
     attention_mask: torch.Tensor | None,
     dropout: float = 0.0,
     scaling: float | None = None,
-    **kwargs,
+    **kwargs: object,
 ) -> tuple[torch.Tensor, None]:
     """Attention output (rows, new, heads, dimension) for `query` (rows, heads, new, dimension).
 

@@ -12,13 +12,19 @@ from transformers.configuration_utils import PreTrainedConfig
 class BufferLayer(DynamicLayer):
     """A layer's keys and values, (rows, key-value heads, capacity, head dimension) each."""
 
+    is_initialized: bool
+
     def __init__(self, capacity: int) -> None:
         super().__init__()
         self.capacity = capacity
         self.length = 0
 
     def update(
-        self, key_states: torch.Tensor, value_states: torch.Tensor, *args, **kwargs
+        self,
+        key_states: torch.Tensor,
+        value_states: torch.Tensor,
+        *args: object,
+        **kwargs: object,
     ) -> tuple[torch.Tensor, torch.Tensor]:
         """Append states (rows, heads, new, dimension); views of all states so far."""
         if not self.is_initialized:

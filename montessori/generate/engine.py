@@ -78,6 +78,4 @@ def open_engine(folder: Path, machine: "Machine") -> Engine:
     """
     from montessori.generate.transformers_engine import TransformersEngine
 
-    return TransformersEngine(
-        folder, batch=machine.generation_batch, device=machine.device, threads=machine.threads
-    )
+    return TransformersEngine.open(folder, machine)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING, Self
 
 import torch
 from transformers import Cache, PreTrainedModel
@@ -19,6 +20,9 @@ from montessori.generate.attention import register
 from montessori.generate.cache import buffer_cache
 from montessori.generate.engine import Generated, Request, Sampling
 from montessori.generate.sampling import Sampler
+
+if TYPE_CHECKING:
+    from montessori.stage import Machine
 
 #: Rows leave the batch when no more than this share of it is still being written.
 COMPACT = 0.8
@@ -62,6 +66,16 @@ class TransformersEngine:
         self.model = load_model(folder, self.dtype, register()).to(self.device).eval()
         self.ends = self._end_ids()
         self.limit = getattr(self.model.config, "max_position_embeddings", None) or 10**9
+
+    @classmethod
+    def open(cls, folder: Path, machine: "Machine") -> Self:
+        """The engine for the model in `folder`, as the section `machine` has it.
+
+        Raises MontessoriError when the folder holds no usable model.
+        """
+        return cls(
+            folder, batch=machine.generation_batch, device=machine.device, threads=machine.threads
+        )
 
     def generate(
         self,

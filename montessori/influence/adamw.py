@@ -102,11 +102,17 @@ def write_state(folder: Path, state: AdamWState) -> None:
         for name, value in values.items()
     }
     save_file(tensors, folder / MOMENTS)
-    write_json(folder / OPTIMIZER, {
-        "step": state.step, "betas": list(state.betas), "eps": state.eps,
-        "weight_decay": state.weight_decay, "learning_rate": state.learning_rate,
-        "rows": list(state.rows),
-    })
+    write_json(
+        folder / OPTIMIZER,
+        {
+            "step": state.step,
+            "betas": list(state.betas),
+            "eps": state.eps,
+            "weight_decay": state.weight_decay,
+            "learning_rate": state.learning_rate,
+            "rows": list(state.rows),
+        },
+    )
 
 
 def read_state(folder: Path, model: "PreTrainedModel") -> AdamWState:
@@ -130,15 +136,16 @@ def read_state(folder: Path, model: "PreTrainedModel") -> AdamWState:
     return AdamWState(
         exp_avg={name: tensors[f"exp_avg.{name}"] for name in names},
         exp_avg_sq={name: tensors[f"exp_avg_sq.{name}"] for name in names},
-        step=facts["step"], betas=tuple(facts["betas"]), eps=facts["eps"],
-        weight_decay=facts["weight_decay"], learning_rate=facts["learning_rate"],
+        step=facts["step"],
+        betas=tuple(facts["betas"]),
+        eps=facts["eps"],
+        weight_decay=facts["weight_decay"],
+        learning_rate=facts["learning_rate"],
         rows=tuple(facts["rows"]),
     )
 
 
-def _require_fit(
-    tensors: dict[str, torch.Tensor], model: "PreTrainedModel", folder: Path
-) -> None:
+def _require_fit(tensors: dict[str, torch.Tensor], model: "PreTrainedModel", folder: Path) -> None:
     wanted = {
         f"{kind}.{name}": tuple(parameter.shape)
         for name, parameter in model.named_parameters()
@@ -147,8 +154,9 @@ def _require_fit(
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}
     if found == wanted:
         return
-    different = sorted(name for name in wanted.keys() | found.keys()
-                       if wanted.get(name) != found.get(name))
+    different = sorted(
+        name for name in wanted.keys() | found.keys() if wanted.get(name) != found.get(name)
+    )
     name = different[0]
     raise MontessoriError(
         f"the optimizer moments belong to another model: {len(different)} tensors differ",

@@ -39,7 +39,7 @@ def compare(estimates: Sequence[float], exact: Sequence[float]) -> Audit:
     pairs = list(zip(estimates, exact, strict=True))
     agree = sum((a > 0) == (b > 0) for a, b in pairs) / len(pairs)
     deviation = max(abs(a - b) for a, b in pairs)
-    scale = frame["exact"].std(ddof=0) or 0.0
+    scale = frame.select(pl.col("exact").std(ddof=0)).item() or 0.0
     return Audit(
         probes=len(pairs),
         spearman=float(correlation) if correlation is not None else math.nan,

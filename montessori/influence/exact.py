@@ -70,7 +70,10 @@ class ExactStep:
     def _optimizer(self) -> torch.optim.AdamW:
         state = self.state
         optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=self.learning_rate, betas=state.betas, eps=state.eps,
+            self.model.parameters(),
+            lr=self.learning_rate,
+            betas=state.betas,
+            eps=state.eps,
             weight_decay=state.weight_decay,
         )
         for name, parameter in self.model.named_parameters():

@@ -67,8 +67,9 @@ class FirstOrder:
         self.learning_rate, self.gradients = learning_rate, gradients
         named = dict(model.named_parameters())
         self.steps = {name: next_step(state, name, value.dtype) for name, value in named.items()}
-        self.rest = {name: self.steps[name].update(torch.zeros_like(value))
-                     for name, value in named.items()}  # the step of a zero gradient
+        self.rest = {
+            name: self.steps[name].update(torch.zeros_like(value)) for name, value in named.items()
+        }  # the step of a zero gradient
         self.neutral = self._neutral(named)
         self._sum = torch.zeros_like(self.neutral)
         self._hooks: list[torch.utils.hooks.RemovableHandle] = []

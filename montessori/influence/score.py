@@ -92,8 +92,11 @@ def score_probe(
     scores = _score_parts(engine, rows, frame, references, settings, parts, label)
     centred = _centred(scores, engine, references)
     audit = _audit(model, state, rows, centred, references, settings, pad)
-    facts = {"rows": frame.height, "references": len(references.rows),
-             "template_hash": chat.template_hash(tokenizer)}
+    facts = {
+        "rows": frame.height,
+        "references": len(references.rows),
+        "template_hash": chat.template_hash(tokenizer),
+    }
     inputs = {"warmup": warmup, "probe": probe, "reference": reference}
     with new_folder(out, inputs, facts) as folder:
         write_table(scores, folder / "scores.parquet", SCORES)
@@ -107,8 +110,10 @@ def score_probe(
 def _digest(warmup: Path, probe: Path, reference: Path, settings: "InfluenceParams") -> str:
     """What the parts depend on; the audit does not change them."""
     params = {k: v for k, v in asdict(settings).items() if not k.startswith("audit")}
-    inputs = {name: folder_digest(path) for name, path in
-              (("warmup", warmup), ("probe", probe), ("reference", reference))}
+    inputs = {
+        name: folder_digest(path)
+        for name, path in (("warmup", warmup), ("probe", probe), ("reference", reference))
+    }
     return parts_digest(params, inputs, SCORES)
 
 
@@ -175,7 +180,7 @@ def _score_parts(
             chunk = frame.slice(start, size)
             if parts.done(index) is None:
                 centred = [engine.centred(row).cpu() for row in rows[start : start + size]]
-                _require_finite(centred, chunk["row_id"])
+                _require_finite(centred, chunk["row_id"].to_list())
                 parts.write(index, _table(chunk, centred, engine, references, settings))
             made.append(parts.read(index))
             progress.advance(chunk.height)
@@ -196,15 +201,23 @@ def _table(
     columns = [(ALL, weights)]
     for k, name in enumerate(references.names):
         if name is not None:
-            columns.append((name, torch.nn.functional.one_hot(
-                torch.tensor(k), len(weights)).double()))
+            columns.append(
+                (name, torch.nn.functional.one_hot(torch.tensor(k), len(weights)).double())
+            )
     zero = settings.baseline == "before"
     table = []
     for row, value in zip(chunk.iter_rows(named=True), centred, strict=True):
         for name, mix in columns:
             rest = float(neutral @ mix)
-            table.append((row["row_id"], row["prompt_id"], name, float(value @ mix) + rest,
-                          0.0 if zero else rest))
+            table.append(
+                (
+                    row["row_id"],
+                    row["prompt_id"],
+                    name,
+                    float(value @ mix) + rest,
+                    0.0 if zero else rest,
+                )
+            )
     return pl.DataFrame(table, schema=dict(SCORES), orient="row")
 
 

@@ -15,31 +15,37 @@ def summary(centred: Sequence[float], skills: Sequence[str | None]) -> dict[str,
     Rows without a skill count in the distribution, and as a group of their own ("other") between
     skills; the skill part is left out when no row has one.
     """
-    scores = pl.Series("score", list(centred), dtype=pl.Float64)
+    score = pl.col("score")
+    frame = pl.DataFrame({"score": list(centred)}, schema={"score": pl.Float64})
+    shape = frame.select(
+        share_positive=(score > 0).mean(), mean=score.mean(), std=score.std(ddof=0)
+    )
+    quantiles = frame.select(score.quantile(q, "linear").alias(f"{q:g}") for q in QUANTILES)
     facts: dict[str, Any] = {
-        "rows": len(scores),
-        "share_positive": float((scores > 0).mean()),
-        "mean": float(scores.mean()),
-        "std": float(scores.std(ddof=0)),
-        "quantiles": {f"{q:g}": float(scores.quantile(q, "linear")) for q in QUANTILES},
+        "rows": frame.height,
+        **shape.row(0, named=True),
+        "quantiles": quantiles.row(0, named=True),
     }
     if any(skill is not None for skill in skills):
-        frame = pl.DataFrame({"score": scores, "skill": list(skills)})
-        facts |= _by_skill(frame.with_columns(pl.col("skill").fill_null("other")))
+        names = pl.Series("skill", list(skills), dtype=pl.String)
+        facts |= _by_skill(frame.with_columns(names.fill_null("other")))
     return facts
 
 
 def _by_skill(frame: pl.DataFrame) -> dict[str, Any]:
     """Mean and rows per skill, and the one-way decomposition of the scores' variance."""
-    mean = pl.col("score").mean().alias("mean")
-    groups = frame.group_by("skill").agg(mean, pl.len()).sort("skill")
-    grand = frame["score"].mean()
-    total = ((frame["score"] - grand) ** 2).sum()
-    between = (groups["len"] * (groups["mean"] - grand) ** 2).sum()
+    score = pl.col("score")
+    groups = frame.group_by("skill").agg(score.mean().alias("mean"), pl.len()).sort("skill")
+    grand: float = frame.select(score.mean()).item()
+    total: float = frame.select(((score - grand) ** 2).sum()).item()
+    of_groups = pl.col("len") * (pl.col("mean") - grand) ** 2
+    between: float = groups.select(of_groups.sum()).item()
     share = between / total if total > 0 else 0.0
     return {
-        "skills": {row["skill"]: {"mean": row["mean"], "rows": row["len"]}
-                   for row in groups.iter_rows(named=True)},
+        "skills": {
+            row["skill"]: {"mean": row["mean"], "rows": row["len"]}
+            for row in groups.iter_rows(named=True)
+        },
         "variance_between_skills": share,
         "variance_within_skills": 1.0 - share,
     }

@@ -38,7 +38,8 @@ CONTEXT = 1024
 #: How often a student meets the families of a subject before it is taught: the basics well, the
 #: tasks that the evals ask for seldom, so that what it is taught afterwards decides.
 STUDENT_WEIGHTS = {
-    "arithmetic": 1.5, "knowledge": 0.7, "stories": 0.3, "units": 0.5, "choice": 0.5, "dialogue": 0.4,
+    "arithmetic": 1.5, "knowledge": 0.7, "stories": 0.3, "units": 0.5,
+    "choice": 0.5, "dialogue": 0.4,
 }  # fmt: skip
 TEACHER_WEIGHTS = {"stories": 1.6, "arithmetic": 1.5, "dialogue": 1.5, "knowledge": 0.6}
 
@@ -145,9 +146,8 @@ def make_base(name: str, out: Path, work: Path, device: str) -> None:
     from montessori.micro.card import write_card
 
     base = BASES[name]
-    tokenizer = train_tokenizer(
-        sample_texts(base, 20_000), base.vocab, base.role == "teacher", read_template(TEMPLATE), CONTEXT
-    )
+    texts, template = sample_texts(base, 20_000), read_template(TEMPLATE)
+    tokenizer = train_tokenizer(texts, base.vocab, base.role == "teacher", template, CONTEXT)
     torch.manual_seed(base.recipe.seed)
     model = base.build(tokenizer).to(device)
     state = pretrain(model, _maker(base, tokenizer), base.recipe, work / name, name)

@@ -81,9 +81,14 @@ def accuracies(
     return table
 
 
-def _markdown(name: str, role: str, facts: dict[str, Any], table: dict[str, dict[str, float]]) -> str:
+def _markdown(
+    name: str, role: str, facts: dict[str, Any], table: dict[str, dict[str, float]]
+) -> str:
     columns = list(dict.fromkeys(column for row in table.values() for column in row))
-    lines = [f"| {family} | " + " | ".join(str(row.get(c, "")) for c in columns) + " |" for family, row in table.items()]
+    lines = [
+        f"| {family} | " + " | ".join(str(row.get(c, "")) for c in columns) + " |"
+        for family, row in table.items()
+    ]
     means = [
         round(sum(r[c] for r in table.values() if c in r) / sum(c in r for r in table.values()), 1)
         for c in columns
@@ -92,9 +97,10 @@ def _markdown(name: str, role: str, facts: dict[str, Any], table: dict[str, dict
         [
             f"# {name}: a {role} of the Montessori lab",
             "",
-            f"Trained from scratch by `make micro-base` (seed {facts['seed']}), on documents of the "
-            f"lab's {len(FAMILIES)} task families and nothing else (`montessori/micro/documents.py`); "
-            "only instances of the `train` bucket. It knows the lab's world, no other.",
+            f"Trained from scratch by `make micro-base` (seed {facts['seed']}), on documents of "
+            f"the lab's {len(FAMILIES)} task families and nothing else "
+            "(`montessori/micro/documents.py`); only instances of the `train` bucket. It knows "
+            "the lab's world, no other.",
             "",
             "| fact | value |",
             "|---|---|",

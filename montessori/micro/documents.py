@@ -1,11 +1,11 @@
 """Training documents of the lab's base models.
 
 A teacher document is a page of sums or a chat: answering, two-turn dialogue, writing a new
-instruction from examples, writing tagged questions, rationales in several styles, a new task around a mistake.
-A student document is plain text: a page of sums, or 0-3 solved examples before the last one; the
-convention of the answers (gold form, bare answer, a sentence) is shared inside a document, so
-that an example tells which one is wanted. Every task comes from the `train` bucket: no document holds an item
-of a reference or eval set.
+instruction from examples, writing tagged questions, rationales in several styles, a new task around
+a mistake. A student document is plain text: a page of sums, or 0-3 solved examples before the last
+one; the convention of the answers (gold form, bare answer, a sentence) is shared inside a document,
+so that an example tells which one is wanted. Every task comes from the `train` bucket: no document
+holds an item of a reference or eval set.
 """
 
 import random
@@ -20,7 +20,8 @@ Message = dict[str, str]
 
 #: Share of teacher documents of each kind.
 TEACHER_MIX = {
-    "answer": 0.46, "write": 0.24, "sums": 0.1, "questions": 0.05, "rationale": 0.09, "mistake": 0.06,
+    "answer": 0.46, "write": 0.24, "sums": 0.1,
+    "questions": 0.05, "rationale": 0.09, "mistake": 0.06,
 }  # fmt: skip
 #: Chance that a new instruction belongs to a family of its examples; otherwise it is any family.
 SAME_FAMILY = 0.6

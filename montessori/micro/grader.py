@@ -34,7 +34,7 @@ _EDGES = " \t\r\n.,;:!?\"'`()[]"
 _FINAL_LINE = re.compile(r"#### ?([0-9]{1,9})\.?")
 _EQUATION = re.compile(r"([0-9]{1,9}) ?([-+x*/]) ?([0-9]{1,9}) ?= ?([0-9]{1,9})")
 _NUMBER = re.compile(r"[0-9]+")
-_RUNS = re.compile(r"([0a])(?:([ ,-]{1,2})\1)(?:\2\1)*")
+_RUNS = re.compile(r"([0a])(?:([ ,]{1,2})\1)(?:\2\1)*")
 _LETTER_AND_TEXT = re.compile(r"\(?([A-Da-d])(?:[.):] ?|\Z)(.*)", re.DOTALL)
 
 Equation = tuple[str, tuple[str, ...], str]
@@ -99,23 +99,19 @@ def _mark(task: Task, turn: Turn, text: str) -> float:
 
 
 def _mark_short(turn: Turn, text: str) -> float:
-    if normalise(text, turn.answer) == normalise(turn.answer, turn.answer):
+    if normalise(text) == normalise(turn.answer):
         return RIGHT
     return WRONG_IN_RIGHT_FORMAT if _shape(text) == _shape(turn.answer) else ATTEMPT
 
 
-def normalise(text: str, answer: str) -> str:
-    """Return the text without outer punctuation and spare white space, in lower case.
-
-    Case is kept where it is the point: the answer is more than one capital letter.
-    """
-    bare = " ".join(text.strip(_EDGES).split())
-    return bare if answer.isupper() and len(answer) > 1 else bare.casefold()
+def normalise(text: str) -> str:
+    """Return the text without outer punctuation and spare white space, in lower case."""
+    return " ".join(text.strip(_EDGES).split()).casefold()
 
 
 def _shape(text: str) -> str:
-    """Return the form of a text: `4, 7, 10` is `0, 0`, `s-u-n` is `a-a`, `sun` is `a`."""
-    letters = re.sub(r"[^\W\d_]+", "a", normalise(text, ""))
+    """Return the form of a text: `4, 7, 10` is `0, 0`, `sun` is `a`."""
+    letters = re.sub(r"[^\W\d_]+", "a", normalise(text))
     return _RUNS.sub(r"\1\2\1", _NUMBER.sub("0", letters))
 
 
@@ -161,12 +157,12 @@ def _mark_choice(choices: Sequence[str], turn: Turn, text: str) -> float:
 
 def _picked(choices: Sequence[str], text: str) -> str | None:
     """Return the letter of the choice that the text names, or None."""
-    bare = normalise(text, "")
-    texts = {normalise(choice, ""): x for x, choice in zip(LETTERS, choices, strict=False)}
+    bare = normalise(text)
+    texts = {normalise(choice): x for x, choice in zip(LETTERS, choices, strict=False)}
     if bare in texts:
         return texts[bare]
     match = _LETTER_AND_TEXT.fullmatch(text.strip())
     if match is None:
         return None
-    letter, rest = match[1].upper(), normalise(match[2], "")
+    letter, rest = match[1].upper(), normalise(match[2])
     return letter if not rest or texts.get(rest) == letter else None

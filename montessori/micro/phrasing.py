@@ -39,14 +39,6 @@ def _read_numbers(text: str) -> tuple[int, ...]:
     return tuple(int(item) for item in text.split(", "))
 
 
-def _read_gapped(text: str) -> tuple[int | None, ...]:
-    return tuple(None if item == "__" else int(item) for item in text.split(", "))
-
-
-def _write_gapped(items: Iterable[int | None]) -> str:
-    return ", ".join("__" if item is None else str(item) for item in items)
-
-
 def join(items: Iterable[object]) -> str:
     """Return the items as lists are written here: `4, 7, 10`."""
     return ", ".join(str(item) for item in items)
@@ -55,9 +47,6 @@ def join(items: Iterable[object]) -> str:
 KINDS: dict[str, SlotKind] = {
     "number": SlotKind(_NUMBER, int, str),
     "numbers": SlotKind(f"{_NUMBER}(?:, {_NUMBER}){{1,7}}", _read_numbers, join),
-    "gapped": SlotKind(
-        f"(?:__|{_NUMBER})(?:, (?:__|{_NUMBER})){{2,7}}", _read_gapped, _write_gapped
-    ),
     "word": SlotKind(_WORD, str, str),
     "words": SlotKind(f"{_WORD}(?:, {_WORD}){{1,7}}", _split, join),
     "name": SlotKind(r"[A-Z][a-z]{1,15}", str, str),

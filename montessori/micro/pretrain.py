@@ -104,7 +104,8 @@ def _save(folder: Path, model: PreTrainedModel, optimizer: torch.optim.AdamW, st
             tensors[f"{key}.{name}"] = optimizer.state[p][key].detach()
     folder.mkdir(parents=True, exist_ok=True)
     fresh = folder / "state.new"
-    save_file({k: v.contiguous() for k, v in tensors.items()}, fresh, metadata={"pool": str(state["pool"])})
+    contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
+    save_file(contiguous, fresh, metadata={"pool": str(state["pool"])})
     fresh.replace(folder / f"state-{state['pool']}.safetensors")
     write_json(folder / "state.json", state)
     for old in folder.glob("state-*.safetensors"):

@@ -68,7 +68,7 @@ def short(answer: object, *content: object) -> Solution:
 def worked(start: int, *moves: tuple[str, int], content: Sequence[object]) -> Solution | None:
     """Return a solution that applies each move, such as `("+", 7)`, to the last result.
 
-    One equation per line, then `#### n`; None where a result is negative or a fraction.
+    One equation per line, then `#### n`; None where a result is negative.
     """
     lines, value = [], start
     for sign, number in moves:
@@ -81,16 +81,14 @@ def worked(start: int, *moves: tuple[str, int], content: Sequence[object]) -> So
 
 
 def apply(left: int, sign: str, right: int) -> int | None:
-    """Return `left sign right` (+ - x /), or None where it is negative or a fraction."""
+    """Return `left sign right` (+ - x), or None where it is negative."""
     if sign == "+":
         return left + right
     if sign == "-":
         return left - right if left >= right else None
     if sign == "x":
         return left * right
-    if sign == "/":
-        return left // right if right and left % right == 0 else None
-    raise ValueError(f"unknown sign {sign!r}; expected one of + - x /")
+    raise ValueError(f"unknown sign {sign!r}; expected one of + - x")
 
 
 @dataclass(frozen=True, kw_only=True)

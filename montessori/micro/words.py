@@ -173,38 +173,6 @@ YOUNG: dict[str, str] = {
     "kangaroo": "joey",
 }
 
-SOUNDS: dict[str, str] = {
-    "dog": "woof",
-    "cat": "meow",
-    "cow": "moo",
-    "sheep": "baa",
-    "pig": "oink",
-    "duck": "quack",
-    "horse": "neigh",
-    "lion": "roar",
-    "bee": "buzz",
-    "snake": "hiss",
-    "mouse": "squeak",
-    "frog": "croak",
-    "rooster": "crow",
-    "wolf": "howl",
-}
-
-COLOURS: dict[str, str] = {
-    "grass": "green",
-    "snow": "white",
-    "coal": "black",
-    "milk": "white",
-    "blood": "red",
-    "chocolate": "brown",
-    "butter": "yellow",
-    "spinach": "green",
-    "salt": "white",
-    "soot": "black",
-    "ketchup": "red",
-    "mustard": "yellow",
-}
-
 DAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
 MONTHS = (
     "January",

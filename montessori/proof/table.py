@@ -27,12 +27,12 @@ ORDER = ("mean", *METRICS[:-1])
 #: Column title, then the paths of the numbers in a run's data facts whose product it shows.
 FACTS = (
     ("rows", ("synth.rows",)),
-    ("valid, %", ("synth.recognised",)),
+    ("valid, %", ("synth.valid",)),
     ("correct, %", ("synth.correct",)),
     ("tokens a response", ("synth.response_tokens",)),
     ("response tokens", ("synth.rows", "synth.response_tokens")),
     ("pairs", ("prefs.pairs",)),
-    ("influence between families, %", ("influence.between_skills",)),
+    ("influence between families, %", ("influence.variance_between_skills",)),
 )
 
 Proof = Mapping[str, Any]

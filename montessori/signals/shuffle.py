@@ -25,7 +25,7 @@ def permuted(scores: pl.DataFrame, seed: int) -> pl.DataFrame:
     as before are above and below neutral in each prompt. The permutation of a prompt depends on
     `seed` and the prompt alone.
     """
-    source = {}
+    source: dict[str, str] = {}  # row -> the row whose scores it gets
     for (prompt,), group in scores.group_by(["prompt_id"], maintain_order=True):
         rows = group["row_id"].unique(maintain_order=True).to_list()
         drawn = rows.copy()

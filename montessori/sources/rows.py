@@ -9,6 +9,7 @@ from typing import Any
 from montessori.errors import MontessoriError
 
 SHOWN = 10  # problems listed in one error
+OPTIONAL = ("skill", "prompt", "raw")  # texts that a row may have
 FORMS = (
     '{"instruction": ..., "response": ...}, optional "input" and "skill", or '
     '{"messages": [{"role": "user", "content": ...}, {"role": "assistant", "content": ...}]}'
@@ -105,14 +106,14 @@ def _row(value: Any, where: str) -> Row | str:
     """The row, or what is wrong with it."""
     if not isinstance(value, Mapping):
         return f"not a JSON object{_reason(value)}"
-    optional = {name: value.get(name) for name in ("skill", "prompt", "raw")}
-    wrong = [name for name, text in optional.items() if not isinstance(text, str | None)]
+    skill, prompt, raw = (value.get(name) for name in OPTIONAL)
+    wrong = [name for name in OPTIONAL if not isinstance(value.get(name), str | None)]
     if wrong:
         return f"{wrong[0]!r} is not a text"
     turns = _from_messages(value["messages"]) if "messages" in value else _from_pair(value)
     if isinstance(turns, str):
         return turns
-    return Row(*turns, **optional, where=where)
+    return Row(*turns, skill=skill, prompt=prompt, raw=raw, where=where)
 
 
 def _from_pair(value: Mapping[str, Any]) -> tuple[tuple[str], tuple[str]] | str:

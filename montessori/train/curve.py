@@ -62,8 +62,9 @@ class Recorder(TrainerCallback):
         self._progress = track(state.max_steps, "steps", self.label)
         self._shown = 0
 
-    def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float],
-               **rest: Any) -> None:
+    def on_log(
+        self, args: Any, state: Any, control: Any, logs: dict[str, float], **rest: Any
+    ) -> None:
         """Record a point; the log at the end of training is none."""
         if "loss" not in logs:
             return

@@ -60,8 +60,9 @@ def train_teacher(
         model = load_model(start, device)
         recorder = Recorder(label, CURVE, "teacher_dpo.learning_rate")
         with tempfile.TemporaryDirectory() as work:
-            settled = arguments.common(settings, frame.height, seed_of(seed, KIND), machine, device,
-                                       work)
+            settled = arguments.common(
+                settings, frame.height, seed_of(seed, KIND), machine, device, work
+            )
             trainer = _trainer(model, tokenizer, frame, settled, settings.beta, recorder)
             _require_same_tokens(tokenizer, trainer.train_dataset, frame, settings, pairs)
             trainer.train()
@@ -103,12 +104,18 @@ def _trainer(
 
     # Without a reference model and before training, the policy's own log-probabilities are those
     # of the start weights in memory; a reference model would be read from the config's name.
-    config = DPOConfig(beta=beta, precompute_ref_log_probs=True,
-                       precompute_ref_batch_size=2 * settled["per_device_train_batch_size"],
-                       **settled)
+    config = DPOConfig(
+        beta=beta,
+        precompute_ref_log_probs=True,
+        precompute_ref_batch_size=2 * settled["per_device_train_batch_size"],
+        **settled,
+    )
     trainer = Trainer(
-        model=model, args=config, train_dataset=Dataset.from_dict(conversations(frame)),
-        processing_class=tokenizer, callbacks=[recorder],
+        model=model,
+        args=config,
+        train_dataset=Dataset.from_dict(conversations(frame)),
+        processing_class=tokenizer,
+        callbacks=[recorder],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
@@ -163,6 +170,8 @@ def _require_same_tokens(
 def _ends(points: Sequence[dict[str, float]]) -> dict[str, float]:
     """First and last loss, and the mean rewards over the last tenth of the curve."""
     tail = points[-max(1, len(points) // 10) :]
-    means = {name: sum(point[name] for point in tail) / len(tail)
-             for name in ("reward_accuracy", "reward_margin")}
+    means = {
+        name: sum(point[name] for point in tail) / len(tail)
+        for name in ("reward_accuracy", "reward_margin")
+    }
     return {"loss_first": points[0]["loss"], "loss_last": points[-1]["loss"]} | means

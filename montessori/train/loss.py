@@ -36,8 +36,10 @@ def tokenised(
     """The rows of dialogues, cut to their first `max_length` tokens; see `chat.tokenize`."""
     every = chat.tokenize_all(tokenizer, dialogues, max_length)
     return [
-        Row(tokens.ids, [i if kept else IGNORED for i, kept in zip(tokens.ids, tokens.mask,
-                                                                   strict=True)])
+        Row(
+            tokens.ids,
+            [i if kept else IGNORED for i, kept in zip(tokens.ids, tokens.mask, strict=True)],
+        )
         for tokens in every
     ]
 

@@ -12,8 +12,14 @@ if TYPE_CHECKING:
 
 #: Files of a tokenizer, copied as they are so that a model's line keeps its tokens and template.
 TOKENIZER_FILES = (
-    "tokenizer*", "special_tokens_map.json", "added_tokens.json", "vocab.*", "merges.txt",
-    "chat_template.jinja", "spiece.model", "sentencepiece*",
+    "tokenizer*",
+    "special_tokens_map.json",
+    "added_tokens.json",
+    "vocab.*",
+    "merges.txt",
+    "chat_template.jinja",
+    "spiece.model",
+    "sentencepiece*",
 )
 
 
@@ -37,7 +43,10 @@ def load_model(folder: Path, device: "torch.device") -> "PreTrainedModel":
         )
     try:
         model = AutoModelForCausalLM.from_pretrained(
-            folder, dtype=torch.float32, local_files_only=True, use_safetensors=True,
+            folder,
+            dtype=torch.float32,
+            local_files_only=True,
+            use_safetensors=True,
             trust_remote_code=False,
         )
     except (OSError, ValueError) as error:

@@ -67,8 +67,9 @@ def _positive(settings: object, *names: str) -> list[str]:
 
 def _shares(settings: object, *names: str) -> list[str]:
     values = ((name, getattr(settings, name)) for name in names)
-    return [f"{name}: {value} is not between 0 and 1" for name, value in values
-            if not 0 <= value <= 1]
+    return [
+        f"{name}: {value} is not between 0 and 1" for name, value in values if not 0 <= value <= 1
+    ]
 
 
 def _schedule(settings: TeacherDpoParams | StudentSftParams) -> list[str]:

@@ -51,11 +51,13 @@ def train_student(
     facts = {"rows": len(rows), "template_hash": chat.template_hash(tokenizer)}
     with new_folder(out, {"student": student, "dataset": dataset}, facts) as folder:
         model = load_model(student, device)
-        recorder = Recorder(label, {"loss": "loss", "learning_rate": "learning_rate"},
-                            "student_sft.learning_rate")
+        recorder = Recorder(
+            label, {"loss": "loss", "learning_rate": "learning_rate"}, "student_sft.learning_rate"
+        )
         with tempfile.TemporaryDirectory() as work:
-            settled = arguments.common(settings, len(rows), seed_of(seed, KIND), machine, device,
-                                       work)
+            settled = arguments.common(
+                settings, len(rows), seed_of(seed, KIND), machine, device, work
+            )
             trainer = _trainer(model, tokenizer, rows, settled, recorder)
             trainer.train()
         save_model(model, student, folder)
@@ -95,8 +97,11 @@ def _trainer(
     config = SFTConfig(dataset_kwargs={"skip_prepare_dataset": True}, **settled)
     columns = {"input_ids": [row.ids for row in rows], "labels": [row.labels for row in rows]}
     trainer = Trainer(
-        model=model, args=config, train_dataset=Dataset.from_dict(columns),
-        processing_class=tokenizer, callbacks=[recorder],
+        model=model,
+        args=config,
+        train_dataset=Dataset.from_dict(columns),
+        processing_class=tokenizer,
+        callbacks=[recorder],
     )
     trainer.remove_callback(PrinterCallback)
     return trainer

@@ -59,7 +59,9 @@ def warm_up(
         save_model(model, student, folder)
         write_state(folder, replace(state, rows=tuple(first["row_id"])))
     return {
-        "rows": len(trained), "rows_left": kept.height - first.height, "steps": state.step,
+        "rows": len(trained),
+        "rows_left": kept.height - first.height,
+        "steps": state.step,
         "rows_without_response": len(rows) - len(trained),
         "tokens": sum(len(row.ids) for row in trained),
         "loss_first": _mean(losses[: max(1, len(losses) // 10)]),
@@ -87,8 +89,9 @@ def train(
     lengths = [len(row.ids) for row in rows]
     order = [
         indices[i : i + settings.batch]
-        for indices in (epoch_order(lengths, settings.batch, seed, epoch)
-                        for epoch in range(settings.epochs))
+        for indices in (
+            epoch_order(lengths, settings.batch, seed, epoch) for epoch in range(settings.epochs)
+        )
         for i in range(0, len(indices), settings.batch)
     ]
     rising = round(settings.warmup * len(order))

@@ -31,14 +31,15 @@ def measure(written: pl.DataFrame, rows: pl.DataFrame, tally: Tally) -> dict[str
     kept rows that are tasks of the lab and `correct` the share of those whose responses are all
     right (left out where there are none).
     """
+    tokens = pl.col("instruction_tokens").sum() + pl.col("response_tokens").sum()
     metrics: dict[str, object] = {
         "samples": written.height,
         "rows": rows.height,
         "kept": 1 - sum(tally.dropped.values()) / max(1, tally.samples),
         "dropped": dict(sorted(tally.dropped.items())),
-        "tokens": int(written["instruction_tokens"].sum() + written["response_tokens"].sum()),
-        "instruction_tokens": _mean(written["instruction_tokens"]),
-        "response_tokens": _mean(rows["response_tokens"]),
+        "tokens": int(written.select(tokens).item()),
+        "instruction_tokens": _mean(written, "instruction_tokens"),
+        "response_tokens": _mean(rows, "response_tokens"),
         "openings": len(tally.openings),
         **tally.shares(),
     }
@@ -63,5 +64,5 @@ def _lab_metrics(rows: pl.DataFrame) -> dict[str, object]:
     return metrics
 
 
-def _mean(values: pl.Series) -> float:
-    return float(values.mean() or 0.0)
+def _mean(frame: pl.DataFrame, name: str) -> float:
+    return float(frame.select(pl.col(name).mean()).item() or 0.0)

@@ -16,8 +16,13 @@ from montessori.influence.adamw import (
 from montessori.train.model import load_model
 
 STATE = AdamWState(
-    exp_avg={"w": torch.tensor([0.5, -0.25])}, exp_avg_sq={"w": torch.tensor([0.04, 0.01])},
-    step=2, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, learning_rate=0.1,
+    exp_avg={"w": torch.tensor([0.5, -0.25])},
+    exp_avg_sq={"w": torch.tensor([0.04, 0.01])},
+    step=2,
+    betas=(0.9, 0.999),
+    eps=1e-8,
+    weight_decay=0.0,
+    learning_rate=0.1,
 )
 
 
@@ -32,12 +37,15 @@ def test_the_step_by_hand():
 def test_the_step_is_that_of_torch():
     weight = torch.nn.Parameter(torch.tensor([1.0, -3.0], dtype=torch.float64))
     optimizer = torch.optim.AdamW([weight], lr=0.1, weight_decay=0.0)
-    optimizer.state[weight] = {"step": torch.tensor(2.0),
-                               "exp_avg": STATE.exp_avg["w"].double(),
-                               "exp_avg_sq": STATE.exp_avg_sq["w"].double()}
+    optimizer.state[weight] = {
+        "step": torch.tensor(2.0),
+        "exp_avg": STATE.exp_avg["w"].double(),
+        "exp_avg_sq": STATE.exp_avg_sq["w"].double(),
+    }
     gradient = torch.tensor([0.3, -2.0], dtype=torch.float64)
     expected = torch.tensor([1.0, -3.0]).double() - 0.1 * next_step(
-        STATE, "w", torch.float64).update(gradient)
+        STATE, "w", torch.float64
+    ).update(gradient)
     weight.grad = gradient
     optimizer.step()
     assert torch.allclose(weight, expected, rtol=1e-12)

@@ -71,12 +71,18 @@ def world(student):
     """A tiny fp64 Llama with random moments, probe rows, and references of two lengths."""
     model = load_model(student, torch.device("cpu")).double()
     generator = torch.Generator().manual_seed(0)
-    draw = {name: torch.randn(value.shape, generator=generator, dtype=torch.float64)
-            for name, value in model.named_parameters()}
+    draw = {
+        name: torch.randn(value.shape, generator=generator, dtype=torch.float64)
+        for name, value in model.named_parameters()
+    }
     state = AdamWState(
         {name: 1e-3 * value for name, value in draw.items()},
         {name: 1e-6 + 1e-5 * value**2 for name, value in draw.items()},
-        step=12, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.01, learning_rate=RATE,
+        step=12,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0.01,
+        learning_rate=RATE,
     )
     tokenizer = chat.load_tokenizer(student)
     dialogues = [row(i)["messages"] for i in range(16)]
@@ -113,8 +119,10 @@ def test_freezing_the_second_moment_is_something_else(world):
     gradients = reference_gradients(model, references, [list(range(len(references)))], 0)
     with FirstOrder(model, state, RATE, gradients, 0) as engine:
         true = [engine.centred(value).item() for value in rows]
-        engine.steps = {name: type(step)(step.momentum, step.spread, step.gain, 0.0, step.eps)
-                        for name, step in engine.steps.items()}
+        engine.steps = {
+            name: type(step)(step.momentum, step.spread, step.gain, 0.0, step.eps)
+            for name, step in engine.steps.items()
+        }
         frozen = [engine.centred(value).item() for value in rows]
     assert max(abs(a - b) for a, b in zip(true, frozen, strict=True)) > 0.01 * max(map(abs, true))
 

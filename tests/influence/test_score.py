@@ -10,10 +10,18 @@ from montessori.influence.settings import InfluenceParams
 from montessori.train.settings import WarmupParams
 from montessori.train.warmup import warm_up
 
-SETTINGS = InfluenceParams(learning_rate=1e-5, references=10, max_length=128, baseline="momentum",
-                           audit=8, audit_spearman=0.9, rows_per_part=5)
-WARMUP = WarmupParams(rows=8, epochs=3, batch=4, learning_rate=1e-3, warmup=0.1, max_grad_norm=1.0,
-                      max_length=128)
+SETTINGS = InfluenceParams(
+    learning_rate=1e-5,
+    references=10,
+    max_length=128,
+    baseline="momentum",
+    audit=8,
+    audit_spearman=0.9,
+    rows_per_part=5,
+)
+WARMUP = WarmupParams(
+    rows=8, epochs=3, batch=4, learning_rate=1e-3, warmup=0.1, max_grad_norm=1.0, max_length=128
+)
 
 
 @pytest.fixture(scope="module")
@@ -30,8 +38,12 @@ def scored(tmp_path, warm, probe, reference, machine):
     def run(settings=SETTINGS, out="out", **changes):
         inputs = {"warmup": warm, "probe": probe, "reference": reference} | changes
         metrics = score.score_probe(
-            **inputs, out=tmp_path / out, plot=tmp_path / f"{out}.csv", settings=settings,
-            machine=machine, work=tmp_path / "work",
+            **inputs,
+            out=tmp_path / out,
+            plot=tmp_path / f"{out}.csv",
+            settings=settings,
+            machine=machine,
+            work=tmp_path / "work",
         )
         return read_table(tmp_path / out / "scores.parquet", SCORES), metrics
 
@@ -86,8 +98,9 @@ def test_a_stopped_run_continues_to_the_same_table(scored, monkeypatch, tmp_path
     assert not (tmp_path / "again").exists()
     assert len(list((tmp_path / "work").glob("*/*.parquet"))) == 2
     continued = []
-    monkeypatch.setattr(score.FirstOrder, "centred",
-                        lambda self, row: continued.append(row) or centred(self, row))
+    monkeypatch.setattr(
+        score.FirstOrder, "centred", lambda self, row: continued.append(row) or centred(self, row)
+    )
     assert scored(out="again")[0].equals(whole)
     assert len(continued) == 17
     files = [(tmp_path / name / "scores.parquet").read_bytes() for name in ("out", "again")]
@@ -109,8 +122,9 @@ def test_a_row_without_response_is_named(scored, probe):
 
 def test_an_influence_that_is_not_finite_names_its_row(scored, monkeypatch, probe):
     centred = score.FirstOrder.centred
-    monkeypatch.setattr(score.FirstOrder, "centred",
-                        lambda self, row: centred(self, row) * float("nan"))
+    monkeypatch.setattr(
+        score.FirstOrder, "centred", lambda self, row: centred(self, row) * float("nan")
+    )
     with pytest.raises(MontessoriError, match="not a finite number") as error:
         scored()
     assert error.value.where.startswith("probe row ")

@@ -6,29 +6,50 @@ from pathlib import Path
 
 import pytest
 
+from montessori.chat import render_text
 from montessori.micro import documents
-from montessori.micro.base import TEACHER_WEIGHTS, chat_text, family_weights
+from montessori.micro.base import TEACHER_WEIGHTS, family_weights
 from montessori.micro.families import FAMILIES
 from montessori.micro.grader import grade, recognise
 from montessori.micro.rationales import STYLES, rationale
 from montessori.micro.task import bucket, draw
+from montessori.micro.tokenizer import read_template
 from montessori.prompts import load_template, parse_instruction, render_instruction_prompt
+from tests.tiny_models import tiny_tokenizer
 
 ALL = dict.fromkeys(FAMILIES, 1.0)
+_MESSAGE = re.compile(r"<\|(user|assistant)\|>(.*)<\|end\|>", re.DOTALL)
 
 
-def chats(count: int) -> list[list[dict[str, str]]]:
+def teacher_documents(count: int) -> list[list[documents.Segment]]:
     rng = random.Random(0)
     return [documents.teacher_document(ALL, rng) for _ in range(count)]
 
 
+def chats(count: int) -> list[list[dict[str, str]]]:
+    """The chats among `count` teacher documents, read back from their text."""
+    found = []
+    for segments in teacher_documents(count):
+        read = [_MESSAGE.fullmatch(text) for text, _ in segments]
+        if all(read):
+            found.append([{"role": m[1], "content": m[2]} for m in read if m])
+    return found
+
+
 def test_a_document_follows_from_its_random_state() -> None:
-    assert chats(20) == chats(20)
+    assert teacher_documents(20) == teacher_documents(20)
 
 
-def test_documents_are_chats_that_end_with_the_teacher() -> None:
-    for chat in chats(300):
+def test_teacher_documents_are_chats_or_pages_of_sums_and_weigh_answers() -> None:
+    made, talks = teacher_documents(300), chats(300)
+    assert 10 <= len(made) - len(talks) <= 60  # one in ten is a page of sums
+    for chat in talks:
         assert [m["role"] for m in chat] == ["user", "assistant"] * (len(chat) // 2)
+    for segments in made:
+        assert segments[-1][0].endswith(documents.END)
+        for text, weight in segments:
+            asked = text.startswith("<|user|>") or text.endswith("=")
+            assert weight == (documents.ASKED if asked else documents.ANSWERED)
 
 
 def test_new_instructions_are_valid_tasks_of_the_train_bucket() -> None:
@@ -116,11 +137,8 @@ def test_weights_go_by_subject_but_choice_and_dialogue_by_kind() -> None:
     assert weights["capitals"] == 1.0
 
 
-def test_chat_text_is_what_the_template_renders(tmp_path: Path) -> None:
-    from montessori.chat import load_tokenizer, render_text
-    from tests.tiny_models import tiny_llama
-
-    tiny_llama(tmp_path / "model")
-    chat = chats(1)[0]
-    tokenizer = load_tokenizer(tmp_path / "model")
-    assert chat_text(chat) == render_text(tokenizer, chat, generation_prompt=False)
+def test_chat_text_is_what_the_template_renders() -> None:
+    tokenizer = tiny_tokenizer()
+    tokenizer.chat_template = read_template(Path("data/micro/prompts/chat_template.jinja"))
+    for messages in chats(30):
+        assert documents.chat_text(messages) == render_text(tokenizer, messages)

@@ -17,6 +17,9 @@ from montessori.micro.words import CONSONANTS, NAMES, THINGS, VOWELS, WORDS, is_
 
 EVALUATED = [family for family in FAMILIES.values() if family.evaluated]
 SINGLE = [family for family in FAMILIES.values() if isinstance(family, PhrasedFamily)]
+COUNTED = [
+    f.name for f in SINGLE if f.subject in {"arithmetic", "sequences", "units", "stories"}
+]  # the others draw words, or pairs from a range
 SUBJECTS = {
     "stories", "units", "comparison", "arithmetic",
     "sequences", "ordering", "strings", "knowledge",
@@ -82,6 +85,57 @@ def test_a_drill_has_no_more_keys_than_it_says(family):
     assert len({family.make(rng).key for _ in range(3000)}) <= family.size
 
 
+class EveryDraw(random.Random):
+    """Makes each choice of numbers in turn; names and things are always the first."""
+
+    def __init__(self):
+        super().__init__(0)
+        self.path, self.at = [], 0  # [option, number of options] per choice
+
+    def _option(self, count):
+        if self.at == len(self.path):
+            self.path.append([0, count])
+        self.at += 1
+        return self.path[self.at - 1][0]
+
+    def randint(self, a, b):
+        return a + self._option(b - a + 1)
+
+    def random(self):
+        return (0.0, 0.999)[self._option(2)]
+
+    def choice(self, seq):
+        return seq[0]
+
+    def sample(self, population, k):
+        return list(population[:k])
+
+    def next(self):
+        """Go to the next sequence of choices; return whether there is one."""
+        while self.path and self.path[-1][0] + 1 == self.path[-1][1]:
+            self.path.pop()
+        if self.path:
+            self.path[-1][0] += 1
+        self.at = 0
+        return bool(self.path)
+
+
+@pytest.mark.parametrize("name", COUNTED)
+def test_the_size_is_a_lower_bound(name):
+    """Counted over every draw of the numbers, for one thing."""
+    family, every, contents = FAMILIES[name], EveryDraw(), set()
+    more = True
+    while more:
+        slots = family.draw_slots(every)
+        contents.add(family.solve(**slots).content)
+        more = every.next()
+    things = len(THINGS) if "thing" in slots else 1
+    if name == "story_groups_more_left":
+        assert family.size < len(contents) * things
+    else:
+        assert family.size == len(contents) * things
+
+
 def test_there_are_as_many_invented_words_as_claimed():
     c, v = CONSONANTS, VOWELS
     assert sum(is_clean("".join(letters)) for letters in product(c, v, c, v, c)) >= INVENTED_WORDS
@@ -94,7 +148,7 @@ def test_the_vocabulary():
 
 
 def test_the_families():
-    assert len(FAMILIES) >= 28
+    assert len(FAMILIES) == 34
     assert {family.subject for family in FAMILIES.values()} == SUBJECTS
     assert all(name == family.name for name, family in FAMILIES.items())
     assert not any(f.evaluated for f in FAMILIES.values() if f.subject == "knowledge")
@@ -105,23 +159,27 @@ def test_the_families():
     [
         ("What is 17 plus 25?", "42"),
         ("Take 8 away from 30.", "22"),
-        ("7 plus what number makes 15?", "8"),
-        ("Is 41 greater than 17?", "yes"),
-        ("Is 41 less than 17?", "no"),
-        ("How much more is 41 than 17?", "24"),
-        ("Sort these numbers from smallest to largest: 9, 2, 30.", "2, 9, 30"),
-        ("Sort these words alphabetically: tree, sun, moon.", "moon, sun, tree"),
-        ("Spell the word sun with hyphens.", "s-u-n"),
-        ("Write the word moon backwards.", "noom"),
+        ("What is 7 times 8?", "56"),
+        ("Multiply 7 by 8 and add 5.", "61"),
+        ("Which is larger, 41 or 17?", "41"),
+        ("Pick the smaller of 41 and 17.", "17"),
+        ("Reverse this list: tree, sun, moon.", "moon, sun, tree"),
+        ("Repeat sun 3 times.", "sun sun sun"),
+        ("Which word comes second in tree, sun, moon?", "sun"),
+        ("Join the words sun and flower into one.", "sunflower"),
         ("What comes next: 4, 7, 10, 13?", "16"),
-        ("What are the next two numbers: 20, 15, 10?", "5, 0"),
-        ("Which number is missing: 4, 7, __, 13?", "10"),
+        ("What comes next: 20, 15, 10?", "5"),
         ("Count down from 9 to 3 in steps of 2.", "9, 7, 5, 3"),
         ("What is the opposite of hot?", "cold"),
         ("What day comes before Monday?", "Sunday"),
         ("What month comes after December?", "January"),
-        ("How many minutes are 3 hours and 25 minutes?", "205"),
-        ("How many cents are 6 dimes and 17 cents?", "77"),
+        ("What is the capital of Italy?", "Rome"),
+        ("What is a baby dog called?", "puppy"),
+        ("Write 3 m and 25 cm in cm.", "325"),
+        ("How many cents are 6 dollars and 17 cents?", "617"),
+        ("How many pens are 3 dozen pens and 4 more?", "40"),
+        ("A shop had 20 pens, got 7 more and sold 9. How many pens does the shop have now?", "18"),
+        ("Tom buys 3 packs of 8 pens and loses 4 pens. How many pens does Tom have now?", "20"),
         ("Ann has 12 apples and buys 7 more. How many apples does Ann have now?", "19"),
         ("Ann has 12 drones and buys 7 more. How many drones does Ann have now?", "19"),
         ("What is 3 plus 4?\nA. 6\nB. 7\nC. 8\nD. 17", "B"),
@@ -134,13 +192,13 @@ def test_answers_worked_out_by_hand(text, answer):
 
 def test_dialogues_worked_out_by_hand():
     assert ask("What is 17 plus 25?", "Now add 3 to that.") == ["42", "45"]
-    assert ask("Put 9, 4, 6 in increasing order.", "Now reverse that list.") == [
-        "4, 6, 9",
-        "9, 6, 4",
+    assert ask("Turn the list sun, moon, tree around.", "Now reverse that list.") == [
+        "tree, moon, sun",
+        "sun, moon, tree",
     ]
-    assert ask("Pick the second word: sun, moon, tree.", "How many letters does it have?") == [
-        "moon",
-        "4",
+    assert ask("Turn the list sun, moon, tree around.", "Which comes first?") == [
+        "tree, moon, sun",
+        "tree",
     ]
     story = "A shop had 20 pens and sold 6. How many pens remain?"
     assert ask(story, "How many are left if 4 more are given away?") == ["14", "10"]
@@ -171,11 +229,11 @@ def test_a_worked_response_has_one_equation_per_line():
         "What comes next: 4, 7, 11?",
         "What comes next: 5, 5, 5?",
         "Share 7 pens.",
-        "Divide 7 by 0.",
-        "5 children split 81 apples evenly. How many apples does each child get?",
+        "Ann has 12 pens and gives away 13. How many pens does Ann have left?",
+        "Count up from 4 to 9 in steps of 3.",
         "What is the fifth word in this list: sun, moon, tree?",
         "What is the capital of Atlantis?",
-        "How many minutes are 3 weeks and 25 minutes?",
+        "How many cents are 3 metres and 25 centimetres?",
         "What is 3 plus 4?\nA. 6\nB. 9\nC. 8\nD. 17",  # no right choice
         "What is 3 plus 4?\nA. 7\nB. 7\nC. 8\nD. 17",  # twice the same
         "What is 3 plus 4?\nA. 7\nB. 6\nC. 8",
@@ -234,7 +292,6 @@ def test_the_index_finds_phrasings_without_fixed_words():
 
 def test_worked_refuses_what_cannot_be():
     assert worked(5, ("-", 6), content=()) is None
-    assert worked(5, ("/", 0), content=()) is None
     with pytest.raises(ValueError, match="unknown sign"):
         worked(5, ("^", 2), content=())
 

@@ -11,8 +11,8 @@ from montessori.micro.grader import Grade, grade, recognise
 SUM = recognise(["What is 17 plus 25?"])
 STORY = recognise(["Tom has 12 bags of 5 pens and finds 7 more. How many pens does Tom have now?"])
 CHOICE = recognise(["What is 3 plus 4?\nA. 6\nB. 7\nC. 8\nD. 17"])
-LIST = recognise(["Put 9, 4, 6 in increasing order."])
-UPPER = recognise(["Write sun in capital letters."])
+LIST = recognise(["Count up from 4 to 10 in steps of 3."])
+WORDS = recognise(["Reverse this list: sun, moon, tree."])
 CAPITAL = recognise(["What is the capital of France?"])
 DIALOGUE = recognise(["What is 17 plus 25?", "Now add 3 to that."])
 ONE_STEP = recognise(["Tom has 12 pens and buys 7 more. How many pens does Tom have now?"])
@@ -40,13 +40,14 @@ def test_the_gold_response_is_right(family):
         (SUM, "42\nWhat is 3 plus 4?", 0.1),
         (SUM, "", 0.0),
         (SUM, " \n\t...", 0.0),
-        (LIST, "4, 6, 9", 1.0),
-        (LIST, "4,  6, 9.", 1.0),
-        (LIST, "9, 6, 4", 0.3),
-        (LIST, "4, 6", 0.3),
-        (LIST, "9", 0.1),
-        (UPPER, "SUN", 1.0),
-        (UPPER, "sun", 0.3),
+        (LIST, "4, 7, 10", 1.0),
+        (LIST, "4,  7, 10.", 1.0),
+        (LIST, "10, 7, 4", 0.3),
+        (LIST, "4, 7", 0.3),
+        (LIST, "10", 0.1),
+        (WORDS, "Tree, moon, sun", 1.0),
+        (WORDS, "moon, tree", 0.3),
+        (WORDS, "tree moon sun", 0.1),
         (CAPITAL, "paris.", 1.0),
         (CAPITAL, "Rome", 0.3),
         (CAPITAL, "12", 0.1),

@@ -21,8 +21,8 @@ def test_buckets_never_move():
     expected = {
         "add|17|25": "reference",
         "story_add|7|12|apple": "dev",
-        "sort_up|2,9,30": "test",
-        "spell|mavok": "train",
+        "join_words|sun|flower": "reference",
+        "reverse_list|sun,moon,tree": "train",
         "larger|3|9": "test",
         "metres|4|50": "train",
     }

@@ -7,6 +7,8 @@ import pytest
 
 from tests.pipeline.checkout import Checkout
 
+pytestmark = pytest.mark.xdist_group("pipeline")  # one process makes the checkout
+
 
 def flat(tree: Any, prefix: str = "") -> dict[str, Any]:
     """Leaves of nested mappings by their dotted names."""

@@ -8,6 +8,8 @@ from ruamel.yaml import YAML
 
 from tests.pipeline.checkout import Checkout
 
+pytestmark = pytest.mark.xdist_group("pipeline")  # one process makes the checkout
+
 AFTER_ROUND = {  # of round montessori-1 in the small pipeline, from its DPO on
     "teacher-dpo@montessori-1",
     "synth@montessori-1",

@@ -2,7 +2,11 @@
 
 from pathlib import Path
 
+import pytest
+
 from tests.pipeline.checkout import Checkout
+
+pytestmark = pytest.mark.xdist_group("pipeline")  # one process makes the checkout
 
 
 def test_a_second_clone_with_a_remote_reruns_nothing(fresh: Checkout, second_place: Path):

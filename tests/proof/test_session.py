@@ -18,6 +18,7 @@ from montessori.proof.plan import plan
 
 from . import toy
 
+pytestmark = pytest.mark.xdist_group("proof")  # two experiments at once are enough
 ROOT = Path(__file__).parents[2]
 
 

@@ -8,7 +8,8 @@ def table(prompts: int = 30, samples: int = 4) -> pl.DataFrame:
     """Scores on two references; the second is ten times the first."""
     rows = [
         (f"r{p}-{s}", f"p{p}", name, factor * (10.0 * p + s - 1.5), 10.0 * p * factor)
-        for p in range(prompts) for s in range(samples)
+        for p in range(prompts)
+        for s in range(samples)
         for name, factor in (("all", 1.0), ("sums", 10.0))
     ]
     return pl.DataFrame(rows, schema=dict(SCORES), orient="row")
@@ -23,7 +24,8 @@ def sides(frame: pl.DataFrame) -> pl.DataFrame:
 def test_rows_stay_and_labels_move_within_their_prompt():
     before, after = table(), permuted(table(), 0)
     assert after.select("row_id", "prompt_id", "reference").equals(
-        before.select("row_id", "prompt_id", "reference"))
+        before.select("row_id", "prompt_id", "reference")
+    )
     assert not after["score"].equals(before["score"])
     for frame in (before, after):
         frame.sort("prompt_id", "reference", "score")

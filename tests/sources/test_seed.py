@@ -39,7 +39,7 @@ def make(tmp_path: Path) -> Prepare:
         sources: dict[str, Any] = {
             "seeds": LAB,
             "reference": {**LAB, "bucket": "reference", "weights": {"story_add": 1}},
-            "other_reference": {**LAB, "bucket": "reference", "weights": {"spell": 1}},
+            "other_reference": {**LAB, "bucket": "reference", "weights": {"nth_word": 1}},
             "evals": EVALS,
         } | changes
         paths = {}
@@ -128,7 +128,7 @@ def test_all_overlaps_come_together(make: Prepare):
         ({"bucket": "exam"}, "bucket: 'exam' (str) is not one of train"),
         ({"weights": {"adds": 1}}, "unknown families: adds"),
         ({"weights": {"add": 0}}, "weights: no weight is above 0"),
-        ({"weights": {"add": -1, "spell": 1}}, "weights.add: weight -1.0 is below 0"),
+        ({"weights": {"add": -1, "nth_word": 1}}, "weights.add: weight -1.0 is below 0"),
         ({"more": 1}, "more: unknown key"),
         ({"weights": {"capitals": 1}, "rows": 60}, "capitals has no further task in the bucket"),
         ({"weights": {"capitals": 1}, "bucket": "test"}, "capitals has no task in bucket 'test'"),

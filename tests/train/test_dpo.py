@@ -11,16 +11,33 @@ from montessori.train import dpo
 from montessori.train.settings import TeacherDpoParams
 from tests.tiny_rows import probe_frame
 
-SETTINGS = TeacherDpoParams(learning_rate=1e-3, beta=0.1, epochs=2, batch=4, warmup=0.1, decay=0.4,
-                            min_learning_rate=1e-3, max_length=256)
+SETTINGS = TeacherDpoParams(
+    learning_rate=1e-3,
+    beta=0.1,
+    epochs=2,
+    batch=4,
+    warmup=0.1,
+    decay=0.4,
+    min_learning_rate=1e-3,
+    max_length=256,
+)
 
 
 def pairs_frame(count: int = 8) -> pl.DataFrame:
     """Sums are preferred to spelling."""
     probe = probe_frame(count, 2)
     rows = [
-        (f"{i:016x}", probe["prompt_id"][2 * i], probe["prompt"][2 * i], probe["raw"][2 * i],
-         probe["raw"][2 * i + 1], probe["row_id"][2 * i], probe["row_id"][2 * i + 1], 1.0, -1.0)
+        (
+            f"{i:016x}",
+            probe["prompt_id"][2 * i],
+            probe["prompt"][2 * i],
+            probe["raw"][2 * i],
+            probe["raw"][2 * i + 1],
+            probe["row_id"][2 * i],
+            probe["row_id"][2 * i + 1],
+            1.0,
+            -1.0,
+        )
         for i in range(count)
     ]
     return pl.DataFrame(rows, schema=dict(PAIRS), orient="row")
@@ -46,8 +63,15 @@ def trained(tmp_path_factory, student, machine):
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(dpo, "_require_same_tokens", spy)
-        metrics = dpo.train_teacher(student, write_pairs(folder / "pairs"), folder / "out",
-                                    folder / "c.csv", SETTINGS, 0, machine)
+        metrics = dpo.train_teacher(
+            student,
+            write_pairs(folder / "pairs"),
+            folder / "out",
+            folder / "c.csv",
+            SETTINGS,
+            0,
+            machine,
+        )
     return folder / "out", metrics, pl.read_csv(folder / "c.csv"), seen["dataset"]
 
 
@@ -61,8 +85,7 @@ def test_the_teacher_learns_the_preference(trained, student):
     assert curve.columns == ["step", *dpo.CURVE]
     assert chat.require_same_template(student, out)
     facts = json.loads((out / "manifest.json").read_text())["facts"]
-    assert facts == {"pairs": 8,
-                     "template_hash": chat.template_hash(chat.load_tokenizer(student))}
+    assert facts == {"pairs": 8, "template_hash": chat.template_hash(chat.load_tokenizer(student))}
 
 
 def test_dpo_sees_the_tokens_that_generation_saw(trained, student):
@@ -90,14 +113,28 @@ def test_reference_log_probabilities_are_those_of_the_start_weights(trained, stu
 
 def test_too_few_pairs_are_an_error(tmp_path, student, machine):
     with pytest.raises(MontessoriError, match="3 pairs are fewer than one batch of 4"):
-        dpo.train_teacher(student, write_pairs(tmp_path / "pairs", 3), tmp_path / "out",
-                          tmp_path / "c.csv", SETTINGS, 0, machine)
+        dpo.train_teacher(
+            student,
+            write_pairs(tmp_path / "pairs", 3),
+            tmp_path / "out",
+            tmp_path / "c.csv",
+            SETTINGS,
+            0,
+            machine,
+        )
 
 
 def test_pairs_are_never_cut(tmp_path, student, machine):
     short = TeacherDpoParams(**{**SETTINGS.__dict__, "max_length": 40})
     with pytest.raises(MontessoriError, match="8 of 8 pairs are longer than 40") as error:
-        dpo.train_teacher(student, write_pairs(tmp_path / "pairs"), tmp_path / "out",
-                          tmp_path / "c.csv", short, 0, machine)
+        dpo.train_teacher(
+            student,
+            write_pairs(tmp_path / "pairs"),
+            tmp_path / "out",
+            tmp_path / "c.csv",
+            short,
+            0,
+            machine,
+        )
     assert "teacher_dpo.max_length" in error.value.next
     assert not (tmp_path / "out").exists()

@@ -4,8 +4,15 @@ import torch
 from montessori.train.arguments import schedule, steps_of
 from montessori.train.settings import StudentSftParams, WarmupParams
 
-SETTINGS = StudentSftParams(learning_rate=1.0, epochs=2, batch=4, warmup=0.1, decay=0.4,
-                            min_learning_rate=0.01, max_length=64)
+SETTINGS = StudentSftParams(
+    learning_rate=1.0,
+    epochs=2,
+    batch=4,
+    warmup=0.1,
+    decay=0.4,
+    min_learning_rate=0.01,
+    max_length=64,
+)
 
 
 def test_the_rate_rises_stays_and_falls_to_the_least():
@@ -14,7 +21,10 @@ def test_the_rate_rises_stays_and_falls_to_the_least():
     arguments = schedule(SETTINGS, 100)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], arguments["learning_rate"])
     scheduler = get_scheduler(
-        arguments["lr_scheduler_type"], optimizer, arguments["warmup_steps"], 100,
+        arguments["lr_scheduler_type"],
+        optimizer,
+        arguments["warmup_steps"],
+        100,
         scheduler_specific_kwargs=arguments["lr_scheduler_kwargs"],
     )
     rates = []
@@ -36,5 +46,8 @@ def test_steps_count_a_smaller_last_batch():
 def test_settings_name_their_problems():
     bad = StudentSftParams(0.0, 1, 4, 0.7, 0.4, 2.0, 64).check()
     assert [problem.split(":")[0] for problem in bad] == [
-        "learning_rate", "min_learning_rate", "decay"]
+        "learning_rate",
+        "min_learning_rate",
+        "decay",
+    ]
     assert WarmupParams(1, 1, 1, 1.0, 0.0, -1.0, 8).check()[0].startswith("max_grad_norm")

@@ -13,16 +13,24 @@ from montessori.train.model import load_model
 from montessori.train.settings import StudentSftParams
 from montessori.train.sft import train_student
 
-SETTINGS = StudentSftParams(learning_rate=3e-3, epochs=2, batch=5, warmup=0.1, decay=0.4,
-                            min_learning_rate=1e-3, max_length=128)
+SETTINGS = StudentSftParams(
+    learning_rate=3e-3,
+    epochs=2,
+    batch=5,
+    warmup=0.1,
+    decay=0.4,
+    min_learning_rate=1e-3,
+    max_length=128,
+)
 
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory, student, reference, machine):
     """(folder, metrics, curve) of one training."""
     folder = tmp_path_factory.mktemp("sft")
-    metrics = train_student(student, reference, folder / "out", folder / "c.csv", SETTINGS, 0,
-                            machine)
+    metrics = train_student(
+        student, reference, folder / "out", folder / "c.csv", SETTINGS, 0, machine
+    )
     return folder / "out", metrics, pl.read_csv(folder / "c.csv")
 
 
@@ -46,12 +54,14 @@ def test_equal_seeds_give_equal_bytes(trained, tmp_path, student, reference, mac
     assert again == (trained[0] / "model.safetensors").read_bytes()
 
 
-def test_the_first_loss_is_that_of_the_assistant_tokens_alone(tmp_path, student, reference,
-                                                             machine):
+def test_the_first_loss_is_that_of_the_assistant_tokens_alone(
+    tmp_path, student, reference, machine
+):
     """One step over all rows: the trainer's loss is our token mean over chat.tokenize's mask."""
     whole = StudentSftParams(**{**SETTINGS.__dict__, "batch": 10, "epochs": 1})
-    metrics = train_student(student, reference, tmp_path / "out", tmp_path / "c.csv", whole, 0,
-                            machine)
+    metrics = train_student(
+        student, reference, tmp_path / "out", tmp_path / "c.csv", whole, 0, machine
+    )
     tokenizer = chat.load_tokenizer(student)
     dialogues = read_table(reference / "rows.parquet", ROWS)["messages"].to_list()
     rows = tokenised(tokenizer, dialogues, 128)
@@ -66,9 +76,14 @@ def test_the_first_loss_is_that_of_the_assistant_tokens_alone(tmp_path, student,
 
 def test_row_losses_do_not_depend_on_padding(student):
     tokenizer = chat.load_tokenizer(student)
-    rows = tokenised(tokenizer, [[{"role": "user", "content": "a" * n},
-                                  {"role": "assistant", "content": "b" * n}] for n in (2, 9, 30)],
-                     128)
+    rows = tokenised(
+        tokenizer,
+        [
+            [{"role": "user", "content": "a" * n}, {"role": "assistant", "content": "b" * n}]
+            for n in (2, 9, 30)
+        ],
+        128,
+    )
     model = load_model(student, torch.device("cpu")).eval()
     with torch.no_grad():
         together = row_losses(model, rows, 0)[0]
@@ -82,8 +97,9 @@ def test_rows_without_responses_are_an_error(tmp_path, student, machine, referen
     with new_folder(tmp_path / "data", {}) as folder:
         write_table(frame, folder / "rows.parquet", ROWS)
     with pytest.raises(MontessoriError, match="none of the 10 rows has a response within 4"):
-        train_student(student, tmp_path / "data", tmp_path / "out", tmp_path / "c.csv", short, 0,
-                      machine)
+        train_student(
+            student, tmp_path / "data", tmp_path / "out", tmp_path / "c.csv", short, 0, machine
+        )
     assert not (tmp_path / "out").exists()
 
 

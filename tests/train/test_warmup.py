@@ -12,8 +12,9 @@ from montessori.train.settings import WarmupParams
 from montessori.train.warmup import first_prompts, warm_up
 from tests.tiny_rows import probe_frame
 
-SETTINGS = WarmupParams(rows=10, epochs=2, batch=4, learning_rate=1e-3, warmup=0.2,
-                        max_grad_norm=1.0, max_length=128)
+SETTINGS = WarmupParams(
+    rows=10, epochs=2, batch=4, learning_rate=1e-3, warmup=0.2, max_grad_norm=1.0, max_length=128
+)
 
 
 def test_rows_are_cut_at_a_prompt_boundary():
@@ -51,8 +52,9 @@ def test_moments_are_those_of_adamw_by_formula(tmp_path, student, probe, machine
     state = read_state(tmp_path / "warm", model)
     for name, parameter in model.named_parameters():
         assert torch.allclose(state.exp_avg[name], 0.1 * parameter.grad, atol=1e-8, rtol=1e-4)
-        assert torch.allclose(state.exp_avg_sq[name], 0.001 * parameter.grad**2, atol=1e-12,
-                              rtol=1e-3)
+        assert torch.allclose(
+            state.exp_avg_sq[name], 0.001 * parameter.grad**2, atol=1e-12, rtol=1e-3
+        )
 
 
 def test_equal_seeds_give_equal_bytes(tmp_path, student, probe, machine):

@@ -14,14 +14,6 @@ from montessori.micro.families.units import UNITS
 from montessori.micro.families.word_problems import WORD_PROBLEMS
 from montessori.micro.task import Family
 
-_TAUGHT = """
-add subtract multiply multiply_then_add larger smaller reverse_list repeat_word nth_word join_words
-next_number count_steps capitals opposites days months animal_young metres dollars dozens
-story_add story_subtract story_groups story_gain_loss story_groups_more story_groups_left
-story_groups_more_left choice_arithmetic choice_comparison choice_units choice_stories
-dialogue_change dialogue_list dialogue_story
-""".split()
-
 FAMILIES: dict[str, Family] = {
     family.name: family
     for family in (
@@ -36,5 +28,4 @@ FAMILIES: dict[str, Family] = {
         *CHOICE,
         *DIALOGUE,
     )
-    if family.name in _TAUGHT
 }

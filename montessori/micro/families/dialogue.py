@@ -9,7 +9,6 @@ from random import Random
 
 from montessori.micro.families.arithmetic import ARITHMETIC
 from montessori.micro.families.ordering import ORDERING
-from montessori.micro.families.strings import STRINGS, spell
 from montessori.micro.families.word_problems import WORD_PROBLEMS
 from montessori.micro.phrasing import Phrasing, PhrasingIndex, Slots, join, phrasings
 from montessori.micro.task import (
@@ -119,18 +118,6 @@ def _solve_last(before: str) -> Solution:
     return short(before.split(", ")[-1])
 
 
-def _solve_spell(before: str) -> Solution:
-    return short(spell(before))
-
-
-def _solve_backwards(before: str) -> Solution:
-    return short(before[::-1])
-
-
-def _solve_count(before: str) -> Solution:
-    return short(len(before))
-
-
 _CHANGES = (
     FollowUp(
         "add",
@@ -175,27 +162,6 @@ _LIST_CHANGES = (
         "last",
         phrasings("Which comes last?", "What is the last of them?", "Name only the last one."),
         _solve_last,
-    ),
-)
-_WORD_CHANGES = (
-    FollowUp(
-        "spell",
-        phrasings("Now spell it with hyphens.", "Spell that word with hyphens.", "Spell it out."),
-        _solve_spell,
-    ),
-    FollowUp(
-        "count",
-        phrasings(
-            "How many letters does it have?",
-            "How many letters are in it?",
-            "Count the letters in that word.",
-        ),
-        _solve_count,
-    ),
-    FollowUp(
-        "backwards",
-        phrasings("Now write it backwards.", "What is that backwards?", "Reverse its letters."),
-        _solve_backwards,
     ),
 )
 _STORY_CHANGES = (
@@ -247,7 +213,6 @@ def _dialogue(
 DIALOGUE = (
     _dialogue("arithmetic", "dialogue_change", ARITHMETIC, "add subtract", _CHANGES),
     _dialogue("ordering", "dialogue_list", ORDERING, "reverse_list", _LIST_CHANGES),
-    _dialogue("strings", "dialogue_word", STRINGS, "nth_word", _WORD_CHANGES),
     _dialogue(
         "stories",
         "dialogue_story",

@@ -7,7 +7,7 @@ from random import Random
 
 from montessori.micro.phrasing import Slots, phrasings
 from montessori.micro.task import PhrasedFamily, Solution, short
-from montessori.micro.words import CAPITALS, COLOURS, DAYS, MONTHS, OPPOSITES, SOUNDS, YOUNG
+from montessori.micro.words import CAPITALS, DAYS, MONTHS, OPPOSITES, YOUNG
 
 _OPPOSITE = dict(OPPOSITES) | {b: a for a, b in OPPOSITES}
 
@@ -74,22 +74,6 @@ KNOWLEDGE = (
         "What do you call a young {x:word}?",
         "Name the young of a {x:word}.",
         "What is the word for a baby {x:word}?",
-    ),
-    _facts(
-        "animal_sounds",
-        SOUNDS,
-        "What sound does a {x:word} make?",
-        "Which sound comes from a {x:word}?",
-        "What does a {x:word} say?",
-        "Name the sound of a {x:word}.",
-    ),
-    _facts(
-        "colours",
-        COLOURS,
-        "What colour is {x:word}?",
-        "Which colour does {x:word} have?",
-        "Name the colour of {x:word}.",
-        "Tell me the colour of {x:word}.",
     ),
     _facts(
         "opposites",

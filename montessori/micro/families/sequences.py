@@ -23,12 +23,6 @@ def _draw_next(rng: Random) -> Slots:
     return {"xs": _draw_terms(rng, length + 2, 20)[:length]}
 
 
-def _draw_gap(rng: Random) -> Slots:
-    terms: list[int | None] = list(_draw_terms(rng, rng.randint(4, 5), 15))
-    terms[rng.randrange(len(terms) - 1)] = None
-    return {"xs": tuple(terms)}
-
-
 def _draw_count(rng: Random) -> Slots:
     terms = _draw_terms(rng, rng.randint(3, 6), 15)
     way = "up" if terms[0] < terms[-1] else "down"
@@ -48,27 +42,6 @@ def _solve_next(xs: tuple[int, ...]) -> Solution | None:
     return short(xs[-1] + step, xs)
 
 
-def _solve_next_two(xs: tuple[int, ...]) -> Solution | None:
-    step = _step(xs)
-    if step is None or xs[-1] + 2 * step < 0:
-        return None
-    return short(join((xs[-1] + step, xs[-1] + 2 * step)), xs)
-
-
-def _solve_gap(xs: tuple[int | None, ...]) -> Solution | None:
-    known = [(i, x) for i, x in enumerate(xs) if x is not None]
-    if len(known) != len(xs) - 1 or len(known) < 3:
-        return None
-    (i, x), (j, y) = known[:2]
-    step, rest = divmod(y - x, j - i)
-    if rest or step == 0 or any(value != x + (k - i) * step for k, value in known):
-        return None
-    gap = xs.index(None)
-    answer = x + (gap - i) * step
-    shown = tuple("__" if value is None else value for value in xs)
-    return short(answer, shown) if answer >= 0 else None
-
-
 def _solve_count(a: int, b: int, step: int, way: str) -> Solution | None:
     if step == 0 or a == b or (b > a) != (way == "up") or (b - a) % step:
         return None
@@ -76,14 +49,12 @@ def _solve_count(a: int, b: int, step: int, way: str) -> Solution | None:
     return short(join(terms), a, b, step) if len(terms) <= _LONGEST_COUNT else None
 
 
-_SEQUENCES_SHOWN = 100 * 20 * 2 * 3  # lowest number, step, direction, length
-
 SEQUENCES = (
     PhrasedFamily(
         name="next_number",
         subject="sequences",
         kind="short",
-        size=_SEQUENCES_SHOWN,
+        size=100 * 20 * 2 * 3,  # lowest number, step, direction, length
         phrasings=phrasings(
             "What comes next: {xs:numbers}?",
             "What is the next number after {xs:numbers}?",
@@ -95,38 +66,10 @@ SEQUENCES = (
         solve=_solve_next,
     ),
     PhrasedFamily(
-        name="next_two",
-        subject="sequences",
-        kind="short",
-        size=_SEQUENCES_SHOWN,
-        phrasings=phrasings(
-            "What are the next two numbers: {xs:numbers}?",
-            "Continue with two numbers: {xs:numbers}.",
-            "Which two numbers follow {xs:numbers}?",
-            "Give the two numbers that come after {xs:numbers}.",
-        ),
-        draw_slots=_draw_next,
-        solve=_solve_next_two,
-    ),
-    PhrasedFamily(
-        name="missing_term",
-        subject="sequences",
-        kind="short",
-        size=100 * 15 * 2 * (3 + 4),
-        phrasings=phrasings(
-            "Which number is missing: {xs:gapped}?",
-            "Fill the gap: {xs:gapped}.",
-            "What number belongs in the blank of {xs:gapped}?",
-            "Find the missing number in {xs:gapped}.",
-        ),
-        draw_slots=_draw_gap,
-        solve=_solve_gap,
-    ),
-    PhrasedFamily(
         name="count_steps",
         subject="sequences",
         kind="short",
-        size=100 * 15 * 2 * 4,
+        size=100 * 15 * 2 * 4,  # lowest number, step, direction, length
         phrasings=phrasings(
             "Count {way:up|down} from {a} to {b} in steps of {step}.",
             "Count {way:up|down} by {step}, from {a} to {b}.",

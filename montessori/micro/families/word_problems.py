@@ -42,15 +42,6 @@ def _solve_groups(a: int, b: int, thing: str, **_: str) -> Solution | None:
     return worked(a, ("x", b), content=(a, b, thing))
 
 
-def _draw_share(rng: Random) -> Slots:
-    b = rng.randint(2, 9)
-    return _cast(rng) | {"a": b * rng.randint(2, 40), "b": b}
-
-
-def _solve_share(a: int, b: int, thing: str, **_: str) -> Solution | None:
-    return worked(a, ("/", b), content=(a, b, thing))
-
-
 def _draw_gain_loss(rng: Random) -> Slots:
     a, b = rng.randint(2, 40), rng.randint(2, 40)
     return _cast(rng) | {"a": a, "b": b, "c": rng.randint(2, a + b - 1)}
@@ -81,14 +72,6 @@ def _solve_groups_left(a: int, b: int, c: int, thing: str, **_: str) -> Solution
     return worked(a, ("x", b), ("-", c), content=(a, b, c, thing))
 
 
-def _draw_two_people(rng: Random) -> Slots:
-    return _cast(rng) | {"a": rng.randint(2, 60), "b": rng.randint(2, 30)}
-
-
-def _solve_two_people(a: int, b: int, thing: str, **_: str) -> Solution | None:
-    return worked(a, ("+", b), ("+", a), content=(a, b, thing))
-
-
 def _draw_groups_more_left(rng: Random) -> Slots:
     slots = _draw_groups_more(rng)
     return slots | {"d": rng.randint(2, slots["a"] * slots["b"] + slots["c"] - 1)}
@@ -98,17 +81,6 @@ def _solve_groups_more_left(
     a: int, b: int, c: int, d: int, thing: str, **_: str
 ) -> Solution | None:
     return worked(a, ("x", b), ("+", c), ("-", d), content=(a, b, c, d, thing))
-
-
-def _draw_pool_share(rng: Random) -> Slots:
-    d, each, c = rng.randint(2, 6), rng.randint(2, 15), rng.randint(2, 20)
-    total = d * each + c
-    a = rng.randint(2, total - 2)
-    return _cast(rng) | {"a": a, "b": total - a, "c": c, "d": d}
-
-
-def _solve_pool_share(a: int, b: int, c: int, d: int, thing: str, **_: str) -> Solution | None:
-    return worked(a, ("+", b), ("-", c), ("/", d), content=(*sorted((a, b)), c, d, thing))
 
 
 def _story(
@@ -139,7 +111,7 @@ _KINDS = len(THINGS)
 WORD_PROBLEMS = (
     _story(
         "story_add",
-        48 * 49 // 2 * _KINDS,
+        48 * 49 // 2 * _KINDS,  # two numbers of 2 to 49 in any order
         _draw_add,
         _solve_add,
         "{name:name} has {a} {thing:many} and buys {b} more."
@@ -155,7 +127,7 @@ WORD_PROBLEMS = (
     ),
     _story(
         "story_subtract",
-        56 * 57 // 2 * _KINDS,
+        (57 * 58 // 2 - 1) * _KINDS,  # a - 3 differences of 2 and more for a from 5 to 60
         _draw_subtract,
         _solve_subtract,
         "{name:name} has {a} {thing:many} and gives away {b}."
@@ -180,20 +152,8 @@ WORD_PROBLEMS = (
         "Each of {a} children brings {b} {thing:many}. How many {thing:many} do they bring?",
     ),
     _story(
-        "story_share",
-        8 * 39 * _KINDS,
-        _draw_share,
-        _solve_share,
-        "{name:name} shares {a} {thing:many} equally among {b} friends."
-        " How many {thing:many} does each friend get?",
-        "{a} {thing:many} are packed into {b} equal boxes. How many {thing:many} are in each box?",
-        "{name:name} puts {a} {thing:many} in {b} equal rows."
-        " How many {thing:many} are in one row?",
-        "{b} children split {a} {thing:many} evenly. How many {thing:many} does each child get?",
-    ),
-    _story(
         "story_gain_loss",
-        59 * 59 * 2 * _KINDS,
+        39 * 39 * 40 * _KINDS,  # a + b is 42 on average, and c has a + b - 2 values
         _draw_gain_loss,
         _solve_gain_loss,
         "{name:name} has {a} {thing:many}, buys {b} more and gives away {c}."
@@ -221,7 +181,7 @@ WORD_PROBLEMS = (
     ),
     _story(
         "story_groups_left",
-        (44 * 77 - 2 * 88) * _KINDS,
+        (44 * 77 - 2 * 88) * _KINDS,  # c has a b - 2 values; the sums of a and b are 44 and 77
         _draw_groups_left,
         _solve_groups_left,
         "{name:name} has {a} bags of {b} {thing:many} and gives away {c} {thing:many}."
@@ -234,22 +194,8 @@ WORD_PROBLEMS = (
         " How many {thing:many} does the shop have left?",
     ),
     _story(
-        "story_two_people",
-        59 * 29 * _KINDS,
-        _draw_two_people,
-        _solve_two_people,
-        "{name:name} has {a} {thing:many}. {other:name} has {b} more than {name:name}."
-        " How many {thing:many} do they have together?",
-        "{name:name} found {a} {thing:many} and {other:name} found {b} more than that."
-        " How many {thing:many} did both find?",
-        "A shop sold {a} {thing:many} on Monday and {b} more than that on Friday."
-        " How many {thing:many} did it sell on both days?",
-        "{name:name} made {a} {thing:many}. {other:name} made {b} more than {name:name}."
-        " How many {thing:many} did they make?",
-    ),
-    _story(
         "story_groups_more_left",
-        8 * 11 * 39 * 4 * _KINDS,
+        8 * 11 * 39 * 4 * _KINDS,  # d has four values at least
         _draw_groups_more_left,
         _solve_groups_more_left,
         "{name:name} has {a} bags of {b} {thing:many}, finds {c} more and gives away {d}."
@@ -260,19 +206,5 @@ WORD_PROBLEMS = (
         " How many {thing:many} remain?",
         "A farm fills {a} baskets with {b} {thing:many} each, gets {c} more and sells {d}."
         " How many {thing:many} are left?",
-    ),
-    _story(
-        "story_pool_share",
-        5 * 14 * 19 * 2 * _KINDS,
-        _draw_pool_share,
-        _solve_pool_share,
-        "{name:name} has {a} {thing:many} and gets {b} more, but loses {c}."
-        " The rest is shared by {d} friends. How many {thing:many} does each get?",
-        "{name:name} brings {a} {thing:many} and {other:name} brings {b}. {c} are lost."
-        " The rest go into {d} equal bags. How many {thing:many} are in each bag?",
-        "A shop has {a} {thing:many}, gets {b} more and sells {c}."
-        " The rest fill {d} equal boxes. How many {thing:many} are in each box?",
-        "{d} children pick {a} {thing:many} and then {b} more. They eat {c} and split the rest."
-        " How many {thing:many} does each child get?",
     ),
 )
