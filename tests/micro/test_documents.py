@@ -8,12 +8,11 @@ import pytest
 
 from montessori.chat import render_text
 from montessori.micro import documents
-from montessori.micro.base import TEACHER_WEIGHTS, family_weights
+from montessori.micro.base import STUDENT_WEIGHTS, family_weights
 from montessori.micro.families import FAMILIES
 from montessori.micro.grader import grade, recognise
 from montessori.micro.rationales import STYLES, rationale
 from montessori.micro.task import bucket, draw
-from montessori.micro.tokenizer import read_template
 from montessori.prompts import load_template, parse_instruction, render_instruction_prompt
 from tests.tiny_models import tiny_tokenizer
 
@@ -57,7 +56,8 @@ def test_new_instructions_are_valid_tasks_of_the_train_bucket() -> None:
     assert len(written) > 80
     for raw in written:
         task = recognise(parse_instruction(raw).turns)
-        assert task is not None and bucket(task.key) == "train"
+        assert task is not None
+        assert bucket(task.key) == "train"
         assert raw.startswith(documents.reason(task))
 
 
@@ -73,7 +73,9 @@ def test_mistakes_lead_to_a_new_task_of_the_same_family() -> None:
         prompt, reply = (m["content"] for m in documents._mistake(ALL, rng))
         asked = prompt.split("Question: ")[1].split("\nWrong answer:")[0]
         failed, fresh = recognise([asked]), recognise(parse_instruction(reply).turns)
-        assert failed is not None and fresh is not None and failed.family == fresh.family
+        assert failed is not None
+        assert fresh is not None
+        assert failed.family == fresh.family
 
 
 @pytest.mark.parametrize("prompt", list(STYLES))
@@ -95,7 +97,8 @@ def test_sums_are_right_and_none_is_held_out() -> None:
     rng = random.Random(3)
     page = "".join(t for _ in range(200) for t, _ in documents._page_of_sums(rng))
     sums = re.findall(r"(\d+) ([-+x/]) (\d+) = (\d+)\n", page)
-    assert len(sums) > 1000 and {sign for _, sign, _, _ in sums} == set("+-x/")
+    assert len(sums) > 1000
+    assert {sign for _, sign, _, _ in sums} == set("+-x/")
     for a, sign, b, result in sums:
         expected = {"+": int(a) + int(b), "-": int(a) - int(b), "x": int(a) * int(b)}.get(sign)
         assert int(result) == (int(a) / int(b) if sign == "/" else expected)
@@ -129,16 +132,15 @@ def test_gold_responses_in_documents_are_graded_right() -> None:
 
 
 def test_weights_go_by_subject_but_choice_and_dialogue_by_kind() -> None:
-    weights = family_weights(TEACHER_WEIGHTS)
+    weights = family_weights(STUDENT_WEIGHTS)
     assert set(weights) == set(FAMILIES)
-    assert weights["story_add"] == TEACHER_WEIGHTS["stories"]
-    assert weights["choice_stories"] == TEACHER_WEIGHTS["choice"]
-    assert weights["dialogue_story"] == TEACHER_WEIGHTS["dialogue"]
-    assert weights["capitals"] == 1.0
+    assert weights["story_add"] == STUDENT_WEIGHTS["stories"]
+    assert weights["choice_stories"] == STUDENT_WEIGHTS["choice"]
+    assert weights["dialogue_story"] == STUDENT_WEIGHTS["dialogue"]
+    assert weights["repeat_word"] == 1.0
 
 
 def test_chat_text_is_what_the_template_renders() -> None:
     tokenizer = tiny_tokenizer()
-    tokenizer.chat_template = read_template(Path("data/micro/prompts/chat_template.jinja"))
     for messages in chats(30):
         assert documents.chat_text(messages) == render_text(tokenizer, messages)

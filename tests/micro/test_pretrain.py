@@ -46,7 +46,8 @@ def test_pools_follow_from_seed_and_number() -> None:
 
 def test_the_rate_rises_then_falls_to_a_fiftieth() -> None:
     rates = [learning_rate(RECIPE, seen) for seen in (0, 45, 750, 1500, 9000)]
-    assert rates[0] < rates[2] < rates[1] and rates[3] < rates[2]
+    assert rates[0] < rates[2] < rates[1]
+    assert rates[3] < rates[2]
     assert rates[1] == pytest.approx(1e-2)
     assert rates[3] == rates[4] == pytest.approx(2e-4)
 
