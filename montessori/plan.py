@@ -115,7 +115,8 @@ OPTIONAL = ("trims", "dataset_files")  # plural sections that may be left out
 #: What the first part of a reference such as `teachers/montessori-1` stands for.
 FOLDERS: Mapping[str, tuple[str, ...]] = {
     "models": ("models",), "teachers": ("rounds",), "students": ("students",),
-    "influence": ("influences",), "shuffle": ("shuffles",), "datasets": ("datasets", "dataset_files", "trims"),
+    "influence": ("influences",), "shuffle": ("shuffles",),
+    "datasets": ("datasets", "dataset_files", "trims"),
 }  # fmt: skip
 SEED_SETS = ("seeds", "reference", "other_reference")
 
@@ -132,7 +133,7 @@ BY_FOLDER: Mapping[tuple[str, str], tuple[str, ...]] = {
 BY_NAME: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("warmups", "probe"): ("probes", "probe_files"), ("warmups", "student"): ("models",),
     ("influences", "probe"): ("probes", "probe_files"), ("influences", "warmup"): ("warmups",),
-    ("rounds", "probe"): ("probes", "probe_files"), 
+    ("rounds", "probe"): ("probes", "probe_files"),
     ("students", "dataset"): ("datasets", "dataset_files", "trims"),
     ("trims", "dataset"): ("datasets",), ("trims", "like"): ("datasets",),
     ("students", "student"): ("models",), ("runs", "against"): ("runs",),
