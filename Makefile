@@ -43,7 +43,7 @@ setup:  ## create or refresh .venv from the lock (done by every other target)
 
 repro: setup  ## run the whole pipeline, as far as something changed; print the comparison
 	$(BIN)/dvc repro $(ARGS)
-	@echo; cat metrics/compare.md; echo; echo "Report: $(CURDIR)/report/index.html"
+	@echo; $(BIN)/montessori table; echo; echo "Report: $(CURDIR)/report/index.html"
 
 proof: setup  ## the comparison over SEEDS=0-4, both students, with controls (hours; continues)
 	$(BIN)/montessori proof --seeds $(SEEDS)

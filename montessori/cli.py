@@ -1,4 +1,5 @@
-"""The command line: `montessori check`, `add round`, `profile`, `doctor`, `report`, `proof`.
+"""The command line: `montessori check`, `add round`, `profile`, `doctor`, `table`,
+`report`, `proof`.
 
 Every command loads what it needs when it runs, so that help and checks are quick.
 """
@@ -64,6 +65,15 @@ def doctor() -> None:
     typer.echo(report(findings))
     if any(finding.level == "bad" for finding in findings):
         raise typer.Exit(1)
+
+
+@app.command()
+def table() -> None:
+    """Print the comparison of the runs: values, differences, intervals."""
+    from montessori.compare.table import table as comparison_table
+    from montessori.params import load
+
+    typer.echo(comparison_table(Path("metrics/compare.json"), load(FILE)))
 
 
 @app.command("report")

@@ -4,17 +4,16 @@ from montessori.stage import Job, run
 
 
 def main(job: Job) -> None:
-    """Write metrics/compare.json, the table, the plot data and the report on the runs in params."""
+    """Write metrics/compare.json, the plot data and the report on the runs in params."""
     from montessori.compare.comparison import compare_runs
     from montessori.compare.settings import CompareParams
-    from montessori.compare.table import write_plot, write_table
+    from montessori.compare.table import write_plot
     from montessori.report import build
 
     params = job.section("compare", CompareParams)
     runs = list(job.section("runs", dict[str, dict[str, str]]))
     paths = job.paths
     comparison = compare_runs(runs, paths.evals, paths.outcomes, params)
-    write_table(paths.table, comparison, params)
     write_plot(paths.plot, comparison)
     facts = {"baseline": params.baseline, "confidence": params.confidence}
     build(paths.report, comparison | facts, runs, paths.evals.parent)
@@ -22,4 +21,4 @@ def main(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    run(main, "evals", "outcomes", "metrics", "table", "plot", "report")
+    run(main, "evals", "outcomes", "metrics", "plot", "report")

@@ -72,6 +72,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return path
 
 
+@pytest.mark.slow
 def test_a_real_student_learns_from_real_rows(folder: Path) -> None:
     template = str(ROOT / "montessori" / "templates" / "plain_chat.jinja")
     stage(folder, "models", source=str(MODEL), template=template, out="student")

@@ -4,10 +4,13 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from montessori.artifacts import read_json
 from montessori.compare.comparison import MEAN, METRICS, Entry
 from montessori.compare.settings import CompareParams
+from montessori.errors import MontessoriError
 from montessori.evals.items import BENCHMARKS
 from montessori.evals.outcomes import write_text
+from montessori.params import section
 
 TITLES = {
     "micro_alpaca_eval": "alpaca_eval (LC)",
@@ -18,9 +21,19 @@ TITLES = {
 }
 
 
-def write_table(path: Path, comparison: Mapping[str, Any], params: CompareParams) -> None:
-    """Write the Markdown table of a comparison."""
-    write_text(path, markdown(comparison, params))
+def table(comparison: Path, raw: Mapping[str, Any]) -> str:
+    """The Markdown table of metrics/compare.json, its runs in the order of params.yaml (`raw`).
+
+    Raises MontessoriError where there is no comparison yet.
+    """
+    if not comparison.is_file():
+        raise MontessoriError(
+            "there is no comparison yet", where=str(comparison), next="make repro (or dvc repro)"
+        )
+    runs = read_json(comparison)["runs"]
+    order = [run for run in raw.get("runs", {}) if run in runs]
+    params = section(raw, "compare", CompareParams)
+    return markdown({"runs": {run: runs[run] for run in order}}, params)
 
 
 def write_plot(path: Path, comparison: Mapping[str, Any]) -> None:

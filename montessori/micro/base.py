@@ -14,6 +14,7 @@ import sys
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -26,7 +27,13 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from montessori.micro.documents import Segment, student_document, teacher_document
+from montessori.micro.documents import (
+    FOUNDATION,
+    PRACTICE,
+    Segment,
+    student_document,
+    teacher_document,
+)
 from montessori.micro.families import FAMILIES
 from montessori.micro.pretrain import Document, Recipe, pretrain
 from montessori.micro.tokenizer import read_template, train_tokenizer
@@ -45,15 +52,22 @@ TEACHER_WEIGHTS = {"stories": 1.6, "arithmetic": 1.5, "dialogue": 1.5, "knowledg
 
 
 @dataclass(frozen=True)
+class Phase:
+    """A stretch of training on one kind of document, with an optimizer of its own."""
+
+    document: Callable[[Mapping[str, float], random.Random], list[Segment]]
+    recipe: Recipe
+
+
+@dataclass(frozen=True)
 class Base:
     """A base model: its architecture, its vocabulary, its training."""
 
     role: str
-    document: Callable[[Mapping[str, float], random.Random], list[Segment]]
-    weights: Mapping[str, float]
     vocab: int
-    recipe: Recipe
     build: Callable[[PreTrainedTokenizerFast], PreTrainedModel]
+    weights: Mapping[str, float]
+    phases: tuple[Phase, ...]
 
 
 def _shared(tokenizer: PreTrainedTokenizerFast) -> dict:
@@ -93,18 +107,16 @@ def _qwen(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
 
 
 BASES = {
-    "teacher": Base(
-        "teacher", teacher_document, TEACHER_WEIGHTS, 1024,
-        Recipe(tokens=12_000_000, batch=3072, learning_rate=3e-3, seed=1), _teacher,
-    ),
-    "llama": Base(
-        "student", student_document, STUDENT_WEIGHTS, 768,
-        Recipe(tokens=8_000_000, batch=3072, learning_rate=3e-3, seed=2), _llama,
-    ),
-    "qwen": Base(
-        "student", student_document, STUDENT_WEIGHTS, 1024,
-        Recipe(tokens=8_000_000, batch=3072, learning_rate=3e-3, seed=3), _qwen,
-    ),
+    "teacher": Base("teacher", 1024, _teacher, TEACHER_WEIGHTS, (
+        Phase(partial(teacher_document, FOUNDATION), Recipe(12_000_000, 3072, 3e-3, seed=1)),
+        Phase(partial(teacher_document, PRACTICE), Recipe(8_000_000, 3072, 2e-3, seed=4)),
+    )),
+    "llama": Base("student", 768, _llama, STUDENT_WEIGHTS, (
+        Phase(student_document, Recipe(8_000_000, 3072, 3e-3, seed=2)),
+    )),
+    "qwen": Base("student", 1024, _qwen, STUDENT_WEIGHTS, (
+        Phase(student_document, Recipe(8_000_000, 3072, 3e-3, seed=3)),
+    )),
 }  # fmt: skip
 
 
@@ -119,12 +131,13 @@ def family_weights(subjects: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def _maker(base: Base, tokenizer: PreTrainedTokenizerFast) -> Callable[[random.Random], Document]:
-    """Documents of the base as token ids with loss weights."""
-    weights = family_weights(base.weights)
+def _maker(
+    phase: Phase, weights: Mapping[str, float], tokenizer: PreTrainedTokenizerFast
+) -> Callable[[random.Random], Document]:
+    """Documents of a phase as token ids with loss weights."""
 
     def make(rng: random.Random) -> Document:
-        segments = base.document(weights, rng)
+        segments = phase.document(weights, rng)
         text = "".join(part for part, _ in segments)
         by_character = [weight for part, weight in segments for _ in part]
         encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
@@ -135,9 +148,10 @@ def _maker(base: Base, tokenizer: PreTrainedTokenizerFast) -> Callable[[random.R
 
 def sample_texts(base: Base, count: int) -> list[str]:
     """Texts a tokenizer is learned from, of the base's own kind of document."""
-    rng = random.Random(seed_of(base.recipe.seed, "tokenizer"))
+    first = base.phases[0]
+    rng = random.Random(seed_of(first.recipe.seed, "tokenizer"))
     weights = family_weights(base.weights)
-    documents = (base.document(weights, rng) for _ in range(count))
+    documents = (first.document(weights, rng) for _ in range(count))
     return ["".join(text for text, _ in document) for document in documents]
 
 
@@ -148,14 +162,20 @@ def make_base(name: str, out: Path, work: Path, device: str) -> None:
     base = BASES[name]
     texts, template = sample_texts(base, 20_000), read_template(TEMPLATE)
     tokenizer = train_tokenizer(texts, base.vocab, base.role == "teacher", template, CONTEXT)
-    torch.manual_seed(base.recipe.seed)
+    torch.manual_seed(base.phases[0].recipe.seed)
     model = base.build(tokenizer).to(device)
-    state = pretrain(model, _maker(base, tokenizer), base.recipe, work / name, name)
+    weights = family_weights(base.weights)
+    phases = []
+    for number, phase in enumerate(base.phases, 1):
+        make = _maker(phase, weights, tokenizer)
+        label = f"{name}, phase {number}"
+        state = pretrain(model, make, phase.recipe, work / f"{name}-{number}", label)
+        phases.append(asdict(phase.recipe) | state)
     model.to("cpu").eval()
     folder = out / name
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
-    write_card(folder, name, model, tokenizer, base.role, asdict(base.recipe) | state)
+    write_card(folder, name, model, tokenizer, base.role, phases)
 
 
 def main() -> None:

@@ -12,7 +12,7 @@ from montessori.artifacts import write_json
 from montessori.micro.documents import dialogue, plain_question
 from montessori.micro.families import FAMILIES
 from montessori.micro.grader import grade
-from montessori.micro.task import Task, draw
+from montessori.micro.task import Bucket, Task, draw
 from montessori.seeding import seed_of
 
 ITEMS = 50
@@ -65,7 +65,7 @@ def accuracies(
     table: dict[str, dict[str, float]] = {}
     for name, family in FAMILIES.items():
         rng = random.Random(seed_of(0, "card", name))
-        bucket = "dev" if family.evaluated else "train"
+        bucket: Bucket = "dev" if family.evaluated else "train"
         tasks = [draw(family, bucket, rng) for _ in range(ITEMS)]
         row: dict[str, float] = {}
         if role == "teacher":
@@ -97,7 +97,7 @@ def _markdown(
         [
             f"# {name}: a {role} of the Montessori lab",
             "",
-            f"Trained from scratch by `make micro-base` (seed {facts['seed']}), on documents of "
+            "Trained from scratch by `make micro-base`, on documents of "
             f"the lab's {len(FAMILIES)} task families and nothing else "
             "(`montessori/micro/documents.py`); only instances of the `train` bucket. It knows "
             "the lab's world, no other.",
@@ -124,15 +124,23 @@ def write_card(
     model: PreTrainedModel,
     tokenizer: PreTrainedTokenizerFast,
     role: str,
-    facts: dict[str, Any],
+    phases: Sequence[dict[str, Any]],
 ) -> None:
-    """Write `README.md` and `card.json` beside the weights."""
-    facts = {
+    """Write `README.md` and `card.json` beside the weights.
+
+    `phases` are the recipe of each training phase with what came of it.
+    """
+    facts: dict[str, Any] = {
         "architecture": type(model).__name__,
         "parameters": model.num_parameters(),
         "vocabulary": len(tokenizer),
-        **{k: round(v, 4) if isinstance(v, float) else v for k, v in facts.items()},
     }
+    for number, phase in enumerate(phases, 1):
+        facts |= {
+            f"phase {number}, {key.replace('_', ' ')}": round(value, 4)
+            for key, value in phase.items()
+            if key != "pool"
+        }
     table = accuracies(model, tokenizer, role)
     write_json(folder / "card.json", {"facts": facts, "accuracy": table})
     (folder / "README.md").write_text(_markdown(name, role, facts, table), encoding="utf-8")

@@ -18,10 +18,15 @@ from montessori.prompts import render_instruction_prompt, tagged
 
 Message = dict[str, str]
 
-#: Share of teacher documents of each kind.
-TEACHER_MIX = {
-    "answer": 0.46, "write": 0.24, "sums": 0.1,
-    "questions": 0.05, "rationale": 0.09, "mistake": 0.06,
+#: Share of teacher documents of each kind: first everything it must write, then more practice in
+#: answering, with solved examples before the question, from which copying is learned.
+FOUNDATION = {
+    "answer": 0.46, "write": 0.24, "sums": 0.1, "questions": 0.05, "rationale": 0.09,
+    "mistake": 0.06,
+}  # fmt: skip
+PRACTICE = {
+    "answer": 0.45, "solved": 0.28, "write": 0.15, "questions": 0.04, "rationale": 0.05,
+    "mistake": 0.03,
 }  # fmt: skip
 #: Chance that a new instruction belongs to a family of its examples; otherwise it is any family.
 SAME_FAMILY = 0.6
@@ -133,14 +138,18 @@ def chat_text(messages: Sequence[Message]) -> str:
     return "".join(f"<|{m['role']}|>{m['content']}<|end|>" for m in messages)
 
 
-def teacher_document(weights: Mapping[str, float], rng: random.Random) -> list[Segment]:
-    """One document of a kind drawn from TEACHER_MIX; tasks drawn by `weights` of the families.
+def teacher_document(
+    mix: Mapping[str, float], weights: Mapping[str, float], rng: random.Random
+) -> list[Segment]:
+    """One document of a kind drawn from `mix`; tasks drawn by `weights` of the families.
 
     Text in segments; what is asked counts less in the loss than what is answered.
     """
-    kind = _pick(TEACHER_MIX, rng)
+    kind = _pick(mix, rng)
     if kind == "sums":
         return [*_page_of_sums(rng), (END, ANSWERED)]
+    if kind == "solved":
+        return _solved(weights, rng, (1, 2, 3))
     loss = {"user": ASKED, "assistant": ANSWERED}
     return [(chat_text([m]), loss[m["role"]]) for m in _TEACHER[kind](weights, rng)]
 
@@ -183,18 +192,27 @@ def _page_of_sums(rng: random.Random) -> list[Segment]:
     return page
 
 
-def student_document(
-    weights: Mapping[str, float], rng: random.Random, examples: int | None = None
-) -> list[Segment]:
+def student_document(weights: Mapping[str, float], rng: random.Random) -> list[Segment]:
     """A page of sums, or 0-3 solved tasks of the same family (mostly) before one more task.
 
     Plain text in segments; what is asked counts less in the loss than what is answered.
     """
     if rng.random() < SUMS:
         return [*_page_of_sums(rng), (END, ANSWERED)]
+    return _solved(weights, rng, (0, 0, 1, 2, 3))
+
+
+def _solved(
+    weights: Mapping[str, float], rng: random.Random, examples: Sequence[int]
+) -> list[Segment]:
+    """Plain text: solved tasks, mostly of one family, their answers stated alike.
+
+    `examples` are the equally likely numbers of tasks before the last one.
+    """
     name = _pick(weights, rng)
-    count = rng.choice((0, 0, 1, 2, 3)) if examples is None else examples
-    names = [name if rng.random() < 0.8 else _pick(weights, rng) for _ in range(count)]
+    names = [
+        name if rng.random() < 0.8 else _pick(weights, rng) for _ in range(rng.choice(examples))
+    ]
     forms, shares = zip(*CONVENTIONS, strict=True)
     convention = rng.choices(forms, weights=shares)[0]
     turns: Sequence[Turn] = [t for n in [*names, name] for t in _task(n, rng).turns]

@@ -6,9 +6,10 @@ import numpy as np
 import polars as pl
 import pytest
 
+from montessori.artifacts import write_json
 from montessori.compare.comparison import METRICS, compare_runs, intervals
 from montessori.compare.settings import CompareParams
-from montessori.compare.table import markdown, sentence, write_plot, write_table
+from montessori.compare.table import markdown, sentence, table, write_plot
 from montessori.errors import MontessoriError
 from montessori.evals import mt_bench
 from montessori.evals.alpaca import length_controlled
@@ -163,9 +164,7 @@ def test_sentence_and_table(metrics_root: Path, tmp_path: Path) -> None:
     unclear = {name: entry(0, 1) for name in METRICS}
     assert "is not told apart" in sentence("base", unclear, "self-instruct")
     comparison = compared(metrics_root, "self-instruct", "montessori-1")
-    write_table(tmp_path / "compare.md", comparison, PARAMS)
-    text = (tmp_path / "compare.md").read_text()
-    assert text == markdown(comparison, PARAMS)
+    text = markdown(comparison, PARAMS)
     assert "| **self-instruct** (baseline) | 50.0 |" in text
     assert "95 % interval" in text
     assert text.count("- montessori-1 ") == 1
@@ -174,3 +173,14 @@ def test_sentence_and_table(metrics_root: Path, tmp_path: Path) -> None:
     assert plot.columns == ["bar", "run", "metric", "value", "delta", "low", "high"]
     assert plot.height == 2 * len(METRICS)
     assert plot["bar"].n_unique() == plot.height
+
+
+def test_the_printed_table_keeps_the_order_of_params(metrics_root: Path, tmp_path: Path) -> None:
+    comparison = compared(metrics_root, "self-instruct", "montessori-1")
+    write_json(tmp_path / "compare.json", comparison)
+    raw = {"runs": {"self-instruct": {}, "montessori-1": {}}, "compare": vars(PARAMS)}
+    text = table(tmp_path / "compare.json", raw)
+    assert text == markdown(comparison, PARAMS)
+    assert text.index("| **self-instruct**") < text.index("| montessori-1 ")
+    with pytest.raises(MontessoriError, match="no comparison yet"):
+        table(tmp_path / "none.json", raw)

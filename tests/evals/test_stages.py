@@ -52,7 +52,7 @@ def test_two_runs_from_models_to_the_report(
         job(answers, run, model=model, evals=evals, out=Path("data/answers") / run)
     for run, model in models.items():
         evaluate(run, model, evals)
-    compared = {"metrics": Path("metrics/compare.json"), "table": Path("metrics/compare.md"),
+    compared = {"metrics": Path("metrics/compare.json"),
                 "plot": Path("metrics/plots/compare.csv"), "report": Path("report")}  # fmt: skip
     job(compare, "compare", evals=Path("metrics/eval"), outcomes=Path("metrics/outcomes"),
         **compared)  # fmt: skip
@@ -65,5 +65,4 @@ def test_two_runs_from_models_to_the_report(
     metrics = read_json(Path("metrics/eval/base.json"))
     entry = comparison["runs"]["base"]["mean"]
     assert entry["value"] == pytest.approx(metrics["mean"], abs=0.01)
-    assert compared["table"].read_text().startswith("# Comparison")
     assert (compared["report"] / "index.html").is_file()

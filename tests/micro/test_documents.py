@@ -22,7 +22,7 @@ _MESSAGE = re.compile(r"<\|(user|assistant)\|>(.*)<\|end\|>", re.DOTALL)
 
 def teacher_documents(count: int) -> list[list[documents.Segment]]:
     rng = random.Random(0)
-    return [documents.teacher_document(ALL, rng) for _ in range(count)]
+    return [documents.teacher_document(documents.FOUNDATION, ALL, rng) for _ in range(count)]
 
 
 def chats(count: int) -> list[list[dict[str, str]]]:
