@@ -52,13 +52,15 @@ def test_killed_at_a_random_part_it_continues_to_the_same_bytes(folder: Path) ->
     process = start(folder, "killed")
     wanted, deadline = random.SystemRandom().randint(1, 20), time.monotonic() + 120
     while len(list((folder / ".work").rglob("*.parquet"))) < wanted:
-        assert process.poll() is None and time.monotonic() < deadline
+        assert process.poll() is None
+        assert time.monotonic() < deadline
         time.sleep(0.005)
     process.send_signal(signal.SIGKILL)
     process.wait()
     done = len(list((folder / ".work").rglob("*.parquet")))
     assert done >= wanted
-    assert not (folder / "killed").exists() and not (folder / "killed.json").exists()
+    assert not (folder / "killed").exists()
+    assert not (folder / "killed.json").exists()
 
     assert start(folder, "killed").wait(timeout=240) == 0
     assert start(folder, "whole").wait(timeout=240) == 0
