@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from html import escape
 
 WIDTH = 460.0
-TEXT = 6.3  # width of an average character
+TEXT = 7.0  # width of an average character; words with many an m are wider
 COLOURS = 6
 
 STYLE = """
