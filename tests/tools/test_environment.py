@@ -145,7 +145,8 @@ def test_make_says_so_when_python_is_too_old(checkout):
 
 
 def test_make_help_names_every_target(checkout):
-    done = subprocess.run(["make"], cwd=checkout, capture_output=True, text=True, check=True)
+    command = ["make", "--no-print-directory"]  # quiet also when make runs the tests
+    done = subprocess.run(command, cwd=checkout, capture_output=True, text=True, check=True)
     phony = (checkout / "Makefile").read_text().split(".PHONY:")[1].splitlines()[0].split()
     assert {line.split()[0] for line in done.stdout.splitlines()[1:]} == set(phony)
 
