@@ -27,7 +27,8 @@ td.text{white-space:pre-wrap;text-align:left;min-width:16ch;max-width:44ch;overf
 td small{display:block;color:var(--soft)} td .up{color:var(--good)} td .down{color:var(--bad)}
 .grid{display:grid;gap:16px;grid-template-columns:repeat(auto-fit,minmax(min(100%,400px),1fr))}
 figure{margin:0;background:var(--card);border:1px solid var(--edge);border-radius:10px;padding:14px}
-figcaption{font-weight:600;margin-bottom:6px} svg{display:block;width:100%;max-width:640px;height:auto}
+figcaption{font-weight:600;margin-bottom:6px}
+svg{display:block;width:100%;max-width:640px;height:auto}
 details{margin:10px 0} summary{cursor:pointer;font-weight:600;padding:4px 0}
 @media print{nav{display:none} details{break-inside:avoid}}
 """
