@@ -35,6 +35,8 @@ FACTS = (
     ("influence between families, %", ("influence.variance_between_skills",)),
 )
 
+PICTURE = "![difference to self-instruct over seeds](docs/img/proof.svg)"
+
 Proof = Mapping[str, Any]
 
 
@@ -68,7 +70,7 @@ def replace_block(path: Path, text: str) -> None:
 
 def readme_block(proof: Proof) -> str:
     """Findings in sentences, then a table for each student."""
-    parts = [_introduction(proof)]
+    parts = [PICTURE, _introduction(proof)]
     for name, student in proof["students"].items():
         parts.append("\n".join([f"**{name}**", "", *(f"- {text}" for text in findings(student))]))
         parts.append(metric_table(student["runs"]))

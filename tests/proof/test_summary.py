@@ -77,6 +77,7 @@ def test_words_say_what_is_significant() -> None:
     assert "not significant" in findings(summarise(RECORDS)["students"]["student"])[0]
     assert "**52.2 (+4.2" in readme_block(summarise(sure))
     assert "5 seeds (0-4)" in readme_block(summarise(sure))
+    assert "docs/img/proof.svg" in readme_block(summarise(sure))
 
 
 def test_details_hold_each_seed_and_family() -> None:
