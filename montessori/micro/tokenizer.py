@@ -23,7 +23,7 @@ def train_tokenizer(
     `tags` adds the tags of the teacher's formats as single tokens.
     """
     tokenizer = Tokenizer(models.BPE())
-    # A word is one token wherever it stands, also first in a turn: copying needs no second form of it.
+    # A word is the same token wherever it stands, also first in a turn.
     byte_level = pre_tokenizers.ByteLevel(add_prefix_space=True)
     digits = pre_tokenizers.Digits(individual_digits=True)
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([byte_level, digits])
