@@ -18,10 +18,10 @@ from .summary import METRICS, Record, points, summarise
 BEGIN, END = "<!-- proof:begin -->", "<!-- proof:end -->"
 TITLES = {
     "mean": "mean",
-    "micro_alpaca_eval": "AlpacaEval (LC)",
-    "micro_mt_bench": "MT-Bench",
-    "micro_mmlu": "MMLU",
-    "micro_gsm8k": "GSM8K",
+    "micro_alpaca_eval": "micro_alpaca_eval (LC)",
+    "micro_mt_bench": "micro_mt_bench",
+    "micro_mmlu": "micro_mmlu",
+    "micro_gsm8k": "micro_gsm8k",
 }
 ORDER = ("mean", *METRICS[:-1])
 #: Column title, then the paths of the numbers in a run's data facts whose product it shows.

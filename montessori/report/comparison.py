@@ -11,10 +11,10 @@ from .svg import Interval, intervals, steps
 
 METRICS = {
     "mean": "mean",
-    "micro_alpaca_eval": "AlpacaEval (LC)",
-    "micro_mt_bench": "MT-Bench",
-    "micro_mmlu": "MMLU",
-    "micro_gsm8k": "GSM8K",
+    "micro_alpaca_eval": "micro_alpaca_eval (LC)",
+    "micro_mt_bench": "micro_mt_bench",
+    "micro_mmlu": "micro_mmlu",
+    "micro_gsm8k": "micro_gsm8k",
 }
 
 

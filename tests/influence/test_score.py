@@ -80,6 +80,20 @@ def test_the_other_baseline_only_moves_neutral(scored):
     assert second["neutral"].to_list() == [0.0] * second.height
 
 
+def test_parts_of_other_settings_are_not_picked_up(scored, monkeypatch):
+    other = replace(SETTINGS, learning_rate=2e-5)
+    whole = scored(other, out="whole")[0]
+
+    def dies(*args):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:  # after the parts are written
+        patch.setattr(score.Parts, "clear", dies)
+        with pytest.raises(KeyboardInterrupt):
+            scored()
+    assert scored(other, out="again")[0].equals(whole)
+
+
 def test_a_stopped_run_continues_to_the_same_table(scored, monkeypatch, tmp_path):
     whole = scored()[0]
     calls = []
