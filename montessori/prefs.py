@@ -20,6 +20,7 @@ class PrefsParams:
     """Section `prefs`: which pairs are made."""
 
     rule: Literal["cross", "best-worst"]  # all above over all below, or one pair a prompt
+    neutral: Literal["scores", "prompt"]  # the scores table's own, or the median of each prompt
     margin: float  # least difference of scores, in standard deviations of the table
     max_per_prompt: int  # largest difference first; 0 = all
     min_pairs: int  # fewer are an error
@@ -41,7 +42,9 @@ def write_pairs(scores: Path, probe: Path, out: Path, settings: PrefsParams) -> 
     Raises MontessoriError when scores and probe do not belong together, or pairs are too few.
     """
     labelled = labels(
-        read_table(scores / "scores.parquet", SCORES), read_table(probe / "rows.parquet", PROBE)
+        read_table(scores / "scores.parquet", SCORES),
+        read_table(probe / "rows.parquet", PROBE),
+        settings.neutral,
     )
     pairs = pairs_of(labelled, settings)
     facts = counts(labelled, pairs)
@@ -52,12 +55,13 @@ def write_pairs(scores: Path, probe: Path, out: Path, settings: PrefsParams) -> 
     return facts | skill_shares(labelled, pairs)
 
 
-def labels(scores: pl.DataFrame, probe: pl.DataFrame) -> pl.DataFrame:
+def labels(scores: pl.DataFrame, probe: pl.DataFrame, neutral: str = "scores") -> pl.DataFrame:
     """Scored rows on the whole reference set, with their raw text and side.
 
     Columns row_id, prompt_id, score, neutral, side (1 above neutral, -1 below, 0 equal), prompt,
-    raw, skill, place (row of the probe). A null neutral is the median of its prompt. Dropped rows
-    of the probe are left out. Raises MontessoriError when a scored row is not in the probe.
+    raw, skill, place (row of the probe). A null neutral is the median of its prompt, with
+    `neutral` "prompt" every one is. Dropped rows of the probe are left out. Raises MontessoriError
+    when a scored row is not in the probe.
     """
     whole = scores.filter(pl.col("reference") == ALL)
     known = probe.with_row_index("place").select(
@@ -72,10 +76,10 @@ def labels(scores: pl.DataFrame, probe: pl.DataFrame) -> pl.DataFrame:
             expected="a scores table of this probe's rows, with reference 'all'",
             next="give the round the probe that its scores were made from, in params.yaml, rounds",
         )
-    median = pl.col("score").median().over("prompt_id")
+    median = pl.col("score").median().over("prompt_id").alias("neutral")
     return (
         joined.filter(pl.col("dropped").is_null())
-        .with_columns(pl.col("neutral").fill_null(median))
+        .with_columns(median if neutral == "prompt" else pl.col("neutral").fill_null(median))
         .with_columns((pl.col("score") - pl.col("neutral")).sign().cast(pl.Int64).alias("side"))
         .drop("reference", "dropped")
         .sort("place")
@@ -164,6 +168,6 @@ def _too_few(facts: dict[str, Any], settings: PrefsParams, scores: Path) -> Mont
         f"{facts['ties']} of {facts['rows']} rows are exactly neutral",
         where=str(scores / "scores.parquet"),
         expected=f"at least {settings.min_pairs} pairs (prefs.min_pairs)",
-        next="raise probe.prompts or instruction.samples, lower prefs.margin, or set "
-        "influence.baseline: momentum in params.yaml; then `dvc repro`",
+        next="set prefs.neutral: prompt (rows of a prompt are then compared with its median), "
+        "lower prefs.margin, or raise probe.prompts in params.yaml; then `dvc repro`",
     )

@@ -1,4 +1,6 @@
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -8,7 +10,7 @@ from montessori.errors import MontessoriError
 from montessori.prefs import PrefsParams, labels, pairs_of, write_pairs
 from tests.tiny_rows import probe_frame, write_probe
 
-SETTINGS = PrefsParams(rule="cross", margin=0.0, max_per_prompt=0, min_pairs=1)
+SETTINGS = PrefsParams(rule="cross", neutral="scores", margin=0.0, max_per_prompt=0, min_pairs=1)
 
 
 def scores_of(probe: pl.DataFrame, values: dict[int, float], neutral: float | None) -> pl.DataFrame:
@@ -21,11 +23,12 @@ def scores_of(probe: pl.DataFrame, values: dict[int, float], neutral: float | No
     return pl.DataFrame(rows + other, schema=dict(SCORES), orient="row")
 
 
-def made(values: dict[int, float], neutral: float | None = 0.0, **changes: object) -> set:
+def made(values: dict[int, float], table_neutral: float | None = 0.0, **changes: Any) -> set:
     """(chosen place, rejected place) of the pairs."""
     probe = probe_frame(3, 4)
-    settings = PrefsParams(**{**SETTINGS.__dict__, **changes})
-    pairs = pairs_of(labels(scores_of(probe, values, neutral), probe), settings)
+    settings = replace(SETTINGS, **changes)
+    scores = scores_of(probe, values, table_neutral)
+    pairs = pairs_of(labels(scores, probe, settings.neutral), settings)
     place = {row_id: i for i, row_id in enumerate(probe["row_id"])}
     return {
         (place[a], place[b])
@@ -49,11 +52,17 @@ def test_ties_make_no_pair():
 
 
 def test_a_neutral_of_its_own_decides_the_side():
-    assert made({4: 2.0, 5: 1.0, 6: 4.0}, neutral=1.5) == {(4, 5), (6, 5)}
+    assert made({4: 2.0, 5: 1.0, 6: 4.0}, table_neutral=1.5) == {(4, 5), (6, 5)}
 
 
 def test_without_neutral_the_median_of_the_prompt_decides():
-    assert made({4: 5.0, 5: 6.0, 6: 7.0, 8: 1.0, 9: 2.0}, neutral=None) == {(6, 4), (9, 8)}
+    assert made({4: 5.0, 5: 6.0, 6: 7.0, 8: 1.0, 9: 2.0}, table_neutral=None) == {(6, 4), (9, 8)}
+
+
+def test_the_prompts_median_can_be_neutral_whatever_the_table_says():
+    values = {4: 5.0, 5: 6.0, 6: 7.0}
+    assert made(values, table_neutral=0.0) == set()
+    assert made(values, table_neutral=0.0, neutral="prompt") == {(6, 4)}
 
 
 def test_margin_counts_in_standard_deviations_of_the_table():

@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import torch
-from transformers import Cache, PreTrainedModel
+from transformers import Cache
 
 from montessori import chat
-from montessori.errors import MontessoriError
 from montessori.generate.attention import register
 from montessori.generate.cache import buffer_cache
 from montessori.generate.engine import Generated, Request, Sampling
 from montessori.generate.sampling import Sampler
+from montessori.weights import load_model
 
 if TYPE_CHECKING:
     from montessori.stage import Machine
@@ -225,37 +225,3 @@ def _record(rows: list[Row], tokens: list[int], ends: frozenset[int]) -> list[in
         if len(row.tokens) < row.room:
             alive.append(place)
     return alive
-
-
-def load_model(folder: Path, dtype: torch.dtype, attention: str = "sdpa") -> PreTrainedModel:
-    """The causal language model of a folder, from safetensors only and without network.
-
-    Raises MontessoriError when it cannot be read.
-    """
-    from transformers import AutoModelForCausalLM
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    if not list(Path(folder).glob("*.safetensors")):
-        raise MontessoriError(
-            "the model folder has no weights",
-            where=str(folder),
-            expected="model.safetensors",
-            next="run `dvc repro`, or `dvc pull` if the model was made elsewhere",
-        )
-    try:
-        return AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=dtype,
-            attn_implementation=attention,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-        )
-    except (OSError, ValueError) as error:
-        raise MontessoriError(
-            f"the model cannot be loaded: {error}",
-            where=str(folder),
-            expected="a causal language model of an architecture that transformers knows",
-            next="check the folder's config.json",
-        ) from error

@@ -29,7 +29,7 @@ from montessori.parts import Parts, parts_digest
 from montessori.progress import track
 from montessori.train.device import settle
 from montessori.train.loss import Row, tokenised
-from montessori.train.model import load_model
+from montessori.weights import load_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -78,7 +78,7 @@ def score_probe(
     a score that is not finite, and an audit below its limit.
     """
     digest = _digest(warmup, probe, reference, settings)
-    model = load_model(warmup, settle(machine))
+    model = load_model(warmup).to(settle(machine))
     tokenizer = chat.load_tokenizer(warmup)
     state = read_state(warmup, model)
     frame = _probe_rows(probe, state)

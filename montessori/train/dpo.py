@@ -14,8 +14,8 @@ from montessori.seeding import seed_of
 from montessori.train import arguments
 from montessori.train.curve import Recorder, write_curve
 from montessori.train.device import settle
-from montessori.train.model import load_model, save_model
 from montessori.train.order import LengthOrder
+from montessori.weights import load_model, save_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -57,7 +57,7 @@ def train_teacher(
     device = settle(machine)
     facts = {"pairs": frame.height, "template_hash": chat.template_hash(tokenizer)}
     with new_folder(out, {"start": start, "pairs": pairs}, facts) as folder:
-        model = load_model(start, device)
+        model = load_model(start).to(device)
         recorder = Recorder(label, CURVE, "teacher_dpo.learning_rate")
         with tempfile.TemporaryDirectory() as work:
             settled = arguments.common(

@@ -12,8 +12,8 @@ from montessori.train import arguments
 from montessori.train.curve import Recorder, write_curve
 from montessori.train.device import settle
 from montessori.train.loss import Row, tokenised
-from montessori.train.model import load_model, save_model
 from montessori.train.order import LengthOrder
+from montessori.weights import load_model, save_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -50,7 +50,7 @@ def train_student(
     device = settle(machine)
     facts = {"rows": len(rows), "template_hash": chat.template_hash(tokenizer)}
     with new_folder(out, {"student": student, "dataset": dataset}, facts) as folder:
-        model = load_model(student, device)
+        model = load_model(student).to(device)
         recorder = Recorder(
             label, {"loss": "loss", "learning_rate": "learning_rate"}, "student_sft.learning_rate"
         )

@@ -17,8 +17,8 @@ from montessori.seeding import seed_of
 from montessori.train.curve import require_finite
 from montessori.train.device import settle
 from montessori.train.loss import Row, row_losses, tokenised
-from montessori.train.model import load_model, save_model
 from montessori.train.order import epoch_order
+from montessori.weights import load_model, save_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -54,7 +54,7 @@ def warm_up(
     pad = tokenizer.pad_token_id or 0
     facts = {"rows": len(trained), "template_hash": chat.template_hash(tokenizer)}
     with new_folder(out, {"student": student, "probe": probe}, facts) as folder:
-        model = load_model(student, settle(machine))
+        model = load_model(student).to(settle(machine))
         losses, state = train(model, trained, pad, settings, seed_of(seed, KIND), label)
         save_model(model, student, folder)
         write_state(folder, replace(state, rows=tuple(first["row_id"])))

@@ -4,7 +4,7 @@ import pytest
 import torch
 
 from montessori.evals.scoring import score_pairs
-from montessori.generate.transformers_engine import load_model
+from montessori.weights import load_model
 
 CONTEXTS = [(5, 9, 200, 31), (7,), (5, 9, 200, 31, 44, 45, 46, 90, 12), (8, 8)]
 CONTINUATIONS = [(60,), (61, 62), (60, 70, 80, 81, 90), (99, 3)]

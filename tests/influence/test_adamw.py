@@ -13,7 +13,7 @@ from montessori.influence.adamw import (
     state_of,
     write_state,
 )
-from montessori.train.model import load_model
+from montessori.weights import load_model
 
 STATE = AdamWState(
     exp_avg={"w": torch.tensor([0.5, -0.25])},
@@ -53,7 +53,7 @@ def test_the_step_is_that_of_torch():
 
 @pytest.fixture
 def model(student):
-    return load_model(student, torch.device("cpu"))
+    return load_model(student)
 
 
 @pytest.fixture

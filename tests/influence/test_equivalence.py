@@ -11,7 +11,7 @@ from montessori.influence.adamw import AdamWState
 from montessori.influence.exact import ExactStep
 from montessori.influence.first_order import FirstOrder, reference_gradients
 from montessori.train.loss import Row, tokenised
-from montessori.train.model import load_model
+from montessori.weights import load_model
 from tests.tiny_rows import row
 
 RATE = 1e-6  # larger: second-order error; smaller: Llama's norms round in fp32
@@ -69,7 +69,7 @@ def test_two_weights_by_hand(target):
 @pytest.fixture(scope="module")
 def world(student):
     """A tiny fp64 Llama with random moments, probe rows, and references of two lengths."""
-    model = load_model(student, torch.device("cpu")).double()
+    model = load_model(student).double()
     generator = torch.Generator().manual_seed(0)
     draw = {
         name: torch.randn(value.shape, generator=generator, dtype=torch.float64)

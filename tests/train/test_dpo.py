@@ -100,10 +100,10 @@ def test_dpo_sees_the_tokens_that_generation_saw(trained, student):
 
 
 def test_reference_log_probabilities_are_those_of_the_start_weights(trained, student):
-    from montessori.train.model import load_model
+    from montessori.weights import load_model
 
     dataset = trained[3]
-    model = load_model(student, torch.device("cpu")).eval()
+    model = load_model(student).eval()
     prompt, chosen = dataset["prompt_ids"][0], dataset["chosen_ids"][0]
     with torch.no_grad():
         logits = model(torch.tensor([prompt + chosen])).logits[0, len(prompt) - 1 : -1]

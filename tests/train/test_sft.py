@@ -9,9 +9,9 @@ from montessori.artifacts import ROWS, new_folder, read_table, write_table
 from montessori.errors import MontessoriError
 from montessori.train.curve import require_finite
 from montessori.train.loss import IGNORED, row_losses, tokenised
-from montessori.train.model import load_model
 from montessori.train.settings import StudentSftParams
 from montessori.train.sft import train_student
+from montessori.weights import load_model
 
 SETTINGS = StudentSftParams(
     learning_rate=3e-3,
@@ -66,7 +66,7 @@ def test_the_first_loss_is_that_of_the_assistant_tokens_alone(
     dialogues = read_table(reference / "rows.parquet", ROWS)["messages"].to_list()
     rows = tokenised(tokenizer, dialogues, 128)
     with torch.no_grad():
-        model = load_model(student, torch.device("cpu"))
+        model = load_model(student)
         sums, counts = row_losses(model, rows, tokenizer.pad_token_id)
     assert metrics["loss_first"] == pytest.approx((sums.sum() / counts.sum()).item(), rel=1e-5)
     for row, messages in zip(rows, dialogues, strict=True):
@@ -84,7 +84,7 @@ def test_row_losses_do_not_depend_on_padding(student):
         ],
         128,
     )
-    model = load_model(student, torch.device("cpu")).eval()
+    model = load_model(student).eval()
     with torch.no_grad():
         together = row_losses(model, rows, 0)[0]
         alone = torch.cat([row_losses(model, [row], 0)[0] for row in rows])

@@ -7,9 +7,9 @@ from montessori.artifacts import PROBE, read_json, read_table
 from montessori.errors import MontessoriError
 from montessori.influence.adamw import read_state
 from montessori.train.loss import row_losses, tokenised
-from montessori.train.model import load_model
 from montessori.train.settings import WarmupParams
 from montessori.train.warmup import first_prompts, warm_up
+from montessori.weights import load_model
 from tests.tiny_rows import probe_frame
 
 SETTINGS = WarmupParams(
@@ -34,7 +34,7 @@ def test_warm_up_learns_and_keeps_the_optimizer(tmp_path, student, probe, machin
     assert facts["step"] == 4
     assert facts["learning_rate"] == 1e-3
     assert len(facts["rows"]) == 8
-    state = read_state(tmp_path / "warm", load_model(tmp_path / "warm", torch.device("cpu")))
+    state = read_state(tmp_path / "warm", load_model(tmp_path / "warm"))
     assert all(value.dtype == torch.float32 for value in state.exp_avg.values())
 
 
@@ -42,7 +42,7 @@ def test_moments_are_those_of_adamw_by_formula(tmp_path, student, probe, machine
     """One step from zero moments: m = (1 - b1) g, v = (1 - b2) g^2, g the clipped gradient."""
     one = WarmupParams(**{**SETTINGS.__dict__, "epochs": 1, "batch": 8})
     warm_up(student, probe, tmp_path / "warm", one, 0, machine)
-    model = load_model(student, torch.device("cpu"))
+    model = load_model(student)
     tokenizer = chat.load_tokenizer(student)
     kept = read_table(probe / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
     rows = tokenised(tokenizer, first_prompts(kept, 10)["messages"].to_list(), 128)

@@ -1,4 +1,4 @@
-"""Models for training: loaded as fp32 from safetensors, saved in the layout of a model folder."""
+"""Weights of a model folder: loaded safely, saved with the tokenizer that belongs to them."""
 
 import shutil
 from pathlib import Path
@@ -23,11 +23,15 @@ TOKENIZER_FILES = (
 )
 
 
-def load_model(folder: Path, device: "torch.device") -> "PreTrainedModel":
-    """The causal language model of a folder with fp32 weights on `device`, without network.
+def load_model(
+    folder: Path, dtype: "torch.dtype | None" = None, attention: str | None = None
+) -> "PreTrainedModel":
+    """The causal language model of a folder, on the CPU, from safetensors only, without network.
 
-    fp32 because an update at a small learning rate is lost in a bf16 weight. Raises MontessoriError
-    when the folder holds no safetensors or no model that transformers can load.
+    fp32 unless `dtype` says otherwise, because an update at a small learning rate is lost in a bf16
+    weight. `attention` is a name that
+    transformers knows, by default its own choice. Raises MontessoriError when the folder
+    holds no safetensors or no model that transformers can load.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -39,12 +43,13 @@ def load_model(folder: Path, device: "torch.device") -> "PreTrainedModel":
             "the model folder has no weights",
             where=str(folder),
             expected="model.safetensors",
-            next="dvc repro, or dvc pull if the model was made elsewhere",
+            next="run `dvc repro`, or `dvc pull` if the model was made elsewhere",
         )
     try:
-        model = AutoModelForCausalLM.from_pretrained(
+        return AutoModelForCausalLM.from_pretrained(
             folder,
-            dtype=torch.float32,
+            dtype=dtype or torch.float32,
+            attn_implementation=attention,
             local_files_only=True,
             use_safetensors=True,
             trust_remote_code=False,
@@ -56,7 +61,6 @@ def load_model(folder: Path, device: "torch.device") -> "PreTrainedModel":
             expected="a causal language model of an architecture that transformers knows",
             next="check the folder's config.json",
         ) from error
-    return model.to(device)
 
 
 def save_model(model: "PreTrainedModel", start: Path, out: Path) -> None:
