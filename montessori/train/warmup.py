@@ -11,14 +11,14 @@ import torch
 from montessori import chat
 from montessori.artifacts import PROBE, new_folder, read_table
 from montessori.errors import MontessoriError
-from montessori.influence.adamw import AdamWState, state_of, write_state
+from montessori.influence.adamw import AdamWState, state_of, trained_parameters, write_state
 from montessori.progress import track
 from montessori.seeding import seed_of
 from montessori.train.curve import require_finite
 from montessori.train.device import settle
 from montessori.train.loss import Row, row_losses, tokenised
 from montessori.train.order import epoch_order
-from montessori.weights import load_model, save_model
+from montessori.weights import add_adapter, load_model, save_adapter, save_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -41,8 +41,10 @@ def warm_up(
 ) -> dict[str, Any]:
     """Train the student in folder `student` on the first kept rows of `probe`; write folder `out`.
 
-    `out` is a model folder plus moments.safetensors and optimizer.json. Everything is fp32. Returns
-    metrics: rows, rows left for influence, steps, tokens, first and last loss (nats per token).
+    `out` is a model folder plus moments.safetensors and optimizer.json; with `settings.lora_rank`
+    the weights are the student's own, and what was trained is in adapter/. Everything is fp32.
+    Returns metrics: rows, rows left for influence, steps, tokens, first and last loss (nats per
+    token).
     Raises MontessoriError when the probe has too few rows, or the loss breaks.
     """
     tokenizer = chat.load_tokenizer(student)
@@ -50,20 +52,25 @@ def warm_up(
     first = first_prompts(kept, settings.rows)
     _require_rows(first.height, kept.height, settings.rows, probe)
     rows = tokenised(tokenizer, first["messages"].to_list(), settings.max_length)
-    trained = [row for row in rows if row.targets]
+    usable = [row for row in rows if row.targets]
     pad = tokenizer.pad_token_id or 0
-    facts = {"rows": len(trained), "template_hash": chat.template_hash(tokenizer)}
+    facts = {"rows": len(usable), "template_hash": chat.template_hash(tokenizer)}
     with new_folder(out, {"student": student, "probe": probe}, facts) as folder:
-        model = load_model(student).to(settle(machine))
-        losses, state = train(model, trained, pad, settings, seed_of(seed, KIND), label)
-        save_model(model, student, folder)
+        device, order = settle(machine), seed_of(seed, KIND)
+        model = load_model(student)
+        if settings.lora_rank:
+            torch.manual_seed(order)  # adapters start at random
+            model = add_adapter(model, settings.lora_rank, settings.lora_alpha)
+        losses, state = train(model.to(device), usable, pad, settings, order, label)
+        save = save_adapter if settings.lora_rank else save_model
+        save(model, student, folder)
         write_state(folder, replace(state, rows=tuple(first["row_id"])))
     return {
-        "rows": len(trained),
+        "rows": len(usable),
         "rows_left": kept.height - first.height,
         "steps": state.step,
-        "rows_without_response": len(rows) - len(trained),
-        "tokens": sum(len(row.ids) for row in trained),
+        "rows_without_response": len(rows) - len(usable),
+        "tokens": sum(len(row.ids) for row in usable),
         "loss_first": _mean(losses[: max(1, len(losses) // 10)]),
         "loss_last": _mean(losses[-max(1, len(losses) // 10) :]),
     }
@@ -85,7 +92,9 @@ def train(
     label: str = "warmup",
 ) -> tuple[list[float], AdamWState]:
     """AdamW over `rows`; the loss of each step (mean over its assistant tokens), and the state."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        trained_parameters(model).values(), lr=settings.learning_rate, weight_decay=0.0
+    )
     lengths = [len(row.ids) for row in rows]
     order = [
         indices[i : i + settings.batch]
