@@ -93,8 +93,8 @@ def _estimate(
     }
     say(
         f"estimate ({options.precision}): {figures['probes_per_second']:.1f} probes/s, "
-        f"{figures['tokens_per_second']:.0f} tokens/s, {figures['of_floor']:.2f} times a bare forward "
-        f"and backward pass a row, {figures['of_matrix_rate']:.0%} of the matrix rate of "
+        f"{figures['tokens_per_second']:.0f} tokens/s, {figures['of_floor']:.2f} times a bare "
+        f"forward and backward pass a row, {figures['of_matrix_rate']:.0%} of the matrix rate of "
         f"{rate / 1e9:.0f} GFLOP/s, {figures['peak_memory_mib']:.0f} MiB; "
         f"reference gradients once, {setup:.1f} s"
     )

@@ -1,8 +1,8 @@
 """The published procedure of local data influence, as slow as it is published: what we compare to.
 
 One probe at a time: load weights and optimizer state from disk, take the AdamW step on the probe,
-measure the reference loss in batches of 8, everything padded to a fixed length (Montessori-Instruct,
-arXiv 2410.14208, section 3.2 and table 5; code of 2025-01). Its number format is that of `model`.
+measure the reference loss in batches of 8, everything padded to a fixed length. Montessori-
+Instruct, arXiv 2410.14208, section 3.2, and its code of 2025-01. Number format: that of `model`.
 """
 
 import time

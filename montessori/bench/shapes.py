@@ -1,4 +1,4 @@
-"""Models of known shapes with random weights, so that a machine can be measured before a download."""
+"""Models of known shapes with random weights: a machine is measured before a download."""
 
 from typing import TYPE_CHECKING, Any
 

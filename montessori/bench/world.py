@@ -73,6 +73,10 @@ class World:
 
 
 def world_of(options: Options, say: Callable[[str], None]) -> World:
+    """The model and rows that the options name.
+
+    Raises MontessoriError for a model or rows that cannot be used.
+    """
     device = _device(options)
     if options.model in SHAPES:
         model = random_model(options.model, device, DTYPES[options.precision])
@@ -162,10 +166,10 @@ def _random_rows(count: int, tokens: int, vocabulary: int, seed: int) -> list[Ro
 
 def _random_state(model: "PreTrainedModel") -> AdamWState:
     """Moments of a plausible size in the model's number format; nothing true follows from them."""
-    parameters = trained_parameters(model)
+    named = trained_parameters(model)
     return AdamWState(
-        exp_avg={name: 1e-4 * torch.randn_like(value) for name, value in parameters.items()},
-        exp_avg_sq={name: 1e-8 + 1e-7 * torch.rand_like(value) for name, value in parameters.items()},
+        exp_avg={name: 1e-4 * torch.randn_like(value) for name, value in named.items()},
+        exp_avg_sq={name: 1e-8 + 1e-7 * torch.rand_like(value) for name, value in named.items()},
         step=STEPS, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, learning_rate=RATE,
     )  # fmt: skip
 
