@@ -22,8 +22,6 @@ TOKENIZER_FILES = (
     "sentencepiece*",
 )
 
-ADAPTER = "adapter"  # folder of LoRA adapters inside a model folder
-
 
 def load_model(
     folder: Path, dtype: "torch.dtype | None" = None, attention: str | None = None
@@ -63,38 +61,6 @@ def load_model(
             expected="a causal language model of an architecture that transformers knows",
             next="check the folder's config.json",
         ) from error
-
-
-def add_adapter(model: "PreTrainedModel", rank: int, alpha: float) -> "PreTrainedModel":
-    """The model with LoRA adapters (arXiv 2106.09685) on all linear layers but the last.
-
-    Only the adapters are trained; their product is scaled by alpha / rank.
-    """
-    from peft import LoraConfig, get_peft_model
-
-    settings = LoraConfig(
-        r=rank, lora_alpha=alpha, target_modules="all-linear", task_type="CAUSAL_LM"
-    )
-    return get_peft_model(model, settings)
-
-
-def save_adapter(model: "PreTrainedModel", start: Path, out: Path) -> None:
-    """Write the adapters into `out`/adapter, beside a copy of the model in folder `start`."""
-    for pattern in ("*.safetensors", "*.json", *TOKENIZER_FILES):
-        for file in sorted(Path(start).glob(pattern)):
-            if file.name != "manifest.json":
-                shutil.copyfile(file, out / file.name)
-    model.save_pretrained(out / ADAPTER)
-
-
-def load_student(folder: Path) -> "PreTrainedModel":
-    """The fp32 model of a folder, with its adapters, if it has some, ready to be trained."""
-    model = load_model(folder)
-    if not (Path(folder) / ADAPTER).is_dir():
-        return model
-    from peft import PeftModel
-
-    return PeftModel.from_pretrained(model, folder / ADAPTER, is_trainable=True)
 
 
 def checkpointed(model: "PreTrainedModel") -> "PreTrainedModel":

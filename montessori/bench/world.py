@@ -180,7 +180,7 @@ def _warm_up(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> AdamWSt
 
     settings = WarmupParams(
         rows=len(rows), epochs=1, batch=BATCH, learning_rate=RATE, warmup=0.0,
-        max_grad_norm=CLIP, max_length=0, lora_rank=0, lora_alpha=1.0,
+        max_grad_norm=CLIP, max_length=0,
     )  # fmt: skip
     wanted = [rows[i % len(rows)] for i in range(STEPS * BATCH)]
     _, state = train(model, wanted, pad, settings, 0)

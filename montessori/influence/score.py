@@ -10,6 +10,7 @@ import polars as pl
 import torch
 
 from montessori import chat
+from montessori.adapters import load_student
 from montessori.artifacts import SCORES, folder_digest, new_folder, write_table
 from montessori.errors import MontessoriError
 from montessori.influence.adamw import read_state
@@ -22,7 +23,7 @@ from montessori.influence.table import ALL, part_bounds, prompt_bounds, scores_t
 from montessori.parts import Parts, Shard, parts_digest
 from montessori.progress import track
 from montessori.train.device import checkpoints, settle
-from montessori.weights import checkpointed, load_student
+from montessori.weights import checkpointed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

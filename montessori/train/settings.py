@@ -14,14 +14,10 @@ class WarmupParams:
     warmup: float  # share of steps with a rising rate
     max_grad_norm: float  # 0 = no clipping
     max_length: int  # tokens
-    lora_rank: int  # train adapters of this rank instead of all parameters; 0 = all
-    lora_alpha: float  # adapters are scaled by alpha / rank
 
     def check(self) -> list[str]:
         """Problems of the values, each starting with its key."""
         problems = _positive(self, "rows", "epochs", "batch", "learning_rate", "max_length")
-        if self.lora_rank < 0:
-            problems.append(f"lora_rank: {self.lora_rank} is below 0 (0 = all parameters)")
         if self.max_grad_norm < 0:
             problems.append(f"max_grad_norm: {self.max_grad_norm} is below 0 (0 = no clipping)")
         return problems + _shares(self, "warmup")

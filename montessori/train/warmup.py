@@ -9,6 +9,7 @@ import polars as pl
 import torch
 
 from montessori import chat
+from montessori.adapters import NO_ADAPTERS, AdapterParams, save_adapters, with_adapters
 from montessori.artifacts import PROBE, new_folder, read_table
 from montessori.errors import MontessoriError
 from montessori.influence.adamw import AdamWState, state_of, trained_parameters, write_state
@@ -18,7 +19,7 @@ from montessori.train.curve import require_finite
 from montessori.train.device import settle
 from montessori.train.loss import Row, row_losses, tokenised
 from montessori.train.order import epoch_order
-from montessori.weights import add_adapter, load_model, save_adapter, save_model
+from montessori.weights import load_model, save_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -38,10 +39,11 @@ def warm_up(
     seed: int,
     machine: "Machine",
     label: str = "warmup",
+    adapter: AdapterParams = NO_ADAPTERS,
 ) -> dict[str, Any]:
     """Train the student in folder `student` on the first kept rows of `probe`; write folder `out`.
 
-    `out` is a model folder plus moments.safetensors and optimizer.json; with `settings.lora_rank`
+    `out` is a model folder plus moments.safetensors and optimizer.json; with adapters
     the weights are the student's own, and what was trained is in adapter/. Everything is fp32.
     Returns metrics: rows, rows left for influence, steps, tokens, first and last loss (nats per
     token).
@@ -57,12 +59,9 @@ def warm_up(
     facts = {"rows": len(usable), "template_hash": chat.template_hash(tokenizer)}
     with new_folder(out, {"student": student, "probe": probe}, facts) as folder:
         device, order = settle(machine), seed_of(seed, KIND)
-        model = load_model(student)
-        if settings.lora_rank:
-            torch.manual_seed(order)  # adapters start at random
-            model = add_adapter(model, settings.lora_rank, settings.lora_alpha)
+        model = with_adapters(load_model(student), adapter, order)
         losses, state = train(model.to(device), usable, pad, settings, order, label)
-        save = save_adapter if settings.lora_rank else save_model
+        save = save_adapters if adapter.rank else save_model
         save(model, student, folder)
         write_state(folder, replace(state, rows=tuple(first["row_id"])))
     return {

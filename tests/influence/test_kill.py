@@ -18,9 +18,14 @@ from tests.tiny_rows import write_probe
 
 ROOT = Path(__file__).resolve().parents[2]
 WARMUP = WarmupParams(
-    rows=8, epochs=1, batch=4, learning_rate=1e-3, warmup=0.1, max_grad_norm=1.0, max_length=128,
-    lora_rank=0, lora_alpha=16.0,
-)  # fmt: skip
+    rows=8,
+    epochs=1,
+    batch=4,
+    learning_rate=1e-3,
+    warmup=0.1,
+    max_grad_norm=1.0,
+    max_length=128,
+)
 
 
 def start(folder: Path, out: str, shard: str = "") -> subprocess.Popen[bytes]:

@@ -10,9 +10,10 @@ from transformers import (
     Qwen2Config,
 )
 
+from montessori.adapters import AdapterParams, with_adapters
 from montessori.influence.per_row import PerRow, UnsupportedLayer
 from montessori.train.loss import Row, mean_row_loss
-from montessori.weights import add_adapter, checkpointed
+from montessori.weights import checkpointed
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 40}
 LLAMA = LlamaConfig(**SMALL, intermediate_size=48, num_key_value_heads=2, tie_word_embeddings=False)
@@ -94,7 +95,8 @@ def test_checkpointed_layers_give_the_same():
 
 
 def test_adapters_alone_are_trained():
-    model = add_adapter(model_of(LLAMA), rank=2, alpha=4).double().eval()
+    adapters = AdapterParams(rank=2, alpha=4.0)
+    model = with_adapters(model_of(LLAMA), adapters, seed=0).double().eval()
     with torch.no_grad():
         for name, value in model.named_parameters():
             if "lora_B" in name:

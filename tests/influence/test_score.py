@@ -3,6 +3,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
+from montessori.adapters import AdapterParams
 from montessori.artifacts import PROBE, SCORES, new_folder, read_json, read_table, write_table
 from montessori.errors import MontessoriError
 from montessori.influence import score
@@ -24,9 +25,14 @@ SETTINGS = InfluenceParams(
     rows_per_part=5,
 )
 WARMUP = WarmupParams(
-    rows=8, epochs=3, batch=4, learning_rate=1e-3, warmup=0.1, max_grad_norm=1.0, max_length=128,
-    lora_rank=0, lora_alpha=16.0,
-)  # fmt: skip
+    rows=8,
+    epochs=3,
+    batch=4,
+    learning_rate=1e-3,
+    warmup=0.1,
+    max_grad_norm=1.0,
+    max_length=128,
+)
 
 
 @pytest.fixture(scope="module")
@@ -176,8 +182,9 @@ def test_group_scores_are_what_a_row_adds_to_its_prompt(scored, probe):
 
 
 def test_adapters_can_be_scored(scored, tmp_path, student, probe, machine):
-    settings = replace(WARMUP, lora_rank=2, learning_rate=1e-2)
-    warm_up(student, probe, tmp_path / "lora", settings, 0, machine)
+    adapters = AdapterParams(rank=2, alpha=4.0)
+    settings = replace(WARMUP, learning_rate=1e-2)
+    warm_up(student, probe, tmp_path / "lora", settings, 0, machine, adapter=adapters)
     _, metrics = scored(warmup=tmp_path / "lora")
     assert metrics["audit"]["spearman"] > 0.99
     assert metrics["audit"]["sign_agreement"] > 0.95

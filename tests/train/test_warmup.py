@@ -5,19 +5,25 @@ import pytest
 import torch
 
 from montessori import chat
+from montessori.adapters import AdapterParams, load_student
 from montessori.artifacts import PROBE, read_json, read_table
 from montessori.errors import MontessoriError
 from montessori.influence.adamw import read_state
 from montessori.train.loss import row_losses, tokenised
 from montessori.train.settings import WarmupParams
 from montessori.train.warmup import first_prompts, warm_up
-from montessori.weights import load_model, load_student
+from montessori.weights import load_model
 from tests.tiny_rows import probe_frame
 
 SETTINGS = WarmupParams(
-    rows=10, epochs=2, batch=4, learning_rate=1e-3, warmup=0.2, max_grad_norm=1.0, max_length=128,
-    lora_rank=0, lora_alpha=16.0,
-)  # fmt: skip
+    rows=10,
+    epochs=2,
+    batch=4,
+    learning_rate=1e-3,
+    warmup=0.2,
+    max_grad_norm=1.0,
+    max_length=128,
+)
 
 
 def test_rows_are_cut_at_a_prompt_boundary():
@@ -77,8 +83,8 @@ def test_a_probe_without_rows_for_both_is_an_error(tmp_path, student, probe, mac
 
 
 def test_adapters_are_trained_beside_the_untouched_weights(tmp_path, student, probe, machine):
-    settings = replace(SETTINGS, lora_rank=2, learning_rate=1e-2)
-    metrics = warm_up(student, probe, tmp_path / "warm", settings, 0, machine)
+    adapters, settings = AdapterParams(rank=2, alpha=4.0), replace(SETTINGS, learning_rate=1e-2)
+    metrics = warm_up(student, probe, tmp_path / "warm", settings, 0, machine, adapter=adapters)
     assert metrics["loss_last"] < metrics["loss_first"]
     name = "model.safetensors"
     assert (tmp_path / "warm" / name).read_bytes() == (student / name).read_bytes()
