@@ -1,5 +1,5 @@
 """The command line: `montessori check`, `add round`, `profile`, `doctor`, `table`,
-`report`, `proof`, `bench`.
+`report`, `proof`, `shard`, `bench`.
 
 Every command loads what it needs when it runs, so that help and checks are quick.
 """
@@ -103,6 +103,21 @@ def proof(
     from montessori.proof import command
 
     command(seeds=seeds, students=students, jobs=jobs)
+
+
+@app.command()
+def shard(
+    stage: Annotated[str, typer.Argument(help="A stage of dvc.yaml: influence@montessori-1.")],
+    which: Annotated[str, typer.Argument(help="Which of how many, such as 2/3.")],
+) -> None:
+    """Fill some parts of a stage; start one for each of n processes, then `dvc repro`.
+
+    Machines that share the folder .work share the parts. What a shard needs must be there:
+    run `dvc repro` up to the stage before it, or `dvc pull`.
+    """
+    from montessori.shard import run_shard
+
+    raise typer.Exit(run_shard(Path(), stage, which))
 
 
 @bench.command("influence")

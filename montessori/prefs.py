@@ -109,9 +109,7 @@ def _weighted(scores: pl.DataFrame, skills: Mapping[str, float]) -> pl.DataFrame
         raise MontessoriError(
             f"the scores have no skill {unknown[0]!r}",
             where="params.yaml, key prefs.skills",
-            expected="one of " + ", ".join(sorted(known))
-            if known
-            else "a reference set with skills",
+            expected=" or ".join(sorted(known)) or "a reference set with skills",
             next="mend prefs.skills, or empty it for the whole reference set",
         )
     total = sum(skills.values())

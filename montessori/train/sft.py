@@ -40,8 +40,9 @@ def train_student(
     """Train the student in folder `student` on `dataset`/rows.parquet; write folder `out`.
 
     Adapters are merged into the weights at the end. `plot` gets the curve (step, loss,
-    learning_rate); loss is the mean over a step's assistant tokens in nats. Returns metrics: rows, rows without a trainable token, steps, tokens, assistant
-    tokens, first and last loss. Raises MontessoriError for an unusable dataset or a broken loss.
+    learning_rate); loss is the mean over a step's assistant tokens in nats. Returns metrics: rows,
+    rows without a trainable token, steps, tokens, assistant tokens, first and last loss. Raises
+    MontessoriError for an unusable dataset or a broken loss.
     """
     tokenizer = chat.load_tokenizer(student)
     frame = read_table(dataset / "rows.parquet", ROWS)

@@ -185,7 +185,7 @@ def test_adapters_can_be_scored(scored, tmp_path, student, probe, machine):
     adapters = AdapterParams(rank=2, alpha=4.0)
     settings = replace(WARMUP, learning_rate=1e-2)
     warm_up(student, probe, tmp_path / "lora", settings, 0, machine, adapter=adapters)
-    _, metrics = scored(warmup=tmp_path / "lora")
+    _, metrics = scored(replace(SETTINGS, learning_rate=1e-4), warmup=tmp_path / "lora")
     assert metrics["audit"]["spearman"] > 0.99
     assert metrics["audit"]["sign_agreement"] > 0.95
 

@@ -83,7 +83,10 @@ def test_a_probe_without_rows_for_both_is_an_error(tmp_path, student, probe, mac
 
 
 def test_adapters_are_trained_beside_the_untouched_weights(tmp_path, student, probe, machine):
-    adapters, settings = AdapterParams(rank=2, alpha=4.0), replace(SETTINGS, learning_rate=1e-2)
+    adapters, settings = (
+        AdapterParams(rank=2, alpha=4.0),
+        replace(SETTINGS, learning_rate=1e-2, epochs=8),
+    )
     metrics = warm_up(student, probe, tmp_path / "warm", settings, 0, machine, adapter=adapters)
     assert metrics["loss_last"] < metrics["loss_first"]
     name = "model.safetensors"
