@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import torch
 
 from montessori.influence.adamw import AdamWState, trained_parameters
-from montessori.influence.per_row import PerRow, UnsupportedLayer
+from montessori.influence.per_row import Consumer, PerRow, SparseConsumer, UnsupportedLayer
 from montessori.influence.reduction import Reduction
 from montessori.train.loss import Row, by_length, mean_row_loss
 
@@ -105,6 +105,8 @@ class FirstOrder:
         fp64, shape (1 + rows, groups): first all rows, then all but row i. A step without any row
         is that of the momentum, with influence 0. Group steps: arXiv 2610.00779.
         """
+        if 1 < len(rows) <= self.batch:
+            return self.learning_rate * self._together(rows, with_and_without)
         found = self.neutral.new_zeros(1 + len(rows), len(self.neutral))
         for k in range(1 + len(rows)):
             left = [row for i, row in enumerate(rows) if i != k - 1]
@@ -115,17 +117,29 @@ class FirstOrder:
     def _sums(self, rows: Sequence[Row]) -> torch.Tensor:
         if self.batch == 1:
             return torch.cat([self._mean([row])[None] for row in rows])
-        self.reduction.scale = None
+        return self._together(rows)
+
+    def _together(
+        self, rows: Sequence[Row], mix: Callable[[torch.Tensor], torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """Sums of the rows' steps, or of those that `mix` makes of their gradients, (n, groups)."""
+        count = len(rows) if mix is None else 1 + len(rows)
+        reduction = self.reduction
+        reduction.scale = None
         if self.max_grad_norm:
-            norms = _Norms(len(rows), self.neutral)
-            with self._per_row.watched(len(rows), norms.add):
-                mean_row_loss(self.model, rows, self.pad).backward()
-            self.reduction.scale = norms.scale(self.max_grad_norm)
-        self.reduction.start(len(rows))
-        take = self.reduction
-        with self._per_row.watched(len(rows), take.add, take.add_sparse):
+            norms = _Norms(count, self.neutral)
+            self._backward_by_row(rows, _after(mix, norms.add))
+            reduction.scale = norms.scale(self.max_grad_norm)
+        reduction.start(count)
+        sparse = reduction.add_sparse if mix is None else None
+        self._backward_by_row(rows, _after(mix, reduction.add), sparse)
+        return reduction.sums
+
+    def _backward_by_row(
+        self, rows: Sequence[Row], dense: Consumer, sparse: SparseConsumer | None = None
+    ) -> None:
+        with self._per_row.watched(len(rows), dense, sparse):
             mean_row_loss(self.model, rows, self.pad).backward()
-        return take.take()
 
     def _mean(self, rows: Sequence[Row]) -> torch.Tensor:
         """Sums of one step on the mean loss of `rows`, shape (groups,)."""
@@ -136,11 +150,23 @@ class FirstOrder:
             self.reduction.scale = norms.scale(self.max_grad_norm)
         self.reduction.start(1)
         self._backward(rows, self.reduction.add)
-        return self.reduction.take()[0]
+        return self.reduction.sums[0]
 
-    def _backward(self, rows: Sequence[Row], consume: Callable[[str, torch.Tensor], None]) -> None:
+    def _backward(self, rows: Sequence[Row], consume: Consumer) -> None:
         with _hooks(self.parameters, consume):
             (mean_row_loss(self.model, rows, self.pad) / len(rows)).backward()
+
+
+def with_and_without(gradients: torch.Tensor) -> torch.Tensor:
+    """The mean of rows' gradients, (rows, ...), then the mean of all but each: (1 + rows, ...)."""
+    total, others = gradients.sum(dim=0, keepdim=True), len(gradients) - 1
+    return torch.cat([total / len(gradients), (total - gradients) / others])
+
+
+def _after(mix: Callable[[torch.Tensor], torch.Tensor] | None, consume: Consumer) -> Consumer:
+    if mix is None:
+        return consume
+    return lambda name, gradient: consume(name, mix(gradient))
 
 
 class _Norms:
@@ -158,9 +184,7 @@ class _Norms:
 
 
 @contextmanager
-def _hooks(
-    parameters: dict[str, torch.nn.Parameter], consume: Callable[[str, torch.Tensor], None]
-) -> Iterator[None]:
+def _hooks(parameters: dict[str, torch.nn.Parameter], consume: Consumer) -> Iterator[None]:
     """While open, a parameter's gradient goes to `consume`, (1, *shape), and is dropped."""
 
     def take(name: str) -> Callable[[torch.Tensor], None]:

@@ -19,8 +19,8 @@ class Reduction:
     """Centred influences of some rows on some reference groups, per unit of learning rate.
 
     `gradients` are the reference gradients by parameter name, each (groups, elements). `add` and
-    `add_sparse` take the rows' gradients in any order of parameters. Products are in the number
-    format of the reference gradients, sums over parameters in fp64.
+    `add_sparse` take the rows' gradients in any order of parameters; `sums` is what they add up
+    to. Products are in the number format of the reference gradients, sums over parameters in fp64.
     """
 
     def __init__(
@@ -36,15 +36,11 @@ class Reduction:
         }
         self.neutral = self._neutral(state, parameters)  # (groups,), fp64
         self.scale: torch.Tensor | None = None  # factors of the rows' gradients, (rows,)
-        self.start(0)
+        self.sums = self.neutral.new_zeros(0, len(self.neutral))  # (rows, groups), fp64
 
     def start(self, rows: int) -> None:
         """Set the sums of `rows` rows to zero."""
-        self._sums = self.neutral.new_zeros(rows, len(self.neutral))
-
-    def take(self) -> torch.Tensor:
-        """The sums so far, fp64, shape (rows, groups)."""
-        return self._sums
+        self.sums = self.neutral.new_zeros(rows, len(self.neutral))
 
     def add(self, name: str, gradient: torch.Tensor) -> None:
         """Add a parameter's share, from gradients of shape (rows, *parameter.shape)."""
@@ -53,7 +49,7 @@ class Reduction:
         gradient = self._scaled(gradient)
         for start in range(0, len(gradient), size):
             block = gradient[start : start + size]
-            self._sums[start : start + size] += self._share(step, rest, block, reference)
+            self.sums[start : start + size] += self._share(step, rest, block, reference)
 
     def add_sparse(
         self, name: str, rows: torch.Tensor, index: torch.Tensor, gradient: torch.Tensor
@@ -68,10 +64,8 @@ class Reduction:
             gradient = gradient * self.scale[rows, None].to(gradient.dtype)
         part = Step(step.momentum[index], step.spread[index], step.gain, step.gain_sq, step.eps)
         update = part.update(gradient.to(reference.dtype)).sub_(self.rest[name][index])
-        places = reference.view(len(reference), *step.momentum.shape)[
-            :, index
-        ]  # (groups, n, width)
-        self._sums.index_add_(0, rows, torch.einsum("nd,knd->nk", update, places).double())
+        vectors = reference.view(len(reference), *step.momentum.shape)[:, index]
+        self.sums.index_add_(0, rows, torch.einsum("nd,knd->nk", update, vectors).double())
 
     def _scaled(self, gradient: torch.Tensor) -> torch.Tensor:
         if self.scale is None:
