@@ -29,6 +29,7 @@ SETTINGS: Mapping[str, str] = {
     "collapse": "montessori.writing.settings:CollapseParams",
     "probe": "montessori.writing.settings:ProbeParams",
     "synth": "montessori.writing.settings:SynthParams",
+    "adapter": "montessori.adapters:AdapterParams",
     "warmup": "montessori.train.settings:WarmupParams",
     "influence": "montessori.influence.settings:InfluenceParams",
     "prefs": "montessori.prefs:PrefsParams",

@@ -1,5 +1,5 @@
 """The command line: `montessori check`, `add round`, `profile`, `doctor`, `table`,
-`report`, `proof`.
+`report`, `proof`, `shard`, `bench`.
 
 Every command loads what it needs when it runs, so that help and checks are quick.
 """
@@ -19,6 +19,8 @@ app = typer.Typer(
 )  # fmt: skip
 add = typer.Typer(no_args_is_help=True, help="Add rows to params.yaml.")
 app.add_typer(add, name="add")
+bench = typer.Typer(no_args_is_help=True, help="Measure speed on this machine.")
+app.add_typer(bench, name="bench")
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the difference, write nothing.")]
 
@@ -101,6 +103,71 @@ def proof(
     from montessori.proof import command
 
     command(seeds=seeds, students=students, jobs=jobs)
+
+
+@app.command()
+def shard(
+    stage: Annotated[str, typer.Argument(help="A stage of dvc.yaml: influence@montessori-1.")],
+    which: Annotated[str, typer.Argument(help="Which of how many, such as 2/3.")],
+) -> None:
+    """Fill some parts of a stage; start one for each of n processes, then `dvc repro`.
+
+    Machines that share the folder .work share the parts. What a shard needs must be there:
+    run `dvc repro` up to the stage before it, or `dvc pull`.
+    """
+    from montessori.shard import run_shard
+
+    raise typer.Exit(run_shard(Path(), stage, which))
+
+
+@bench.command("influence")
+def bench_influence(
+    model: Annotated[
+        str, typer.Argument(help="A model folder, or llama3-8b, llama3-1b, tinyllama-1.1b.")
+    ],
+    probes: Annotated[Path | None, typer.Option(help="JSONL rows to score.")] = None,
+    references: Annotated[Path | None, typer.Option(help="JSONL reference rows.")] = None,
+    warmup: Annotated[
+        Path | None, typer.Option(help="JSONL rows of the warm-up; else the first of --probes.")
+    ] = None,
+    rows: Annotated[int, typer.Option(min=2, help="Probes that are timed.")] = 64,
+    reference_rows: Annotated[int, typer.Option(min=1, help="Reference rows.")] = 256,
+    against: Annotated[
+        list[str] | None, typer.Option(help="oracle, published; may be given twice.")
+    ] = None,
+    audit_rows: Annotated[int, typer.Option(min=2, help="Probes of the oracle.")] = 64,
+    published_rows: Annotated[
+        int, typer.Option(min=1, help="Probes of the published procedure.")
+    ] = 4,
+    max_length: Annotated[int, typer.Option(min=2, help="Tokens of a row at most.")] = 512,
+    tokens: Annotated[int, typer.Option(min=4, help="Tokens of a random row.")] = 300,
+    precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
+    batch: Annotated[
+        int, typer.Option(min=0, help="Rows of a backward pass; 0 = by the model's size.")
+    ] = 0,
+    checkpointing: Annotated[bool, typer.Option(help="Recompute activations.")] = False,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
+) -> None:
+    """Influence: probes a second, truth against the exact step, ratio to the published procedure.
+
+    A shape has random weights and random rows, so it needs no download.
+    """
+    from montessori.artifacts import write_json
+    from montessori.bench.influence import bench as measure
+    from montessori.bench.world import Options
+
+    options = Options(
+        model=model, probes=probes, references=references, warmup=warmup, rows=rows,
+        reference_rows=reference_rows, audit_rows=audit_rows, published_rows=published_rows,
+        max_length=max_length, tokens=tokens, precision=precision, batch=batch,
+        checkpointing=checkpointing, device=device, threads=threads,
+        against=tuple(against or ()),
+    )  # fmt: skip
+    figures = measure(options, typer.echo)
+    if json:
+        write_json(json, figures)
 
 
 def main() -> NoReturn:

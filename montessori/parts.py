@@ -4,12 +4,14 @@ import hashlib
 import json
 import shutil
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from montessori.artifacts import Schema, read_table, write_table
+from montessori.errors import MontessoriError
 
 
 def parts_digest(params: Mapping[str, Any], inputs: Mapping[str, str], schema: Schema) -> str:
@@ -17,6 +19,31 @@ def parts_digest(params: Mapping[str, Any], inputs: Mapping[str, str], schema: S
     layout = {name: str(dtype) for name, dtype in schema.items()}
     text = json.dumps([params, dict(inputs), layout], sort_keys=True, default=str)
     return hashlib.blake2b(text.encode(), digest_size=16).hexdigest()
+
+
+@dataclass(frozen=True)
+class Shard:
+    """One of `count` processes or machines that fill the same parts: the `index`-th, from 1."""
+
+    index: int
+    count: int
+
+    @classmethod
+    def parse(cls, text: str) -> "Shard":
+        """`2/3` -> the second of three. Raises MontessoriError for anything else."""
+        first, slash, second = text.partition("/")
+        if slash and first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
+            return cls(int(first), int(second))
+        raise MontessoriError(
+            f"{text!r} is not a shard",
+            where="option --shard",
+            expected="which of how many, such as 2/3",
+            next="give each of n processes its own of 1/n, 2/n, ... n/n",
+        )
+
+    def has(self, part: int) -> bool:
+        """Whether part `part`, counted from 0, is this shard's to fill."""
+        return part % self.count == self.index - 1
 
 
 class Parts:

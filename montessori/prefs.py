@@ -3,8 +3,10 @@
 Pure functions on polars tables. Cross rule: Montessori-Instruct, arXiv 2410.14208, section 3.3.
 """
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import polars as pl
@@ -21,6 +23,7 @@ class PrefsParams:
 
     rule: Literal["cross", "best-worst"]  # all above over all below, or one pair a prompt
     neutral: Literal["scores", "prompt"]  # the scores table's own, or the median of each prompt
+    skills: dict[str, float]  # weights of references; none: the whole reference set
     margin: float  # least difference of scores, in standard deviations of the table
     max_per_prompt: int  # largest difference first; 0 = all
     min_pairs: int  # fewer are an error
@@ -31,6 +34,9 @@ class PrefsParams:
         problems = [
             f"{name}: {getattr(self, name)} is below 0" for name in names if getattr(self, name) < 0
         ]
+        if self.skills and not sum(self.skills.values()) > 0:
+            problems.append("skills: the weights do not add up to more than 0")
+        problems += [f"skills.{k}: {v} is below 0" for k, v in self.skills.items() if v < 0]
         if self.min_pairs < 1:
             problems.append(f"min_pairs: {self.min_pairs} is below 1")
         return problems
@@ -45,6 +51,7 @@ def write_pairs(scores: Path, probe: Path, out: Path, settings: PrefsParams) -> 
         read_table(scores / "scores.parquet", SCORES),
         read_table(probe / "rows.parquet", PROBE),
         settings.neutral,
+        settings.skills,
     )
     pairs = pairs_of(labelled, settings)
     facts = counts(labelled, pairs)
@@ -55,15 +62,20 @@ def write_pairs(scores: Path, probe: Path, out: Path, settings: PrefsParams) -> 
     return facts | skill_shares(labelled, pairs)
 
 
-def labels(scores: pl.DataFrame, probe: pl.DataFrame, neutral: str = "scores") -> pl.DataFrame:
-    """Scored rows on the whole reference set, with their raw text and side.
+def labels(
+    scores: pl.DataFrame,
+    probe: pl.DataFrame,
+    neutral: str = "scores",
+    skills: Mapping[str, float] = MappingProxyType({}),
+) -> pl.DataFrame:
+    """Rows scored on the whole reference set, or weighted over some skills; raw text and side.
 
     Columns row_id, prompt_id, score, neutral, side (1 above neutral, -1 below, 0 equal), prompt,
     raw, skill, place (row of the probe). A null neutral is the median of its prompt, with
     `neutral` "prompt" every one is. Dropped rows of the probe are left out. Raises MontessoriError
     when a scored row is not in the probe.
     """
-    whole = scores.filter(pl.col("reference") == ALL)
+    whole = _weighted(scores, skills) if skills else scores.filter(pl.col("reference") == ALL)
     known = probe.with_row_index("place").select(
         "row_id", "prompt", "raw", "skill", "dropped", "place"
     )
@@ -83,6 +95,33 @@ def labels(scores: pl.DataFrame, probe: pl.DataFrame, neutral: str = "scores") -
         .with_columns((pl.col("score") - pl.col("neutral")).sign().cast(pl.Int64).alias("side"))
         .drop("reference", "dropped")
         .sort("place")
+    )
+
+
+def _weighted(scores: pl.DataFrame, skills: Mapping[str, float]) -> pl.DataFrame:
+    """The weighted mean of scores and neutral scores over skills, per row.
+
+    Raises MontessoriError for a skill that the table does not have.
+    """
+    known = set(scores["reference"].unique()) - {ALL}
+    unknown = sorted(set(skills) - known)
+    if unknown:
+        raise MontessoriError(
+            f"the scores have no skill {unknown[0]!r}",
+            where="params.yaml, key prefs.skills",
+            expected=" or ".join(sorted(known)) or "a reference set with skills",
+            next="mend prefs.skills, or empty it for the whole reference set",
+        )
+    total = sum(skills.values())
+    weight = pl.col("reference").replace_strict(dict(skills), default=None) / total
+    mean = [(pl.col(name) * weight).sum().alias(name) for name in ("score", "neutral")]
+    blank = pl.col("neutral").is_null().any()
+    return (
+        scores.filter(pl.col("reference").is_in(list(skills)))
+        .group_by("row_id", "prompt_id", maintain_order=True)
+        .agg(*mean, blank.alias("blank"))
+        .with_columns(pl.when("blank").then(None).otherwise("neutral").alias("neutral"))
+        .select("row_id", "prompt_id", pl.lit("weighted").alias("reference"), "score", "neutral")
     )
 
 

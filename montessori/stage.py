@@ -36,6 +36,7 @@ class Machine:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0  # CPU threads of a stage; 0 = all cores
     generation_batch: int = 64  # rows decoded at once
+    influence_batch: int = 0  # rows of a shared backward pass; 0 = by the model's size
     gradient_checkpointing: Literal["auto", "on", "off"] = "auto"  # auto: on a GPU
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
 
@@ -46,6 +47,8 @@ class Machine:
             problems.append(f"threads: {self.threads} is below 0 (0 = all cores)")
         if self.generation_batch < 1:
             problems.append(f"generation_batch: {self.generation_batch} is below 1")
+        if self.influence_batch < 0:
+            problems.append(f"influence_batch: {self.influence_batch} is below 0 (0 = automatic)")
         return problems
 
 
@@ -54,13 +57,16 @@ class Job:
 
     `name` is the row's key (option --name), `kind` the stage's name in dvc.yaml ("probe",
     "teacher-dpo"), `paths.<option>` a Path for each path option, `work` the git-ignored folder
-    for resumable parts.
+    for resumable parts, `shard` the text of --shard where the stage has it.
     """
 
-    def __init__(self, name: str, kind: str, paths: dict[str, Path]) -> None:
+    def __init__(
+        self, name: str, kind: str, paths: dict[str, Path], shard: str | None = None
+    ) -> None:
         self.name = name
         self.kind = kind
         self.paths = SimpleNamespace(**paths)
+        self.shard = shard
         self.work = Path(".work") / kind
 
     @cached_property
@@ -99,13 +105,15 @@ class Job:
         write_json(self.paths.metrics, values)
 
 
-def run(body: Callable[[Job], None], *paths: str) -> None:
+def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
     """Parse `--name` and one option per path, run `body(job)`, and record its runtime.
+
+    With `shards` there is an option --shard, for a stage whose parts several processes may fill.
 
     A MontessoriError ends the process with its text and status 2, a missing library with one line
     and status 2, SIGTERM and SIGINT with 128 + the signal after clean-up.
     """
-    job = _parse(body, paths)
+    job = _parse(body, paths, shards)
     _set_environment(job.kind)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
@@ -113,7 +121,8 @@ def run(body: Callable[[Job], None], *paths: str) -> None:
     try:
         logging.basicConfig(level=job.machine.log_level.upper(), format="%(name)s: %(message)s")
         body(job)
-        _record(job, time.monotonic() - started)
+        if job.shard is None:
+            _record(job, time.monotonic() - started)
     except MontessoriError as error:
         _end(f"{job.kind} {job.name}: {error}")
     except OSError as error:
@@ -146,14 +155,18 @@ def _set_environment(kind: str) -> None:
         os.environ.setdefault(name, value)
 
 
-def _parse(body: Callable[[Job], None], paths: tuple[str, ...]) -> Job:
+def _parse(body: Callable[[Job], None], paths: tuple[str, ...], shards: bool) -> Job:
     kind = Path(body.__code__.co_filename).stem.replace("_", "-")
     parser = argparse.ArgumentParser(prog=f"stages.{kind}", description=body.__doc__)
     parser.add_argument("--name", required=True, help="key of the row in params.yaml")
     for path in paths:
         parser.add_argument("--" + path.replace("_", "-"), required=True, type=Path)
+    if shards:
+        parser.add_argument(
+            "--shard", metavar="I/N", help="only fill the parts of the I-th of N processes"
+        )
     values = vars(parser.parse_args())
-    return Job(values.pop("name"), kind, values)
+    return Job(values.pop("name"), kind, shard=values.pop("shard", None), paths=values)
 
 
 def _stop(number: int, frame: FrameType | None) -> NoReturn:

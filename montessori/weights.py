@@ -63,6 +63,20 @@ def load_model(
         ) from error
 
 
+def checkpointed(model: "PreTrainedModel") -> "PreTrainedModel":
+    """The model, which recomputes activations in the backward pass also when it is evaluated.
+
+    Non-reentrant. Only the checkpointed layers are told that they train, so dropout stays off.
+    """
+    from transformers.modeling_layers import GradientCheckpointingLayer
+
+    model.eval().gradient_checkpointing_enable({"use_reentrant": False})
+    for module in model.modules():
+        if isinstance(module, GradientCheckpointingLayer):
+            module.training = True
+    return model
+
+
 def save_model(model: "PreTrainedModel", start: Path, out: Path) -> None:
     """Write weights and config of `model` into `out`, and the tokenizer files of folder `start`."""
     model.save_pretrained(out)

@@ -7,23 +7,24 @@ def main(job: Job) -> None:
     """Write data/influence/<name> from a warm-up, a probe and a reference set."""
     from montessori.influence.score import score_probe
     from montessori.influence.settings import InfluenceParams
+    from montessori.parts import Shard
 
     paths = job.paths
-    settings = job.section("influence", InfluenceParams)
-    job.metrics(
-        score_probe(
-            paths.warmup,
-            paths.probe,
-            paths.reference,
-            paths.out,
-            paths.plot,
-            settings,
-            job.machine,
-            job.work,
-            f"influence {job.name}",
-        )
+    metrics = score_probe(
+        paths.warmup,
+        paths.probe,
+        paths.reference,
+        paths.out,
+        paths.plot,
+        job.section("influence", InfluenceParams),
+        job.machine,
+        job.work,
+        f"influence {job.name}",
+        Shard.parse(job.shard or "1/1"),
     )
+    if metrics is not None:
+        job.metrics(metrics)
 
 
 if __name__ == "__main__":
-    run(main, "warmup", "probe", "reference", "out", "metrics", "plot")
+    run(main, "warmup", "probe", "reference", "out", "metrics", "plot", shards=True)

@@ -5,6 +5,7 @@ from montessori.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/warmup/<name> from a base student and a probe."""
+    from montessori.adapters import AdapterParams
     from montessori.train.settings import WarmupParams
     from montessori.train.warmup import warm_up
 
@@ -19,6 +20,7 @@ def main(job: Job) -> None:
             job.seed,
             job.machine,
             f"warmup {job.name}",
+            job.section("adapter", AdapterParams),
         )
     )
 

@@ -10,7 +10,9 @@ from montessori.errors import MontessoriError
 from montessori.prefs import PrefsParams, labels, pairs_of, write_pairs
 from tests.tiny_rows import probe_frame, write_probe
 
-SETTINGS = PrefsParams(rule="cross", neutral="scores", margin=0.0, max_per_prompt=0, min_pairs=1)
+SETTINGS = PrefsParams(
+    rule="cross", neutral="scores", skills={}, margin=0.0, max_per_prompt=0, min_pairs=1
+)
 
 
 def scores_of(probe: pl.DataFrame, values: dict[int, float], neutral: float | None) -> pl.DataFrame:
@@ -63,6 +65,29 @@ def test_the_prompts_median_can_be_neutral_whatever_the_table_says():
     values = {4: 5.0, 5: 6.0, 6: 7.0}
     assert made(values, table_neutral=0.0) == set()
     assert made(values, table_neutral=0.0, neutral="prompt") == {(6, 4)}
+
+
+def test_skills_weigh_the_references():
+    probe = probe_frame(3, 4)
+    ids, prompts = probe["row_id"], probe["prompt_id"]
+    table = [
+        (ids[i], prompts[i], name, score, neutral)
+        for i, by_skill in ((4, (1.0, 0.0)), (5, (0.0, 3.0)))
+        for name, score, neutral in (
+            ("all", 0, 0),
+            ("a", by_skill[0], 0.5),
+            ("b", by_skill[1], 0.1),
+        )
+    ]
+    scores = pl.DataFrame(table, schema=dict(SCORES), orient="row")
+    one = labels(scores, probe, skills={"a": 1.0})
+    assert one["side"].to_list() == [1, -1]
+    both = labels(scores, probe, skills={"a": 1.0, "b": 3.0})
+    assert both["score"].to_list() == [0.25, 2.25]
+    assert both["neutral"].to_list() == pytest.approx([0.2, 0.2])
+    with pytest.raises(MontessoriError, match="no skill 'c'"):
+        labels(scores, probe, skills={"c": 1.0})
+    assert replace(SETTINGS, skills={"a": -1.0}).check()
 
 
 def test_margin_counts_in_standard_deviations_of_the_table():

@@ -4,6 +4,7 @@ AdamW: arXiv 1711.05101, algorithm 2, with bias correction as in torch: the step
 probing step is one above the steps that warm-up took.
 """
 
+import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from montessori.artifacts import read_json, write_json
+from montessori.artifacts import file_digest, read_json, write_json
 from montessori.errors import MontessoriError
 
 if TYPE_CHECKING:
@@ -23,7 +24,7 @@ OPTIMIZER = "optimizer.json"
 
 @dataclass(frozen=True)
 class AdamWState:
-    """First and second moments by parameter name, in fp32, after `step` steps.
+    """First and second moments by name of the trained parameters, after `step` steps.
 
     `rows` are the ids of the rows that made them; `learning_rate` is where warm-up ended.
     """
@@ -59,6 +60,11 @@ class Step:
         return torch.add(self.momentum, gradient, alpha=self.gain).div_(root.add_(self.eps))
 
 
+def trained_parameters(model: "PreTrainedModel") -> dict[str, torch.nn.Parameter]:
+    """The parameters that training changes, by name: all, or the adapters of a LoRA model."""
+    return {name: value for name, value in model.named_parameters() if value.requires_grad}
+
+
 def next_step(state: AdamWState, name: str, dtype: torch.dtype = torch.float32) -> Step:
     """The step that follows `state` for parameter `name`, in `dtype`."""
     beta1, beta2 = state.betas
@@ -76,9 +82,11 @@ def next_step(state: AdamWState, name: str, dtype: torch.dtype = torch.float32) 
 def state_of(
     model: "PreTrainedModel", optimizer: torch.optim.AdamW, rows: Sequence[str] = ()
 ) -> AdamWState:
-    """The state of an optimizer with one parameter group over all parameters of `model`."""
+    """The state of an optimizer with one parameter group over what is trained of `model`."""
     group = optimizer.param_groups[0]
-    named = {name: optimizer.state[parameter] for name, parameter in model.named_parameters()}
+    named = {
+        name: optimizer.state[parameter] for name, parameter in trained_parameters(model).items()
+    }
     return AdamWState(
         exp_avg={name: value["exp_avg"] for name, value in named.items()},
         exp_avg_sq={name: value["exp_avg_sq"] for name, value in named.items()},
@@ -91,8 +99,18 @@ def state_of(
     )
 
 
+def weights_digest(folder: Path) -> str:
+    """SHA-256 of the weights of a model folder, adapters included, moments not."""
+    files = sorted(file for file in folder.rglob("*.safetensors") if file.name != MOMENTS)
+    text = "".join(f"{file.relative_to(folder).as_posix()} {file_digest(file)}\n" for file in files)
+    return hashlib.sha256(text.encode()).hexdigest()
+
+
 def write_state(folder: Path, state: AdamWState) -> None:
-    """Write the moments (safetensors, fp32) and the rest (JSON) into `folder`."""
+    """Write the moments (safetensors, fp32) and the rest (JSON) into the model folder `folder`.
+
+    The JSON names the digest of the weights that the moments belong to.
+    """
     from safetensors.torch import save_file
 
     moments = {"exp_avg": state.exp_avg, "exp_avg_sq": state.exp_avg_sq}
@@ -111,14 +129,22 @@ def write_state(folder: Path, state: AdamWState) -> None:
             "weight_decay": state.weight_decay,
             "learning_rate": state.learning_rate,
             "rows": list(state.rows),
+            "weights": weights_digest(folder),
         },
     )
 
 
-def read_state(folder: Path, model: "PreTrainedModel") -> AdamWState:
-    """The state in `folder`, on the device of `model`.
+def warmup_rows(folder: Path) -> list[str]:
+    """The ids of the rows that made the state in `folder`."""
+    rows: list[str] = read_json(folder / OPTIMIZER)["rows"]
+    return rows
 
-    Raises MontessoriError when it is missing or belongs to another model (names, shapes).
+
+def read_state(folder: Path, model: "PreTrainedModel") -> AdamWState:
+    """The state in `folder`, on the device and in the number format of `model`.
+
+    Raises MontessoriError when it is missing or belongs to another model (digest of the weights,
+    names, shapes).
     """
     from safetensors.torch import load_file
 
@@ -130,12 +156,20 @@ def read_state(folder: Path, model: "PreTrainedModel") -> AdamWState:
             next="run `dvc repro warmup`; its output is not pushed to remotes",
         )
     facts = read_json(folder / OPTIMIZER)
-    tensors = load_file(folder / MOMENTS, device=str(model.device))
+    if facts["weights"] != weights_digest(folder):
+        raise MontessoriError(
+            "the optimizer moments belong to other weights than those beside them",
+            where=str(folder / MOMENTS),
+            expected=f"weights with the digest in {OPTIMIZER}",
+            next="remove the warm-up folder and run `dvc repro warmup`",
+        )
+    tensors = load_file(folder / MOMENTS)
     _require_fit(tensors, model, folder)
-    names = [name for name, _ in model.named_parameters()]
+    where = {"device": model.device, "dtype": model.dtype}
+    names = list(trained_parameters(model))
     return AdamWState(
-        exp_avg={name: tensors[f"exp_avg.{name}"] for name in names},
-        exp_avg_sq={name: tensors[f"exp_avg_sq.{name}"] for name in names},
+        exp_avg={name: tensors.pop(f"exp_avg.{name}").to(**where) for name in names},
+        exp_avg_sq={name: tensors.pop(f"exp_avg_sq.{name}").to(**where) for name in names},
         step=facts["step"],
         betas=tuple(facts["betas"]),
         eps=facts["eps"],
@@ -148,7 +182,7 @@ def read_state(folder: Path, model: "PreTrainedModel") -> AdamWState:
 def _require_fit(tensors: dict[str, torch.Tensor], model: "PreTrainedModel", folder: Path) -> None:
     wanted = {
         f"{kind}.{name}": tuple(parameter.shape)
-        for name, parameter in model.named_parameters()
+        for name, parameter in trained_parameters(model).items()
         for kind in ("exp_avg", "exp_avg_sq")
     }
     found = {name: tuple(tensor.shape) for name, tensor in tensors.items()}

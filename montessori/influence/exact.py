@@ -4,13 +4,13 @@ Influence of a row x: L_ref(theta) - L_ref(theta'), theta' = AdamW step(theta, x
 Instruct, arXiv 2410.14208, section 3.2. The optimizer is torch's own, with the carried moments.
 """
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
 import torch
 
-from montessori.influence.adamw import AdamWState
-from montessori.train.loss import Row, by_length, mean_row_loss
+from montessori.influence.adamw import AdamWState, trained_parameters
+from montessori.train.loss import Row, by_length, mean_row_loss, row_losses
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 class ExactStep:
     """One AdamW step per probe from the same weights, each followed by a full reference pass.
 
-    Works in the number format of `model`, whose weights are restored after every step. The
-    reference loss is the mean over rows of each row's mean token loss.
+    Works in the number format of `model`, whose weights are restored after every step. A group of
+    reference rows is a list of indices; its loss is the mean over its rows of each row's mean
+    token loss. Above `max_grad_norm` (0: never) a gradient is clipped before the step.
     """
 
     def __init__(
@@ -29,54 +30,73 @@ class ExactStep:
         state: AdamWState,
         learning_rate: float,
         references: Sequence[Row],
+        groups: Sequence[Sequence[int]],
         pad: int,
+        max_grad_norm: float = 0.0,
         batch: int = 32,
     ) -> None:
-        self.model, self.state, self.learning_rate = model.eval(), state, learning_rate
-        self.references, self.pad, self.batch = references, pad, batch
-        self.weights = [parameter.detach().clone() for parameter in model.parameters()]
-        self.before = self.reference_loss()
+        self.model, self.state, self.learning_rate = model, state, learning_rate
+        self.references, self.groups = references, [list(group) for group in groups]
+        self.pad, self.batch, self.max_grad_norm = pad, batch, max_grad_norm
+        self.parameters = trained_parameters(model)
+        self.weights = [value.detach().clone() for value in self.parameters.values()]
+        self.before = self.reference_losses()
+        self.neutral = self.influence([])  # (groups,), fp64: what the momentum alone does
 
-    def influence(self, row: Row) -> float:
-        """Fall of the reference loss by one step on `row`; positive is better."""
+    def centred(
+        self, rows: Sequence[Row], advance: Callable[[int], None] | None = None
+    ) -> torch.Tensor:
+        """Influence of each row less that of the momentum alone, fp64, shape (rows, groups)."""
+        found = self.neutral.new_zeros(len(rows), len(self.groups))
+        for i, row in enumerate(rows):
+            found[i] = self.influence([row]) - self.neutral
+            if advance:
+                advance(1)
+        return found
+
+    def group(self, rows: Sequence[Row]) -> torch.Tensor:
+        """Centred influence of the step on all rows, then without each, (1 + rows, groups)."""
+        left = [[row for i, row in enumerate(rows) if i != k - 1] for k in range(1 + len(rows))]
+        return torch.stack([self.influence(some) - self.neutral for some in left])
+
+    def influence(self, rows: Sequence[Row]) -> torch.Tensor:
+        """Fall of each group's loss by one step on the mean loss of `rows`, fp64, (groups,).
+
+        Positive is better. Without rows it is the step of the momentum alone.
+        """
         self.model.zero_grad(set_to_none=True)
-        mean_row_loss(self.model, [row], self.pad).backward()
-        for parameter in self.model.parameters():
-            if parameter.grad is None:  # a part this row does not use: its gradient is zero
+        if rows:
+            (mean_row_loss(self.model, rows, self.pad) / len(rows)).backward()
+        for parameter in self.parameters.values():
+            if parameter.grad is None:  # a part these rows do not use: its gradient is zero
                 parameter.grad = torch.zeros_like(parameter)
-        return self._after_step()
+        if self.max_grad_norm:
+            torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.max_grad_norm)
+        self._optimizer().step()
+        fall = self.before - self.reference_losses()
+        self._restore()
+        return fall
 
-    def momentum_only(self) -> float:
-        """Fall of the reference loss by one step with a zero gradient."""
-        for parameter in self.model.parameters():
-            parameter.grad = torch.zeros_like(parameter)
-        return self._after_step()
-
-    def reference_loss(self) -> float:
-        """Mean reference loss at the current weights, summed in fp64."""
-        total = 0.0
+    def reference_losses(self) -> torch.Tensor:
+        """Loss of each group at the current weights, fp64, shape (groups,)."""
+        losses = torch.zeros(len(self.references), dtype=torch.float64)
         with torch.no_grad():
             for indices in by_length(self.references, self.batch):
                 rows = [self.references[i] for i in indices]
-                total += mean_row_loss(self.model, rows, self.pad).double().item()
-        return total / len(self.references)
-
-    def _after_step(self) -> float:
-        self._optimizer().step()
-        fall = self.before - self.reference_loss()
-        self._restore()
-        return fall
+                sums, counts = row_losses(self.model, rows, self.pad)
+                losses[indices] = (sums.double() / counts).cpu()
+        return torch.stack([losses[group].mean() for group in self.groups])
 
     def _optimizer(self) -> torch.optim.AdamW:
         state = self.state
         optimizer = torch.optim.AdamW(
-            self.model.parameters(),
+            self.parameters.values(),
             lr=self.learning_rate,
             betas=state.betas,
             eps=state.eps,
             weight_decay=state.weight_decay,
         )
-        for name, parameter in self.model.named_parameters():
+        for name, parameter in self.parameters.items():
             optimizer.state[parameter] = {
                 "step": torch.tensor(float(state.step)),
                 "exp_avg": state.exp_avg[name].to(parameter.dtype, copy=True),
@@ -87,5 +107,5 @@ class ExactStep:
     def _restore(self) -> None:
         self.model.zero_grad(set_to_none=True)
         with torch.no_grad():
-            for parameter, weight in zip(self.model.parameters(), self.weights, strict=True):
+            for parameter, weight in zip(self.parameters.values(), self.weights, strict=True):
                 parameter.copy_(weight)

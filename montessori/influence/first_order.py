@@ -1,20 +1,26 @@
 """Local data influence to first order: -grad L_ref . delta(x), delta the full AdamW step.
 
-The reference gradient is taken once, a probe costs one backward pass. `delta` contains this row's
-squared gradient; freezing the second moment makes the estimate useless (Spearman 0.02).
+The reference gradient is taken once; a probe costs one backward pass and one reduction over the
+parameters. Rows share a backward pass where their gradients can be told apart (see `per_row`);
+elsewhere each row has its own, and hooks consume a parameter's gradient as soon as it is there.
 """
 
-from collections.abc import Callable, Sequence
-from types import TracebackType
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 
-from montessori.influence.adamw import AdamWState, next_step
+from montessori.influence.adamw import AdamWState, trained_parameters
+from montessori.influence.per_row import Consumer, PerRow, SparseConsumer, UnsupportedLayer
+from montessori.influence.reduction import Reduction
 from montessori.train.loss import Row, by_length, mean_row_loss
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
+
+#: Most rows of a shared backward pass, and most elements of a parameter's gradients in it.
+ROWS, ELEMENTS = 16, 2**26
 
 
 def reference_gradients(
@@ -29,10 +35,9 @@ def reference_gradients(
     A group is a list of row indices; its loss is the mean over its rows of each row's mean token
     loss, so neither `batch` nor the lengths of other rows matter.
     """
-    model.eval()
     stacked = {
         name: parameter.new_zeros(len(groups), parameter.numel())
-        for name, parameter in model.named_parameters()
+        for name, parameter in trained_parameters(model).items()
     }
     for k, group in enumerate(groups):
         model.zero_grad(set_to_none=True)
@@ -40,7 +45,7 @@ def reference_gradients(
         for indices in by_length(rows, batch):
             loss = mean_row_loss(model, [rows[i] for i in indices], pad) / len(rows)
             loss.backward()
-        for name, parameter in model.named_parameters():
+        for name, parameter in trained_parameters(model).items():
             if parameter.grad is not None:
                 stacked[name][k] = parameter.grad.flatten()
     model.zero_grad(set_to_none=True)
@@ -48,11 +53,12 @@ def reference_gradients(
 
 
 class FirstOrder:
-    """Scores rows while the context is open; a row's full gradient is never held.
+    """Centred influences of rows, and of the rows of a group, on some reference groups.
 
-    `gradients` are those of `reference_gradients`. A hook on each parameter takes its part of the
-    dot product as soon as its gradient is there, and frees the gradient. Products are in the
-    model's number format, sums over parameters in fp64.
+    `model` is in evaluation mode, without dropout; `gradients` are those of `reference_gradients`.
+    Above `max_grad_norm` (0: never) a gradient is scaled down to it, as in warm-up; that takes a
+    second backward pass. `batch` is the most rows of a shared backward pass (0: chosen by the
+    model's size); 1 gives every row its own.
     """
 
     def __init__(
@@ -62,55 +68,138 @@ class FirstOrder:
         learning_rate: float,
         gradients: dict[str, torch.Tensor],
         pad: int,
+        max_grad_norm: float = 0.0,
+        batch: int = 0,
     ) -> None:
-        self.model, self.state, self.pad = model.eval(), state, pad
-        self.learning_rate, self.gradients = learning_rate, gradients
-        named = dict(model.named_parameters())
-        self.steps = {name: next_step(state, name, value.dtype) for name, value in named.items()}
-        self.rest = {
-            name: self.steps[name].update(torch.zeros_like(value)) for name, value in named.items()
-        }  # the step of a zero gradient
-        self.neutral = self._neutral(named)
-        self._sum = torch.zeros_like(self.neutral)
-        self._hooks: list[torch.utils.hooks.RemovableHandle] = []
+        self.model, self.pad, self.max_grad_norm = model, pad, max_grad_norm
+        self.learning_rate = learning_rate
+        self.parameters = trained_parameters(model)
+        self.reduction = Reduction(state, self.parameters, gradients)
+        self.neutral = learning_rate * self.reduction.neutral  # (groups,), fp64
+        largest = max(value.numel() for value in self.parameters.values())
+        self.batch = batch or max(1, min(ROWS, ELEMENTS // largest))
+        self.alone = ""  # why every row has a backward pass of its own
+        if self.batch > 1:
+            try:
+                self._per_row = PerRow(model)
+            except UnsupportedLayer as layer:
+                self.batch, self.alone = 1, str(layer)
 
-    def __enter__(self) -> "FirstOrder":
-        for name, parameter in self.model.named_parameters():
-            hook = self._hook(name)
-            self._hooks.append(parameter.register_post_accumulate_grad_hook(hook))
-        return self
+    def centred(
+        self, rows: Sequence[Row], advance: Callable[[int], None] | None = None
+    ) -> torch.Tensor:
+        """I_c(x) = -grad L_ref . (delta(x) - delta(0)) of each row, fp64, shape (rows, groups).
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
+        `advance` is called with the number of rows after each batch.
+        """
+        found = self.neutral.new_zeros(len(rows), len(self.neutral))
+        for indices in by_length(rows, self.batch):
+            found[indices] = self._sums([rows[i] for i in indices])
+            if advance:
+                advance(len(indices))
+        return self.learning_rate * found
+
+    def group(self, rows: Sequence[Row]) -> torch.Tensor:
+        """Centred influences of one step on the mean gradient of `rows`, and without each row.
+
+        fp64, shape (1 + rows, groups): first all rows, then all but row i. A step without any row
+        is that of the momentum, with influence 0. Group steps: arXiv 2610.00779.
+        """
+        if 1 < len(rows) <= self.batch:
+            return self.learning_rate * self._together(rows, with_and_without)
+        found = self.neutral.new_zeros(1 + len(rows), len(self.neutral))
+        for k in range(1 + len(rows)):
+            left = [row for i, row in enumerate(rows) if i != k - 1]
+            if left:
+                found[k] = self._mean(left)
+        return self.learning_rate * found
+
+    def _sums(self, rows: Sequence[Row]) -> torch.Tensor:
+        if self.batch == 1:
+            return torch.cat([self._mean([row])[None] for row in rows])
+        return self._together(rows)
+
+    def _together(
+        self, rows: Sequence[Row], mix: Callable[[torch.Tensor], torch.Tensor] | None = None
+    ) -> torch.Tensor:
+        """Sums of the rows' steps, or of those that `mix` makes of their gradients, (n, groups)."""
+        count = len(rows) if mix is None else 1 + len(rows)
+        reduction = self.reduction
+        reduction.scale = None
+        if self.max_grad_norm:
+            norms = _Norms(count, self.neutral)
+            self._backward_by_row(rows, _after(mix, norms.add))
+            reduction.scale = norms.scale(self.max_grad_norm)
+        reduction.start(count)
+        sparse = reduction.add_sparse if mix is None else None
+        self._backward_by_row(rows, _after(mix, reduction.add), sparse)
+        return reduction.sums
+
+    def _backward_by_row(
+        self, rows: Sequence[Row], dense: Consumer, sparse: SparseConsumer | None = None
     ) -> None:
-        for hook in self._hooks:
-            hook.remove()
-        self._hooks.clear()
+        with self._per_row.watched(len(rows), dense, sparse):
+            mean_row_loss(self.model, rows, self.pad).backward()
 
-    def centred(self, row: Row) -> torch.Tensor:
-        """I_c(x) = -grad L_ref . (delta(x) - delta(0)) for each group, fp64, shape (groups,)."""
-        self._sum = torch.zeros_like(self.neutral)
-        mean_row_loss(self.model, [row], self.pad).backward()
-        return self.learning_rate * self._sum
+    def _mean(self, rows: Sequence[Row]) -> torch.Tensor:
+        """Sums of one step on the mean loss of `rows`, shape (groups,)."""
+        self.reduction.scale = None
+        if self.max_grad_norm:
+            norms = _Norms(1, self.neutral)
+            self._backward(rows, norms.add)
+            self.reduction.scale = norms.scale(self.max_grad_norm)
+        self.reduction.start(1)
+        self._backward(rows, self.reduction.add)
+        return self.reduction.sums[0]
 
-    def _hook(self, name: str) -> Callable[[torch.Tensor], None]:
-        def take(parameter: torch.Tensor) -> None:
-            gradient = parameter.grad
-            parameter.grad = None
-            if gradient is None:
-                return
-            update = self.steps[name].update(gradient).sub_(self.rest[name])
-            self._sum += (self.gradients[name] @ update.flatten()).double()
+    def _backward(self, rows: Sequence[Row], consume: Consumer) -> None:
+        with _hooks(self.parameters, consume):
+            (mean_row_loss(self.model, rows, self.pad) / len(rows)).backward()
 
-        return take
 
-    def _neutral(self, named: dict[str, torch.nn.Parameter]) -> torch.Tensor:
-        """-grad L_ref . delta(0), fp64, shape (groups,): what the momentum alone does."""
-        total = torch.zeros((), dtype=torch.float64, device=self.model.device)
-        for name, value in named.items():
-            whole = self.rest[name] + self.state.weight_decay * value.detach()
-            total = total + (self.gradients[name] @ whole.flatten()).double()
-        return self.learning_rate * total
+def with_and_without(gradients: torch.Tensor) -> torch.Tensor:
+    """The mean of rows' gradients, (rows, ...), then the mean of all but each: (1 + rows, ...)."""
+    total, others = gradients.sum(dim=0, keepdim=True), len(gradients) - 1
+    return torch.cat([total / len(gradients), (total - gradients) / others])
+
+
+def _after(mix: Callable[[torch.Tensor], torch.Tensor] | None, consume: Consumer) -> Consumer:
+    if mix is None:
+        return consume
+    return lambda name, gradient: consume(name, mix(gradient))
+
+
+class _Norms:
+    """The norm of each row's whole gradient, and what clipping makes of it."""
+
+    def __init__(self, rows: int, like: torch.Tensor) -> None:
+        self.squares = like.new_zeros(rows)
+
+    def add(self, name: str, gradient: torch.Tensor) -> None:
+        self.squares += gradient.flatten(1).double().square().sum(dim=1)
+
+    def scale(self, most: float) -> torch.Tensor:
+        """Factors of the rows' gradients, (rows,), as torch.nn.utils.clip_grad_norm_ has them."""
+        return (most / (self.squares.sqrt() + 1e-6)).clamp(max=1.0)
+
+
+@contextmanager
+def _hooks(parameters: dict[str, torch.nn.Parameter], consume: Consumer) -> Iterator[None]:
+    """While open, a parameter's gradient goes to `consume`, (1, *shape), and is dropped."""
+
+    def take(name: str) -> Callable[[torch.Tensor], None]:
+        def hook(parameter: torch.Tensor) -> None:
+            gradient, parameter.grad = parameter.grad, None
+            if gradient is not None:
+                consume(name, gradient[None])
+
+        return hook
+
+    handles = [
+        value.register_post_accumulate_grad_hook(take(name)) for name, value in parameters.items()
+    ]
+    try:
+        yield
+    finally:
+        for handle in handles:
+            handle.remove()

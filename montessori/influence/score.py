@@ -1,8 +1,8 @@
 """The influence stage: scores of a probe's rows on a reference set, in resumable parts."""
 
-from collections import defaultdict
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -10,26 +10,20 @@ import polars as pl
 import torch
 
 from montessori import chat
-from montessori.artifacts import (
-    PROBE,
-    ROWS,
-    SCORES,
-    folder_digest,
-    new_folder,
-    read_table,
-    write_table,
-)
+from montessori.adapters import load_student
+from montessori.artifacts import SCORES, folder_digest, new_folder, write_table
 from montessori.errors import MontessoriError
-from montessori.influence.adamw import AdamWState, read_state
+from montessori.influence.adamw import read_state
 from montessori.influence.audit import Audit, compare, require_faithful, spread
 from montessori.influence.exact import ExactStep
 from montessori.influence.first_order import FirstOrder, reference_gradients
+from montessori.influence.inputs import Inputs, read_inputs
 from montessori.influence.summary import histogram, summary
-from montessori.parts import Parts, parts_digest
+from montessori.influence.table import ALL, part_bounds, prompt_bounds, scores_table
+from montessori.parts import Parts, Shard, parts_digest
 from montessori.progress import track
-from montessori.train.device import settle
-from montessori.train.loss import Row, tokenised
-from montessori.weights import load_model
+from montessori.train.device import checkpoints, settle
+from montessori.weights import checkpointed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -37,25 +31,10 @@ if TYPE_CHECKING:
     from montessori.influence.settings import InfluenceParams
     from montessori.stage import Machine
 
-ALL = "all"
+DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp64": torch.float64}
+WHOLE = Shard(1, 1)
 
-
-@dataclass(frozen=True)
-class References:
-    """Reference rows and their groups: one per skill, whose weighted mean is the whole set.
-
-    `names` are the skills; a group of rows without skill has no name and only counts in the whole.
-    """
-
-    rows: list[Row]
-    names: list[str | None]
-    groups: list[list[int]]
-
-    @property
-    def weights(self) -> torch.Tensor:
-        """Share of the reference rows in each group, fp64, shape (groups,)."""
-        sizes = torch.tensor([len(group) for group in self.groups], dtype=torch.float64)
-        return sizes / sizes.sum()
+Engine = FirstOrder | ExactStep  # both give the same things
 
 
 def score_probe(
@@ -68,42 +47,45 @@ def score_probe(
     machine: "Machine",
     work: Path,
     label: str = "influence",
-) -> dict[str, Any]:
+    shard: Shard = WHOLE,
+) -> dict[str, Any] | None:
     """Score the probe's kept rows that warm-up did not see; write `out`/scores.parquet.
 
     Reads the warmed-up student in folder `warmup`; `plot` gets the histogram of the centred scores.
-    A score is the fall of the reference loss (nats per token) by one AdamW step on the row, to
-    first order; `neutral` is that of the momentum alone, or 0. Finished parts are kept under
-    `work`, so a stopped run continues. Returns metrics. Raises MontessoriError for unusable inputs,
-    a score that is not finite, and an audit below its limit.
+    A score is the fall of the reference loss (nats per token) by one AdamW step on the row;
+    `neutral` is that of the momentum alone, or 0. With unit "group" it is what the row adds to one
+    step on all rows of its prompt, and neutral is 0. Finished parts are kept under `work`, so a
+    stopped run continues. Returns metrics; a `shard` of several only fills its parts and returns
+    None. Raises MontessoriError for unusable inputs, too little memory, a score that is not finite,
+    and an audit below its limit.
     """
-    digest = _digest(warmup, probe, reference, settings)
-    model = load_model(warmup).to(settle(machine))
-    tokenizer = chat.load_tokenizer(warmup)
-    state = read_state(warmup, model)
-    frame = _probe_rows(probe, state)
-    rows = tokenised(tokenizer, frame["messages"].to_list(), settings.max_length)
-    _require_responses(rows, frame, probe, settings)
-    references = _references(tokenizer, reference, settings)
-    pad = tokenizer.pad_token_id or 0
-    gradients = reference_gradients(model, references.rows, references.groups, pad)
-    engine = FirstOrder(model, state, settings.learning_rate, gradients, pad)
-    parts = Parts(work, digest)
-    scores = _score_parts(engine, rows, frame, references, settings, parts, label)
-    centred = _centred(scores, engine, references)
-    audit = _audit(model, state, rows, centred, references, settings, pad)
+    parts = Parts(work, _digest(warmup, probe, reference, settings))
+    with _enough_memory():
+        model = _student(warmup, settings, machine)
+        tokenizer = chat.load_tokenizer(warmup)
+        inputs = read_inputs(warmup, probe, reference, tokenizer, settings)
+        engine = _engine(model, warmup, inputs, settings, machine)
+        _fill(parts, engine, inputs, settings, shard, label)
+        if shard.count > 1:
+            return None
+        scores = _complete(parts, inputs, settings)
+        neutral = float(engine.neutral.cpu() @ inputs.references.weights)
+        shift = float(_shift(engine, settings) @ inputs.references.weights)
+        centred = (scores.filter(pl.col("reference") == ALL)["score"] - shift).to_list()
+        del engine, model
+        audit = _audit(warmup, inputs, centred, settings, machine)
     facts = {
-        "rows": frame.height,
-        "references": len(references.rows),
+        "rows": inputs.frame.height,
+        "references": len(inputs.references.rows),
         "template_hash": chat.template_hash(tokenizer),
     }
-    inputs = {"warmup": warmup, "probe": probe, "reference": reference}
-    with new_folder(out, inputs, facts) as folder:
+    sources = {"warmup": warmup, "probe": probe, "reference": reference}
+    with new_folder(out, sources, facts) as folder:
         write_table(scores, folder / "scores.parquet", SCORES)
     _write_histogram(plot, centred)
     parts.clear()
-    metrics = summary(centred, frame["skill"].to_list())
-    metrics["momentum_only"] = float(engine.neutral.cpu() @ references.weights)
+    metrics = summary(centred, inputs.frame["skill"].to_list())
+    metrics["momentum_only"] = neutral
     return metrics | ({"audit": asdict(audit)} if audit else {})
 
 
@@ -117,160 +99,160 @@ def _digest(warmup: Path, probe: Path, reference: Path, settings: "InfluencePara
     return parts_digest(params, inputs, SCORES)
 
 
-def _probe_rows(probe: Path, state: AdamWState) -> pl.DataFrame:
-    """Kept rows of the probe that did not take part in warm-up, in table order."""
-    frame = read_table(probe / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
-    left = frame.filter(~pl.col("row_id").is_in(list(state.rows)))
-    if left.height < 2:
-        raise MontessoriError(
-            f"{left.height} of {frame.height} kept rows are left after warm-up",
-            where=str(probe / "rows.parquet"),
-            expected="at least 2 rows to score",
-            next="lower warmup.rows or raise probe.prompts in params.yaml, then `dvc repro`",
-        )
-    return left
+def _student(warmup: Path, settings: "InfluenceParams", machine: "Machine") -> "PreTrainedModel":
+    device = settle(machine)
+    model = load_student(warmup).to(device=device, dtype=DTYPES[settings.precision])
+    return checkpointed(model) if checkpoints(machine, device) else model
 
 
-def _require_responses(
-    rows: Sequence[Row], frame: pl.DataFrame, probe: Path, settings: "InfluenceParams"
-) -> None:
-    bad = [row_id for row, row_id in zip(rows, frame["row_id"], strict=True) if not row.targets]
-    if bad:
-        raise MontessoriError(
-            f"{len(bad)} probe rows have no response within {settings.max_length} tokens",
-            where=f"{probe / 'rows.parquet'}, row {bad[0]}",
-            expected="at least one assistant token in every row",
-            next="raise influence.max_length in params.yaml, or drop the rows",
-        )
-
-
-def _references(tokenizer: Any, reference: Path, settings: "InfluenceParams") -> References:
-    """The first `settings.references` rows of the reference set, grouped by skill."""
-    frame = read_table(reference / "rows.parquet", ROWS).head(settings.references)
-    every = tokenised(tokenizer, frame["messages"].to_list(), settings.max_length)
-    kept = [(row, skill) for row, skill in zip(every, frame["skill"], strict=True) if row.targets]
-    if not kept:
-        raise MontessoriError(
-            f"none of the {frame.height} reference rows has a response to measure",
-            where=str(reference / "rows.parquet"),
-            expected="rows with assistant text within influence.max_length tokens",
-            next="check the reference set in params.yaml, section sources",
-        )
-    groups: dict[str | None, list[int]] = defaultdict(list)
-    for i, (_, skill) in enumerate(kept):
-        groups[skill].append(i)
-    names = sorted(groups, key=lambda name: (name is None, name or ""))
-    return References([row for row, _ in kept], names, [groups[name] for name in names])
-
-
-def _score_parts(
-    engine: FirstOrder,
-    rows: Sequence[Row],
-    frame: pl.DataFrame,
-    references: References,
+def _engine(
+    model: "PreTrainedModel",
+    warmup: Path,
+    inputs: Inputs,
     settings: "InfluenceParams",
+    machine: "Machine",
+) -> Engine:
+    """The engine that the settings name, in the number format of `model`."""
+    state, references = read_state(warmup, model), inputs.references
+    if settings.estimate == "exact":
+        return ExactStep(
+            model, state, settings.learning_rate, references.rows, references.groups, inputs.pad,
+            settings.max_grad_norm,
+        )  # fmt: skip
+    gradients = reference_gradients(model, references.rows, references.groups, inputs.pad)
+    return FirstOrder(
+        model, state, settings.learning_rate, gradients, inputs.pad,
+        settings.max_grad_norm, machine.influence_batch,
+    )  # fmt: skip
+
+
+def _fill(
     parts: Parts,
+    engine: Engine,
+    inputs: Inputs,
+    settings: "InfluenceParams",
+    shard: Shard,
     label: str,
-) -> pl.DataFrame:
-    """The scores table of all rows; parts that are finished are read, not scored again."""
-    size = settings.rows_per_part
-    made = []
-    with track(len(rows), "rows", label) as progress, engine:
-        for index, start in enumerate(range(0, len(rows), size)):
-            chunk = frame.slice(start, size)
-            if parts.done(index) is None:
-                centred = [engine.centred(row).cpu() for row in rows[start : start + size]]
-                _require_finite(centred, chunk["row_id"].to_list())
-                parts.write(index, _table(chunk, centred, engine, references, settings))
-            made.append(parts.read(index))
-            progress.advance(chunk.height)
-    scores = pl.concat(made)
-    _require_complete(scores, frame)
+) -> None:
+    """Score the shard's parts that are not finished yet."""
+    every = part_bounds(inputs.prompts, settings.rows_per_part)
+    mine = [(index, *bounds) for index, bounds in enumerate(every) if shard.has(index)]
+    shift = _shift(engine, settings)
+    neutral = torch.zeros_like(shift) if settings.baseline == "before" else shift
+    with track(sum(end - start for _, start, end in mine), "rows", label) as progress:
+        for index, start, end in mine:
+            if parts.done(index):
+                progress.advance(end - start)
+                continue
+            values = _values(engine, inputs, range(start, end), settings.unit, progress.advance)
+            rows = inputs.frame[start:end]
+            _require_finite(values, rows["row_id"].to_list())
+            parts.write(index, scores_table(rows, values, inputs.references, shift, neutral))
+
+
+def _shift(engine: Engine, settings: "InfluenceParams") -> torch.Tensor:
+    """What is added to centred values: a group's step is compared without the row, not before."""
+    neutral = engine.neutral.cpu()
+    return torch.zeros_like(neutral) if settings.unit == "group" else neutral
+
+
+def _values(
+    engine: Engine,
+    inputs: Inputs,
+    places: Sequence[int],
+    unit: str,
+    advance: Callable[[int], None],
+) -> torch.Tensor:
+    """Centred scores of the rows at `places` on each reference group, fp64, (rows, groups).
+
+    With unit "group": the influence of one step on all rows of the row's prompt, less that of the
+    step without the row.
+    """
+    if unit == "row":
+        return engine.centred([inputs.rows[i] for i in places], advance).cpu()
+    found = torch.zeros(len(places), len(engine.neutral), dtype=torch.float64)
+    prompts = [inputs.prompts[i] for i in places]
+    for first, last in prompt_bounds(prompts):
+        steps = engine.group([inputs.rows[i] for i in places[first:last]]).cpu()
+        found[first:last] = steps[0] - steps[1:]
+        advance(last - first)
+    return found
+
+
+def _complete(parts: Parts, inputs: Inputs, settings: "InfluenceParams") -> pl.DataFrame:
+    """All parts as one table, checked by row id."""
+    every = part_bounds(inputs.prompts, settings.rows_per_part)
+    scores = pl.concat([parts.read(index) for index in range(len(every))])
+    found = scores.filter(pl.col("reference") == ALL)["row_id"].to_list()
+    if found != inputs.frame["row_id"].to_list():
+        raise MontessoriError(
+            f"{len(found)} scored rows are not the {inputs.frame.height} rows to score",
+            where=str(parts.folder),
+            next="remove .work/influence and run `dvc repro`",
+        )
     return scores
 
 
-def _table(
-    chunk: pl.DataFrame,
-    centred: Sequence[torch.Tensor],
-    engine: FirstOrder,
-    references: References,
-    settings: "InfluenceParams",
-) -> pl.DataFrame:
-    """Rows of the scores table: per probe row the whole reference set, then each skill."""
-    neutral, weights = engine.neutral.cpu(), references.weights
-    columns = [(ALL, weights)]
-    for k, name in enumerate(references.names):
-        if name is not None:
-            columns.append(
-                (name, torch.nn.functional.one_hot(torch.tensor(k), len(weights)).double())
-            )
-    zero = settings.baseline == "before"
-    table = []
-    for row, value in zip(chunk.iter_rows(named=True), centred, strict=True):
-        for name, mix in columns:
-            rest = float(neutral @ mix)
-            table.append(
-                (
-                    row["row_id"],
-                    row["prompt_id"],
-                    name,
-                    float(value @ mix) + rest,
-                    0.0 if zero else rest,
-                )
-            )
-    return pl.DataFrame(table, schema=dict(SCORES), orient="row")
-
-
-def _centred(scores: pl.DataFrame, engine: FirstOrder, references: References) -> list[float]:
-    """Centred scores on the whole reference set, in the order of the probe rows."""
-    neutral = float(engine.neutral.cpu() @ references.weights)
-    return (scores.filter(pl.col("reference") == ALL)["score"] - neutral).to_list()
-
-
 def _audit(
-    model: "PreTrainedModel",
-    state: AdamWState,
-    rows: Sequence[Row],
-    centred: Sequence[float],
-    references: References,
+    warmup: Path,
+    inputs: Inputs,
+    centred: list[float],
     settings: "InfluenceParams",
-    pad: int,
+    machine: "Machine",
 ) -> Audit | None:
     """Exact fp32 steps on rows over the whole range of scores; None when switched off."""
     if settings.audit == 0:
         return None
-    chosen = spread(centred, settings.audit)
-    exact = ExactStep(model, state, settings.learning_rate, references.rows, pad)
-    rest = exact.momentum_only()
+    whole = inputs.on_whole_reference()
+    exact_settings = replace(settings, estimate="exact", precision="fp32")
+    exact = _engine(
+        _student(warmup, exact_settings, machine), warmup, whole, exact_settings, machine
+    )
+    chosen = _sample(centred, inputs, settings)
     with track(len(chosen), "rows", "audit") as progress:
-        falls = []
-        for i in chosen:
-            falls.append(exact.influence(rows[i]) - rest)
-            progress.advance()
-    audit = compare([centred[i] for i in chosen], falls)
+        values = _values(exact, whole, chosen, settings.unit, progress.advance)
+    audit = compare([centred[i] for i in chosen], values[:, 0].tolist())
     require_faithful(audit, settings.audit_spearman)
     return audit
 
 
-def _require_finite(centred: Sequence[torch.Tensor], row_ids: Sequence[str]) -> None:
-    for value, row_id in zip(centred, row_ids, strict=True):
-        if not torch.isfinite(value).all():
-            raise MontessoriError(
-                "the influence of a row is not a finite number",
-                where=f"probe row {row_id}",
-                expected="finite weights, moments and losses",
-                next="look at the row, and at the loss in the warm-up's metrics; then `dvc repro`",
-            )
+def _sample(centred: list[float], inputs: Inputs, settings: "InfluenceParams") -> list[int]:
+    """Rows for the audit, over the whole range of scores; whole prompts with unit "group"."""
+    if settings.unit == "row":
+        return spread(centred, settings.audit)
+    prompts = prompt_bounds(inputs.prompts)
+    each = max(1, len(centred) // len(prompts))
+    some = set(spread(centred, max(2, -(-settings.audit // each))))
+    chosen = [range(first, last) for first, last in prompts if some & set(range(first, last))]
+    return [i for places in chosen for i in places]
 
 
-def _require_complete(scores: pl.DataFrame, frame: pl.DataFrame) -> None:
-    found = scores.filter(pl.col("reference") == ALL)["row_id"].to_list()
-    if found != frame["row_id"].to_list():
+def _require_finite(values: torch.Tensor, row_ids: Sequence[str]) -> None:
+    bad = (~torch.isfinite(values)).any(dim=1).nonzero().flatten().tolist()
+    if bad:
         raise MontessoriError(
-            f"{len(found)} scored rows are not the {frame.height} rows to score",
-            where="the finished parts of this stage",
-            next="remove .work/influence and run `dvc repro`",
+            f"the influence of {len(bad)} of {len(row_ids)} rows is not a finite number",
+            where=f"probe row {row_ids[bad[0]]}",
+            expected="finite weights, moments and losses",
+            next="look at the row, and at the loss in the warm-up's metrics; then `dvc repro`",
         )
+
+
+@contextmanager
+def _enough_memory() -> Iterator[None]:
+    """Turn running out of memory into an error that says which settings to lower."""
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        if not known and "not enough memory" not in str(error):
+            raise
+        raise MontessoriError(
+            "not enough memory to compute influence; finished parts are kept",
+            where=str(error).splitlines()[0] if str(error) else "",
+            next="set machine.influence_batch: 1, machine.gradient_checkpointing: on, or "
+            "influence.precision: bf16 in params.yaml, then `dvc repro`",
+        ) from error
 
 
 def _write_histogram(plot: Path, centred: Sequence[float]) -> None:

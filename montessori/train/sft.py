@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from montessori import chat
+from montessori.adapters import NO_ADAPTERS, AdapterParams, merged, with_adapters
 from montessori.artifacts import ROWS, new_folder, read_table
 from montessori.errors import MontessoriError
 from montessori.seeding import seed_of
@@ -34,12 +35,14 @@ def train_student(
     seed: int,
     machine: "Machine",
     label: str = "student-sft",
+    adapter: AdapterParams = NO_ADAPTERS,
 ) -> dict[str, Any]:
     """Train the student in folder `student` on `dataset`/rows.parquet; write folder `out`.
 
-    `plot` gets the curve (step, loss, learning_rate); loss is the mean over a step's assistant
-    tokens in nats. Returns metrics: rows, rows without a trainable token, steps, tokens, assistant
-    tokens, first and last loss. Raises MontessoriError for an unusable dataset or a broken loss.
+    Adapters are merged into the weights at the end. `plot` gets the curve (step, loss,
+    learning_rate); loss is the mean over a step's assistant tokens in nats. Returns metrics: rows,
+    rows without a trainable token, steps, tokens, assistant tokens, first and last loss. Raises
+    MontessoriError for an unusable dataset or a broken loss.
     """
     tokenizer = chat.load_tokenizer(student)
     frame = read_table(dataset / "rows.parquet", ROWS)
@@ -50,17 +53,16 @@ def train_student(
     device = settle(machine)
     facts = {"rows": len(rows), "template_hash": chat.template_hash(tokenizer)}
     with new_folder(out, {"student": student, "dataset": dataset}, facts) as folder:
-        model = load_model(student).to(device)
+        order = seed_of(seed, KIND)
+        model = with_adapters(load_model(student), adapter, order).to(device)
         recorder = Recorder(
             label, {"loss": "loss", "learning_rate": "learning_rate"}, "student_sft.learning_rate"
         )
         with tempfile.TemporaryDirectory() as work:
-            settled = arguments.common(
-                settings, len(rows), seed_of(seed, KIND), machine, device, work
-            )
+            settled = arguments.common(settings, len(rows), order, machine, device, work)
             trainer = _trainer(model, tokenizer, rows, settled, recorder)
             trainer.train()
-        save_model(model, student, folder)
+        save_model(merged(model), student, folder)
     write_curve(plot, recorder.points, ("step", "loss", "learning_rate"))
     return {
         "rows": len(rows),

@@ -9,9 +9,10 @@ import polars as pl
 import torch
 
 from montessori import chat
+from montessori.adapters import NO_ADAPTERS, AdapterParams, save_adapters, with_adapters
 from montessori.artifacts import PROBE, new_folder, read_table
 from montessori.errors import MontessoriError
-from montessori.influence.adamw import AdamWState, state_of, write_state
+from montessori.influence.adamw import AdamWState, state_of, trained_parameters, write_state
 from montessori.progress import track
 from montessori.seeding import seed_of
 from montessori.train.curve import require_finite
@@ -38,11 +39,14 @@ def warm_up(
     seed: int,
     machine: "Machine",
     label: str = "warmup",
+    adapter: AdapterParams = NO_ADAPTERS,
 ) -> dict[str, Any]:
     """Train the student in folder `student` on the first kept rows of `probe`; write folder `out`.
 
-    `out` is a model folder plus moments.safetensors and optimizer.json. Everything is fp32. Returns
-    metrics: rows, rows left for influence, steps, tokens, first and last loss (nats per token).
+    `out` is a model folder plus moments.safetensors and optimizer.json; with adapters
+    the weights are the student's own, and what was trained is in adapter/. Everything is fp32.
+    Returns metrics: rows, rows left for influence, steps, tokens, first and last loss (nats per
+    token).
     Raises MontessoriError when the probe has too few rows, or the loss breaks.
     """
     tokenizer = chat.load_tokenizer(student)
@@ -50,20 +54,22 @@ def warm_up(
     first = first_prompts(kept, settings.rows)
     _require_rows(first.height, kept.height, settings.rows, probe)
     rows = tokenised(tokenizer, first["messages"].to_list(), settings.max_length)
-    trained = [row for row in rows if row.targets]
+    usable = [row for row in rows if row.targets]
     pad = tokenizer.pad_token_id or 0
-    facts = {"rows": len(trained), "template_hash": chat.template_hash(tokenizer)}
+    facts = {"rows": len(usable), "template_hash": chat.template_hash(tokenizer)}
     with new_folder(out, {"student": student, "probe": probe}, facts) as folder:
-        model = load_model(student).to(settle(machine))
-        losses, state = train(model, trained, pad, settings, seed_of(seed, KIND), label)
-        save_model(model, student, folder)
+        device, order = settle(machine), seed_of(seed, KIND)
+        model = with_adapters(load_model(student), adapter, order)
+        losses, state = train(model.to(device), usable, pad, settings, order, label)
+        save = save_adapters if adapter.rank else save_model
+        save(model, student, folder)
         write_state(folder, replace(state, rows=tuple(first["row_id"])))
     return {
-        "rows": len(trained),
+        "rows": len(usable),
         "rows_left": kept.height - first.height,
         "steps": state.step,
-        "rows_without_response": len(rows) - len(trained),
-        "tokens": sum(len(row.ids) for row in trained),
+        "rows_without_response": len(rows) - len(usable),
+        "tokens": sum(len(row.ids) for row in usable),
         "loss_first": _mean(losses[: max(1, len(losses) // 10)]),
         "loss_last": _mean(losses[-max(1, len(losses) // 10) :]),
     }
@@ -85,7 +91,9 @@ def train(
     label: str = "warmup",
 ) -> tuple[list[float], AdamWState]:
     """AdamW over `rows`; the loss of each step (mean over its assistant tokens), and the state."""
-    optimizer = torch.optim.AdamW(model.parameters(), lr=settings.learning_rate, weight_decay=0.0)
+    optimizer = torch.optim.AdamW(
+        trained_parameters(model).values(), lr=settings.learning_rate, weight_decay=0.0
+    )
     lengths = [len(row.ids) for row in rows]
     order = [
         indices[i : i + settings.batch]

@@ -63,6 +63,7 @@ def folder(tmp_path, model):
     for parameter in model.parameters():
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
+    model.save_pretrained(tmp_path)
     write_state(tmp_path, state_of(model, optimizer, ["a", "b"]))
     return tmp_path
 
@@ -90,3 +91,17 @@ def test_a_missing_state_names_the_stage(tmp_path, model):
     with pytest.raises(MontessoriError, match="no optimizer moments") as error:
         read_state(tmp_path, model)
     assert "warmup" in error.value.next
+
+
+def test_moments_beside_other_weights_are_an_error(folder, model):
+    with torch.no_grad():
+        next(model.parameters()).add_(1.0)
+    model.save_pretrained(folder)
+    with pytest.raises(MontessoriError, match="belong to other weights") as error:
+        read_state(folder, model)
+    assert "warmup" in error.value.next
+
+
+def test_moments_come_in_the_format_of_the_model(folder, model):
+    state = read_state(folder, model.to(torch.bfloat16))
+    assert all(value.dtype == torch.bfloat16 for value in state.exp_avg.values())

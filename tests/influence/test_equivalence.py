@@ -1,6 +1,7 @@
 """The estimate against the exact step: by hand, in fp64, and with what must not matter."""
 
 import math
+from dataclasses import replace
 from types import SimpleNamespace
 
 import pytest
@@ -57,12 +58,13 @@ def two_state() -> AdamWState:
 def test_two_weights_by_hand(target):
     model, reference = TwoWeights(), Row([0, 1, 1], [-100, 1, 1])
     gradients = reference_gradients(model, [reference], [[0]], pad=0)
-    with FirstOrder(model, two_state(), RATE, gradients, pad=0) as engine:
-        estimate = engine.centred(Row([0, target], [-100, target])).item()
+    engine = FirstOrder(model, two_state(), RATE, gradients, pad=0)
+    assert engine.alone  # its weights are in no layer that batches
+    estimate = engine.centred([Row([0, target], [-100, target])]).item()
     assert estimate == pytest.approx(by_hand(target), rel=1e-9)
     assert (estimate > 0) == (target == 1)  # learning the reference's token helps
-    exact = ExactStep(model, two_state(), RATE, [reference], 0)
-    fall = exact.influence(Row([0, target], [-100, target])) - exact.momentum_only()
+    exact = ExactStep(model, two_state(), RATE, [reference], [[0]], 0)
+    fall = exact.centred([Row([0, target], [-100, target])]).item()
     assert fall == pytest.approx(by_hand(target), rel=1e-4)
 
 
@@ -90,45 +92,69 @@ def world(student):
     return model, state, rows[:10], rows[10:]
 
 
-def estimates(world, groups=None, batch=32) -> torch.Tensor:
-    """Centred estimates, (rows, groups), and the neutral score of each group as last row."""
-    model, state, rows, references = world
+def engine_of(world, groups=None, reference_batch=32, **options) -> FirstOrder:
+    model, state, _, references = world
     groups = groups or [list(range(len(references)))]
-    gradients = reference_gradients(model, references, groups, 0, batch)
-    with FirstOrder(model, state, RATE, gradients, 0) as engine:
-        return torch.stack([*(engine.centred(value) for value in rows), engine.neutral])
+    gradients = reference_gradients(model, references, groups, 0, reference_batch)
+    return FirstOrder(model, state, RATE, gradients, 0, **options)
 
 
-def test_first_order_is_the_exact_step_for_a_small_rate(world):
-    model, state, rows, references = world
+def estimates(world, groups=None, reference_batch=32, **options) -> torch.Tensor:
+    """Centred estimates, (rows, groups), and the neutral score of each group as last row."""
+    engine = engine_of(world, groups, reference_batch, **options)
+    return torch.cat([engine.centred(world[2]), engine.neutral[None]])
+
+
+def oracle(world, groups=None, **options) -> ExactStep:
+    model, state, _, references = world
+    groups = groups or [list(range(len(references)))]
+    return ExactStep(model, state, RATE, references, groups, 0, **options)
+
+
+@pytest.mark.parametrize("batch", [1, 3, 8])
+@pytest.mark.parametrize("clip", [0.0, 0.5])
+def test_first_order_is_the_exact_step_for_a_small_rate(world, batch, clip):
+    model, _, rows, _ = world
     assert model.config.tie_word_embeddings  # a tied weight gets one gradient from two uses
     before = [parameter.detach().clone() for parameter in model.parameters()]
-    exact = ExactStep(model, state, RATE, references, 0)
-    rest = exact.momentum_only()
-    falls = torch.tensor([exact.influence(value) - rest for value in rows] + [rest]).double()
-    found = estimates(world)[:, 0]
-    assert torch.allclose(found, falls, rtol=1e-3, atol=3e-4 * falls.abs().max())
+    exact = oracle(world, max_grad_norm=clip)
+    falls = torch.cat([exact.centred(rows), exact.neutral[None]])
+    found = estimates(world, batch=batch, max_grad_norm=clip)
+    assert torch.allclose(found, falls, rtol=1e-3, atol=1e-3 * falls.abs().max())
     assert (found[:-1].sign() == falls[:-1].sign()).all()
     after = list(model.parameters())
     assert all(torch.equal(a, b) for a, b in zip(before, after, strict=True))  # weights are back
 
 
+def test_clipping_is_something_else(world):
+    plain, clipped = estimates(world), estimates(world, max_grad_norm=0.5)
+    assert (plain - clipped)[:-1].abs().max() > 0.01 * plain[:-1].abs().max()
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+def test_a_group_is_one_step_on_the_mean_of_its_rows(world, batch):
+    rows = world[2][:4]
+    found, true = engine_of(world, batch=batch).group(rows), oracle(world).group(rows)
+    assert found.shape == (5, 1)
+    assert torch.allclose(found, true, rtol=1e-3, atol=3e-4 * true.abs().max())
+    alone = engine_of(world).group(rows[:1])
+    assert alone[1].item() == 0  # without its only row the group's step is the momentum's
+    assert alone[0].item() == pytest.approx(engine_of(world).centred(rows[:1]).item(), rel=1e-9)
+
+
 def test_freezing_the_second_moment_is_something_else(world):
     """A row's own g^2 is part of the step: without it the estimate is far off."""
-    model, state, rows, references = world
-    gradients = reference_gradients(model, references, [list(range(len(references)))], 0)
-    with FirstOrder(model, state, RATE, gradients, 0) as engine:
-        true = [engine.centred(value).item() for value in rows]
-        engine.steps = {
-            name: type(step)(step.momentum, step.spread, step.gain, 0.0, step.eps)
-            for name, step in engine.steps.items()
-        }
-        frozen = [engine.centred(value).item() for value in rows]
-    assert max(abs(a - b) for a, b in zip(true, frozen, strict=True)) > 0.01 * max(map(abs, true))
+    engine = engine_of(world)
+    true = engine.centred(world[2])
+    steps = engine.reduction.steps
+    engine.reduction.steps = {name: replace(step, gain_sq=0.0) for name, step in steps.items()}
+    frozen = engine.centred(world[2])
+    assert (true - frozen).abs().max() > 0.01 * true.abs().max()
 
 
 def test_the_reference_batch_does_not_matter(world):
-    assert torch.allclose(estimates(world, batch=1), estimates(world, batch=6), rtol=1e-9)
+    one, six = (estimates(world, reference_batch=batch) for batch in (1, 6))
+    assert torch.allclose(one, six, rtol=1e-9)
 
 
 def test_groups_add_up_to_the_whole(world):

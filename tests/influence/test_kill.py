@@ -18,11 +18,17 @@ from tests.tiny_rows import write_probe
 
 ROOT = Path(__file__).resolve().parents[2]
 WARMUP = WarmupParams(
-    rows=8, epochs=1, batch=4, learning_rate=1e-3, warmup=0.1, max_grad_norm=1.0, max_length=128
+    rows=8,
+    epochs=1,
+    batch=4,
+    learning_rate=1e-3,
+    warmup=0.1,
+    max_grad_norm=1.0,
+    max_length=128,
 )
 
 
-def start(folder: Path, out: str) -> subprocess.Popen[bytes]:
+def start(folder: Path, out: str, shard: str = "") -> subprocess.Popen[bytes]:
     """The stage as `dvc repro` would start it, in `folder`."""
     paths = {
         "warmup": "warm", "probe": "probe", "reference": "reference", "out": out,
@@ -30,6 +36,7 @@ def start(folder: Path, out: str) -> subprocess.Popen[bytes]:
     }  # fmt: skip
     options = [f"--{name}={path}" for name, path in paths.items()]
     command = [sys.executable, "-m", "stages.influence", "--name=tiny", *options]
+    command += [f"--shard={shard}"] if shard else []
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(command, cwd=folder, env=environment, stderr=subprocess.DEVNULL)
 
@@ -67,3 +74,22 @@ def test_killed_at_a_random_part_it_continues_to_the_same_bytes(folder: Path) ->
     for name in ("scores.parquet", "manifest.json"):
         assert (folder / "killed" / name).read_bytes() == (folder / "whole" / name).read_bytes()
     assert (folder / "killed.json").read_bytes() == (folder / "whole.json").read_bytes()
+
+
+@pytest.mark.parametrize("count", [2, 3])
+def test_shards_fill_the_parts_of_one_run_to_the_same_bytes(folder: Path, count: int) -> None:
+    assert start(folder, "whole").wait(timeout=240) == 0
+    for index in range(count, 0, -1):
+        assert start(folder, "shared", f"{index}/{count}").wait(timeout=240) == 0
+        assert not (folder / "shared").exists()
+    parts = {path: path.stat().st_mtime_ns for path in (folder / ".work").rglob("*.parquet")}
+    assert parts
+    process = start(folder, "shared")
+    assert process.wait(timeout=240) == 0
+    whole, shared = (folder / name / "scores.parquet" for name in ("whole", "shared"))
+    assert shared.read_bytes() == whole.read_bytes()
+
+
+def test_a_shard_that_is_none_is_refused(folder: Path) -> None:
+    process = start(folder, "out", "3/2")
+    assert process.wait(timeout=60) == 2

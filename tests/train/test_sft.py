@@ -5,6 +5,7 @@ import pytest
 import torch
 
 from montessori import chat
+from montessori.adapters import AdapterParams
 from montessori.artifacts import ROWS, new_folder, read_table, write_table
 from montessori.errors import MontessoriError
 from montessori.train.curve import require_finite
@@ -107,3 +108,16 @@ def test_a_broken_loss_names_the_rate():
     with pytest.raises(MontessoriError, match="nan at step 7") as error:
         require_finite(float("nan"), 7, "student_sft.learning_rate")
     assert "lower student_sft.learning_rate" in error.value.next
+
+
+def test_adapters_end_up_in_the_weights(tmp_path, student, machine, reference):
+    metrics = train_student(
+        student, reference, tmp_path / "out", tmp_path / "c.csv", SETTINGS, 0, machine,
+        adapter=AdapterParams(rank=2, alpha=4.0),
+    )  # fmt: skip
+    assert metrics["loss_last"] < metrics["loss_first"]
+    before, after = load_model(student).state_dict(), load_model(tmp_path / "out").state_dict()
+    assert before.keys() == after.keys()
+    changed = {name for name in before if not torch.equal(before[name], after[name])}
+    assert changed == {name for name in before if "_proj" in name}
+    assert not (tmp_path / "out" / "adapter").exists()

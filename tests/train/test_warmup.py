@@ -1,8 +1,11 @@
+from dataclasses import replace
+
 import polars as pl
 import pytest
 import torch
 
 from montessori import chat
+from montessori.adapters import AdapterParams, load_student
 from montessori.artifacts import PROBE, read_json, read_table
 from montessori.errors import MontessoriError
 from montessori.influence.adamw import read_state
@@ -13,7 +16,13 @@ from montessori.weights import load_model
 from tests.tiny_rows import probe_frame
 
 SETTINGS = WarmupParams(
-    rows=10, epochs=2, batch=4, learning_rate=1e-3, warmup=0.2, max_grad_norm=1.0, max_length=128
+    rows=10,
+    epochs=2,
+    batch=4,
+    learning_rate=1e-3,
+    warmup=0.2,
+    max_grad_norm=1.0,
+    max_length=128,
 )
 
 
@@ -71,3 +80,22 @@ def test_a_probe_without_rows_for_both_is_an_error(tmp_path, student, probe, mac
         warm_up(student, probe, tmp_path / "warm", settings, 0, machine)
     assert "warmup.rows" in error.value.where
     assert not (tmp_path / "warm").exists()
+
+
+def test_adapters_are_trained_beside_the_untouched_weights(tmp_path, student, probe, machine):
+    adapters, settings = (
+        AdapterParams(rank=2, alpha=4.0),
+        replace(SETTINGS, learning_rate=1e-2, epochs=8),
+    )
+    metrics = warm_up(student, probe, tmp_path / "warm", settings, 0, machine, adapter=adapters)
+    assert metrics["loss_last"] < metrics["loss_first"]
+    name = "model.safetensors"
+    assert (tmp_path / "warm" / name).read_bytes() == (student / name).read_bytes()
+    model = load_student(tmp_path / "warm")
+    state = read_state(tmp_path / "warm", model)
+    assert all("lora_" in name for name in state.exp_avg)
+    moved = [value for name, value in model.named_parameters() if "lora_B" in name]
+    assert all(value.abs().max() > 0 for value in moved)
+    with torch.no_grad():
+        ids = torch.tensor([[1, 2, 3]])
+        assert not torch.allclose(model(ids).logits, load_model(student)(ids).logits)

@@ -1,0 +1,76 @@
+"""LoRA adapters of a student: what is trained instead of all its parameters (arXiv 2106.09685)."""
+
+import shutil
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from montessori.weights import TOKENIZER_FILES, load_model
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+FOLDER = "adapter"  # inside a model folder
+
+
+@dataclass(frozen=True)
+class AdapterParams:
+    """Section `adapter`: how a student is trained, in its warm-up and in SFT."""
+
+    rank: int  # of the adapters; 0 = no adapters, all parameters are trained
+    alpha: float  # adapters are scaled by alpha / rank
+
+    def check(self) -> list[str]:
+        """Problems of the values, each starting with its key."""
+        problems = [f"rank: {self.rank} is below 0 (0 = all parameters)"] if self.rank < 0 else []
+        if not self.alpha > 0:
+            problems.append(f"alpha: {self.alpha} is not above 0")
+        return problems
+
+
+NO_ADAPTERS = AdapterParams(rank=0, alpha=1.0)
+
+
+def with_adapters(
+    model: "PreTrainedModel", settings: AdapterParams, seed: int
+) -> "PreTrainedModel":
+    """The model with fresh adapters on all linear layers but the last, which alone are trained.
+
+    Without a rank it is the model as it is. `seed` draws the adapters' first weights.
+    """
+    if not settings.rank:
+        return model
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    torch.manual_seed(seed)
+    config = LoraConfig(
+        r=settings.rank,
+        lora_alpha=settings.alpha,
+        target_modules="all-linear",
+        task_type="CAUSAL_LM",
+    )
+    return get_peft_model(model, config)
+
+
+def merged(model: "PreTrainedModel") -> "PreTrainedModel":
+    """The model with its adapters, if it has some, added to its weights."""
+    return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
+
+
+def save_adapters(model: "PreTrainedModel", start: Path, out: Path) -> None:
+    """Write the adapters into `out`/adapter, beside a copy of the model in folder `start`."""
+    for pattern in ("*.safetensors", "config.json", "generation_config.json", *TOKENIZER_FILES):
+        for file in sorted(Path(start).glob(pattern)):
+            shutil.copyfile(file, out / file.name)
+    model.save_pretrained(out / FOLDER)
+
+
+def load_student(folder: Path) -> "PreTrainedModel":
+    """The fp32 model of a folder, with its adapters, if it has some, ready to be trained."""
+    model = load_model(folder)
+    if not (folder / FOLDER).is_dir():
+        return model
+    from peft import PeftModel
+
+    return PeftModel.from_pretrained(model, folder / FOLDER, is_trainable=True)

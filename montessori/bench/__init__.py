@@ -1,0 +1,1 @@
+"""Measurements of speed and of what it is bought with, as commands."""

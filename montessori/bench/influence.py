@@ -1,0 +1,231 @@
+"""`montessori bench influence`: what influence costs on this machine, and how true it is."""
+
+import resource
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import torch
+
+from montessori.bench.published import Published
+from montessori.bench.world import DTYPES, RATE, Options, World, world_of
+from montessori.influence.adamw import AdamWState
+from montessori.influence.audit import compare
+from montessori.influence.exact import ExactStep
+from montessori.influence.first_order import FirstOrder, reference_gradients
+from montessori.train.loss import Row, mean_row_loss
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+
+def bench(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure what `options` ask for; lines for a person go to `say`. Returns the figures.
+
+    Raises MontessoriError for options, rows or models that cannot be used.
+    """
+    options.check()
+    world = world_of(options, say)
+    figures = _shape_of(world) | {"precision": options.precision}
+    dtype = DTYPES[options.precision]
+    estimates, measured = _estimate(world, dtype, options, say)
+    figures |= measured
+    if "oracle" in options.against:
+        figures |= _against_oracle(world, estimates, options, say)
+    if "published" in options.against:
+        figures |= _against_published(world, figures["seconds_per_probe"], options, say)
+    return figures
+
+
+def _shape_of(world: World) -> dict[str, Any]:
+    return {
+        "device": _device_name(world.model.device),
+        "threads": torch.get_num_threads(),
+        "parameters": sum(value.numel() for value in world.model.parameters()),
+        "probes": len(world.probes),
+        "references": len(world.references),
+        "tokens_per_probe": sum(len(row.ids) for row in world.probes) / len(world.probes),
+    }
+
+
+def _device_name(device: torch.device) -> str:
+    if device.type == "cuda":
+        return str(torch.cuda.get_device_name(device))
+    return "cpu"
+
+
+# -------------------------------------------------------------------------------------- measured
+def _estimate(
+    world: World, dtype: torch.dtype, options: Options, say: Callable[[str], None]
+) -> tuple[list[float], dict[str, Any]]:
+    """Centred estimates of the probes, and the figures of making them."""
+    model = _as(world.model, dtype)
+    state = _state_as(world.state, dtype)
+    group = [list(range(len(world.references)))]
+    started = _now(model)
+    gradients = reference_gradients(model, world.references, group, world.pad)
+    engine = FirstOrder(model, state, RATE, gradients, world.pad, batch=options.batch)
+    setup = _now(model) - started
+    if engine.alone:
+        say(f"each probe has a backward pass of its own: {engine.alone}")
+    engine.centred(world.probes[: engine.batch])  # the first batch pays for allocation
+    centred, seconds = _timed(model, lambda: engine.centred(world.probes))
+    floor = _timed(model, lambda: _bare(model, world.probes, world.pad))[1]
+    tokens = sum(len(row.ids) for row in world.probes)
+    flops = 6 * _in_products(model) * tokens / seconds
+    rate = matrix_rate(model.device, dtype)
+    figures = {
+        "setup_seconds": setup,
+        "rows_per_backward": engine.batch,
+        "seconds_per_probe": seconds / len(world.probes),
+        "probes_per_second": len(world.probes) / seconds,
+        "tokens_per_second": tokens / seconds,
+        "floor_seconds_per_probe": floor / len(world.probes),
+        "of_floor": floor / seconds,
+        "flops_per_second": flops,
+        "matrix_flops_per_second": rate,
+        "of_matrix_rate": flops / rate,
+        "peak_memory_mib": _peak_memory(model.device),
+    }
+    say(
+        f"estimate ({options.precision}): {figures['probes_per_second']:.1f} probes/s, "
+        f"{figures['tokens_per_second']:.0f} tokens/s, {figures['of_floor']:.2f} times a bare "
+        f"forward and backward pass a row, {figures['of_matrix_rate']:.0%} of the matrix rate of "
+        f"{rate / 1e9:.0f} GFLOP/s, {figures['peak_memory_mib']:.0f} MiB; "
+        f"reference gradients once, {setup:.1f} s"
+    )
+    return centred[:, 0].tolist(), figures
+
+
+def _against_oracle(
+    world: World, estimates: Sequence[float], options: Options, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Rank correlation and signs against the exact fp32 step."""
+    count = min(options.audit_rows or len(world.probes), len(world.probes))
+    group = [list(range(len(world.references)))]
+    exact = ExactStep(world.model, world.state, RATE, world.references, group, world.pad)
+    falls, seconds = _timed(world.model, lambda: exact.centred(world.probes[:count]))
+    audit = compare(estimates[:count], falls[:, 0].tolist())
+    say(
+        f"oracle (fp32, {count} probes): Spearman {audit.spearman:.4f}, equal signs "
+        f"{audit.sign_agreement:.1%}, {seconds / count:.2f} s a probe"
+    )
+    return {
+        "spearman": audit.spearman,
+        "sign_agreement": audit.sign_agreement,
+        "max_deviation": audit.max_deviation,
+        "oracle_probes": count,
+        "oracle_seconds_per_probe": seconds / count,
+    }
+
+
+def _against_published(
+    world: World, ours: float, options: Options, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Seconds of the published procedure, in the number format in which it is faster."""
+    rows = world.probes[: options.published_rows]
+    found = {}
+    for name, dtype in DTYPES.items():
+        with tempfile.TemporaryDirectory() as folder:
+            model = _as(world.model, dtype, copy=True)
+            slow = Published(
+                model,
+                _state_as(world.state, dtype),
+                RATE,
+                world.references,
+                world.pad,
+                Path(folder),
+            )
+            found[name] = slow.measure(rows)
+    best = min(found, key=lambda name: found[name].seconds)
+    parts, count = found[best], len(rows)
+    seconds = parts.seconds / count
+    say(
+        f"published procedure ({best}, {count} probes): {seconds:.2f} s a probe = load "
+        f"{parts.load / count:.2f} + step {parts.step / count:.2f} + reference "
+        f"{parts.reference / count:.2f}; the estimate is {seconds / ours:.0f} times faster"
+    )
+    return {
+        "ratio": seconds / ours,
+        "published_precision": best,
+        "published_probes": count,
+        "published_seconds_per_probe": seconds,
+        "published_parts": {
+            "load": parts.load / count,
+            "step": parts.step / count,
+            "reference": parts.reference / count,
+        },
+        "published_seconds_by_precision": {k: v.seconds / count for k, v in found.items()},
+    }
+
+
+def _bare(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> None:
+    """Forward and backward pass of each row: the floor of a row-by-row method."""
+    for row in rows:
+        mean_row_loss(model, [row], pad).backward()
+        model.zero_grad(set_to_none=True)
+
+
+def matrix_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.5) -> float:
+    """FLOP/s of square matrix products on this machine, the best of sizes 1024 to 8192."""
+    best = 0.0
+    for size in (1024, 2048) if device.type == "cpu" else (4096, 8192):
+        a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
+        a @ b
+        count, started = 0, _clock(device)
+        while _clock(device) - started < seconds / 2:
+            a @ b
+            count += 1
+        best = max(best, count * 2 * size**3 / (_clock(device) - started))
+    return best
+
+
+def _in_products(model: "PreTrainedModel") -> int:
+    """Parameters that take part in matrix products: all but the input embedding."""
+    total = sum(value.numel() for value in model.parameters())
+    tied = getattr(model.config, "tie_word_embeddings", False)
+    return total - (0 if tied else model.get_input_embeddings().weight.numel())
+
+
+def _as(model: "PreTrainedModel", dtype: torch.dtype, copy: bool = False) -> "PreTrainedModel":
+    """The model in a number format; another one unless it has it already."""
+    from copy import deepcopy
+
+    return deepcopy(model).to(dtype) if copy or model.dtype != dtype else model
+
+
+def _state_as(state: AdamWState, dtype: torch.dtype) -> AdamWState:
+    return replace(
+        state,
+        exp_avg={name: value.to(dtype) for name, value in state.exp_avg.items()},
+        exp_avg_sq={name: value.to(dtype) for name, value in state.exp_avg_sq.items()},
+    )
+
+
+def _timed(model: "PreTrainedModel", work: Callable[[], Any]) -> tuple[Any, float]:
+    """What `work` gives, and its seconds."""
+    started = _now(model)
+    result = work()
+    return result, _now(model) - started
+
+
+def _now(model: "PreTrainedModel") -> float:
+    return _clock(model.device)
+
+
+def _clock(device: torch.device) -> float:
+    if device.type == "cuda":
+        torch.cuda.synchronize(device)
+    return time.perf_counter()
+
+
+def _peak_memory(device: torch.device) -> float:
+    """Largest memory so far in MiB: of the GPU, or of this process."""
+    if device.type == "cuda":
+        return torch.cuda.max_memory_allocated(device) / 2**20
+    unit = 2**20 if sys.platform == "darwin" else 2**10
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

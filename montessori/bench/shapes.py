@@ -1,0 +1,39 @@
+"""Models of known shapes with random weights: a machine is measured before a download."""
+
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel
+
+_LLAMA: dict[str, Any] = {"rms_norm_eps": 1e-5, "pad_token_id": 0}
+#: Configurations as published in the models' config.json files.
+SHAPES: dict[str, dict[str, Any]] = {
+    "llama3-8b": {
+        "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256,
+        "max_position_embeddings": 8192, "tie_word_embeddings": False,
+    },
+    "llama3-1b": {
+        "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
+        "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64,
+        "vocab_size": 128256, "max_position_embeddings": 131072, "tie_word_embeddings": True,
+    },
+    "tinyllama-1.1b": {
+        "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22,
+        "num_attention_heads": 32, "num_key_value_heads": 4, "vocab_size": 32000,
+        "max_position_embeddings": 2048, "tie_word_embeddings": False,
+    },
+}  # fmt: skip
+
+
+def random_model(shape: str, device: "torch.device", dtype: "torch.dtype") -> "PreTrainedModel":
+    """A Llama of the shape, weights drawn on `device` in `dtype`, in evaluation mode."""
+    import torch
+    from transformers import AutoModelForCausalLM, LlamaConfig
+
+    torch.manual_seed(0)
+    with torch.device(device):
+        config = LlamaConfig(**_LLAMA, **SHAPES[shape])
+        model = AutoModelForCausalLM.from_config(config, dtype=dtype)
+    return model.eval()

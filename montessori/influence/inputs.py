@@ -1,0 +1,125 @@
+"""What influence is computed from: the probe's rows to score, and the reference rows by skill."""
+
+from collections import defaultdict
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+import torch
+
+from montessori.artifacts import PROBE, ROWS, read_table
+from montessori.errors import MontessoriError
+from montessori.influence.adamw import warmup_rows
+from montessori.train.loss import Row, tokenised
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from montessori.influence.settings import InfluenceParams
+
+
+@dataclass(frozen=True)
+class References:
+    """Reference rows and their groups: one per skill, whose weighted mean is the whole set.
+
+    `names` are the skills; a group of rows without skill has no name and only counts in the whole.
+    """
+
+    rows: list[Row]
+    names: list[str | None]
+    groups: list[list[int]]
+
+    @property
+    def weights(self) -> torch.Tensor:
+        """Share of the reference rows in each group, fp64, shape (groups,)."""
+        sizes = torch.tensor([len(group) for group in self.groups], dtype=torch.float64)
+        return sizes / sizes.sum()
+
+
+@dataclass(frozen=True)
+class Inputs:
+    """The rows to score (table and tokens, in the same order), and the reference rows."""
+
+    frame: pl.DataFrame
+    rows: list[Row]
+    references: References
+    pad: int
+
+    @property
+    def prompts(self) -> list[str]:
+        """The prompt id of each row to score; rows of a prompt stand together."""
+        return self.frame["prompt_id"].to_list()
+
+    def on_whole_reference(self) -> "Inputs":
+        """The same with one group of all reference rows."""
+        rows = self.references.rows
+        return replace(self, references=References(rows, [None], [list(range(len(rows)))]))
+
+
+def read_inputs(
+    warmup: Path,
+    probe: Path,
+    reference: Path,
+    tokenizer: "PreTrainedTokenizerFast",
+    settings: "InfluenceParams",
+) -> Inputs:
+    """Read and tokenise what is scored and measured.
+
+    Raises MontessoriError when nothing is left after warm-up, a probe row has no response within
+    `settings.max_length` tokens, or no reference row has one.
+    """
+    frame = _left_after(warmup, probe)
+    rows = tokenised(tokenizer, frame["messages"].to_list(), settings.max_length)
+    _require_responses(rows, frame, probe, settings)
+    references = _references(tokenizer, reference, settings)
+    return Inputs(frame, rows, references, tokenizer.pad_token_id or 0)
+
+
+def _left_after(warmup: Path, probe: Path) -> pl.DataFrame:
+    """Kept rows of the probe that did not take part in warm-up, in table order."""
+    frame = read_table(probe / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
+    left = frame.filter(~pl.col("row_id").is_in(warmup_rows(warmup)))
+    if left.height < 2:
+        raise MontessoriError(
+            f"{left.height} of {frame.height} kept rows are left after warm-up",
+            where=str(probe / "rows.parquet"),
+            expected="at least 2 rows to score",
+            next="lower warmup.rows or raise probe.prompts in params.yaml, then `dvc repro`",
+        )
+    return left
+
+
+def _require_responses(
+    rows: Sequence[Row], frame: pl.DataFrame, probe: Path, settings: "InfluenceParams"
+) -> None:
+    bad = [row_id for row, row_id in zip(rows, frame["row_id"], strict=True) if not row.targets]
+    if bad:
+        raise MontessoriError(
+            f"{len(bad)} probe rows have no response within {settings.max_length} tokens",
+            where=f"{probe / 'rows.parquet'}, row {bad[0]}",
+            expected="at least one assistant token in every row",
+            next="raise influence.max_length in params.yaml, or drop the rows",
+        )
+
+
+def _references(
+    tokenizer: "PreTrainedTokenizerFast", reference: Path, settings: "InfluenceParams"
+) -> References:
+    """The first `settings.references` rows of the reference set, grouped by skill."""
+    frame = read_table(reference / "rows.parquet", ROWS).head(settings.references)
+    every = tokenised(tokenizer, frame["messages"].to_list(), settings.max_length)
+    kept = [(row, skill) for row, skill in zip(every, frame["skill"], strict=True) if row.targets]
+    if not kept:
+        raise MontessoriError(
+            f"none of the {frame.height} reference rows has a response to measure",
+            where=str(reference / "rows.parquet"),
+            expected="rows with assistant text within influence.max_length tokens",
+            next="check the reference set in params.yaml, section sources",
+        )
+    groups: dict[str | None, list[int]] = defaultdict(list)
+    for i, (_, skill) in enumerate(kept):
+        groups[skill].append(i)
+    names = sorted(groups, key=lambda name: (name is None, name or ""))
+    return References([row for row, _ in kept], names, [groups[name] for name in names])

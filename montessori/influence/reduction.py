@@ -1,0 +1,88 @@
+"""The sum over parameters of -grad L_ref . (delta(g) - delta(0)), fed gradient by gradient.
+
+delta(g) is the AdamW step of a row's gradient g, delta(0) the step of the momentum alone. The step
+contains the row's own squared gradient; freezing the second moment makes the estimate useless
+(Spearman 0.02 with the truth).
+"""
+
+from collections.abc import Mapping
+
+import torch
+
+from montessori.influence.adamw import AdamWState, Step, next_step
+
+#: Elements worked on at once: small enough that a block and its temporaries stay in cache.
+BLOCK = 2**17
+
+
+class Reduction:
+    """Centred influences of some rows on some reference groups, per unit of learning rate.
+
+    `gradients` are the reference gradients by parameter name, each (groups, elements). `add` and
+    `add_sparse` take the rows' gradients in any order of parameters; `sums` is what they add up
+    to. Products are in the number format of the reference gradients, sums over parameters in fp64.
+    """
+
+    def __init__(
+        self,
+        state: AdamWState,
+        parameters: Mapping[str, torch.Tensor],
+        gradients: Mapping[str, torch.Tensor],
+    ) -> None:
+        self.gradients = gradients
+        self.steps = {name: next_step(state, name, g.dtype) for name, g in gradients.items()}
+        self.rest = {
+            name: step.update(torch.zeros_like(step.momentum)) for name, step in self.steps.items()
+        }
+        self.neutral = self._neutral(state, parameters)  # (groups,), fp64
+        self.scale: torch.Tensor | None = None  # factors of the rows' gradients, (rows,)
+        self.sums = self.neutral.new_zeros(0, len(self.neutral))  # (rows, groups), fp64
+
+    def start(self, rows: int) -> None:
+        """Set the sums of `rows` rows to zero."""
+        self.sums = self.neutral.new_zeros(rows, len(self.neutral))
+
+    def add(self, name: str, gradient: torch.Tensor) -> None:
+        """Add a parameter's share, from gradients of shape (rows, *parameter.shape)."""
+        step, rest, reference = self.steps[name], self.rest[name], self.gradients[name]
+        size = max(1, BLOCK // rest.numel())
+        gradient = self._scaled(gradient)
+        for start in range(0, len(gradient), size):
+            block = gradient[start : start + size]
+            self.sums[start : start + size] += self._share(step, rest, block, reference)
+
+    def add_sparse(
+        self, name: str, rows: torch.Tensor, index: torch.Tensor, gradient: torch.Tensor
+    ) -> None:
+        """Add the share of an embedding whose gradients are zero off some of its vectors.
+
+        Vector `index[i]` of row `rows[i]` has the gradient `gradient[i]`. A zero gradient takes the
+        step of the momentum, which centring removes, so the other vectors add nothing.
+        """
+        step, reference = self.steps[name], self.gradients[name]
+        if self.scale is not None:
+            gradient = gradient * self.scale[rows, None].to(gradient.dtype)
+        part = Step(step.momentum[index], step.spread[index], step.gain, step.gain_sq, step.eps)
+        update = part.update(gradient.to(reference.dtype)).sub_(self.rest[name][index])
+        vectors = reference.view(len(reference), *step.momentum.shape)[:, index]
+        self.sums.index_add_(0, rows, torch.einsum("nd,knd->nk", update, vectors).double())
+
+    def _scaled(self, gradient: torch.Tensor) -> torch.Tensor:
+        if self.scale is None:
+            return gradient
+        factors = self.scale.to(gradient.dtype)
+        return gradient * factors.view(-1, *[1] * (gradient.dim() - 1))
+
+    def _share(
+        self, step: Step, rest: torch.Tensor, gradient: torch.Tensor, reference: torch.Tensor
+    ) -> torch.Tensor:
+        update = step.update(gradient.to(reference.dtype)).sub_(rest)
+        return (update.flatten(1) @ reference.T).double()
+
+    def _neutral(self, state: AdamWState, parameters: Mapping[str, torch.Tensor]) -> torch.Tensor:
+        """-grad L_ref . delta(0), fp64, shape (groups,): what the momentum alone does."""
+        total = torch.zeros(())
+        for name, reference in self.gradients.items():
+            whole = self.rest[name] + state.weight_decay * parameters[name].detach()
+            total = total.to(reference.device) + (reference @ whole.flatten()).double()
+        return total

@@ -1,0 +1,50 @@
+"""`montessori shard`: fill some of a stage's parts in a process of its own, next to others."""
+
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+from montessori.errors import MontessoriError
+from montessori.parts import Shard
+
+
+def run_shard(root: Path, target: str, text: str) -> int:
+    """Run the command of DVC stage `target` with `--shard text`; its exit status.
+
+    Raises MontessoriError for a text that is no shard, a target that is not in dvc.yaml, and a
+    stage whose parts cannot be shared.
+    """
+    Shard.parse(text)
+    command = shlex.split(_command(root, target))
+    if not _shares_parts(command, root):
+        raise MontessoriError(
+            f"the stage {target} has no parts that processes can share",
+            where="dvc.yaml",
+            expected="a stage influence@...",
+            next=f"dvc repro {target}",
+        )
+    command[0] = sys.executable
+    return subprocess.run([*command, "--shard", text], cwd=root, check=False).returncode
+
+
+def _command(root: Path, target: str) -> str:
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            (stage,) = repo.stage.collect(target)
+            return str(stage.cmd)
+    except (DvcException, ValueError) as error:
+        raise MontessoriError(
+            f"no single stage is called {target!r}: {error}",
+            where="dvc.yaml",
+            next="dvc stage list",
+        ) from error
+
+
+def _shares_parts(command: list[str], root: Path) -> bool:
+    """Whether the stage's script offers --shard, by what its --help says."""
+    asked = [sys.executable, *command[1:3], "--help"]
+    return "--shard" in subprocess.run(asked, cwd=root, capture_output=True, text=True).stdout

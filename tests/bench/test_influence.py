@@ -1,0 +1,104 @@
+"""`montessori bench influence` on a tiny model: the figures are there and mean what they say."""
+
+import json
+from pathlib import Path
+
+import pytest
+import torch
+from typer.testing import CliRunner
+
+from montessori.bench.published import Published
+from montessori.bench.shapes import SHAPES
+from montessori.cli import app
+from montessori.errors import MontessoriError
+from montessori.influence.adamw import AdamWState, trained_parameters
+from montessori.influence.exact import ExactStep
+from montessori.train.loss import Row
+from montessori.weights import load_model
+from tests.tiny_rows import row
+
+
+@pytest.fixture
+def rows(tmp_path: Path) -> Path:
+    """Forty rows as JSON Lines."""
+    path = tmp_path / "rows.jsonl"
+    texts = [json.dumps({"messages": row(i)["messages"]}) for i in range(40)]
+    path.write_text("\n".join(texts) + "\n", encoding="utf-8")
+    return path
+
+
+def run(*options: object) -> str:
+    """What the command prints."""
+    result = CliRunner().invoke(app, ["bench", "influence", *map(str, options)])
+    if isinstance(result.exception, MontessoriError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+@pytest.mark.parametrize("precision", ["fp32", "bf16"])
+def test_figures_of_a_folder(student: Path, rows: Path, tmp_path: Path, precision: str) -> None:
+    text = run(
+        student, "--probes", rows, "--references", rows, "--rows", 8, "--reference-rows", 6,
+        "--published-rows", 1, "--max-length", 128, "--precision", precision, "--device", "cpu",
+        "--threads", 1, "--against", "oracle", "--against", "published",
+        "--json", tmp_path / "out" / "figures.json",
+    )  # fmt: skip
+    figures = json.loads((tmp_path / "out" / "figures.json").read_text())
+    assert figures["probes_per_second"] > 0
+    assert figures["spearman"] > 0.9
+    assert figures["sign_agreement"] >= 0.75
+    parts = figures["published_parts"]
+    assert sum(parts.values()) == pytest.approx(figures["published_seconds_per_probe"])
+    assert figures["ratio"] == pytest.approx(
+        figures["published_seconds_per_probe"] * figures["probes_per_second"]
+    )
+    assert "times faster" in text
+
+
+def test_a_shape_needs_no_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    small = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
+             "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 60,
+             "max_position_embeddings": 64, "tie_word_embeddings": False}  # fmt: skip
+    monkeypatch.setitem(SHAPES, "tinyllama-1.1b", small)
+    run("tinyllama-1.1b", "--rows", 4, "--reference-rows", 2, "--tokens", 16, "--device", "cpu",
+        "--threads", 1, "--checkpointing", "--json", tmp_path / "f.json")  # fmt: skip
+    figures = json.loads((tmp_path / "f.json").read_text())
+    assert figures["tokens_per_probe"] == 16
+    assert "ratio" not in figures
+
+
+def test_what_is_not_offered_is_said(student: Path, rows: Path) -> None:
+    with pytest.raises(MontessoriError, match="--against truth"):
+        run(student, "--against", "truth")
+    with pytest.raises(MontessoriError, match="neither a model folder nor a shape"):
+        run("llama9-80b")
+    with pytest.raises(MontessoriError, match="40 references are fewer than the 41"):
+        run(student, "--probes", rows, "--references", rows, "--rows", 2, "--reference-rows", 41,
+            "--max-length", 128)  # fmt: skip
+
+
+def test_the_published_procedure_is_the_exact_step_of_one_batch(
+    student: Path, tmp_path: Path
+) -> None:
+    """With one reference batch of rows of one length its loss is the mean over rows."""
+    model = load_model(student)
+    parameters = trained_parameters(model)
+    state = AdamWState(
+        {name: 1e-3 * torch.ones_like(value) for name, value in parameters.items()},
+        {name: 1e-5 * torch.ones_like(value) for name, value in parameters.items()},
+        step=3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, learning_rate=1e-4,
+    )  # fmt: skip
+    ids = [[5, 6, 7, 8, 9], [9, 8, 7, 6, 5]]
+    references = [Row(some, [-100, -100, *some[2:]]) for some in ids]
+    probe = Row([3, 4, 5, 6], [-100, 4, 5, 6])
+    slow = Published(model, state, 1e-4, references, 0, tmp_path)
+    slow.length = 8
+    slow.references = [slow._padded(some) for some in references]
+    parts = slow.measure([probe])
+    exact = ExactStep(load_model(student), state, 1e-4, references, [[0, 1]], 0)
+    assert parts.falls[0] == pytest.approx(exact.influence([probe]).item(), rel=1e-3)
+    assert all(
+        torch.equal(a, b)
+        for a, b in zip(model.parameters(), load_model(student).parameters(), strict=True)
+    )
