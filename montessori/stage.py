@@ -197,5 +197,17 @@ def _record(job: Job, seconds: float) -> None:
 def _peak_memory() -> float:
     """Largest resident memory so far in MiB: this process plus its largest child."""
     unit = 1024 * 1024 if sys.platform == "darwin" else 1024
-    usages = (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)
-    return sum(resource.getrusage(usage).ru_maxrss for usage in usages) / unit
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
+    return _own_peak(unit) + children
+
+
+def _own_peak(unit: int) -> float:
+    """Of this process; on Linux `ru_maxrss` starts at the size of the process that started it."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        status = ""
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
