@@ -146,6 +146,9 @@ def bench_influence(
         int, typer.Option(min=0, help="Rows of a backward pass; 0 = by the model's size.")
     ] = 0,
     checkpointing: Annotated[bool, typer.Option(help="Recompute activations.")] = False,
+    compile: Annotated[
+        bool, typer.Option(help="One kernel for the reduction, by torch.compile.")
+    ] = False,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
     json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
@@ -162,7 +165,7 @@ def bench_influence(
         model=model, probes=probes, references=references, warmup=warmup, rows=rows,
         reference_rows=reference_rows, audit_rows=audit_rows, published_rows=published_rows,
         max_length=max_length, tokens=tokens, precision=precision, batch=batch,
-        checkpointing=checkpointing, device=device, threads=threads,
+        checkpointing=checkpointing, compiled=compile, device=device, threads=threads,
         against=tuple(against or ()),
     )  # fmt: skip
     figures = measure(options, typer.echo)

@@ -36,7 +36,8 @@ class Machine:
     device: Literal["auto", "cpu", "cuda"] = "auto"
     threads: int = 0  # CPU threads of a stage; 0 = all cores
     generation_batch: int = 64  # rows decoded at once
-    influence_batch: int = 0  # rows of a shared backward pass; 0 = by the model's size
+    influence_batch: int = 0  # rows of a shared backward pass; 0 = by their and the model's size
+    compile: bool = False  # influence: one kernel for the reduction, by torch.compile
     gradient_checkpointing: Literal["auto", "on", "off"] = "auto"  # auto: on a GPU
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
 

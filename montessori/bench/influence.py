@@ -30,7 +30,7 @@ def bench(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
     """
     options.check()
     world = world_of(options, say)
-    figures = _shape_of(world) | {"precision": options.precision}
+    figures = _shape_of(world) | {"precision": options.precision, "compiled": options.compiled}
     dtype = DTYPES[options.precision]
     estimates, measured = _estimate(world, dtype, options, say)
     figures |= measured
@@ -68,7 +68,9 @@ def _estimate(
     group = [list(range(len(world.references)))]
     started = _now(model)
     gradients = reference_gradients(model, world.references, group, world.pad)
-    engine = FirstOrder(model, state, RATE, gradients, world.pad, batch=options.batch)
+    engine = FirstOrder(
+        model, state, RATE, gradients, world.pad, batch=options.batch, compiled=options.compiled
+    )
     setup = _now(model) - started
     if engine.alone:
         say(f"each probe has a backward pass of its own: {engine.alone}")

@@ -40,6 +40,7 @@ class Options:
     precision: str
     batch: int
     checkpointing: bool
+    compiled: bool
     device: str
     threads: int
     against: tuple[str, ...]
@@ -117,7 +118,7 @@ def _from_folder(options: Options, device: torch.device, say: Callable[[str], No
     )
     warm = _rows(options.warmup, tokenizer, options) or every
     say(f"warm-up: {STEPS} steps of {BATCH} rows, learning rate {RATE:g}, clipped at {CLIP:g}")
-    state = _warm_up(model, warm, pad)
+    state = warm_up(model, warm, pad)
     left = every if options.warmup else every[STEPS * BATCH :] or every
     probes = _first(left, options.rows, "probes")
     return World(
@@ -174,7 +175,8 @@ def _random_state(model: "PreTrainedModel") -> AdamWState:
     )  # fmt: skip
 
 
-def _warm_up(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> AdamWState:
+def warm_up(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> AdamWState:
+    """Train `model` as published, STEPS steps of BATCH rows (again from the first if too few)."""
     from montessori.train.settings import WarmupParams
     from montessori.train.warmup import train
 

@@ -6,7 +6,7 @@ probing step is one above the steps that warm-up took.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -58,6 +58,10 @@ class Step:
         """What the step subtracts per unit of learning rate, decay apart; shape of `gradient`."""
         root = torch.addcmul(self.spread, gradient, gradient, value=self.gain_sq).sqrt_()
         return torch.add(self.momentum, gradient, alpha=self.gain).div_(root.add_(self.eps))
+
+    def flat(self) -> "Step":
+        """The step of the parameter seen as a vector."""
+        return replace(self, momentum=self.momentum.flatten(), spread=self.spread.flatten())
 
 
 def trained_parameters(model: "PreTrainedModel") -> dict[str, torch.nn.Parameter]:

@@ -10,7 +10,13 @@ from typing import TYPE_CHECKING
 import torch
 
 from montessori.influence.adamw import AdamWState, trained_parameters
-from montessori.train.loss import Row, by_length, mean_row_loss, row_losses
+from montessori.train.loss import (
+    Row,
+    by_length,
+    comfortable_tokens,
+    mean_row_loss,
+    row_losses,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -80,8 +86,9 @@ class ExactStep:
     def reference_losses(self) -> torch.Tensor:
         """Loss of each group at the current weights, fp64, shape (groups,)."""
         losses = torch.zeros(len(self.references), dtype=torch.float64)
+        tokens = comfortable_tokens(self.model.device)
         with torch.no_grad():
-            for indices in by_length(self.references, self.batch):
+            for indices in by_length(self.references, self.batch, tokens):
                 rows = [self.references[i] for i in indices]
                 sums, counts = row_losses(self.model, rows, self.pad)
                 losses[indices] = (sums.double() / counts).cpu()

@@ -5,6 +5,7 @@ parameters. Rows share a backward pass where their gradients can be told apart (
 elsewhere each row has its own, and hooks consume a parameter's gradient as soon as it is there.
 """
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
@@ -14,7 +15,7 @@ import torch
 from montessori.influence.adamw import AdamWState, trained_parameters
 from montessori.influence.per_row import Consumer, PerRow, SparseConsumer, UnsupportedLayer
 from montessori.influence.reduction import Reduction
-from montessori.train.loss import Row, by_length, mean_row_loss
+from montessori.train.loss import Row, by_length, comfortable_tokens, mean_row_loss
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -42,7 +43,7 @@ def reference_gradients(
     for k, group in enumerate(groups):
         model.zero_grad(set_to_none=True)
         rows = [references[i] for i in group]
-        for indices in by_length(rows, batch):
+        for indices in by_length(rows, batch, comfortable_tokens(model.device)):
             loss = mean_row_loss(model, [rows[i] for i in indices], pad) / len(rows)
             loss.backward()
         for name, parameter in trained_parameters(model).items():
@@ -58,7 +59,7 @@ class FirstOrder:
     `model` is in evaluation mode, without dropout; `gradients` are those of `reference_gradients`.
     Above `max_grad_norm` (0: never) a gradient is scaled down to it, as in warm-up; that takes a
     second backward pass. `batch` is the most rows of a shared backward pass (0: chosen by the
-    model's size); 1 gives every row its own.
+    model's size and the rows' lengths); 1 gives every row its own. `compiled`: see Reduction.
     """
 
     def __init__(
@@ -70,14 +71,16 @@ class FirstOrder:
         pad: int,
         max_grad_norm: float = 0.0,
         batch: int = 0,
+        compiled: bool = False,
     ) -> None:
         self.model, self.pad, self.max_grad_norm = model, pad, max_grad_norm
         self.learning_rate = learning_rate
         self.parameters = trained_parameters(model)
-        self.reduction = Reduction(state, self.parameters, gradients)
+        self.reduction = Reduction(state, self.parameters, gradients, compiled)
         self.neutral = learning_rate * self.reduction.neutral  # (groups,), fp64
         largest = max(value.numel() for value in self.parameters.values())
         self.batch = batch or max(1, min(ROWS, ELEMENTS // largest))
+        self.tokens = math.inf if batch else comfortable_tokens(model.device)
         self.alone = ""  # why every row has a backward pass of its own
         if self.batch > 1:
             try:
@@ -93,7 +96,7 @@ class FirstOrder:
         `advance` is called with the number of rows after each batch.
         """
         found = self.neutral.new_zeros(len(rows), len(self.neutral))
-        for indices in by_length(rows, self.batch):
+        for indices in by_length(rows, self.batch, self.tokens):
             found[indices] = self._sums([rows[i] for i in indices])
             if advance:
                 advance(len(indices))

@@ -5,10 +5,12 @@ contains the row's own squared gradient; freezing the second moment makes the es
 (Spearman 0.02 with the truth).
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 
 import torch
 
+from montessori.errors import MontessoriError
 from montessori.influence.adamw import AdamWState, Step, next_step
 
 #: Elements worked on at once: small enough that a block and its temporaries stay in cache.
@@ -21,6 +23,7 @@ class Reduction:
     `gradients` are the reference gradients by parameter name, each (groups, elements). `add` and
     `add_sparse` take the rows' gradients in any order of parameters; `sums` is what they add up
     to. Products are in the number format of the reference gradients, sums over parameters in fp64.
+    With `compiled` one kernel made by torch.compile reads everything once, in fp32 or fp64.
     """
 
     def __init__(
@@ -28,8 +31,11 @@ class Reduction:
         state: AdamWState,
         parameters: Mapping[str, torch.Tensor],
         gradients: Mapping[str, torch.Tensor],
+        compiled: bool = False,
     ) -> None:
         self.gradients = gradients
+        self._share = _compiled_share() if compiled else share
+        self._block = 0 if compiled else BLOCK
         self.steps = {name: next_step(state, name, g.dtype) for name, g in gradients.items()}
         self.rest = {
             name: step.update(torch.zeros_like(step.momentum)) for name, step in self.steps.items()
@@ -45,11 +51,12 @@ class Reduction:
     def add(self, name: str, gradient: torch.Tensor) -> None:
         """Add a parameter's share, from gradients of shape (rows, *parameter.shape)."""
         step, rest, reference = self.steps[name], self.rest[name], self.gradients[name]
-        size = max(1, BLOCK // rest.numel())
-        gradient = self._scaled(gradient)
+        gradient = self._scaled(gradient).flatten(1)
+        size = max(1, self._block // rest.numel()) if self._block else len(gradient)
+        rest, step = rest.flatten(), step.flat()
         for start in range(0, len(gradient), size):
             block = gradient[start : start + size]
-            self.sums[start : start + size] += self._share(step, rest, block, reference)
+            self.sums[start : start + size] += self._share(step, rest, block, reference).double()
 
     def add_sparse(
         self, name: str, rows: torch.Tensor, index: torch.Tensor, gradient: torch.Tensor
@@ -73,12 +80,6 @@ class Reduction:
         factors = self.scale.to(gradient.dtype)
         return gradient * factors.view(-1, *[1] * (gradient.dim() - 1))
 
-    def _share(
-        self, step: Step, rest: torch.Tensor, gradient: torch.Tensor, reference: torch.Tensor
-    ) -> torch.Tensor:
-        update = step.update(gradient.to(reference.dtype)).sub_(rest)
-        return (update.flatten(1) @ reference.T).double()
-
     def _neutral(self, state: AdamWState, parameters: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """-grad L_ref . delta(0), fp64, shape (groups,): what the momentum alone does."""
         total = torch.zeros(())
@@ -86,3 +87,61 @@ class Reduction:
             whole = self.rest[name] + state.weight_decay * parameters[name].detach()
             total = total.to(reference.device) + (reference @ whole.flatten()).double()
         return total
+
+
+Share = Callable[[Step, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
+
+
+def share(
+    step: Step, rest: torch.Tensor, gradient: torch.Tensor, reference: torch.Tensor
+) -> torch.Tensor:
+    """A parameter's share of the sums, (rows, groups), operation by operation.
+
+    `gradient` is (rows, elements), `reference` (groups, elements), `rest` the step of the momentum,
+    (elements,); `step` is that of the parameter as a vector.
+    """
+    return step.update(gradient.to(reference.dtype)).sub_(rest) @ reference.T
+
+
+@cache
+def _compiled_share() -> Share:
+    """`share` as one kernel for parameters of all sizes, compiled at its first use."""
+    from torch._dynamo.exc import TorchDynamoException
+
+    kernel = torch.compile(_fused, dynamic=True)
+
+    def call(
+        step: Step, rest: torch.Tensor, gradient: torch.Tensor, reference: torch.Tensor
+    ) -> torch.Tensor:
+        try:
+            result: torch.Tensor = kernel(
+                step.momentum, step.spread, step.gain, step.gain_sq, step.eps, rest, gradient,
+                reference,
+            )  # fmt: skip
+        except TorchDynamoException as error:
+            raise MontessoriError(
+                f"torch.compile cannot compile here: {str(error).splitlines()[0]}",
+                expected="a C++ compiler on a CPU, Triton on a GPU",
+                next="set machine.compile: false in params.yaml (or leave out --compile)",
+            ) from error
+        return result
+
+    return call
+
+
+def _fused(
+    momentum: torch.Tensor,
+    spread: torch.Tensor,
+    gain: float,
+    gain_sq: float,
+    eps: float,
+    rest: torch.Tensor,
+    gradient: torch.Tensor,
+    reference: torch.Tensor,
+) -> torch.Tensor:
+    """`share` as a reduction without a matrix product, which a compiler can fuse."""
+    dtype = torch.promote_types(reference.dtype, torch.float32)
+    g = gradient.to(dtype)
+    root = (spread.to(dtype) + gain_sq * g * g).sqrt() + eps
+    update = (momentum.to(dtype) + gain * g) / root - rest.to(dtype)
+    return (update[:, None] * reference.to(dtype)).sum(dim=-1)

@@ -122,7 +122,7 @@ def _engine(
     gradients = reference_gradients(model, references.rows, references.groups, inputs.pad)
     return FirstOrder(
         model, state, settings.learning_rate, gradients, inputs.pad,
-        settings.max_grad_norm, machine.influence_batch,
+        settings.max_grad_norm, machine.influence_batch, machine.compile,
     )  # fmt: skip
 
 

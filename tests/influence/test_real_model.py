@@ -1,0 +1,89 @@
+"""The estimate against the exact fp64 step on a real pre-trained Llama and real rows."""
+
+import json
+import random
+from copy import deepcopy
+from dataclasses import replace
+
+import pytest
+import torch
+
+from montessori import chat
+from montessori.adapters import AdapterParams, with_adapters
+from montessori.bench.world import BATCH, FALLBACK, RATE, STEPS, warm_up
+from montessori.influence.adamw import AdamWState
+from montessori.influence.audit import compare
+from montessori.influence.exact import ExactStep
+from montessori.influence.first_order import FirstOrder, reference_gradients
+from montessori.models import prepare_model
+from montessori.train.loss import tokenised
+from montessori.weights import checkpointed, load_model
+from tests.test_own_data import ALPACA, MODEL
+
+pytestmark = pytest.mark.skipif(
+    not MODEL.exists(), reason="the shared folder with a real model and real rows is absent"
+)
+PROBES, REFERENCES, LENGTH = 48, 32, 64
+
+
+@pytest.fixture(scope="module")
+def rows(tmp_path_factory):
+    """A folder with the model, and its tokenised Alpaca rows: warm-up, probes, references."""
+    folder = tmp_path_factory.mktemp("real") / "model"
+    prepare_model(MODEL, FALLBACK, folder)
+    every = json.loads(ALPACA.read_text(encoding="utf-8"))
+    chosen = random.Random(0).sample(every, 2 * STEPS * BATCH)
+    dialogues = [
+        [
+            {"role": "user", "content": f"{row['instruction']}\n{row['input']}".strip()},
+            {"role": "assistant", "content": row["output"]},
+        ]
+        for row in chosen
+    ]
+    tokens = tokenised(chat.load_tokenizer(folder), dialogues, LENGTH)
+    usable = [row for row in tokens if row.targets >= 8]
+    warm, left = usable[: STEPS * BATCH], usable[STEPS * BATCH :]
+    assert len(left) >= PROBES + REFERENCES
+    return folder, warm, left[:PROBES], left[PROBES : PROBES + REFERENCES]
+
+
+@pytest.fixture(scope="module", params=[0, 8], ids=["full", "lora"])
+def world(request, rows):
+    """The model warmed up as published, its fp32 moments, and the exact centred influences."""
+    folder, warm, probes, references = rows
+    adapter = AdapterParams(rank=request.param, alpha=16.0)
+    model = with_adapters(load_model(folder), adapter, seed=0)
+    state = warm_up(model, warm, 0)
+    exact = ExactStep(
+        deepcopy(model).double(), state_as(state, torch.float64), RATE, references,
+        [list(range(REFERENCES))], 0,
+    )  # fmt: skip
+    return model, state, exact.centred(probes)[:, 0].tolist()
+
+
+def state_as(state: AdamWState, dtype: torch.dtype) -> AdamWState:
+    return replace(
+        state,
+        exp_avg={name: value.to(dtype) for name, value in state.exp_avg.items()},
+        exp_avg_sq={name: value.to(dtype) for name, value in state.exp_avg_sq.items()},
+    )
+
+
+@pytest.mark.parametrize("batch", [1, 8])
+@pytest.mark.parametrize("checkpointing", [False, True], ids=["kept", "recomputed"])
+@pytest.mark.parametrize("dtype", [torch.float32, torch.bfloat16], ids=["fp32", "bf16"])
+def test_estimate_ranks_as_the_exact_step(world, rows, dtype, checkpointing, batch):
+    model, state, truth = world
+    _, _, probes, references = rows
+    model = deepcopy(model).to(dtype)
+    if checkpointing:
+        checkpointed(model)
+    state = state_as(state, dtype)
+    groups = [list(range(REFERENCES))]
+    gradients = reference_gradients(model, references, groups, 0)
+    engine = FirstOrder(model, state, RATE, gradients, 0, batch=batch)
+    assert engine.batch == batch
+    audit = compare(engine.centred(probes)[:, 0].tolist(), truth)
+    assert audit.spearman >= 0.99
+    assert audit.sign_agreement >= 0.95
+    assert len({value > 0 for value in truth}) == 2  # both signs are there to be told apart
