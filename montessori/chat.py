@@ -156,7 +156,10 @@ def tokenize_all(
         return []
     located = [_locate(tokenizer, messages) for messages in dialogues]
     encoded = tokenizer(
-        [text for text, _ in located], add_special_tokens=False, return_offsets_mapping=True
+        [text for text, _ in located],
+        add_special_tokens=False,
+        return_offsets_mapping=True,
+        verbose=False,
     )
     rows = zip(encoded["input_ids"], encoded["offset_mapping"], located, strict=True)
     return [
