@@ -79,6 +79,18 @@ VERDICTS: Schema = {
     "note": pl.String,
 }
 
+#: Items of public benchmarks as lm-eval asked and scored them; responses and metrics as JSON.
+SAMPLES: Schema = {
+    "task": pl.String,
+    "item": pl.String,
+    "filter": pl.String,
+    "prompt": pl.String,
+    "target": pl.String,
+    "response": pl.String,
+    "metrics": pl.String,
+    "prompt_hash": pl.String,
+}
+
 #: Libraries whose version may change what an artifact holds.
 LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "peft", "accelerate", "polars")
 

@@ -38,6 +38,7 @@ SETTINGS: Mapping[str, str] = {
     "benchmark": "montessori.evals.settings:BenchmarkParams",
     "judge": "montessori.evals.settings:JudgeParams",
     "eval": "montessori.evals.settings:EvalParams",
+    "harness": "montessori.harness.settings:HarnessParams",
     "compare": "montessori.compare.settings:CompareParams",
 }
 

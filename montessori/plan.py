@@ -104,13 +104,23 @@ class Run:
     against: str
 
 
+@dataclass(frozen=True)
+class Harness:
+    """A model that takes an lm-eval task, with so many examples (-1: the task's own number)."""
+
+    model: str
+    task: str
+    shots: int
+
+
 #: Plural sections: the class of their rows.
 ROWS: Mapping[str, type[Any]] = {
     "models": Model, "probes": Probe, "probe_files": RowsFile, "warmups": Warmup,
     "influences": Influence, "shuffles": Shuffle, "rounds": Round, "datasets": Dataset,
     "dataset_files": RowsFile, "trims": Trim, "students": Student, "runs": Run,
+    "harnesses": Harness,
 }  # fmt: skip
-OPTIONAL = ("trims", "dataset_files")  # plural sections that may be left out
+OPTIONAL = ("trims", "dataset_files", "harnesses")  # plural sections that may be left out
 
 #: What the first part of a reference such as `teachers/montessori-1` stands for.
 FOLDERS: Mapping[str, tuple[str, ...]] = {
@@ -128,6 +138,7 @@ BY_FOLDER: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("influences", "reference"): _ROWS, ("shuffles", "scores"): _SCORES,
     ("rounds", "scores"): _SCORES, ("rounds", "start"): _TEACHER,
     ("runs", "model"): ("models", "teachers", "students"),
+    ("harnesses", "model"): ("models", "teachers", "students"),
 }  # fmt: skip
 #: Keys that refer to other rows by name alone: in which sections.
 BY_NAME: Mapping[tuple[str, str], tuple[str, ...]] = {

@@ -99,6 +99,17 @@ class Job:
 
         return section(self._raw, name, cls)
 
+    def row(self, section: str, cls: type[T]) -> T:
+        """The job's row of a plural section as a frozen dataclass; all its problems in one error.
+
+        For what a row says beside paths, which are on the command line.
+        """
+        from montessori.params import section as read
+
+        rows = self._raw.get(section, {})
+        key = f"{section}.{self.name}"
+        return read({key: rows[self.name]} if self.name in rows else {}, key, cls)
+
     def metrics(self, values: dict[str, Any]) -> None:
         """Write the stage's metrics, atomically, to the path of --metrics."""
         from montessori.artifacts import write_json

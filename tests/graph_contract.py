@@ -197,6 +197,8 @@ def _read(tree: ast.AST) -> tuple[set[str], set[str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _called(node) == "section":
             params.add(ast.literal_eval(node.args[0]))
+        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "job.row":
+            params.add(ast.literal_eval(node.args[0]) + ".${key}")
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "job.metrics":
             paths.add("metrics")
         elif isinstance(node, ast.Attribute) and ast.unparse(node) == "job.seed":

@@ -47,6 +47,8 @@ def test_foreach_rows_have_the_keys_that_templates_name():
             section = entry["foreach"].strip("${}")
             keys = re.findall(r"\$\{item\.(\w+)\}", str(entry["do"]))
             used.setdefault(section, set()).update(keys)
+            if f"{section}.${{key}}" in entry["do"].get("params", []):  # job.row reads them all
+                used[section] |= {key.name for key in fields(ROW_CLASSES[section])}
     known = {section: {key.name for key in fields(ROW_CLASSES[section])} for section in used}
     assert used == known
     assert set(used) <= set(params)

@@ -1,0 +1,142 @@
+"""The data sets of lm-eval's tasks from local files: lm-eval asks for them by their hub name.
+
+Below one folder a data set is looked for as a copy of its hub repository (`<folder>/cais/mmlu`),
+then as the files that its authors published (`<folder>/mmlu/test/*.csv`).
+"""
+
+import csv
+import io
+import json
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from montessori.errors import MontessoriError
+
+if TYPE_CHECKING:
+    from datasets import DatasetDict
+
+Rows = list[dict[str, Any]]
+Splits = Mapping[str, Rows]
+
+
+class LocalData:
+    """Data sets below `folder`; `files` collects the paths that were read."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.files: set[Path] = set()
+        self._absent: list[Path] = []  # what was looked for in vain
+
+    def load(self, path: str, name: str | None = None, **options: Any) -> "DatasetDict":
+        """The data set `path` of the hub, configuration `name`, as a dictionary of its splits.
+
+        Raises MontessoriError, which names what was looked for, when it is not there.
+        """
+        from datasets import Dataset, DatasetDict, load_dataset
+
+        copy = self.folder / path
+        if copy.is_dir():
+            self.files |= {file for file in copy.rglob("*") if file.is_file()}
+            return load_dataset(str(copy.resolve()), name, **options)
+        published = PUBLISHED.get(path)
+        self._absent = [copy]
+        splits = published(self, name or "") if published else {}
+        if not any(splits.values()):
+            raise self._missing(path)
+        return DatasetDict({split: Dataset.from_list(rows) for split, rows in splits.items()})
+
+    def lines(self, path: Path) -> Rows:
+        """The objects of a JSON Lines file; none when it is not there."""
+        return [json.loads(line) for line in self.text(path).splitlines() if line.strip()]
+
+    def table(self, path: Path) -> list[list[str]]:
+        """The rows of a CSV file, its header too; none when it is not there."""
+        return list(csv.reader(io.StringIO(self.text(path), newline="")))
+
+    def text(self, path: Path) -> str:
+        """The text of a file; empty when it is not there."""
+        if not path.is_file():
+            self._absent.append(path)
+            return ""
+        self.files.add(path)
+        with open(path, encoding="utf-8", newline="") as handle:
+            return handle.read()
+
+    def _missing(self, path: str) -> MontessoriError:
+        return MontessoriError(
+            f"the data set {path} is not among the local benchmark files",
+            where="params.yaml, key harness.data",
+            expected=" or ".join(map(str, self._absent)),
+            next=f"hf download {path} --repo-type dataset --local-dir {self._absent[0]}",
+        )
+
+    @contextmanager
+    def serving(self) -> Iterator[None]:
+        """While open, lm-eval reads its data sets from here.
+
+        lm-eval calls `datasets.load_dataset` by the names in its task files and offers no other
+        place to say where data is that holds for every task.
+        """
+        import datasets
+
+        hub = datasets.load_dataset
+        datasets.load_dataset = self.load
+        try:
+            yield
+        finally:
+            datasets.load_dataset = hub
+
+
+# ------------------------------------------------------------------------ files as published
+def _mmlu(data: LocalData, subject: str) -> Splits:
+    """CSV files of 57 subjects, with or without a header: question, four choices, answer."""
+    return {
+        split: [
+            {"question": row[0], "subject": subject, "choices": row[1:5], "answer": _gold(row[5])}
+            for row in data.table(data.folder / "mmlu" / split / f"{subject}_{split}.csv")
+            if (row[0], row[5]) != ("question", "answer")
+        ]
+        for split in ("dev", "test")
+    }
+
+
+def _gold(text: str) -> int:
+    """The place of the right choice, from its letter or its number."""
+    return "ABCD".index(text) if text in "ABCD" else int(text)
+
+
+def _gsm8k(data: LocalData, name: str) -> Splits:
+    folder = data.folder / "gsm8k"
+    return {split: data.lines(folder / f"{split}.jsonl") for split in ("train", "test")}
+
+
+def _arc(data: LocalData, name: str) -> Splits:
+    """llm-foundry's form of ARC-Challenge: query, choices, place of the right one; tests only."""
+    if name != "ARC-Challenge":
+        return {}
+    rows = data.lines(data.folder / "arc" / "llmfoundry_arc_challenge.jsonl")
+    letters = "ABCDEFGH"
+    return {
+        "train": [],
+        "test": [
+            {
+                "question": row["query"].removeprefix("Question: "),
+                "choices": {"text": row["choices"], "label": list(letters[: len(row["choices"])])},
+                "answerKey": letters[row["gold"]],
+            }
+            for row in rows
+        ],
+    }
+
+
+def _bbh(data: LocalData, name: str) -> Splits:
+    text = data.text(data.folder / "bbh" / "data" / f"{name}.json")
+    return {"test": json.loads(text)["examples"] if text else []}
+
+
+#: Readers of the files that authors published, by hub name.
+PUBLISHED: Mapping[str, Callable[[LocalData, str], Splits]] = {
+    "cais/mmlu": _mmlu, "openai/gsm8k": _gsm8k, "allenai/ai2_arc": _arc, "SaylorTwift/bbh": _bbh,
+}  # fmt: skip

@@ -1,0 +1,149 @@
+"""The stage harness: one model on one lm-eval task; scores with standard errors, every answer."""
+
+import hashlib
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import polars as pl
+
+from montessori import chat
+from montessori.artifacts import SAMPLES, file_digest, new_folder, write_table
+from montessori.errors import MontessoriError
+from montessori.harness.data import LocalData
+from montessori.harness.tasks import load_task
+from montessori.train.device import settle
+from montessori.weights import load_model
+
+if TYPE_CHECKING:
+    from lm_eval.models.huggingface import HFLM
+
+    from montessori.harness.settings import HarnessParams
+    from montessori.stage import Machine
+
+RESAMPLES = 1000  # lm-eval's bootstrap, for the metrics that are no mean
+
+
+def run_task(
+    model: Path,
+    task: str,
+    shots: int,
+    folder: Path,
+    out: Path,
+    settings: "HarnessParams",
+    machine: "Machine",
+) -> dict[str, Any]:
+    """Run an lm-eval task on the model in folder `model`; write `out`/samples.parquet.
+
+    `shots` examples before each question, -1 for the task's own number; the data set is read from
+    `folder`. Returns the metrics: per task and metric its value and standard error (as lm-eval
+    computes both), numbers of items, of prompts beyond the model's context (lm-eval cuts their
+    beginning), versions, the digest of the data. Raises MontessoriError for an unknown task,
+    missing data or a model that cannot take it; all but the last before the model is loaded.
+    """
+    data = LocalData(folder)
+    loaded = load_task(task, shots, data)
+    judged = _model(model, settings, machine)
+    results = _evaluate(judged, loaded, settings)
+    samples = pl.DataFrame(
+        [_sample(name, one) for name, many in results["samples"].items() for one in many],
+        schema=SAMPLES,
+    )
+    facts = {"task": task, "items": samples["item"].n_unique(), "data": _digest(data)}
+    with new_folder(out, {"model": model}, facts) as made:
+        write_table(samples, made / "samples.parquet", SAMPLES)
+    return _metrics(results, judged, facts)
+
+
+def _model(folder: Path, settings: "HarnessParams", machine: "Machine") -> "HFLM":
+    """lm-eval's own Hugging Face model around the safely loaded one."""
+    import torch
+    from lm_eval.models.huggingface import HFLM
+
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    device = settle(machine)
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    return HFLM(
+        pretrained=load_model(folder, dtype).to(device).eval(),
+        tokenizer=chat.load_tokenizer(folder),
+        batch_size=settings.batch,
+    )
+
+
+def _evaluate(model: "HFLM", loaded: dict[str, Any], settings: "HarnessParams") -> dict[str, Any]:
+    from lm_eval.evaluator import evaluate
+
+    results: dict[str, Any] | None = evaluate(
+        model,
+        loaded,
+        limit=settings.limit or None,
+        bootstrap_iters=RESAMPLES,
+        log_samples=True,
+        apply_chat_template=settings.chat_template,
+        fewshot_as_multiturn=settings.chat_template,
+    )
+    if not results or not any(results["samples"].values()):
+        raise MontessoriError(
+            "lm-eval returned no result",
+            expected="a task with at least one item",
+            next="raise harness.limit, or look at the task's data",
+        )
+    return results
+
+
+def _sample(task: str, sample: Mapping[str, Any]) -> dict[str, Any]:
+    """One item under one filter: what was asked and answered, and how it was scored."""
+    metrics = {name: float(sample[name]) for name in sample["metrics"]}
+    return {
+        "task": task,
+        "item": f"{task}/{sample['doc_id']}",
+        "filter": sample["filter"],
+        "prompt": str(sample["arguments"][0][0]),
+        "target": str(sample["target"]),
+        "response": json.dumps(sample["filtered_resps"], ensure_ascii=False, default=str),
+        "metrics": json.dumps(metrics, sort_keys=True),
+        "prompt_hash": sample["prompt_hash"],
+    }
+
+
+def _metrics(results: Mapping[str, Any], model: "HFLM", facts: Mapping[str, Any]) -> dict[str, Any]:
+    import lm_eval
+
+    prompts = {
+        (name, one["doc_id"]): one["arguments"][0][0]
+        for name, many in results["samples"].items()
+        for one in many
+    }
+    encoded = model.tokenizer(list(prompts.values()), verbose=False)["input_ids"]
+    return {
+        **facts,
+        "scores": {name: _scores(found) for name, found in results["results"].items()},
+        "shots": dict(sorted(results["n-shot"].items())),
+        "versions": {"lm_eval": lm_eval.__version__}
+        | {name: str(value) for name, value in results["versions"].items()},
+        "truncated": sum(len(ids) >= model.max_length for ids in encoded),
+    }
+
+
+def _scores(found: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
+    """Value and standard error by metric and filter, from lm-eval's flat names."""
+    scores: dict[str, dict[str, float | None]] = {}
+    for key, value in found.items():
+        metric, comma, kind = key.partition(",")
+        if not comma or metric.endswith("_stderr"):
+            continue
+        error = found.get(f"{metric}_stderr,{kind}")  # "N/A" where lm-eval has none
+        name = metric if kind == "none" else f"{metric} ({kind})"
+        stderr = float(error) if isinstance(error, int | float) else None
+        scores[name] = {"value": float(value), "stderr": stderr}
+    return scores
+
+
+def _digest(data: LocalData) -> str:
+    """SHA-256 over names and contents of the files that were read."""
+    lines = sorted(
+        f"{file.relative_to(data.folder).as_posix()} {file_digest(file)}\n" for file in data.files
+    )
+    return hashlib.sha256("".join(lines).encode()).hexdigest()

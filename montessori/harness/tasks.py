@@ -1,0 +1,74 @@
+"""lm-eval's tasks by name, loaded from local data and checked before a model is."""
+
+import difflib
+from functools import cache
+from typing import TYPE_CHECKING, Any
+
+from montessori.errors import MontessoriError
+from montessori.harness.data import LocalData
+
+if TYPE_CHECKING:
+    from lm_eval.api.task import Task
+    from lm_eval.tasks import TaskManager
+
+FEWSHOT_SEED = 1234  # lm-eval's own
+DEFAULT = -1  # shots: as many as the task's own file says
+
+
+def load_task(name: str, shots: int, data: LocalData) -> dict[str, Any]:
+    """The task or group `name` as lm-eval's `evaluate` takes it.
+
+    With `shots` examples before each question; -1: as many as the task's own file says.
+
+    Raises MontessoriError for an unknown name, missing data, and examples that there is no split
+    to draw from.
+    """
+    manager = _manager()
+    if name not in manager.all_tasks:
+        close = difflib.get_close_matches(name, manager.all_tasks, 3)
+        raise MontessoriError(
+            f"lm-eval has no task {name!r}",
+            where="params.yaml, section harnesses",
+            expected=f"such as {', '.join(close)}" if close else "a name of `lm-eval ls tasks`",
+            next="mend the task's name",
+        )
+    with data.serving():
+        loaded: dict[str, Any] = manager.load([name])
+    for task in loaded["tasks"].values():
+        _set_shots(task, shots, data)
+    return loaded
+
+
+@cache
+def _manager() -> "TaskManager":
+    """lm-eval's index of all its tasks; reading it takes seconds."""
+    from lm_eval.tasks import TaskManager
+
+    return TaskManager()
+
+
+def _set_shots(task: "Task", shots: int, data: LocalData) -> None:
+    """As lm-eval's `simple_evaluate` does, but never silently without the examples."""
+    config = task.config
+    task.set_fewshot_seed(seed=FEWSHOT_SEED)
+    if shots == DEFAULT:
+        task.set_config(key="num_fewshot", value=config.num_fewshot or 0)
+        return
+    if shots and config.num_fewshot == 0:
+        raise MontessoriError(
+            f"task {config.task} is defined without examples",
+            where="params.yaml, section harnesses",
+            expected="shots: 0 (or -1)",
+            next="set shots: 0, or name another task",
+        )
+    split = config.fewshot_split or config.training_split or config.validation_split
+    if shots and split and len(task.dataset.get(split, ())) < shots:
+        raise MontessoriError(
+            f"task {config.task} draws its {shots} examples from the split {split!r}, of which "
+            f"the local files have {len(task.dataset.get(split, ()))}",
+            where=str(data.folder),
+            expected=f"the splits {', '.join(task.dataset)} and {split}",
+            next=f"hf download {config.dataset_path} --repo-type dataset --local-dir "
+            f"{data.folder / str(config.dataset_path)}",
+        )
+    task.set_config(key="num_fewshot", value=shots)

@@ -1,0 +1,30 @@
+"""A public benchmark: one model on one lm-eval task, from local files."""
+
+import os
+
+from montessori.stage import Job, run
+
+
+def main(job: Job) -> None:
+    """Write data/harness/<name>, every item as asked and scored, and the scores with errors."""
+    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    from montessori.harness.run import run_task
+    from montessori.harness.settings import HarnessParams
+    from montessori.plan import Harness
+
+    row = job.row("harnesses", Harness)
+    paths = job.paths
+    metrics = run_task(
+        paths.model,
+        row.task,
+        row.shots,
+        paths.data,
+        paths.out,
+        job.section("harness", HarnessParams),
+        job.machine,
+    )
+    job.metrics(metrics)
+
+
+if __name__ == "__main__":
+    run(main, "model", "data", "out", "metrics")
