@@ -146,6 +146,7 @@ def score(comparison: Comparison, control: LengthControl) -> dict[str, Any]:
         raise MontessoriError(
             f"none of {comparison.preference.size} rows has a verdict: {comparison.unparsed} "
             f"without preference, {comparison.invalid} with one that is no number from 1 to 2",
+            where=comparison.source,
             expected="preferences from 1 to 2",
             next="judge the answers again",
         )

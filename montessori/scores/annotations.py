@@ -16,11 +16,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from montessori.artifacts import read_json
 from montessori.errors import MontessoriError
+from montessori.scores.files import Row, plain, read_value
 
 Floats = NDArray[np.float64]
-Row = Mapping[str, Any]
 
 NEEDED = ("instruction", "generator_1", "generator_2", "preference")
 REFERENCES = ("gpt4_1106_preview", "text_davinci_003")  # of AlpacaEval 2 and 1
@@ -43,6 +42,7 @@ class Comparison:
     preference: Floats
     length: Floats
     reference_length: Floats
+    source: str  # the file that the rows come from
     swapped: int  # rows that name the model first
     unparsed: int  # rows whose preference is null or NaN
     invalid: int  # rows whose preference is no number from 1 to 2
@@ -69,7 +69,7 @@ def read_annotations(
     """
     rows = _rows(path)
     model, reference = _sides(rows, model, path)
-    swapped = np.array([row["generator_1"] == model != reference for row in rows])
+    swapped = np.array([plain(row["generator_1"]) == model != reference for row in rows])
     given = np.array([_preference(row["preference"]) for row in rows])
     return Comparison(
         model=model,
@@ -79,6 +79,7 @@ def read_annotations(
         preference=np.where(swapped, 2.0 - given, given - 1.0),
         length=_lengths(rows, swapped, "output_2", "output_1", outputs or {}),
         reference_length=_lengths(rows, swapped, "output_1", "output_2", reference_outputs or {}),
+        source=str(path),
         swapped=int(swapped.sum()),
         unparsed=sum(_is_missing(row["preference"]) for row in rows),
         invalid=sum(
@@ -94,20 +95,23 @@ def read_outputs(path: Path) -> dict[str, str]:
     In the order of the file. Raises MontessoriError: no such file, malformed, a row without
     `instruction` or `output`.
     """
-    rows = read_json(path)
+    rows = read_value(path)
     needed = ("instruction", "output")
-    if not isinstance(rows, list) or not all(_has(row, needed) for row in rows):
+    texts = isinstance(rows, list) and all(
+        _has(row, needed) and all(isinstance(row[key], str) for key in needed) for row in rows
+    )
+    if not texts:
         raise MontessoriError(
             "not an outputs file",
             where=str(path),
-            expected="a JSON list of objects with instruction and output",
+            expected="a JSON list of objects with the texts instruction and output",
             next="give a model_outputs.json of AlpacaEval",
         )
-    return {str(row["instruction"]): str(row["output"]) for row in rows}
+    return {row["instruction"]: row["output"] for row in rows}
 
 
 def _rows(path: Path) -> Sequence[Row]:
-    rows = read_json(path)
+    rows = read_value(path)
     if not isinstance(rows, list) or not rows:
         what = "no annotations" if rows == [] else "not a list of annotations"
         raise MontessoriError(what, where=str(path), expected=FORM, next="give --annotations FILE")
@@ -128,8 +132,8 @@ def _has(row: Any, needed: Sequence[str]) -> bool:
 
 def _sides(rows: Sequence[Row], model: str | None, path: Path) -> tuple[str, str]:
     """The model and its reference; the same name twice where a model meets itself."""
-    second = Counter(str(row["generator_2"]) for row in rows)
-    names = list(dict.fromkeys([*second, *(str(row["generator_1"]) for row in rows)]))
+    second = Counter(plain(row["generator_2"]) for row in rows)
+    names = list(dict.fromkeys([*second, *(plain(row["generator_1"]) for row in rows)]))
     if len(names) > 2 or (model and model not in names):
         what = f"{model} is not in the file" if len(names) <= 2 else "more than two generators"
         raise MontessoriError(
@@ -160,7 +164,7 @@ def _preference(value: Any) -> float:
 
 def _annotator(rows: Sequence[Row]) -> str:
     """The annotator that all rows name; "" where they name none or several."""
-    names = {str(row.get("annotator") or "") for row in rows}
+    names = {plain(row.get("annotator") or "") for row in rows}
     return names.pop() if len(names) == 1 else ""
 
 

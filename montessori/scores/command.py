@@ -89,10 +89,12 @@ def mt_bench(
     matches = [row for row in rows if isinstance(row, Match)]
     graded = [row for row in rows if isinstance(row, Judgment)]
     if matches:
-        figures = pairwise.score(matches, categories, baseline) | {"categories": source}
+        figures = pairwise.score(matches, categories, baseline, str(judgments)) | {
+            "categories": source
+        }
         _tell(tables.pairwise(figures), figures, json)
     else:
-        figures = single.score(graded, categories) | {"categories": source}
+        figures = single.score(graded, categories, str(judgments)) | {"categories": source}
         _tell(tables.mt_bench(figures), figures, json)
 
 

@@ -6,16 +6,14 @@ of pairwise comparison has `model_1`, `model_2`, and `g1_winner`, `g1_judgment`,
 `g2_judgment` of the two orders of the answers (Zheng et al. 2023, arXiv 2306.05685).
 """
 
-import json
+import math
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from montessori.errors import MontessoriError
-
-Row = Mapping[str, Any]
+from montessori.scores.files import Row, number, plain, read_lines, wrong_line
 
 SINGLE = ("question_id", "model", "turn")
 PAIRWISE = ("question_id", "model_1", "model_2", "g1_winner", "g2_winner", "turn")
@@ -75,7 +73,8 @@ class Match:
 def parse_rating(text: str) -> float | None:
     """The rating in a judge's text: the first [[5]], without one the first [5]; else None."""
     found = RATING.search(text) or RATING_SINGLE.search(text)
-    return float(found.group(1)) if found else None
+    rating = float(found.group(1)) if found else math.inf
+    return rating if math.isfinite(rating) else None
 
 
 def parse_winner(text: str) -> str:
@@ -114,7 +113,7 @@ def read_categories(path: Path) -> dict[int, str]:
     rows = read_lines(path)
     for line, row, _ in rows:
         _need(row, ("question_id", "category"), line, path)
-    return {int(row["question_id"]): str(row["category"]) for _, row, _ in rows}
+    return {int(row["question_id"]): plain(row["category"]) for _, row, _ in rows}
 
 
 def categories_for(
@@ -133,42 +132,18 @@ def categories_for(
     return {number: category_of(number) for number in numbers}, "by question number"
 
 
-def read_lines(path: Path) -> list[tuple[int, Row, str]]:
-    """The objects of a JSON Lines file with their line numbers and texts; empty lines are left out.
-
-    Raises MontessoriError: no such file, a line that is not a JSON object.
-    """
-    try:
-        lines = Path(path).read_text(encoding="utf-8").split("\n")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MontessoriError(
-            f"cannot be read ({error})", where=str(path), next="mend the path"
-        ) from error
-    return [(n, _object(text, n, path), text) for n, text in enumerate(lines, 1) if text.strip()]
-
-
-def _object(text: str, line: int, path: Path) -> Row:
-    try:
-        row = json.loads(text)
-    except ValueError as error:
-        raise _wrong(f"not valid JSON ({error})", line, path) from error
-    if not isinstance(row, dict):
-        raise _wrong("not a JSON object", line, path)
-    return row
-
-
 def _judgment(row: Row, line: int, source: str, path: Path) -> Judgment:
     _need(row, SINGLE, line, path)
-    stored, text = _number(row.get("score")), row.get("judgment")
+    stored, text = number(row.get("score")), row.get("judgment")
     parsed = parse_rating(text) if isinstance(text, str) else None
     why = _left_out(stored, parsed, isinstance(text, str))
     return Judgment(
         line=line,
         question=int(row["question_id"]),
-        model=str(row["model"]),
+        model=plain(row["model"]),
         turn=int(row["turn"]),
         judge=_judge(row),
-        time=_number(row.get("tstamp")) or 0.0,
+        time=number(row.get("tstamp")) or 0.0,
         score=None if why else stored if stored is not None else parsed,
         why=why,
         stored=None if stored == FAILED else stored,
@@ -189,7 +164,7 @@ def _left_out(stored: float | None, parsed: float | None, has_text: bool) -> str
 
 def _match(row: Row, line: int, path: Path) -> Match:
     _need(row, PAIRWISE, line, path)
-    names = str(row["model_1"]), str(row["model_2"])
+    names = plain(row["model_1"]), plain(row["model_2"])
     orders = ({"A": names[0], "B": names[1]}, {"A": names[1], "B": names[0]})
     stored = {"model_1": names[0], "model_2": names[1], "tie": "tie"}
     texts = (row.get("g1_judgment"), row.get("g2_judgment"))
@@ -221,29 +196,15 @@ def _winner(text: str, order: Mapping[str, str]) -> str:
 def _judge(row: Row) -> str:
     """The judging model: the first part of `judge`, whose second is the name of the prompt."""
     judge = row.get("judge")
-    return str(judge[0] if isinstance(judge, list) and judge else judge or "")
-
-
-def _number(value: Any) -> float | None:
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return float(value) if is_number and value == value else None
+    return plain(judge[0] if isinstance(judge, list) and judge else judge or "")
 
 
 def _need(row: Row, keys: tuple[str, ...], line: int, path: Path) -> None:
     """Raise MontessoriError where a key is missing, or one that counts is no whole number."""
     missing = [key for key in keys if key not in row]
     if missing:
-        raise _wrong(f"no {', '.join(missing)}", line, path)
+        raise wrong_line(f"no {', '.join(missing)}", line, path)
     for key in ("question_id", "turn"):
         value = row.get(key, 1)
         if isinstance(value, bool) or not isinstance(value, int):
-            raise _wrong(f"{key} is {value!r}, not a whole number", line, path)
-
-
-def _wrong(what: str, line: int, path: Path) -> MontessoriError:
-    return MontessoriError(
-        f"line {line}: {what}",
-        where=str(path),
-        expected="JSON Lines as FastChat writes them",
-        next=f"mend or remove line {line}",
-    )
+            raise wrong_line(f"{key} is {value!r}, not a whole number", line, path)

@@ -17,16 +17,20 @@ SHOWN = 20  # disagreements and left-out rows that are listed
 Verdicts = Mapping[tuple[int, int], Sequence[float]]  # (question, turn): scores in order of time
 
 
-def score(judgments: Sequence[Judgment], categories: Mapping[int, str]) -> dict[str, Any]:
+def score(
+    judgments: Sequence[Judgment], categories: Mapping[int, str], source: str = ""
+) -> dict[str, Any]:
     """All figures as JSON: by model, and what was counted and left out.
 
-    categories: the category of each question; one that is not there is "other".
+    categories: the category of each question; one that is not there is "other". source: the file
+    that the rows come from, for messages.
     Raises MontessoriError where no row is graded.
     """
     graded = [row for row in judgments if row.score is not None]
     if not graded:
         raise MontessoriError(
             f"none of {len(judgments)} rows has a rating: {_reasons(judgments)}",
+            where=source,
             expected="a score from 1 to 10, or [[5]] in the judge's text",
             next="judge the answers again",
         )

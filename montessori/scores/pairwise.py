@@ -22,11 +22,15 @@ def outcome(winners: tuple[str, str]) -> str:
 
 
 def score(
-    matches: Sequence[Match], categories: Mapping[int, str], baseline: str | None = None
+    matches: Sequence[Match],
+    categories: Mapping[int, str],
+    baseline: str | None = None,
+    source: str = "",
 ) -> dict[str, Any]:
     """All figures as JSON: wins by model, turn and category, and what was counted and left out.
 
-    baseline: only the comparisons with this model, which itself is not listed.
+    baseline: only the comparisons with this model, which itself is not listed. source: the file
+    that the rows come from, for messages.
     Raises MontessoriError: the baseline is in no comparison, or no comparison has a winner.
     """
     chosen = [row for row in matches if baseline in (None, row.model_1, row.model_2)]
@@ -34,6 +38,7 @@ def score(
     if not counted:
         raise MontessoriError(
             f"none of {len(matches)} comparisons counts",
+            where=source,
             expected="winners in both orders" + (f", and {baseline}" if baseline else ""),
             next="mend --baseline, or judge the answers again",
         )

@@ -86,17 +86,27 @@ def read_weights(path: Path, model: str) -> Weights | None:
 def read_difficulty(path: Path) -> Floats:
     """Instruction difficulty, (instructions,), in the order of the reference outputs.
 
-    Raises MontessoriError: no such file, not such a table.
+    From a table of difficulties or from that of gamed answers, which has each several times.
+    Raises MontessoriError: no such file, not such a table, instructions that are left out.
     """
     table = _read(path, ("instruction_difficulty",))
-    return table.sort(table.columns[0])["instruction_difficulty"].cast(pl.Float64).to_numpy()
+    index = "index" if "index" in table.columns else table.columns[0]
+    table = table.unique(index, keep="first").sort(index)
+    if table[index].to_list() != list(range(len(table))):
+        raise MontessoriError(
+            f"the column {index!r} does not count the instructions from 0",
+            where=str(path),
+            expected="one difficulty for each instruction of the reference outputs",
+            next="give the file that AlpacaEval publishes",
+        )
+    return table["instruction_difficulty"].cast(pl.Float64).to_numpy()
 
 
 def read_gamed(path: Path) -> Gamed:
     """The table of gamed answers. Raises MontessoriError: no such file, not such a table."""
     columns = ("preference", "std_delta_len", "instruction_difficulty")
-    table = _read(path, columns).select(pl.col(columns).cast(pl.Float64).fill_null(np.nan))
-    return Gamed(*(table[column].to_numpy() for column in columns))
+    table = _read(path, columns, gaps=("preference",))
+    return Gamed(*(table[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in columns))
 
 
 def difficulty_of(comparison: Comparison, files: Files) -> Floats | None:
@@ -104,11 +114,12 @@ def difficulty_of(comparison: Comparison, files: Files) -> Floats | None:
 
     By the reference outputs, whose order is that of the difficulties; without them by position,
     which needs as many rows as difficulties. None where the rows cannot be told apart so, or
-    without the file of difficulties. Raises MontessoriError: an unreadable file.
+    without a file that holds difficulties. Raises MontessoriError: an unreadable file.
     """
-    if files.difficulty is None:
+    path = files.difficulty or files.gamed
+    if path is None:
         return None
-    known = read_difficulty(files.difficulty)
+    known = read_difficulty(path)
     if files.reference_outputs is None:
         return known if len(known) == len(comparison.instructions) else None
     order = {text: number for number, text in enumerate(read_outputs(files.reference_outputs))}
@@ -116,8 +127,11 @@ def difficulty_of(comparison: Comparison, files: Files) -> Floats | None:
     return known[places] if max(places) < len(known) else None
 
 
-def _read(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
-    """A CSV file whose first column is the index and that has `columns`, all of them numbers."""
+def _read(path: Path, columns: tuple[str, ...], gaps: tuple[str, ...] = ()) -> pl.DataFrame:
+    """A CSV file whose first column is the index and that has `columns`, all of them numbers.
+
+    gaps: the columns in which a number may be missing. Raises MontessoriError otherwise.
+    """
     try:
         table = pl.read_csv(path, infer_schema_length=None)
     except (OSError, pl.exceptions.PolarsError) as error:
@@ -127,12 +141,20 @@ def _read(path: Path, columns: tuple[str, ...]) -> pl.DataFrame:
             expected=f"the columns {', '.join(columns)}",
             next="mend the path",
         ) from error
-    wrong = [name for name in columns if not table.schema.get(name, pl.String()).is_numeric()]
-    if wrong:
+    wrong = [name for name in columns if not _is_numbers(table, name, name in gaps)]
+    if wrong or table.is_empty():
         raise MontessoriError(
-            f"no column of numbers {', '.join(wrong)}",
+            f"no numbers, or not in every row: {', '.join(wrong or columns)}",
             where=str(path),
             expected=f"the columns {', '.join(columns)}",
             next="give the file that AlpacaEval publishes",
         )
     return table
+
+
+def _is_numbers(table: pl.DataFrame, name: str, gaps: bool) -> bool:
+    """Whether a column is there and holds a finite number in every row, or in some with `gaps`."""
+    if name not in table.columns or not table.schema[name].is_numeric():
+        return False
+    column = table[name].drop_nulls() if gaps else table[name]
+    return bool(column.cast(pl.Float64).is_finite().fill_null(False).all())
