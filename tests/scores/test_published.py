@@ -19,19 +19,12 @@ from montessori.scores.published import (
     read_gamed,
     read_weights,
 )
-
-HEAD = ",np.tanh(std_delta_len),instruction_difficulty,not_gamed_baseline.astype(float)\n"
+from tests.scores.published_files import HEAD, write
 
 
 @pytest.fixture
 def comparison(annotations: Callable[..., Path]) -> Comparison:
     return read_annotations(annotations([1, 1.5, 2], annotator=ANNOTATOR))
-
-
-def write(path: Path, text: str) -> Path:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(text)
-    return path
 
 
 def test_weights_of_a_model(tmp_path: Path) -> None:
