@@ -5,7 +5,7 @@ from collections.abc import Mapping
 import numpy as np
 from numpy.typing import ArrayLike
 
-from montessori.evals.statistics import resample_counts, resampled_mean
+BLOCK = 250  # resamples that are drawn at once: 28 MB for MMLU's 14,042 items
 
 
 def paired_bootstrap(
@@ -20,11 +20,16 @@ def paired_bootstrap(
     Raises ValueError when the two differ in length, are empty or hold a NaN.
     """
     differences = np.asarray(values, np.float64) - _paired(values, baseline)
-    observed = abs(differences.mean())
-    counts = resample_counts(differences.size, resamples, seed)
-    means = np.abs(resampled_mean(differences - differences.mean(), counts))
-    reached = means >= observed - 1e-12 * max(1.0, observed)
-    return float((1 + reached.sum()) / (1 + resamples))
+    mean = differences.mean()
+    least = abs(mean) - 1e-12 * max(1.0, abs(mean))
+    random = np.random.default_rng(seed)
+    even = np.full(differences.size, 1.0 / differences.size)
+    reached = 0
+    for start in range(0, resamples, BLOCK):
+        counts = random.multinomial(even.size, even, size=min(BLOCK, resamples - start))
+        means = counts @ (differences - mean) / even.size  # (resamples of the block,)
+        reached += int((np.abs(means) >= least).sum())
+    return (1 + reached) / (1 + resamples)
 
 
 def holm(p_values: Mapping[str, float]) -> dict[str, float]:

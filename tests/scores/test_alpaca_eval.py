@@ -158,11 +158,17 @@ def test_weights_that_cannot_be_used(comparison: Comparison, tmp_path: Path) -> 
         tmp_path / "d.csv",
         "index,instruction_difficulty\n" + "".join(f"{i},0\n" for i in range(20)),
     )
+    far = write(tmp_path / "far.csv", HEAD + "model,0,0,3\n")
     silent = replace(comparison, length=np.full(20, math.nan))
     for subject, files, message in (
         (comparison, Files(weights=weights), "no published weights of model"),
         (comparison, Files(weights=mine), "need instruction difficulty"),
         (silent, Files(weights=mine, difficulty=difficulty), "cannot be checked without"),
+        (
+            comparison,
+            Files(weights=far, difficulty=difficulty),
+            "predict a win rate of 95.26, the verdicts give 50.00",
+        ),
     ):
         control = control_length(subject, files)
         assert "published-weights" not in control.predicted
