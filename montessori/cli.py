@@ -1,5 +1,5 @@
 """The command line: `montessori check`, `add round`, `profile`, `doctor`, `table`,
-`report`, `proof`, `shard`, `bench`.
+`report`, `proof`, `shard`, `bench`, `score`.
 
 Every command loads what it needs when it runs, so that help and checks are quick.
 """
@@ -12,6 +12,7 @@ import typer
 
 from montessori.errors import MontessoriError
 from montessori.params import FILE
+from montessori.scores.command import score
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -21,6 +22,7 @@ add = typer.Typer(no_args_is_help=True, help="Add rows to params.yaml.")
 app.add_typer(add, name="add")
 bench = typer.Typer(no_args_is_help=True, help="Measure speed on this machine.")
 app.add_typer(bench, name="bench")
+app.add_typer(score, name="score")
 
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the difference, write nothing.")]
 

@@ -1,0 +1,179 @@
+"""Verdicts between two models, from a file in the annotations format of AlpacaEval.
+
+A JSON list with one object per row: `instruction`, `generator_1`, `generator_2`, `preference`, and
+usually `output_1`, `output_2` and `annotator`. A preference lies between 1 (the first answer is
+better) and 2 (the second); 1.5, or 0 in older files, is a tie; null is a verdict that could not be
+parsed. By convention the second is the model and the first the reference it is compared with.
+"""
+
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from montessori.errors import MontessoriError
+from montessori.scores.files import Row, plain, read_value
+
+Floats = NDArray[np.float64]
+
+NEEDED = ("instruction", "generator_1", "generator_2", "preference")
+REFERENCES = ("gpt4_1106_preview", "text_davinci_003")  # of AlpacaEval 2 and 1
+FORM = f"a JSON list of objects with {', '.join(NEEDED)}"
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """What a judge said of a model against a reference, row by row.
+
+    preference: (rows,), the probability that the model's answer is the better one, 0.5 for a tie
+    and NaN where there is no verdict. length, reference_length: (rows,) characters of the answers,
+    NaN where an answer is not known.
+    """
+
+    model: str
+    reference: str
+    annotator: str  # "" where the file does not say
+    instructions: tuple[str, ...]
+    preference: Floats
+    length: Floats
+    reference_length: Floats
+    source: str  # the file that the rows come from
+    swapped: int  # rows that name the model first
+    unparsed: int  # rows whose preference is null or NaN
+    invalid: int  # rows whose preference is no number from 1 to 2
+
+    @property
+    def duplicates(self) -> int:
+        """Rows whose instruction has come before."""
+        return len(self.instructions) - len(set(self.instructions))
+
+
+def read_annotations(
+    path: Path,
+    model: str | None = None,
+    outputs: Mapping[str, str] | None = None,
+    reference_outputs: Mapping[str, str] | None = None,
+) -> Comparison:
+    """Read an annotations file.
+
+    model: the name of the model that is scored; None: the one that is not AlpacaEval's reference,
+    else the one that most rows name second. outputs, reference_outputs: answers by instruction, for
+    rows that hold none.
+    Raises MontessoriError: no such file, malformed JSON, no rows, a row without a needed key, more
+    than two generators.
+    """
+    rows = _rows(path)
+    model, reference = _sides(rows, model, path)
+    swapped = np.array([plain(row["generator_1"]) == model != reference for row in rows])
+    given = np.array([_preference(row["preference"]) for row in rows])
+    return Comparison(
+        model=model,
+        reference=reference,
+        annotator=_annotator(rows),
+        instructions=tuple(str(row["instruction"]) for row in rows),
+        preference=np.where(swapped, 2.0 - given, given - 1.0),
+        length=_lengths(rows, swapped, "output_2", "output_1", outputs or {}),
+        reference_length=_lengths(rows, swapped, "output_1", "output_2", reference_outputs or {}),
+        source=str(path),
+        swapped=int(swapped.sum()),
+        unparsed=sum(_is_missing(row["preference"]) for row in rows),
+        invalid=sum(
+            math.isnan(number) and not _is_missing(row["preference"])
+            for row, number in zip(rows, given, strict=True)
+        ),
+    )
+
+
+def read_outputs(path: Path) -> dict[str, str]:
+    """Answers by instruction from an outputs file of AlpacaEval: a JSON list of objects.
+
+    In the order of the file. Raises MontessoriError: no such file, malformed, a row without
+    `instruction` or `output`.
+    """
+    rows = read_value(path)
+    needed = ("instruction", "output")
+    texts = isinstance(rows, list) and all(
+        _has(row, needed) and all(isinstance(row[key], str) for key in needed) for row in rows
+    )
+    if not texts:
+        raise MontessoriError(
+            "not an outputs file",
+            where=str(path),
+            expected="a JSON list of objects with the texts instruction and output",
+            next="give a model_outputs.json of AlpacaEval",
+        )
+    return {row["instruction"]: row["output"] for row in rows}
+
+
+def _rows(path: Path) -> Sequence[Row]:
+    rows = read_value(path)
+    if not isinstance(rows, list) or not rows:
+        what = "no annotations" if rows == [] else "not a list of annotations"
+        raise MontessoriError(what, where=str(path), expected=FORM, next="give --annotations FILE")
+    for number, row in enumerate(rows, 1):
+        if not _has(row, NEEDED):
+            raise MontessoriError(
+                f"row {number} of {len(rows)} is not an annotation",
+                where=str(path),
+                expected=FORM,
+                next=f"mend or remove row {number}",
+            )
+    return rows
+
+
+def _has(row: Any, needed: Sequence[str]) -> bool:
+    return isinstance(row, dict) and all(key in row for key in needed)
+
+
+def _sides(rows: Sequence[Row], model: str | None, path: Path) -> tuple[str, str]:
+    """The model and its reference; the same name twice where a model meets itself."""
+    second = Counter(plain(row["generator_2"]) for row in rows)
+    names = list(dict.fromkeys([*second, *(plain(row["generator_1"]) for row in rows)]))
+    if len(names) > 2 or (model and model not in names):
+        what = f"{model} is not in the file" if len(names) <= 2 else "more than two generators"
+        raise MontessoriError(
+            f"{what}: {', '.join(names[:8])}",
+            where=str(path),
+            expected="the rows of one model against one reference, one of them named by --model",
+            next="split the file by generator, or mend --model",
+        )
+    if not model:
+        known = [name for name in names if name in REFERENCES]
+        others = [name for name in names if name not in REFERENCES]
+        model = others[0] if len(known) == len(others) == 1 else second.most_common(1)[0][0]
+    return model, next((name for name in names if name != model), model)
+
+
+def _is_missing(value: Any) -> bool:
+    return value is None or (isinstance(value, float) and math.isnan(value))
+
+
+def _preference(value: Any) -> float:
+    """A preference from 1 to 2; a 0 of older files is a tie; NaN for anything else."""
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return math.nan
+    if value == 0:
+        return 1.5
+    return float(value) if 1 <= value <= 2 else math.nan
+
+
+def _annotator(rows: Sequence[Row]) -> str:
+    """The annotator that all rows name; "" where they name none or several."""
+    names = {plain(row.get("annotator") or "") for row in rows}
+    return names.pop() if len(names) == 1 else ""
+
+
+def _lengths(
+    rows: Sequence[Row], swapped: NDArray[np.bool_], key: str, other: str, known: Mapping[str, str]
+) -> Floats:
+    """Characters of one side's answers, (rows,): from `key`, or from `other` in swapped rows."""
+    texts = [
+        row.get(other if turned else key, known.get(str(row["instruction"])))
+        for row, turned in zip(rows, swapped, strict=True)
+    ]
+    return np.array([len(text) if isinstance(text, str) else math.nan for text in texts])

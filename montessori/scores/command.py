@@ -1,0 +1,107 @@
+"""`montessori score`: figures of verdict files in the public formats."""
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+score = typer.Typer(no_args_is_help=True, help="Score verdict files in the public formats.")
+
+Json = Annotated[Path | None, typer.Option("--json", help="Where the figures go.")]
+
+
+@score.command("alpaca-eval")
+def alpaca_eval(
+    annotations: Annotated[Path, typer.Option(help="AlpacaEval's annotations.json.")],
+    json: Json = None,
+    model: Annotated[
+        str | None, typer.Option(help="The model that is scored; else the one named second.")
+    ] = None,
+    weights: Annotated[
+        Path | None, typer.Option(help="CSV of published coefficients, with a row of the model.")
+    ] = None,
+    difficulty: Annotated[
+        Path | None, typer.Option(help="CSV of published instruction difficulties.")
+    ] = None,
+    gamed: Annotated[
+        Path | None, typer.Option(help="AlpacaEval's df_gamed.csv: the fit is then as published.")
+    ] = None,
+    model_outputs: Annotated[
+        Path | None, typer.Option(help="JSON of the model's answers, where rows have none.")
+    ] = None,
+    reference_outputs: Annotated[
+        Path | None,
+        typer.Option(help="JSON of the reference's answers; gives difficulties their order."),
+    ] = None,
+    find: Annotated[
+        bool, typer.Option(help="Look for the CSV files above the annotations.")
+    ] = True,
+) -> None:
+    """Win rate, standard error, length-controlled and discrete win rate of AlpacaEval 2.
+
+    The length-controlled win rate takes the best of what there is: published weights of the model
+    (with --difficulty), a fit as published (--difficulty, --gamed), a fit with --difficulty, a fit
+    on length alone. The last two are approximate. Which one it was is in the output.
+    """
+    from montessori.scores import published, tables
+    from montessori.scores.alpaca_eval import control_length
+    from montessori.scores.alpaca_eval import score as score_comparison
+    from montessori.scores.annotations import read_annotations, read_outputs
+
+    comparison = read_annotations(
+        annotations,
+        model,
+        read_outputs(model_outputs) if model_outputs else None,
+        read_outputs(reference_outputs) if reference_outputs else None,
+    )
+    files = published.Files(weights, difficulty, gamed, reference_outputs)
+    if find:
+        files = published.find(files, annotations, comparison)
+    control = control_length(comparison, files, required=weights is not None)
+    figures = score_comparison(comparison, control) | {"files": published.named(files)}
+    _tell(tables.alpaca_eval(figures), figures, json)
+
+
+@score.command("mt-bench")
+def mt_bench(
+    judgments: Annotated[Path, typer.Option(help="JSONL of FastChat's model_judgment folder.")],
+    json: Json = None,
+    questions: Annotated[
+        Path | None,
+        typer.Option(help="question.jsonl; else beside the judgments, else by question number."),
+    ] = None,
+    baseline: Annotated[
+        str | None, typer.Option(help="Pairwise files: only comparisons with this model.")
+    ] = None,
+) -> None:
+    """Scores of MT-Bench by model, turn and category; wins of a file of pairwise comparisons.
+
+    Ratings are read again from the judges' texts and compared with the stored scores. Rows without
+    a rating are left out and counted. A row judged twice counts twice, as in FastChat; the score
+    with each answer counted once, and how far its verdicts are apart, are said beside it.
+    """
+    from montessori.scores import mt_bench as single
+    from montessori.scores import pairwise, tables
+    from montessori.scores.judgments import Judgment, Match, categories_for, read_judgments
+
+    rows = read_judgments(judgments)
+    categories, source = categories_for(rows, judgments, questions)
+    matches = [row for row in rows if isinstance(row, Match)]
+    graded = [row for row in rows if isinstance(row, Judgment)]
+    if matches:
+        figures = pairwise.score(matches, categories, baseline, str(judgments)) | {
+            "categories": source
+        }
+        _tell(tables.pairwise(figures), figures, json)
+    else:
+        figures = single.score(graded, categories, str(judgments)) | {"categories": source}
+        _tell(tables.mt_bench(figures), figures, json)
+
+
+def _tell(lines: list[str], figures: dict[str, Any], json: Path | None) -> None:
+    """Print the lines, and write the figures where `json` says."""
+    from montessori.artifacts import write_json
+
+    if json:
+        write_json(json, figures)
+    typer.echo("\n".join(lines))

@@ -1,0 +1,210 @@
+"""Verdicts of MT-Bench in FastChat's `model_judgment` files, and what their texts say.
+
+JSON Lines. A row of single-answer grading has `question_id`, `model`, `turn`, `score` (-1 where
+there was no verdict), `judgment` (the judge's text), `judge` (model and prompt) and `tstamp`; a row
+of pairwise comparison has `model_1`, `model_2`, and `g1_winner`, `g1_judgment`, `g2_winner`,
+`g2_judgment` of the two orders of the answers (Zheng et al. 2023, arXiv 2306.05685).
+"""
+
+import math
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from montessori.errors import MontessoriError
+from montessori.scores.files import Row, number, plain, read_lines, wrong_line
+
+SINGLE = ("question_id", "model", "turn")
+PAIRWISE = ("question_id", "model_1", "model_2", "g1_winner", "g2_winner", "turn")
+FAILED = -1  # the score of a row without a verdict
+LOWEST, HIGHEST = 1.0, 10.0
+CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem",
+              "humanities")  # fmt: skip
+FIRST_QUESTION, QUESTIONS_PER_CATEGORY = 81, 10
+
+# FastChat's patterns: the asked-for [[5]] wherever it is, only without one a [5]
+RATING = re.compile(r"\[\[(\d+\.?\d*)\]\]")
+RATING_SINGLE = re.compile(r"\[(\d+\.?\d*)\]")
+WINNERS = {"[[A]]": "A", "[[B]]": "B", "[[C]]": "tie"}  # in the order in which FastChat looks
+
+
+@dataclass(frozen=True)
+class Judgment:
+    """One grade of one answer.
+
+    score: 1-10, or None for a row that is left out, and then `why` says so: "failed" (-1 or no
+    score), "unparsed" (the text holds no rating), "out of range". stored and parsed: the file's
+    score and the text's rating, None where there is none. source: the row as it was read.
+    """
+
+    line: int
+    question: int
+    model: str
+    turn: int
+    judge: str
+    time: float
+    score: float | None
+    why: str
+    stored: float | None
+    parsed: float | None
+    source: str
+
+    @property
+    def disagrees(self) -> bool:
+        """Whether score and text hold two different ratings."""
+        return None not in (self.stored, self.parsed) and self.stored != self.parsed
+
+
+@dataclass(frozen=True)
+class Match:
+    """One comparison of two answers in both orders; a winner is a model, "tie" or "error"."""
+
+    line: int
+    question: int
+    turn: int
+    model_1: str
+    model_2: str
+    judge: str
+    winners: tuple[str, str]  # as the file says, of the first order and of the second
+    parsed: tuple[str | None, str | None]  # as the texts say; None without a text
+
+
+def parse_rating(text: str) -> float | None:
+    """The rating in a judge's text: the first [[5]], without one the first [5]; else None."""
+    found = RATING.search(text) or RATING_SINGLE.search(text)
+    rating = float(found.group(1)) if found else math.inf
+    return rating if math.isfinite(rating) else None
+
+
+def parse_winner(text: str) -> str:
+    """The winner in a judge's text: "A", "B", "tie", or "error" where it names none."""
+    return next((winner for mark, winner in WINNERS.items() if mark in text), "error")
+
+
+def category_of(question: int) -> str:
+    """The category of one of MT-Bench's 80 questions, 81-160, ten to a category; else "other"."""
+    number = (question - FIRST_QUESTION) // QUESTIONS_PER_CATEGORY
+    return CATEGORIES[number] if 0 <= number < len(CATEGORIES) else "other"
+
+
+def read_judgments(path: Path) -> list[Judgment] | list[Match]:
+    """The rows of a judgment file: all graded singly, or all compared.
+
+    Raises MontessoriError: no such file, a line that is not a JSON object, a row without a needed
+    key or with an ill-typed one, no rows, rows of both kinds.
+    """
+    rows = read_lines(path)
+    pairwise = {"model_1" in row for _, row, _ in rows}
+    if len(pairwise) != 1:
+        raise MontessoriError(
+            "rows of single grading and of comparison in one file" if rows else "no judgments",
+            where=str(path),
+            expected="a file of FastChat's model_judgment folder",
+            next="give --judgments FILE, one file per kind of grading",
+        )
+    if pairwise.pop():
+        return [_match(row, line, path) for line, row, _ in rows]
+    return [_judgment(row, line, text, path) for line, row, text in rows]
+
+
+def read_categories(path: Path) -> dict[int, str]:
+    """The category of each question, from a `question.jsonl`. Raises MontessoriError."""
+    rows = read_lines(path)
+    for line, row, _ in rows:
+        _need(row, ("question_id", "category"), line, path)
+    return {int(row["question_id"]): plain(row["category"]) for _, row, _ in rows}
+
+
+def categories_for(
+    rows: Sequence[Judgment | Match], judgments: Path, questions: Path | None
+) -> tuple[dict[int, str], str]:
+    """The category of each question of `rows`, and where it was found.
+
+    From `questions`; else from the question.jsonl beside the judgments' folder, as in FastChat's
+    layout; else by number. Raises MontessoriError for a file that cannot be read.
+    """
+    beside = Path(judgments).resolve().parent.parent / "question.jsonl"
+    path = questions or (beside if beside.is_file() else None)
+    if path is not None:
+        return read_categories(path), str(path)
+    numbers = {row.question for row in rows}
+    return {number: category_of(number) for number in numbers}, "by question number"
+
+
+def _judgment(row: Row, line: int, source: str, path: Path) -> Judgment:
+    _need(row, SINGLE, line, path)
+    stored, text = number(row.get("score")), row.get("judgment")
+    parsed = parse_rating(text) if isinstance(text, str) else None
+    why = _left_out(stored, parsed, isinstance(text, str))
+    return Judgment(
+        line=line,
+        question=int(row["question_id"]),
+        model=plain(row["model"]),
+        turn=int(row["turn"]),
+        judge=_judge(row),
+        time=number(row.get("tstamp")) or 0.0,
+        score=None if why else stored if stored is not None else parsed,
+        why=why,
+        stored=None if stored == FAILED else stored,
+        parsed=parsed,
+        source=source.strip(),
+    )
+
+
+def _left_out(stored: float | None, parsed: float | None, has_text: bool) -> str:
+    """Why a row is left out; "" for one that is scored, by the stored score where there is one."""
+    if stored == FAILED or (stored is None and not has_text):
+        return "failed"
+    if has_text and parsed is None:
+        return "unparsed"
+    score = parsed if stored is None else stored
+    return "" if score is not None and LOWEST <= score <= HIGHEST else "out of range"
+
+
+def _match(row: Row, line: int, path: Path) -> Match:
+    _need(row, PAIRWISE, line, path)
+    names = plain(row["model_1"]), plain(row["model_2"])
+    orders = ({"A": names[0], "B": names[1]}, {"A": names[1], "B": names[0]})
+    stored = {"model_1": names[0], "model_2": names[1], "tie": "tie"}
+    texts = (row.get("g1_judgment"), row.get("g2_judgment"))
+    first, second = (
+        _winner(text, order) if isinstance(text, str) else None
+        for text, order in zip(texts, orders, strict=True)
+    )
+    return Match(
+        line=line,
+        question=int(row["question_id"]),
+        turn=int(row["turn"]),
+        model_1=names[0],
+        model_2=names[1],
+        judge=_judge(row),
+        winners=(
+            stored.get(str(row["g1_winner"]), "error"),
+            stored.get(str(row["g2_winner"]), "error"),
+        ),
+        parsed=(first, second),
+    )
+
+
+def _winner(text: str, order: Mapping[str, str]) -> str:
+    """The model that a text says won; `order` names the models behind A and B."""
+    winner = parse_winner(text)
+    return order.get(winner, winner)
+
+
+def _judge(row: Row) -> str:
+    """The judging model: the first part of `judge`, whose second is the name of the prompt."""
+    judge = row.get("judge")
+    return plain(judge[0] if isinstance(judge, list) and judge else judge or "")
+
+
+def _need(row: Row, keys: tuple[str, ...], line: int, path: Path) -> None:
+    """Raise MontessoriError where a key is missing, or one that counts is no whole number."""
+    missing = [key for key in keys if key not in row]
+    if missing:
+        raise wrong_line(f"no {', '.join(missing)}", line, path)
+    for key in ("question_id", "turn"):
+        value = row.get(key, 1)
+        if isinstance(value, bool) or not isinstance(value, int):
+            raise wrong_line(f"{key} is {value!r}, not a whole number", line, path)

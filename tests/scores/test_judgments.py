@@ -1,0 +1,150 @@
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from montessori.errors import MontessoriError
+from montessori.scores.judgments import (
+    Judgment,
+    Match,
+    categories_for,
+    category_of,
+    parse_rating,
+    parse_winner,
+    read_judgments,
+)
+
+ROW = {"question_id": 81, "model": "m", "judge": ["gpt-4", "single-v1"], "turn": 1, "tstamp": 1.0}
+PAIR = {"question_id": 81, "model_1": "a", "model_2": "b", "turn": 1, "judge": ["gpt-4", "pair"],
+        "g1_winner": "model_1", "g2_winner": "model_1"}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "rating"),
+    [
+        ("Good. Rating: [[8]]", 8.0),
+        ("Rating: [[7.5]]", 7.5),
+        ("[3] of the steps, yet [[9]]", 9.0),
+        ("[[2]] before, [[6]] after", 2.0),
+        ("Rating: [5]", 5.0),
+        ("Rating: [[10.]]", 10.0),
+        ("Rating: [[rating]]", None),
+        ("Rating: 8/10", None),
+        ("[[-1]]", None),
+        ("[[8, 9]]", None),
+        ("$ERROR$", None),
+        ("", None),
+        (f"[[{'9' * 400}]]", None),
+    ],
+)
+def test_ratings(text: str, rating: float | None) -> None:
+    assert parse_rating(text) == rating
+
+
+def test_winners_in_the_order_in_which_fastchat_looks() -> None:
+    texts = ("so [[B]]", "[[B]], no, [[A]]", "[[C]]", "A is better", "")
+    assert [parse_winner(text) for text in texts] == ["B", "A", "tie", "error", "error"]
+
+
+def test_categories_are_ten_questions_each() -> None:
+    assert [category_of(n) for n in (81, 90, 91, 111, 160, 161, 80)] == [
+        "writing", "writing", "roleplay", "math", "humanities", "other", "other",
+    ]  # fmt: skip
+
+
+def test_categories_by_number_are_those_of_the_question_file(mt_bench_files: Path) -> None:
+    judgments = mt_bench_files / "model_judgment" / "llama3.jsonl"
+    found, source = categories_for(read_judgments(judgments), judgments, None)
+    assert source == str((mt_bench_files / "question.jsonl").resolve())
+    assert found == {number: category_of(number) for number in range(81, 161)}
+
+
+def test_categories_from_a_file_or_by_number(jsonl: Callable[..., Path]) -> None:
+    path = jsonl([ROW])
+    rows = read_judgments(path)
+    assert categories_for(rows, path, None) == ({81: "writing"}, "by question number")
+    questions = jsonl([{"question_id": 81, "category": "poems"}], "mine.jsonl")
+    assert categories_for(rows, path, questions) == ({81: "poems"}, str(questions))
+    broken = jsonl([{"question_id": 81}], "broken.jsonl")
+    with pytest.raises(MontessoriError, match="line 1: no category"):
+        categories_for(rows, path, broken)
+
+
+@pytest.mark.parametrize(
+    ("change", "score", "why", "disagrees"),
+    [
+        ({"score": 7, "judgment": "[[7]]"}, 7.0, "", False),
+        ({"score": 7, "judgment": "[[6]]"}, 7.0, "", True),
+        ({"score": 7}, 7.0, "", False),
+        ({"judgment": "[[6]]"}, 6.0, "", False),
+        ({"score": None, "judgment": "[[6]]"}, 6.0, "", False),
+        ({"score": -1, "judgment": "$ERROR$"}, None, "failed", False),
+        ({"score": -1, "judgment": "[[6]]"}, None, "failed", False),
+        ({}, None, "failed", False),
+        ({"score": True}, None, "failed", False),
+        ({"score": 7, "judgment": "fine"}, None, "unparsed", False),
+        ({"judgment": "fine"}, None, "unparsed", False),
+        ({"score": 0, "judgment": "[[0]]"}, None, "out of range", False),
+        ({"score": 11}, None, "out of range", False),
+        ({"judgment": "[[11]]"}, None, "out of range", False),
+    ],
+)
+def test_what_is_scored_and_what_left_out(
+    jsonl: Callable[..., Path], change: dict[str, Any], score: float | None, why: str,
+    disagrees: bool,
+) -> None:  # fmt: skip
+    (read,) = read_judgments(jsonl([ROW | change]))
+    assert isinstance(read, Judgment)
+    assert (read.score, read.why, read.disagrees) == (score, why, disagrees)
+    assert (read.question, read.model, read.turn, read.judge) == (81, "m", 1, "gpt-4")
+
+
+def test_pairs_are_read_in_both_orders(jsonl: Callable[..., Path]) -> None:
+    texts = {"g1_judgment": "[[A]]", "g2_judgment": "[[A]]", "g2_winner": "model_2"}
+    whole, bare = read_judgments(jsonl([PAIR | texts, PAIR | {"g2_winner": "odd"}]))
+    assert isinstance(whole, Match)
+    assert whole.winners == ("a", "b")
+    assert whole.parsed == ("a", "b")  # in the second order A is model_2
+    assert isinstance(bare, Match)
+    assert bare.winners == ("a", "error")
+    assert bare.parsed == (None, None)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("", "no judgments"),
+        ("\n\n", "no judgments"),
+        (json.dumps(ROW) + "\n{", "line 2: not valid JSON"),
+        ("[1]", "line 1: not a JSON object"),
+        ('{"question_id": 81, "model": "m"}', "line 1: no turn"),
+        (json.dumps(ROW | {"question_id": "81"}), "question_id is '81', not a whole number"),
+        (json.dumps(ROW | {"turn": True}), "turn is True, not a whole number"),
+        (json.dumps(PAIR | {"turn": 1.5}), "turn is 1.5, not a whole number"),
+        (json.dumps(ROW) + "\n" + json.dumps(PAIR), "rows of single grading and of comparison"),
+        ('{"model_1": "a"}', "line 1: no question_id, model_2"),
+    ],
+)
+def test_what_is_no_judgment_file(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "judgments.jsonl"
+    path.write_text(text)
+    with pytest.raises(MontessoriError, match=message) as caught:
+        read_judgments(path)
+    assert caught.value.where == str(path)
+    assert caught.value.next
+
+
+def test_a_file_that_is_absent(tmp_path: Path) -> None:
+    with pytest.raises(MontessoriError, match="cannot be read"):
+        read_judgments(tmp_path / "absent.jsonl")
+
+
+def test_other_ends_of_line_within_a_text(tmp_path: Path) -> None:
+    path = tmp_path / "judgments.jsonl"
+    row = ROW | {"judgment": "a\u2028b\x85 [[4]]"}
+    path.write_text(json.dumps(row, ensure_ascii=False) + "\r\n", encoding="utf-8")
+    (read,) = read_judgments(path)
+    assert isinstance(read, Judgment)
+    assert read.score == 4.0
