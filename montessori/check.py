@@ -23,6 +23,7 @@ from montessori.stage import Machine
 #: Singular sections: module and class of their settings, beside what reads them.
 SETTINGS: Mapping[str, str] = {
     "model": "montessori.models:ModelParams",
+    "generation": "montessori.generate.settings:GenerationParams",
     "instruction": "montessori.writing.settings:InstructionParams",
     "response": "montessori.writing.settings:ResponseParams",
     "filter": "montessori.writing.settings:FilterParams",
