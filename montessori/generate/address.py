@@ -3,17 +3,21 @@
 import re
 from urllib.parse import urlsplit
 
-_VARIABLE = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")  # in lower case it might be a key
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
 def url_problems(key: str, url: str) -> list[str]:
-    """What is wrong with the address of a server; credentials in it are not repeated."""
-    parts = urlsplit(url)
-    if parts.username or parts.password or parts.query or parts.fragment:
+    """What is wrong with the address of a server; it is not repeated, lest it hold credentials."""
+    try:
+        parts = urlsplit(url)
+        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        right = False
+    if not right:
+        return [f"{key}: is not an address such as http://localhost:8000/v1"]
+    if "@" in parts.netloc or parts.query or parts.fragment:
         return [f"{key}: holds credentials or a query; name an environment variable for the key"]
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        return [f"{key}: {url!r} is not an address such as http://localhost:8000/v1"]
     return []
 
 
@@ -21,7 +25,10 @@ def variable_problems(key: str, name: str) -> list[str]:
     """What is wrong with the name of an environment variable; the name is not repeated."""
     if not name or _VARIABLE.fullmatch(name):
         return []
-    return [f"{key}: is not the name of an environment variable (a key itself belongs into none)"]
+    return [
+        f"{key}: is not the name of an environment variable in capitals (the key itself "
+        "belongs into that variable alone)"
+    ]
 
 
 def base_url(url: str) -> str:

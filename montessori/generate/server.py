@@ -16,7 +16,7 @@ import openai
 from montessori.errors import MontessoriError
 from montessori.generate.address import base_url, is_loopback
 
-LONGEST_WAIT = 8.0  # seconds between two tries
+FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0  # seconds between two tries, as in the openai package
 TIMEOUT = 600.0  # seconds for an answer
 T = TypeVar("T")
 Create = Callable[..., Awaitable[Any]]
@@ -149,7 +149,7 @@ class Server:
         reason = self.clean(str(cause) or type(cause).__name__)
         port = urlsplit(self.url).port or 8000
         return self._error(
-            f"the server cannot be reached: {reason[:200]}",
+            f"the server cannot be reached: {reason[:200]}, after several tries",
             expected="a running OpenAI-compatible server",
             next=f"start one: vllm serve {self.model} --port {port} (docs/generation.md), "
             "then dvc repro; finished answers are kept",
@@ -177,4 +177,4 @@ class Server:
 
 def wait(attempt: int) -> float:
     """Seconds before the next try: doubling from half a second, a quarter of it random."""
-    return float(min(0.5 * 2**attempt, LONGEST_WAIT)) * (1 - 0.25 * random.random())
+    return float(min(FIRST_WAIT * 2**attempt, LONGEST_WAIT)) * (1 - 0.25 * random.random())
