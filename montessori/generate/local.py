@@ -31,6 +31,8 @@ class Local:
 
     def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """The text of token ids, special tokens as they are written."""
+        if not rows:
+            return []
         return self.tokenizer.batch_decode(
             rows, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from montessori.stage import Machine
 
+CPU_STEP = 4096  # tokens of a step on a CPU, or more where a prompt may have more
 CPU_CACHE = 1 << 30  # bytes for keys and values on a CPU, where vLLM would ask for half the memory
 INSTALL = "make clean-env, then make repro; with a GPU: MONTESSORI_ACCELERATOR=cuda make repro"
 
@@ -50,7 +51,7 @@ class VllmEngine(Local):
         on_cpu = device == "cpu" or (device == "auto" and not _has_gpu())
         _prepare(on_cpu, threads, log_level)
         adapters = adapters_of(folder)
-        settings = _on_cpu() if on_cpu else _on_gpu(gpus, memory)
+        settings = _on_cpu(self.limit) if on_cpu else _on_gpu(gpus, memory)
         self.llm = _load(folder, settings | (_with_adapters(adapters) if adapters else {}))
         self.adapters = _request(adapters) if adapters else None
         self.limit = min(self.limit, self.llm.model_config.max_model_len)
@@ -162,8 +163,19 @@ def _has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _on_cpu() -> dict[str, Any]:
-    return {"dtype": "float32", "enforce_eager": True, "kv_cache_memory_bytes": CPU_CACHE}
+def _on_cpu(limit: int) -> dict[str, Any]:
+    """Settings for a CPU, whole prompts at a time.
+
+    A step that ends within a seeded prompt takes its random number back, which torch's generator
+    for CPUs cannot do (vLLM 0.32 then ends with "CPU Generator does not use offset").
+    """
+    return {
+        "dtype": "float32",
+        "enforce_eager": True,
+        "kv_cache_memory_bytes": CPU_CACHE,
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(limit, CPU_STEP),
+    }
 
 
 def _on_gpu(gpus: int, memory: float) -> dict[str, Any]:

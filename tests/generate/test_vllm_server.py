@@ -28,7 +28,7 @@ OPENAI = GenerationParams("openai")
 COMMAND = [
     "-m", "vllm.entrypoints.openai.api_server", "--served-model-name", "micro/teacher",
     "--dtype", "float32", "--enforce-eager", "--kv-cache-memory-bytes", str(200 << 20),
-    "--host", "127.0.0.1",
+    "--no-enable-chunked-prefill", "--host", "127.0.0.1",
 ]  # fmt: skip
 
 
