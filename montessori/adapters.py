@@ -5,12 +5,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from montessori.errors import MontessoriError
 from montessori.weights import TOKENIZER_FILES, load_model
 
 if TYPE_CHECKING:
+    import torch
     from transformers import PreTrainedModel
 
 FOLDER = "adapter"  # inside a model folder
+WEIGHTS = "adapter_model.safetensors"
 
 
 @dataclass(frozen=True)
@@ -66,11 +69,40 @@ def save_adapters(model: "PreTrainedModel", start: Path, out: Path) -> None:
     model.save_pretrained(out / FOLDER)
 
 
+def adapters_of(folder: Path) -> Path | None:
+    """The adapters of a model folder, if it has some. Raises MontessoriError for pickled ones."""
+    adapters = Path(folder) / FOLDER
+    if not adapters.is_dir():
+        return None
+    if not (adapters / WEIGHTS).is_file():
+        raise MontessoriError(
+            "the adapters have no safetensors",
+            where=str(adapters),
+            expected=WEIGHTS,
+            next="save them again: model.save_pretrained(folder)",
+        )
+    return adapters
+
+
 def load_student(folder: Path) -> "PreTrainedModel":
     """The fp32 model of a folder, with its adapters, if it has some, ready to be trained."""
     model = load_model(folder)
-    if not (folder / FOLDER).is_dir():
+    adapters = adapters_of(folder)
+    if adapters is None:
         return model
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(model, folder / FOLDER, is_trainable=True)
+    return PeftModel.from_pretrained(model, adapters, is_trainable=True)
+
+
+def load_merged(
+    folder: Path, dtype: "torch.dtype | None" = None, attention: str | None = None
+) -> "PreTrainedModel":
+    """`load_model`, with the folder's adapters, if it has some, added to the weights."""
+    model = load_model(folder, dtype, attention)
+    adapters = adapters_of(folder)
+    if adapters is None:
+        return model
+    from peft import PeftModel
+
+    return merged(PeftModel.from_pretrained(model, adapters))

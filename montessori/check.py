@@ -6,6 +6,8 @@ from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from montessori.artifacts import read_json
+from montessori.generate.hosted import HostedModel
 from montessori.params import FILE, problems_error, read_section
 from montessori.plan import (
     BY_FOLDER,
@@ -23,6 +25,7 @@ from montessori.stage import Machine
 #: Singular sections: module and class of their settings, beside what reads them.
 SETTINGS: Mapping[str, str] = {
     "model": "montessori.models:ModelParams",
+    "generation": "montessori.generate.settings:GenerationParams",
     "instruction": "montessori.writing.settings:InstructionParams",
     "response": "montessori.writing.settings:ResponseParams",
     "filter": "montessori.writing.settings:FilterParams",
@@ -76,7 +79,9 @@ def problems(raw: Mapping[str, Any], root: Path | None = None) -> list[str]:
     if not (of_rows or circle):
         found += _probe_problems(rows)
     found += _baseline_problem(raw)
-    return found + (_file_problems(raw, rows, sources, root) if root is not None else [])
+    if root is None:
+        return found
+    return found + _file_problems(raw, rows, sources, root) + _hosted_problems(rows, root)
 
 
 def _settings_problems(raw: Mapping[str, Any]) -> list[str]:
@@ -179,3 +184,19 @@ def _file_problems(
     return [
         f"{key}: {path} does not exist" for key, path in named.items() if not (root / path).exists()
     ]
+
+
+def _hosted_problems(rows: Rows, root: Path) -> list[str]:
+    """A model that only a server has writes data; it has no weights to train or to evaluate."""
+    found, hosted = [], set()
+    for name, row in rows["models"].items():
+        path = root / row.path
+        described = read_json(path) if path.suffix == ".json" and path.is_file() else {}
+        if isinstance(described, Mapping) and "server" in described:
+            hosted.add(("models", name))
+            problems = read_section({name: described}, name, HostedModel)[1]
+            found += [f"models.{problem} (in {row.path})" for problem in problems]
+    for node, key, text, nodes in references(rows):
+        if key != "teacher" and hosted & set(nodes):
+            found.append(f"{key_of(node)}.{key}: {text!r} is hosted; only a teacher can be")
+    return found

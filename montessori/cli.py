@@ -175,6 +175,35 @@ def bench_influence(
         write_json(json, figures)
 
 
+@bench.command("generate")
+def bench_generate(
+    model: Annotated[Path, typer.Argument(help="A model folder, such as data/micro/teacher.")],
+    engine: Annotated[
+        str, typer.Option(help="transformers, vllm, openai, with commas.")
+    ] = "transformers,vllm",
+    prompts: Annotated[int, typer.Option(min=1, help="Instruction prompts of the lab.")] = 250,
+    samples: Annotated[int, typer.Option(min=1, help="Samples of a prompt.")] = 4,
+    new_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a sample at most.")] = 96,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
+    server: Annotated[str, typer.Option(help="Address for engine openai.")] = "",
+    in_flight: Annotated[int, typer.Option(min=1, help="Requests in flight at it.")] = 64,
+    json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
+) -> None:
+    """Generation: tokens a second of each engine, and of vLLM through us against vLLM alone."""
+    from montessori.artifacts import write_json
+    from montessori.bench.generation import Options, machine_of
+    from montessori.bench.generation import bench as measure
+
+    options = Options(
+        model=model, engines=tuple(engine.split(",")), prompts=prompts, samples=samples,
+        new_tokens=new_tokens, machine=machine_of(device, threads, server, in_flight),
+    )  # fmt: skip
+    figures = measure(options, typer.echo)
+    if json:
+        write_json(json, figures)
+
+
 def main() -> NoReturn:
     """Run the command line; a MontessoriError is shown without its traceback, status 2."""
     try:

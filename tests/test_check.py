@@ -45,6 +45,12 @@ def test_the_shipped_params_are_right():
         ("prefs", None, "prefs: section is missing"),
         ("sources/evals", None, "sources.evals: key is missing"),
         ("machine/device", "tpu", "machine.device: 'tpu' (str) is not one of auto, cpu, cuda"),
+        ("generation", None, "generation: section is missing"),
+        ("generation/engine", "llama.cpp", "'llama.cpp' (str) is not one of transformers, vllm"),
+        ("machine/tensor_parallel", 0, "machine.tensor_parallel: 0 is below 1"),
+        ("machine/gpu_memory", 1.5, "machine.gpu_memory: 1.5 is not in (0, 1]"),
+        ("machine/max_usd", -1, "machine.max_usd: -1.0 is below 0"),
+        ("machine/server", "localhost:8000", "machine.server: is not an address"),
         ("teacher_dpo/beta", "x", "teacher_dpo.beta: 'x' (str) is not a number"),
         ("rounds/a b", RAW["rounds"]["montessori-1"], "rounds.a b: a name has letters"),
         ("rounds/montessori-1/start", None, "rounds.montessori-1.start: key is missing"),
@@ -132,3 +138,31 @@ def test_a_check_is_quick_and_loads_no_model_library():
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
     assert done.stdout.split() == []
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("datasets/self-instruct/teacher", None),
+        ("probes/montessori-1/teacher", None),
+        ("rounds/montessori-1/start", "rounds.montessori-1.start: 'models/big' is hosted"),
+        ("runs/base/model", "runs.base.model: 'models/big' is hosted"),
+        ("warmups/montessori-1/student", "warmups.montessori-1.student: 'big' is hosted"),
+    ],
+)
+def test_a_hosted_model_only_teaches(tmp_path: Path, path: str, problem: str | None):
+    row = '{"server": "https://api.example.org/v1", "model": "big-2026-01-01"}'
+    (tmp_path / "big.json").write_text(row)
+    raw = changed(path, "big" if "student" in path else "models/big")
+    raw["models"]["big"] = {"path": "big.json"}
+    found = [text for text in problems(raw, tmp_path) if "does not exist" not in text]
+    assert [text.partition(";")[0] for text in found] == ([problem] if problem else [])
+
+
+def test_what_is_wrong_with_a_hosted_model_is_found_before_anything_runs(tmp_path: Path):
+    (tmp_path / "big.json").write_text('{"server": "api.example.org", "modl": "big"}')
+    raw = copy.deepcopy(RAW)
+    raw["models"]["big"] = {"path": "big.json"}
+    found = " ".join(problems(raw, tmp_path))
+    assert "models.big.modl: unknown key (did you mean model?) (in big.json)" in found
+    assert "models.big.model: key is missing" in found

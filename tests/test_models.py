@@ -207,3 +207,37 @@ def test_a_hub_model_is_fetched_without_code(
 def test_a_model_that_is_not_there(tmp_path: Path):
     with pytest.raises(MontessoriError, match="no such model"):
         prepare_model(tmp_path / "none", FALLBACK, tmp_path / "out")
+
+
+# ------------------------------------------------------------------------------------- hosted
+def test_a_hosted_model_becomes_a_folder_without_weights(tmp_path: Path):
+    row = {"server": "https://api.example.org/v1", "model": "big-2026-01-01"}
+    write(tmp_path / "big.json", row)
+    out = tmp_path / "data/models/big"
+    prepare_model(tmp_path / "big.json", FALLBACK, out)
+    assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "server.json"]
+    assert read_json(out / "server.json") == row | {
+        "key_env": "OPENAI_API_KEY", "limit": "max_tokens",
+        "usd_per_million": {"input": 0.0, "output": 0.0},
+    }  # fmt: skip
+    assert read_json(out / "manifest.json")["facts"] == row
+
+
+@pytest.mark.parametrize(
+    ("change", "text"),
+    [
+        ({"model": ""}, "model: is empty"),
+        ({"server": "api.example.org"}, "server: is not an address"),
+        ({"server": "http://[::1"}, "server: is not an address"),
+        ({"usd_per_million": {"input": -1.0}}, "usd_per_million.input: -1.0 is below 0"),
+        ({"price": 1}, "price: unknown key"),
+    ],
+)
+def test_what_is_wrong_with_a_hosted_model_is_said(tmp_path: Path, change: dict, text: str):
+    row = {"server": "https://api.example.org/v1", "model": "big"}
+    write(tmp_path / "big.json", row | change)
+    with pytest.raises(MontessoriError) as error:
+        prepare_model(tmp_path / "big.json", FALLBACK, tmp_path / "out")
+    assert text in str(error.value)
+    assert "big.json" in str(error.value)
+    assert not (tmp_path / "out").exists()

@@ -32,9 +32,9 @@ def write_answers(
     facts: dict[str, Any] = {"split": bench.split, "items": counts}
     inputs = {"model": model, "evals": Path(evals) / bench.split}
     with new_folder(out, inputs, facts) as folder:
-        from montessori.generate import open_engine
+        from montessori.generate.transformers_engine import TransformersEngine
 
-        engine = open_engine(model, machine)
+        engine = TransformersEngine.open(model, machine)
         facts["template"] = template_hash(engine.tokenizer)
         table = answer(engine, asked, bench.max_new_tokens)
         write_table(table, folder / "answers.parquet", ANSWERS)
@@ -51,10 +51,9 @@ def answer(
     import polars as pl
 
     from montessori.artifacts import ANSWERS
-    from montessori.chat import special_texts
 
     items = [(name, item) for name, listed in asked.items() for item in listed]
-    specials = special_texts(engine.tokenizer)
+    specials = engine.specials
     dialogues: list[list[Message]] = [[] for _ in items]
     rows: list[list[dict]] = [[] for _ in items]
     for turn in range(max(len(item.turns) for _, item in items)):
@@ -76,11 +75,10 @@ def _write(
     engine: "Engine", dialogues: list[list[Message]], max_new_tokens: int, turn: int
 ) -> list[tuple[str, int, bool]]:
     """Text, tokens and whether it is finished, for each dialogue's next assistant turn."""
-    from montessori.chat import render_prompts
     from montessori.generate import Request, Sampling
     from montessori.progress import track
 
-    requests = [Request(ids) for ids in render_prompts(engine.tokenizer, dialogues)]
+    requests = [Request(prompt) for prompt in engine.prompts(dialogues)]
     with track(len(requests), "answers", f"turn {turn + 1}") as progress:
         written = engine.generate(requests, Sampling(max_new_tokens), progress.advance)
     return [(one.text, one.tokens, one.finished) for one in written]

@@ -1,14 +1,12 @@
 """What every engine does: continue prompts, each sample by a seed of its own."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import Protocol, cast
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
-
-    from montessori.stage import Machine
+Message = Mapping[str, str]
+#: What an engine continues: token ids or, where only a server has the tokenizer, a dialogue.
+Prompt = Sequence[int] | Sequence[Message]
 
 
 @dataclass(frozen=True)
@@ -28,10 +26,15 @@ class Sampling:
 
 @dataclass(frozen=True)
 class Request:
-    """A prompt as token ids, and one seed (0 <= seed < 2**63) for each sample that is wanted."""
+    """A prompt of the engine's kind, and one seed (0 <= seed < 2**63) for each sample wanted."""
 
-    ids: Sequence[int]
+    prompt: Prompt
     seeds: tuple[int, ...] = (0,)
+
+    @property
+    def ids(self) -> Sequence[int]:
+        """The prompt as token ids, of an engine that has a tokenizer."""
+        return cast(Sequence[int], self.prompt)
 
 
 @dataclass(frozen=True)
@@ -56,7 +59,14 @@ class Engine(Protocol):
     other requests of a call (rounding of the model's logits aside).
     """
 
-    tokenizer: "PreTrainedTokenizerFast"
+    @property
+    def specials(self) -> tuple[str, ...]:
+        """Texts that stand for special tokens, as far as they are known; no row may hold one."""
+        ...
+
+    def prompts(self, dialogues: Sequence[Sequence[Message]]) -> Sequence[Prompt]:
+        """Dialogues that the assistant is to continue, as this engine's prompts."""
+        ...
 
     def generate(
         self,
@@ -69,13 +79,3 @@ class Engine(Protocol):
         `on_done(n)` is called whenever n more samples are finished.
         """
         ...
-
-
-def open_engine(folder: Path, machine: "Machine") -> Engine:
-    """The engine for the model in `folder` on this machine.
-
-    Raises MontessoriError when the folder holds no usable model.
-    """
-    from montessori.generate.transformers_engine import TransformersEngine
-
-    return TransformersEngine.open(folder, machine)

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING, Self
 import torch
 from transformers import Cache
 
-from montessori import chat
+from montessori.adapters import load_merged
 from montessori.generate.attention import register
 from montessori.generate.cache import buffer_cache
 from montessori.generate.engine import Generated, Request, Sampling
+from montessori.generate.local import UNBOUNDED, Local
 from montessori.generate.sampling import Sampler
-from montessori.weights import load_model
 
 if TYPE_CHECKING:
     from montessori.stage import Machine
@@ -39,8 +39,8 @@ class Row:
     finished: bool = False
 
 
-class TransformersEngine:
-    """A causal language model of transformers.
+class TransformersEngine(Local):
+    """A causal language model of transformers; adapters in its folder are merged into it.
 
     `batch` is the number of rows decoded at once, `device` "auto", "cpu" or "cuda", `threads` the
     number of CPU threads (0 = all cores), `dtype` "auto" (float32 on a CPU, bfloat16 on a GPU) or
@@ -56,16 +56,16 @@ class TransformersEngine:
         threads: int = 0,
         dtype: str = "auto",
     ) -> None:
+        super().__init__(folder)
         available = "cuda" if torch.cuda.is_available() else "cpu"
         self.device = available if device == "auto" else device
         default = torch.float32 if self.device == "cpu" else torch.bfloat16
         self.dtype = default if dtype == "auto" else getattr(torch, dtype)
         self.batch = batch
         self.threads = threads or torch.get_num_threads()
-        self.tokenizer = chat.load_tokenizer(folder)
-        self.model = load_model(folder, self.dtype, register()).to(self.device).eval()
-        self.ends = self._end_ids()
-        self.limit = getattr(self.model.config, "max_position_embeddings", None) or 10**9
+        self.model = load_merged(folder, self.dtype, register()).to(self.device).eval()
+        self.end_ids = self.ends(self.model.generation_config.eos_token_id)
+        self.limit = getattr(self.model.config, "max_position_embeddings", None) or UNBOUNDED
 
     @classmethod
     def open(cls, folder: Path, machine: "Machine") -> Self:
@@ -94,12 +94,6 @@ class TransformersEngine:
             if on_done is not None:
                 on_done(len(results))
         return [made[i, k] for i, request in enumerate(requests) for k in range(len(request.seeds))]
-
-    def _end_ids(self) -> frozenset[int]:
-        """Ids at which a turn ends: of the tokenizer and of the model's generation config."""
-        own = self.model.generation_config.eos_token_id
-        listed = own if isinstance(own, list) else [own]
-        return frozenset({*chat.end_of_turn_ids(self.tokenizer), *listed} - {None})
 
     def _batches(self, requests: Sequence[Request]) -> Iterator[list[int]]:
         """Positions of requests of similar length, about `batch` samples together."""
@@ -145,11 +139,7 @@ class TransformersEngine:
                 row.room = min(sampling.max_new_tokens, self.limit - len(requests[row.request].ids))
             seeds = [requests[row.request].seeds[row.sample] for row in written]
             self._write(prompts, copies, written, seeds, sampling)
-        texts = self.tokenizer.batch_decode(
-            [row.tokens for row in rows],
-            skip_special_tokens=False,
-            clean_up_tokenization_spaces=False,
-        )
+        texts = self.texts([row.tokens for row in rows])
         return [
             Generated(text, len(row.tokens), row.finished, row.request, row.sample)
             for row, text in zip(rows, texts, strict=True)
@@ -175,7 +165,7 @@ class TransformersEngine:
         sampler = Sampler(sampling, seeds, logits.shape[-1], self.device)
         for step in range(sampling.max_new_tokens):
             tokens = sampler.choose(logits, step)
-            alive = _record(rows, tokens.tolist(), self.ends)
+            alive = _record(rows, tokens.tolist(), self.end_ids)
             if not alive:
                 return
             if len(alive) <= COMPACT * len(rows):

@@ -4,16 +4,18 @@ import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from functools import cache
+from functools import cache, partial
 from pathlib import Path
 
 import polars as pl
 
 from montessori.artifacts import PROBE, folder_digest, new_folder, write_table
-from montessori.chat import folder_template, text_hash
 from montessori.errors import MontessoriError
 from montessori.filters import FormFilter, Keeper, fingerprint
 from montessori.generate import Engine
+from montessori.generate.engines import teacher_facts
+from montessori.generate.ledger import spent
+from montessori.generate.settings import GenerationParams
 from montessori.parts import Parts, parts_digest
 from montessori.progress import track
 from montessori.prompts import load_template
@@ -36,18 +38,29 @@ class Assignment:
     """Who writes, from what, and how.
 
     `inputs` are the artifacts by name: teacher, seeds, template and, for a dataset, evals.
-    `open_engine` opens the teacher; it is called only if there is something left to write.
+    `open_engine` opens the teacher, with the file for a server's answers; it is called only if
+    there is something left to write.
     """
 
     name: str
     inputs: dict[str, Path]
     work: Path
     seed: int
+    generation: GenerationParams
     instruction: InstructionParams
     response: ResponseParams
     filter: FilterParams
     collapse: CollapseParams
-    open_engine: Callable[[], Engine]
+    open_engine: Callable[[Path], Engine]
+
+    @property
+    def ledger(self) -> Path:
+        """What a server has answered so far, and what it cost.
+
+        It belongs to the row's name, not to the digest of its parts: after a change of a filter,
+        say, what was paid for is still there.
+        """
+        return self.work / f"{self.name}.answers.jsonl"
 
 
 def write_probe(task: Assignment, probe: ProbeParams, out: Path) -> dict[str, object]:
@@ -102,7 +115,7 @@ def _writer(task: Assignment, stage: str, params: dict[str, object]) -> Writer:
     template = load_template(task.inputs["template"])
     seeds = read_seeds(task.inputs["seeds"])
     evals, keys = read_evals(task.inputs["evals"]) if "evals" in task.inputs else ([], [])
-    sections = (task.instruction, task.response, task.filter)
+    sections = (task.generation, task.instruction, task.response, task.filter)
     settings = {type(section).__name__: asdict(section) for section in sections}
     settings["InstructionParams"].pop("template")  # its text counts, not its place
     digests = {name: folder_digest(path) for name, path in sorted(task.inputs.items())}
@@ -116,7 +129,7 @@ def _writer(task: Assignment, stage: str, params: dict[str, object]) -> Writer:
         filters.first_character,
     )
     return Writer(
-        open_engine=cache(task.open_engine),
+        open_engine=cache(partial(task.open_engine, task.ledger)),
         stage=stage,
         seed=task.seed,
         template=template,
@@ -173,15 +186,14 @@ def _finish(
     table: pl.DataFrame,
     metrics: dict[str, object],
 ) -> dict[str, object]:
-    """Write the folder, remove the parts."""
-    facts = {
-        "rows": table.height,
-        "template_hash": text_hash(folder_template(task.inputs["teacher"])),
-    }
+    """Write the folder, remove the parts and the ledger; the metrics with what a server took."""
+    facts = {"rows": table.height, **teacher_facts(task.inputs["teacher"], task.generation)}
+    cost = spent(task.ledger)
     with new_folder(out, task.inputs, facts) as folder:
         write_table(table, folder / "rows.parquet", PROBE)
     writer.parts.clear()
-    return metrics
+    task.ledger.unlink(missing_ok=True)
+    return metrics if cost is None else metrics | {"server": cost}
 
 
 def _too_few(task: Assignment, synth: SynthParams, tally: Tally) -> MontessoriError:

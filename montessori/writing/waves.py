@@ -10,7 +10,6 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from montessori.artifacts import PROBE, row_id
-from montessori.chat import render_prompts, special_texts
 from montessori.filters import Keeper
 from montessori.generate import Engine, Generated, Request, Sampling
 from montessori.parts import Parts
@@ -113,7 +112,7 @@ class Writer:
 
     def _write(self, indices: range) -> list[Draft]:
         engine = self.open_engine()
-        special = special_texts(engine.tokenizer)
+        special = engine.specials
         drafts = self._instructions(engine, indices, special)
         for draft in drafts:
             if draft.dropped is None:
@@ -139,8 +138,8 @@ class Writer:
         ]
         dialogues = [[{"role": "user", "content": prompt}] for prompt in prompts]
         requests = [
-            Request(ids, tuple(self._seed("instruction", i, k) for k in range(params.samples)))
-            for i, ids in zip(indices, render_prompts(engine.tokenizer, dialogues), strict=True)
+            Request(asked, tuple(self._seed("instruction", i, k) for k in range(params.samples)))
+            for i, asked in zip(indices, engine.prompts(dialogues), strict=True)
         ]
         return [
             _draft(indices[out.request], prompts[out.request], out, special)
@@ -164,10 +163,10 @@ class Writer:
         self, engine: Engine, drafts: list[Draft], turn: int, special: tuple[str, ...]
     ) -> None:
         """Answer user turn `turn` of each draft."""
-        ids = render_prompts(engine.tokenizer, [draft.messages() for draft in drafts])
+        prompts = engine.prompts([draft.messages() for draft in drafts])
         requests = [
-            Request(tokens, (self._seed("response", d.prompt_index, d.sample, turn),))
-            for d, tokens in zip(drafts, ids, strict=True)
+            Request(asked, (self._seed("response", d.prompt_index, d.sample, turn),))
+            for d, asked in zip(drafts, prompts, strict=True)
         ]
         answers = engine.generate(requests, _sampling(self.response))
         for draft, answer in zip(drafts, answers, strict=True):

@@ -10,11 +10,12 @@ from montessori.evals.answers import answer, write_answers
 from montessori.evals.items import OPEN, read_items
 from montessori.evals.settings import BenchmarkParams
 from montessori.generate import Generated, Request, Sampling
+from montessori.generate.local import Local
 from montessori.stage import Machine
 from tests.tiny_models import tiny_tokenizer
 
 
-class Echo:
+class Echo(Local):
     """Answers with the number of tokens that it was shown; keeps what it was shown."""
 
     def __init__(self, ending: str = "") -> None:

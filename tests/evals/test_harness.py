@@ -10,14 +10,14 @@ import pytest
 
 from montessori.errors import MontessoriError
 from montessori.evals.tasks.documents import letter, load
-from montessori.generate import Generated, Request, Sampling, open_engine
+from montessori.generate import Generated, Request, Sampling
 from montessori.generate.transformers_engine import TransformersEngine
 from montessori.stage import Machine
 
 
 @pytest.fixture(scope="module")
 def engine(model_folder: Path) -> TransformersEngine:
-    return open_engine(model_folder, Machine(device="cpu", threads=1))
+    return TransformersEngine.open(model_folder, Machine(device="cpu", threads=1))
 
 
 @pytest.fixture

@@ -14,6 +14,8 @@ import polars as pl
 
 from montessori.artifacts import ROWS, row_id, write_table
 from montessori.generate import Generated
+from montessori.generate.local import Local
+from montessori.generate.settings import GenerationParams
 from montessori.micro.families import FAMILIES
 from montessori.micro.grader import recognise
 from montessori.micro.task import draw
@@ -33,7 +35,7 @@ FAMILY_NAMES = sorted(FAMILIES)
 _USER = re.compile(r"<\|user\|>(.*?)<\|end\|>", re.DOTALL)
 
 
-class ScriptedEngine:
+class ScriptedEngine(Local):
     """Writes tasks of `families`; a share of samples has no tags, no end or a wrong answer.
 
     `pause` seconds pass before each call, so that a test can stop the process in between.
@@ -117,11 +119,12 @@ def assignment(folder, inputs, engine, **changes):
         "inputs": inputs,
         "work": folder / "work",
         "seed": 0,
+        "generation": GenerationParams("transformers"),
         "instruction": InstructionParams("", 3, 1, 4, 5, 96, 1.0, 0.95, 0.0),
         "response": ResponseParams(64, 0.0, 1.0, 0.0),
         "filter": FilterParams(6, 400, 0.95, (), True),
         "collapse": CollapseParams(0.5, 0.7, 0.9),
-        "open_engine": lambda: engine,
+        "open_engine": lambda ledger: engine,
     }
     return Assignment(**(settings | changes))
 

@@ -1,0 +1,161 @@
+"""`montessori bench generate`: tokens a second of each engine, and vLLM through us against vLLM."""
+
+import gc
+import statistics
+import time
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import TYPE_CHECKING, Any
+
+from montessori.errors import MontessoriError
+from montessori.generate import Engine, Request, Sampling
+from montessori.generate.engines import open_engine
+from montessori.generate.settings import ENGINES, GenerationParams
+from montessori.micro.families import FAMILIES
+from montessori.micro.task import draw
+from montessori.params import section
+from montessori.prompts import render_instruction_prompt, tagged
+from montessori.stage import Machine
+
+if TYPE_CHECKING:
+    from montessori.generate.vllm_engine import VllmEngine
+
+ROUNDS = 3  # of each measurement; the median counts
+EXAMPLES = 4  # of a prompt, as in the lab
+Dialogue = list[dict[str, str]]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured: `prompts` instruction prompts of the lab, `samples` each."""
+
+    model: Path
+    engines: tuple[str, ...]
+    prompts: int
+    samples: int
+    new_tokens: int
+    machine: Machine
+
+    def check(self) -> None:
+        """Raise MontessoriError for what cannot be measured."""
+        unknown = [name for name in self.engines if name not in ENGINES]
+        if unknown:
+            raise MontessoriError(
+                f"unknown engine {', '.join(unknown)}",
+                where="--engine",
+                expected=f"some of {','.join(ENGINES)}",
+                next="montessori bench generate --help",
+            )
+        if not self.model.is_dir():
+            raise MontessoriError(
+                f"no such model folder: {self.model}", next="montessori bench generate --help"
+            )
+
+
+def bench(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure the engines one after the other; lines for a person go to `say`.
+
+    Tokens are those of the samples written. Rendering of prompts and of text is part of the time,
+    opening the engine is not.
+    """
+    options.check()
+    figures: dict[str, Any] = {
+        "prompts": options.prompts, "samples": options.samples, "new_tokens": options.new_tokens,
+    }  # fmt: skip
+    asked = dialogues(options.prompts)
+    for name in options.engines:
+        with TemporaryDirectory() as folder:
+            figures[name] = _engine(name, options, asked, Path(folder), say)
+    return figures
+
+
+def dialogues(count: int) -> list[Dialogue]:
+    """Instruction prompts of the lab, each with EXAMPLES tasks as examples."""
+    import random
+
+    rng, names = random.Random(0), sorted(FAMILIES)
+
+    def example() -> str:
+        task = draw(FAMILIES[rng.choice(names)], "train", rng)
+        return tagged([turn.instruction for turn in task.turns])
+
+    texts = [render_instruction_prompt([example() for _ in range(EXAMPLES)]) for _ in range(count)]
+    return [[{"role": "user", "content": text}] for text in texts]
+
+
+def _engine(
+    name: str, options: Options, asked: list[Dialogue], folder: Path, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """The figures of one engine; its warm-up writes other samples of the same prompts."""
+    started = time.perf_counter()
+    engine = open_engine(
+        options.model, GenerationParams(name), options.machine, lambda _: None,  # type: ignore[arg-type]
+        folder / "ledger.jsonl",
+    )  # fmt: skip
+    opening = time.perf_counter() - started
+    sampling = Sampling(options.new_tokens, temperature=1.0, top_p=0.95)
+    _write(engine, asked[:8], options.samples, sampling, 0)
+    if name == "vllm":
+        figures = _beside_raw(engine, options, asked, sampling)  # type: ignore[arg-type]
+    else:
+        rates = [_write(engine, asked, options.samples, sampling, 1 + k) for k in range(ROUNDS)]
+        figures = {"tokens_per_second": statistics.median(rates)}
+    raw = f", {figures['vllm_of_raw']:.1%} of vLLM alone" if "vllm_of_raw" in figures else ""
+    say(f"{name}: {figures['tokens_per_second']:.0f} tokens/s{raw}; opened in {opening:.1f} s")
+    del engine
+    gc.collect()
+    return figures | {"opening_seconds": opening}
+
+
+def _write(
+    engine: Engine, asked: Sequence[Dialogue], samples: int, sampling: Sampling, turn: int
+) -> float:
+    """Tokens a second of writing `samples` samples of each dialogue, with the seeds of `turn`."""
+    started = time.perf_counter()
+    requests = _requests(engine, asked, samples, turn)
+    written = engine.generate(requests, sampling)
+    return sum(one.tokens for one in written) / (time.perf_counter() - started)
+
+
+def _requests(engine: Engine, asked: Sequence[Dialogue], samples: int, turn: int) -> list[Request]:
+    first = turn * len(asked) * samples
+    return [
+        Request(prompt, tuple(first + i * samples + k for k in range(samples)))
+        for i, prompt in enumerate(engine.prompts(asked))
+    ]
+
+
+def _beside_raw(
+    engine: "VllmEngine", options: Options, asked: list[Dialogue], sampling: Sampling
+) -> dict[str, float]:
+    """Ours and vLLM's own `generate` by turns, on the same prompts and seeds, caches emptied.
+
+    The raw engine gets token ids, ready settings, and makes no text: the fastest there is.
+    """
+    ours, raw = [], []
+    for turn in range(1, ROUNDS + 1):
+        engine.llm.reset_prefix_cache()
+        ours.append(_write(engine, asked, options.samples, sampling, turn))
+        engine.llm.reset_prefix_cache()
+        raw.append(_raw(engine, _requests(engine, asked, options.samples, turn), sampling))
+    rates = {"tokens_per_second": statistics.median(ours), "raw": statistics.median(raw)}
+    return rates | {"vllm_of_raw": rates["tokens_per_second"] / rates["raw"]}
+
+
+def _raw(engine: "VllmEngine", requests: list[Request], sampling: Sampling) -> float:
+    places = [(request.ids, seed) for request in requests for seed in request.seeds]
+    prompts: list[Mapping[str, Any]] = [{"prompt_token_ids": list(ids)} for ids, _ in places]
+    settings = [engine.drawing(sampling, seed) for _, seed in places]
+    started = time.perf_counter()
+    outputs = engine.llm.generate(prompts, settings, use_tqdm=False)
+    seconds = time.perf_counter() - started
+    ended = sum(output.outputs[0].finish_reason == "stop" for output in outputs)
+    return (sum(len(output.outputs[0].token_ids) for output in outputs) - ended) / seconds
+
+
+def machine_of(device: str, threads: int, server: str, requests: int) -> Machine:
+    """The machine that the command line describes."""
+    values = {"device": device, "threads": threads, "server": server, "server_requests": requests}
+    return section({"machine": values}, "machine", Machine, "the command line")

@@ -1,0 +1,66 @@
+"""Hosted teachers: models that only a server has, named by a .json file instead of a folder.
+
+The stage models writes their description to `server.json`; keys never enter it, only the name of
+the environment variable that holds one.
+"""
+
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from montessori.artifacts import read_json
+from montessori.generate.address import url_problems, variable_problems
+from montessori.params import problems_error, read_section
+
+FILE = "server.json"  # in the folder of a hosted model
+
+
+@dataclass(frozen=True)
+class Prices:
+    """US dollars for a million tokens."""
+
+    input: float = 0.0
+    output: float = 0.0
+
+    def check(self) -> list[str]:
+        """Problems of the values, each starting with its key."""
+        return [f"{key}: {value} is below 0" for key, value in asdict(self).items() if value < 0]
+
+    def usd(self, prompt: int, completion: int) -> float:
+        """The price of so many tokens."""
+        return (self.input * prompt + self.output * completion) / 1e6
+
+
+@dataclass(frozen=True)
+class HostedModel:
+    """A model of an OpenAI-compatible server, as a .json file.
+
+    `model` is the server's name for it; one with a date stays the same model. `key_env` names the
+    environment variable with the key, empty where the server needs none. `limit` is the server's
+    name for the most tokens of an answer.
+    """
+
+    server: str
+    model: str
+    key_env: str = "OPENAI_API_KEY"
+    usd_per_million: Prices = Prices()
+    limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+
+    def check(self) -> list[str]:
+        """Problems of the values, each starting with its key; no value that may be a key."""
+        problems = url_problems("server", self.server) + variable_problems("key_env", self.key_env)
+        return problems if self.model else [*problems, "model: is empty"]
+
+
+def read_hosted(folder: Path) -> HostedModel | None:
+    """The hosted model that a folder of the stage models stands for; None for a real folder."""
+    path = Path(folder) / FILE
+    return parse_hosted(read_json(path), str(path)) if path.is_file() else None
+
+
+def parse_hosted(value: Any, where: str) -> HostedModel:
+    """A hosted model from JSON. Raises MontessoriError with all its problems."""
+    model, problems = read_section({"hosted": value}, "hosted", HostedModel)
+    if model is None:
+        raise problems_error([text.removeprefix("hosted.") for text in problems], where)
+    return model

@@ -1,0 +1,121 @@
+"""What a server has written and what it cost: a line for each answer, as soon as it is there.
+
+A killed stage pays only for what its ledger lacks. The file goes when the stage's artifact is
+written.
+"""
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from montessori.errors import MontessoriError
+
+
+@dataclass(frozen=True)
+class Cost:
+    """Tokens of prompts and completions, and US dollars."""
+
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float = 0.0
+
+    @property
+    def tokens(self) -> int:
+        """All tokens."""
+        return self.prompt_tokens + self.completion_tokens
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            self.prompt_tokens + other.prompt_tokens,
+            self.completion_tokens + other.completion_tokens,
+            self.usd + other.usd,
+        )
+
+    def __sub__(self, other: "Cost") -> "Cost":
+        return self + Cost(-other.prompt_tokens, -other.completion_tokens, -other.usd)
+
+
+@dataclass(frozen=True)
+class Answer:
+    """A finished sample: its text, its tokens without the end token, who ended it."""
+
+    text: str
+    tokens: int
+    finished: bool
+
+
+def answer_key(*parts: Any) -> str:
+    """32 hexadecimal digits for all that an answer depends on: model, prompt, seed, sampling."""
+    text = json.dumps(parts, sort_keys=True)
+    return hashlib.blake2b(text.encode("ascii"), digest_size=16).hexdigest()
+
+
+class Ledger:
+    """The JSON Lines file of one stage: answers by key, and what was paid without an answer."""
+
+    def __init__(self, path: Path) -> None:
+        """Read the file if it is there; a last line that a kill has torn is cut off.
+
+        Raises MontessoriError for any other line that cannot be read.
+        """
+        self.path = Path(path)
+        self.answers: dict[str, Answer] = {}
+        self.total = Cost()
+        self.requests = 0
+        data = self.path.read_bytes() if self.path.is_file() else b""
+        whole = data.rfind(b"\n") + 1
+        if whole < len(data):
+            with open(self.path, "r+b") as handle:
+                handle.truncate(whole)
+        for number, line in enumerate(data[:whole].splitlines(), 1):
+            self._take(self._parse(line, number))
+
+    def add(self, key: str, answer: Answer, cost: Cost) -> None:
+        """Keep an answer and what it cost."""
+        self._append({"key": key, **asdict(answer), **asdict(cost)})
+
+    def lost(self, cost: Cost) -> None:
+        """Count what an answer that cannot be used has cost."""
+        self._append({"key": None, **asdict(cost)})
+
+    def summary(self) -> dict[str, float]:
+        """Requests that were paid for, their tokens and US dollars, as metrics."""
+        return {"requests": self.requests, **asdict(self.total)}
+
+    def _append(self, record: dict[str, Any]) -> None:
+        line = json.dumps(record).encode("ascii") + b"\n"
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with open(self.path, "ab", buffering=0) as handle:
+            handle.write(line)
+        self._take(record)
+
+    def _take(self, record: Mapping[str, Any]) -> None:
+        cost = Cost(record["prompt_tokens"], record["completion_tokens"], record["usd"])
+        if record["key"] is not None:
+            found = Answer(record["text"], record["tokens"], record["finished"])
+            self.answers[record["key"]] = found
+        self.total += cost
+        self.requests += 1
+
+    def _parse(self, line: bytes, number: int) -> dict[str, Any]:
+        wanted = {"key", "prompt_tokens", "completion_tokens", "usd"}
+        try:
+            record = json.loads(line)
+        except ValueError:
+            record = None
+        if isinstance(record, dict) and wanted <= record.keys():
+            return record
+        raise MontessoriError(
+            "a paid answer cannot be read",
+            where=f"{self.path}, line {number}",
+            expected="a line as the stage wrote it",
+            next="remove this line (its answer is asked for again), then dvc repro",
+        )
+
+
+def spent(path: Path) -> dict[str, float] | None:
+    """The summary of the ledger at `path`; None where no server was asked."""
+    return Ledger(path).summary() if path.is_file() else None

@@ -1,0 +1,55 @@
+"""What engines with a model folder have in common: the tokenizer, the ends of a turn, the room."""
+
+from collections.abc import Sequence
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from montessori import chat
+from montessori.generate.engine import Message
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+UNBOUNDED = 10**9  # context of a model whose config names none
+
+
+class Local:
+    """Dialogues to token ids and back, the same for every engine that runs a model folder."""
+
+    def __init__(self, folder: Path) -> None:
+        self.tokenizer: PreTrainedTokenizerFast = chat.load_tokenizer(folder)
+
+    @cached_property
+    def specials(self) -> tuple[str, ...]:
+        """Texts of the tokenizer's special tokens."""
+        return chat.special_texts(self.tokenizer)
+
+    def prompts(self, dialogues: Sequence[Sequence[Message]]) -> list[list[int]]:
+        """Token ids of dialogues, by the model's chat template, ready for the assistant's turn."""
+        return chat.render_prompts(self.tokenizer, dialogues)
+
+    def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
+        """The text of token ids, special tokens as they are written."""
+        if not rows:
+            return []
+        return self.tokenizer.batch_decode(
+            rows, skip_special_tokens=False, clean_up_tokenization_spaces=False
+        )
+
+    def ends(self, eos: Any) -> frozenset[int]:
+        """Ids at which a turn ends: of the tokenizer, and `eos` of the generation config."""
+        listed = eos if isinstance(eos, list) else [eos]
+        return frozenset({*chat.end_of_turn_ids(self.tokenizer), *listed} - {None})
+
+
+def folder_facts(folder: Path) -> tuple[Any, int]:
+    """End ids of the generation config, and the tokens of the context, read without the weights."""
+    from transformers import AutoConfig, GenerationConfig
+
+    config = AutoConfig.from_pretrained(folder, local_files_only=True)
+    if (Path(folder) / "generation_config.json").is_file():
+        eos = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
+    else:
+        eos = config.eos_token_id
+    return eos, getattr(config, "max_position_embeddings", None) or UNBOUNDED

@@ -1,0 +1,225 @@
+"""The engine that asks an OpenAI-compatible server: one request a sample, many in flight."""
+
+import asyncio
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from montessori.artifacts import folder_digest
+from montessori.errors import MontessoriError
+from montessori.generate.budget import Budget, Limits
+from montessori.generate.dialects import Chat, Completions, Dialect, Usage
+from montessori.generate.engine import Generated, Message, Prompt, Request, Sampling
+from montessori.generate.hosted import HostedModel, Prices
+from montessori.generate.ledger import Answer, Cost, Ledger, answer_key
+from montessori.generate.server import Server, Unusable, wait
+
+if TYPE_CHECKING:
+    from montessori.stage import Machine
+
+Secret = Callable[[str], str | None]
+EMPTY = Answer("", 0, False)  # of a prompt that leaves no room in the context
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """A sample that the ledger lacks."""
+
+    key: str
+    prompt: Prompt
+    seed: int
+    room: int
+
+
+@dataclass
+class OpenAIEngine:
+    """A model behind a server.
+
+    `identity` is what answers belong to in the ledger, beside prompt, seed and sampling: another
+    model's answers are never picked up. `flight` is the number of requests in flight.
+    """
+
+    server: Server
+    dialect: Dialect
+    ledger: Ledger
+    identity: str
+    prices: Prices = Prices()
+    limits: Limits = Limits()
+    flight: int = 64
+
+    @property
+    def specials(self) -> tuple[str, ...]:
+        """See `Engine`; unknown for hosted models."""
+        return self.dialect.specials
+
+    def prompts(self, dialogues: Sequence[Sequence[Message]]) -> Sequence[Prompt]:
+        """See `Engine`."""
+        return self.dialect.prompts(dialogues)
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        on_done: Callable[[int], None] | None = None,
+    ) -> list[Generated]:
+        """All samples of all requests, ordered by (request, sample); see `Engine`.
+
+        Answers that the ledger has are not asked for again. Raises MontessoriError when the server
+        fails for good or the budget ends; what was in flight is then kept first.
+        """
+        keys = {
+            (i, k): self._key(request, seed, sampling)
+            for i, request in enumerate(requests)
+            for k, seed in enumerate(request.seeds)
+        }
+        asyncio.run(self._ask(list(self._wanted(requests, keys, sampling)), sampling, on_done))
+        answers = {place: self.ledger.answers.get(key, EMPTY) for place, key in keys.items()}
+        return [
+            Generated(answer.text, answer.tokens, answer.finished, i, k)
+            for (i, k), answer in answers.items()
+        ]
+
+    def _key(self, request: Request, seed: int, sampling: Sampling) -> str:
+        return answer_key(self.identity, list(request.prompt), seed, asdict(sampling))
+
+    def _wanted(
+        self,
+        requests: Sequence[Request],
+        keys: Mapping[tuple[int, int], str],
+        sampling: Sampling,
+    ) -> Iterator[Wanted]:
+        """What must be asked for, each key once."""
+        seen = set(self.ledger.answers)
+        for (i, k), key in keys.items():
+            room = self.dialect.room(requests[i].prompt, sampling.max_new_tokens)
+            if key not in seen and room > 0:
+                seen.add(key)
+                yield Wanted(key, requests[i].prompt, requests[i].seeds[k], room)
+
+    async def _ask(
+        self, wanted: list[Wanted], sampling: Sampling, on_done: Callable[[int], None] | None
+    ) -> None:
+        """Have all that is wanted answered; after a failure nothing more is sent."""
+        budget, waiting = Budget(self.limits, self.ledger), iter(wanted)
+        failures: list[MontessoriError] = []
+
+        async def work() -> None:
+            for sample in waiting:
+                try:
+                    await self._one(create, budget, sample, sampling)
+                except MontessoriError as error:
+                    failures.append(error)
+                if failures:
+                    return
+                if on_done is not None:
+                    on_done(1)
+
+        async with self.server.client() as client:
+            create = self.dialect.create(client)
+            await asyncio.gather(*(work() for _ in range(min(self.flight, len(wanted)))))
+        if failures:
+            raise failures[0]
+
+    async def _one(
+        self, create: Callable[..., Any], budget: Budget, sample: Wanted, sampling: Sampling
+    ) -> None:
+        """Ask for one sample within the budget, and write it into the ledger."""
+        worst = self._cost((self.dialect.size(sample.prompt), sample.room))
+        body = self.dialect.body(sample.prompt, sample.seed, sampling, sample.room)
+        found = ""
+        for attempt in range(self.server.retries + 1):
+            async with budget.room(worst):
+                try:
+                    answer, usage = await self.server.answer(
+                        create, {"model": self.server.model, **body}, self.dialect.read
+                    )
+                except Unusable as error:
+                    found = str(error)
+                    self.ledger.lost(worst)
+                else:
+                    self.ledger.add(sample.key, answer, self._cost(usage) if usage else worst)
+                    return
+            await asyncio.sleep(wait(attempt))
+        raise self.server.unusable(found)
+
+    def _cost(self, usage: Usage) -> Cost:
+        return Cost(*usage, self.prices.usd(*usage))
+
+
+# --------------------------------------------------------------------------------------- opening
+def open_hosted(
+    hosted: HostedModel, machine: "Machine", ledger: Path, secret: Secret
+) -> OpenAIEngine:
+    """The engine for a hosted model. Raises MontessoriError without its key or prices."""
+    server = Server(
+        hosted.server, hosted.model, hosted.key_env, _key(hosted.key_env, secret),
+        machine.server_retries,
+    )  # fmt: skip
+    if machine.max_usd and hosted.usd_per_million == Prices():
+        raise MontessoriError(
+            f"a budget in USD needs the prices of {hosted.model}",
+            where="machine.max_usd in params.yaml",
+            expected='"usd_per_million": {"input": ..., "output": ...} in the model\'s .json file',
+            next="add the prices, or set machine.max_tokens instead",
+        )
+    return OpenAIEngine(
+        server, Chat(hosted), Ledger(ledger), f"{hosted.server} {hosted.model}",
+        hosted.usd_per_million, Limits(machine.max_usd, machine.max_tokens),
+        machine.server_requests,
+    )  # fmt: skip
+
+
+def open_served(folder: Path, machine: "Machine", ledger: Path, secret: Secret) -> OpenAIEngine:
+    """The engine for a model folder that the server of machine.server has loaded.
+
+    Raises MontessoriError when there is no server, or it does not have this model.
+    """
+    if not machine.server:
+        raise MontessoriError(
+            "engine openai has no server to ask",
+            where="machine.server in params.yaml",
+            expected="an address such as http://localhost:8000/v1",
+            next=f"vllm serve {folder} --port 8000, then set machine.server (docs/generation.md)",
+        )
+    name = machine.server_key_env
+    key = _key(name, secret)
+    server = Server(machine.server, str(folder), name, key, machine.server_retries)
+    entry = served(server, folder)
+    return OpenAIEngine(
+        replace(server, model=str(entry["id"])),
+        Completions(folder, vllm=entry.get("owned_by") == "vllm"),
+        Ledger(ledger),
+        folder_digest(folder),
+        limits=Limits(machine.max_usd, machine.max_tokens),
+        flight=machine.server_requests,
+    )
+
+
+def served(server: Server, folder: Path) -> dict[str, Any]:
+    """What the server says of the model in `folder`.
+
+    A server has it under the folder's path, its last two parts (models/teacher), or as `root`.
+    """
+    entries = asyncio.run(server.models())
+    folder = Path(folder)
+    names = {str(folder), str(folder.resolve()), "/".join(folder.parts[-2:])}
+    for entry in entries:
+        if {str(entry["id"]).rstrip("/"), str(entry.get("root")).rstrip("/")} & names:
+            return entry
+    raise server.no_model([str(entry["id"]) for entry in entries])
+
+
+def _key(name: str, secret: Secret) -> str | None:
+    """The key in the environment variable `name`; None where no key is needed."""
+    if not name:
+        return None
+    key = secret(name)
+    if key:
+        return key
+    raise MontessoriError(
+        "there is no key for the server",
+        where=f"environment variable {name}",
+        expected="the key that the server's provider gave you",
+        next=f"export {name}=..., then dvc repro",
+    )

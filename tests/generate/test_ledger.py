@@ -1,0 +1,55 @@
+"""The ledger of paid answers: whole lines only, nothing lost, nothing of other work."""
+
+import pytest
+
+from montessori.errors import MontessoriError
+from montessori.generate.ledger import Answer, Cost, Ledger, answer_key, spent
+
+
+def filled(path):
+    ledger = Ledger(path)
+    ledger.add("a", Answer("one\u2028two\n\ud800", 3, True), Cost(5, 4, 0.5))
+    ledger.lost(Cost(5, 9, 0.25))
+    ledger.add("b", Answer("", 0, False), Cost(1, 0, 0.0))
+    return ledger
+
+
+def test_what_was_written_is_read_again(tmp_path):
+    first = filled(tmp_path / "x" / "ledger.jsonl")
+    second = Ledger(first.path)
+    assert second.answers == first.answers == {
+        "a": Answer("one\u2028two\n\ud800", 3, True), "b": Answer("", 0, False),
+    }  # fmt: skip
+    assert second.total == first.total == Cost(11, 13, 0.75)
+    assert spent(first.path) == {
+        "requests": 3, "prompt_tokens": 11, "completion_tokens": 13, "usd": 0.75,
+    }  # fmt: skip
+    assert spent(tmp_path / "none") is None
+
+
+@pytest.mark.parametrize("cut", [1, 7, 60])
+def test_a_torn_last_line_is_cut_off_and_the_next_one_stands_alone(tmp_path, cut):
+    path = filled(tmp_path / "ledger.jsonl").path
+    path.write_bytes(path.read_bytes()[:-cut])
+    ledger = Ledger(path)
+    assert set(ledger.answers) == {"a"}
+    ledger.add("c", Answer("three", 1, True), Cost(1, 1, 0.0))
+    assert set(Ledger(path).answers) == {"a", "c"}
+
+
+@pytest.mark.parametrize("line", ["not json", "[]", '{"key": "a"}'])
+def test_another_broken_line_is_an_error_that_names_it(tmp_path, line):
+    path = filled(tmp_path / "ledger.jsonl").path
+    lines = path.read_text().splitlines()
+    path.write_text("\n".join([lines[0], line, *lines[1:]]) + "\n")
+    with pytest.raises(MontessoriError, match="cannot be read") as error:
+        Ledger(path)
+    assert f"{path}, line 2" in str(error.value)
+
+
+def test_a_key_is_of_all_its_parts():
+    parts = ("model", [1, 2], 3, {"temperature": 0.0})
+    others = [("model2", *parts[1:]), ("model", [1], *parts[2:]), (*parts[:2], 4, parts[3]),
+              (*parts[:3], {"temperature": 1.0})]  # fmt: skip
+    assert len({answer_key(*some) for some in [parts, *others]}) == 5
+    assert answer_key(*parts) == answer_key(*parts)

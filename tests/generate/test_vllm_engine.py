@@ -1,0 +1,176 @@
+"""The vLLM engine with a real vLLM and the lab's teacher, against the engine on transformers."""
+
+import random
+from pathlib import Path
+
+import pytest
+
+from montessori.errors import MontessoriError
+from montessori.generate import Request, Sampling
+from montessori.micro.families import FAMILIES
+from montessori.micro.task import draw
+from montessori.prompts import render_instruction_prompt, tagged
+from montessori.stage import Machine
+
+pytest.importorskip("vllm", reason="vLLM is not installed for this machine")
+pytestmark = pytest.mark.xdist_group("vllm")
+
+TEACHER = Path(__file__).parents[2] / "data" / "micro" / "teacher"
+MACHINE = Machine(device="cpu", threads=1)
+GREEDY = Sampling(64)
+DRAWN = Sampling(64, temperature=1.0, top_p=0.95, presence_penalty=0.3)
+
+
+def dialogues(count):
+    """The lab's instruction prompts, and tasks to be answered, half and half."""
+    rng = random.Random(5)
+
+    def task():
+        return draw(FAMILIES[rng.choice(sorted(FAMILIES))], "train", rng)
+
+    def examples():
+        return [tagged([turn.instruction for turn in task().turns]) for _ in range(4)]
+
+    texts = [render_instruction_prompt(examples()) for _ in range(count // 2)]
+    texts += [task().turns[0].instruction for _ in range(count - len(texts))]
+    return [[{"role": "user", "content": text}] for text in texts]
+
+
+@pytest.fixture(scope="module")
+def vllm():
+    from montessori.generate.vllm_engine import VllmEngine
+
+    return VllmEngine.open(TEACHER, MACHINE)
+
+
+@pytest.fixture(scope="module")
+def transformers():
+    from montessori.generate.transformers_engine import TransformersEngine
+
+    return TransformersEngine.open(TEACHER, MACHINE)
+
+
+def requests_of(engine, count=32, samples=1):
+    prompts = engine.prompts(dialogues(count))
+    return [
+        Request(prompt, tuple(1000 * i + k for k in range(samples)))
+        for i, prompt in enumerate(prompts)
+    ]
+
+
+def rows(results):
+    return [(r.request, r.sample, r.text, r.tokens, r.finished) for r in results]
+
+
+def same(first, second):
+    """The share of equal samples."""
+    pairs = list(zip(rows(first), rows(second), strict=True))
+    return sum(a == b for a, b in pairs) / len(pairs)
+
+
+def test_greedy_text_is_that_of_transformers(vllm, transformers):
+    """Rounding flips a near-tie now and then, so not every text need be equal."""
+    requests = requests_of(vllm, 64)
+    assert requests == requests_of(transformers, 64)
+    assert vllm.end_ids == transformers.end_ids
+    found = same(vllm.generate(requests, GREEDY), transformers.generate(requests, GREEDY))
+    assert found >= 0.95
+
+
+def test_a_sample_depends_on_its_seed_not_on_its_batch(vllm):
+    requests = requests_of(vllm, 24, samples=3)
+    whole = vllm.generate(requests, DRAWN)
+    assert len({r.text for r in whole}) > 40
+    assert rows(vllm.generate(requests, DRAWN)) == rows(whole)
+    alone = [vllm.generate([request], DRAWN) for request in requests[:6]]
+    assert [r.text for some in alone for r in some] == [r.text for r in whole[:18]]
+    backwards = vllm.generate(requests[::-1], DRAWN)
+    assert {(23 - r.request, r.sample): r.text for r in backwards} == {
+        (r.request, r.sample): r.text for r in whole
+    }
+
+
+def test_turns_end_as_in_transformers(vllm, transformers):
+    requests = requests_of(vllm, 8)
+    for limit in (3, 64):
+        ours, theirs = (e.generate(requests, Sampling(limit)) for e in (vllm, transformers))
+        assert [r.finished for r in ours] == [r.finished for r in theirs]
+        assert [r.tokens for r in ours] == [r.tokens for r in theirs]
+    assert {r.finished for r in vllm.generate(requests, Sampling(3))} >= {False}
+    assert not any(text in r.text for r in ours for text in vllm.specials)
+
+
+def test_the_presence_penalty_is_that_of_transformers(vllm, transformers):
+    requests = requests_of(vllm, 24)
+    strict = Sampling(24, presence_penalty=2.0)
+    ours = vllm.generate(requests, strict)
+    assert same(ours, transformers.generate(requests, strict)) >= 0.9
+    assert same(ours, vllm.generate(requests, Sampling(24))) < 0.9
+
+
+def test_a_prompt_without_room_is_empty_and_unfinished_and_spoils_no_other(vllm):
+    requests = requests_of(vllm, 4)
+    expected = [r.text for r in vllm.generate(requests, GREEDY)]
+    crowded = vllm.generate([Request([5] * 1024), *requests, Request([5] * 1020, (1, 2))], DRAWN)
+    assert (crowded[0].text, crowded[0].finished) == ("", False)
+    assert all(r.tokens <= 4 for r in crowded[-2:])
+    again = vllm.generate([Request([5] * 1024), *requests], GREEDY)
+    assert [r.text for r in again[1:]] == expected
+    done = []
+    assert vllm.generate([], GREEDY, done.append) == []
+
+
+@pytest.fixture(scope="module")
+def adapted(tmp_path_factory):
+    """The teacher with adapters that change what it writes, and the same model merged."""
+    import torch
+    from peft import LoraConfig, get_peft_model
+
+    from montessori.adapters import merged, save_adapters
+    from montessori.weights import load_model, save_model
+
+    folder = tmp_path_factory.mktemp("adapters")
+    config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")
+    torch.manual_seed(0)
+    model = get_peft_model(load_model(TEACHER), config)
+    for name, value in model.named_parameters():
+        if "lora_B" in name:
+            torch.nn.init.normal_(value, std=0.05)
+    (folder / "lora").mkdir()
+    save_adapters(model, TEACHER, folder / "lora")
+    save_model(merged(model), TEACHER, folder / "merged")
+    return folder
+
+
+def test_adapters_write_what_the_merged_model_writes(adapted, vllm, transformers):
+    from montessori.generate.transformers_engine import TransformersEngine
+    from montessori.generate.vllm_engine import VllmEngine
+
+    requests = requests_of(vllm, 32)
+    expected = TransformersEngine.open(adapted / "merged", MACHINE).generate(requests, GREEDY)
+    assert same(expected, transformers.generate(requests, GREEDY)) < 0.8
+    for cls in (TransformersEngine, VllmEngine):
+        engine = cls.open(adapted / "lora", MACHINE)
+        assert same(engine.generate(requests, GREEDY), expected) >= 0.95
+
+
+def test_pickled_adapters_are_refused(adapted, tmp_path):
+    import shutil
+
+    from montessori.generate.vllm_engine import VllmEngine
+
+    shutil.copytree(adapted / "lora", tmp_path / "m")
+    weights = tmp_path / "m" / "adapter" / "adapter_model.safetensors"
+    weights.rename(weights.with_suffix(".bin"))
+    with pytest.raises(MontessoriError, match="adapters have no safetensors"):
+        VllmEngine.open(tmp_path / "m", MACHINE)
+
+
+def test_a_folder_without_weights_is_refused(tmp_path):
+    from montessori.generate.vllm_engine import VllmEngine
+    from tests.tiny_models import tiny_llama
+
+    folder = tiny_llama(tmp_path / "m")
+    (folder / "model.safetensors").unlink()
+    with pytest.raises(MontessoriError, match="vLLM cannot load the model"):
+        VllmEngine.open(folder, MACHINE)
