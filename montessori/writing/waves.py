@@ -11,7 +11,7 @@ import polars as pl
 
 from montessori.artifacts import PROBE, row_id
 from montessori.chat import render_prompts, special_texts
-from montessori.filters import Keeper
+from montessori.filters.keeper import Keeper
 from montessori.generate import Engine, Generated, Request, Sampling
 from montessori.parts import Parts
 from montessori.prompts import parse_instruction, render_instruction_prompt
@@ -176,6 +176,7 @@ class Writer:
             problem = _text_problem(answer, special)
             if problem is None and not answer.text.strip():
                 problem = "empty"
+            problem = problem or self.keeper.response_problem(answer.text)
             if problem is not None:
                 draft.dropped = RESPONSE + problem
 

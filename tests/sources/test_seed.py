@@ -35,7 +35,7 @@ Prepare = Callable[..., dict[str, Any]]
 def make(tmp_path: Path) -> Prepare:
     """Run the seed stage in a folder, with some sources replaced by texts or recipes."""
 
-    def run(out: str = "data", **changes: Any) -> dict[str, Any]:
+    def run(out: str = "data", ngram: int = 13, **changes: Any) -> dict[str, Any]:
         sources: dict[str, Any] = {
             "seeds": LAB,
             "reference": {**LAB, "bucket": "reference", "weights": {"story_add": 1}},
@@ -50,7 +50,7 @@ def make(tmp_path: Path) -> Prepare:
             paths[name].write_text("\n".join(lines))
         evals = paths.pop("evals")
         return prepare(
-            paths, evals, {n: tmp_path / out / n for n in paths}, tmp_path / out / "evals"
+            paths, evals, {n: tmp_path / out / n for n in paths}, tmp_path / out / "evals", ngram
         )
 
     return run

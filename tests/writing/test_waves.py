@@ -7,9 +7,10 @@ import pytest
 
 from montessori.artifacts import PROBE, read_json, read_table
 from montessori.errors import MontessoriError
-from montessori.filters import fingerprint
+from montessori.filters.fingerprint import fingerprint
+from montessori.writing.evals import read_evals
 from montessori.writing.examples import draw_examples, user_turns
-from montessori.writing.produce import read_evals, write_dataset, write_probe
+from montessori.writing.produce import write_dataset, write_probe
 from montessori.writing.settings import (
     CollapseParams,
     InstructionParams,
@@ -129,10 +130,10 @@ def _lines(turns, key):
 
 def test_no_eval_items_or_a_bad_line_is_an_error(tmp_path):
     with pytest.raises(MontessoriError, match="no eval items"):
-        read_evals(tmp_path)
+        read_evals(tmp_path, 0)
     (tmp_path / "x.jsonl").write_text('{"turns": ["a"]}\n{"turn": 1}\n')
     with pytest.raises(MontessoriError, match="cannot be read") as error:
-        read_evals(tmp_path)
+        read_evals(tmp_path, 0)
     assert "line 2" in str(error.value)
 
 
