@@ -31,7 +31,7 @@ def items(ngram, *texts):
         (STORY, True),
         (f"Solve step by step.\n\n{STORY.upper()}\n", True),
         ("ANNA HAS three red boats -- and buys two more; then SHE sells a kite", True),
-        ("Anna has three big boats and buys two more, then she sells 1. How many?", False),
+        ("Anna has three big boats and buys two more, then she loses 1. How many are left?", False),
         ("she sells 1. How many are left?", False),
     ],
 )
