@@ -104,6 +104,23 @@ def test_a_reference_row_that_is_an_eval_item_is_an_error(make: Prepare, tmp_pat
     assert not (tmp_path / "again").exists()
 
 
+def test_a_row_that_holds_a_long_eval_item_is_an_error(make: Prepare, tmp_path: Path):
+    make(ngram=0)
+    item = next(
+        item
+        for item in read_items(tmp_path / "data/evals", "test", "micro_gsm8k")
+        if len(item.turns[0].split()) >= 9
+    )
+    asked = [{"instruction": f"Please: {item.turns[0]} Answer kindly.", "response": "x"}]
+    told = [{"instruction": "Tell me something.", "response": f"Listen. {item.turns[0]}"}]
+    for rows in (asked, told):
+        make("out", seeds=rows, ngram=0)
+        with pytest.raises(MontessoriError, match="1 of the seed pool are in the test items") as e:
+            make("again", seeds=rows, ngram=9)
+        assert f"seeds.jsonl, line 1 = {item.item_id}" in str(e.value)
+        assert "decontamination.ngram" in str(e.value)
+
+
 def test_other_words_for_the_same_task_overlap_too(make: Prepare):
     seeds = [{"instruction": "What is 17 plus 25?", "response": "42"}]
     reference = [{"instruction": "17 + 25 = ?", "response": "42"}]
