@@ -29,6 +29,7 @@ SETTINGS: Mapping[str, str] = {
     "instruction": "montessori.writing.settings:InstructionParams",
     "response": "montessori.writing.settings:ResponseParams",
     "filter": "montessori.writing.settings:FilterParams",
+    "decontamination": "montessori.filters.settings:DecontaminationParams",
     "collapse": "montessori.writing.settings:CollapseParams",
     "probe": "montessori.writing.settings:ProbeParams",
     "synth": "montessori.writing.settings:SynthParams",

@@ -204,6 +204,34 @@ def bench_generate(
         write_json(json, figures)
 
 
+@bench.command("filters")
+def bench_filters(
+    rows: Annotated[Path, typer.Option(help="JSONL rows, or instructions alone.")],
+    seeds: Annotated[Path | None, typer.Option(help="JSONL rows that count as earlier.")] = None,
+    limit: Annotated[float, typer.Option(help="ROUGE-L F-measure above which one goes.")] = 0.7,
+    sample: Annotated[
+        int, typer.Option(min=2, help="Rows of which rouge_score compares every pair.")
+    ] = 400,
+    published_rows: Annotated[
+        int, typer.Option(min=1, help="Rows that the published procedure decides.")
+    ] = 8,
+    json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
+) -> None:
+    """Near-duplicates: seconds, equal decisions, ratio to the published procedure.
+
+    All rows are also decided by comparing every pair, a sample with rouge_score itself.
+    """
+    from montessori.artifacts import write_json
+    from montessori.bench.filters import Options
+    from montessori.bench.filters import bench as measure
+
+    figures = measure(Options(rows, seeds, limit, sample, published_rows), typer.echo)
+    if json:
+        write_json(json, figures)
+    if not figures["equal"]:
+        raise typer.Exit(1)
+
+
 def main() -> NoReturn:
     """Run the command line; a MontessoriError is shown without its traceback, status 2."""
     try:

@@ -5,9 +5,11 @@ from montessori.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/seed/*: the sets that everything starts from, disjoint by check."""
+    from montessori.filters.settings import DecontaminationParams
     from montessori.sources.seed import prepare
 
     paths = job.paths
+    decontamination = job.section("decontamination", DecontaminationParams)
     job.metrics(
         prepare(
             {
@@ -22,6 +24,7 @@ def main(job: Job) -> None:
                 "other_reference": paths.out_other_reference,
             },
             paths.out_evals,
+            decontamination.ngram,
         )
     )
 

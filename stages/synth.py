@@ -5,12 +5,18 @@ from montessori.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/datasets/<name>, free of eval items, and its rows per skill."""
+    from dataclasses import replace
+
+    from montessori.filters.settings import DecontaminationParams
     from montessori.writing.assign import assignment
     from montessori.writing.produce import write_dataset
     from montessori.writing.settings import SynthParams
 
     synth = job.section("synth", SynthParams)
-    task = assignment(job, ("teacher", "seeds", "evals", "template"))
+    task = replace(
+        assignment(job, ("teacher", "seeds", "evals", "template")),
+        decontamination=job.section("decontamination", DecontaminationParams),
+    )
     job.metrics(write_dataset(task, synth, job.paths.out, job.paths.plot))
 
 

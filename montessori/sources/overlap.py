@@ -6,6 +6,8 @@ from itertools import combinations
 from typing import Any
 
 from montessori.errors import MontessoriError
+from montessori.filters.contamination import EvalItems
+from montessori.filters.fingerprint import fingerprint
 from montessori.micro.grader import recognise
 from montessori.sources.lab import content
 from montessori.sources.rows import Row
@@ -15,19 +17,21 @@ SHOWN = 5  # overlaps listed in one error
 
 @dataclass(frozen=True)
 class Member:
-    """One row or item of a set: where it is, what it asks, and what counts as its content."""
+    """One row or item of a set: where it is, what it asks and answers, what counts as its content.
+
+    `contents` are compared for equality; eval items, which have no `responses` here, are also
+    looked for in the texts of rows.
+    """
 
     where: str
-    text: str
+    turns: tuple[str, ...]
+    responses: tuple[str, ...]
     contents: frozenset[str]
 
 
-def normalised(turns: Iterable[str]) -> str:
-    """User turns in one line, lower case, white space collapsed."""
-    return " ".join(" ".join(turns).casefold().split())
-
-
-def member(where: str, turns: Sequence[str], key: str | None) -> Member:
+def member(
+    where: str, turns: Sequence[str], key: str | None, responses: Sequence[str] = ()
+) -> Member:
     """A member whose contents are its normalised text and, for a lab task, its content key.
 
     Text that nobody gave a key is recognised, so that one's own rows meet the lab's items.
@@ -35,15 +39,15 @@ def member(where: str, turns: Sequence[str], key: str | None) -> Member:
     if key is None:
         task = recognise(turns)
         key = None if task is None else task.key
-    contents = {f"text {normalised(turns)}"}
+    contents = {f"text {fingerprint(turns)}"}
     if key is not None:
         contents.add(f"task {content(key)}")
-    return Member(where, " / ".join(turns), frozenset(contents))
+    return Member(where, tuple(turns), tuple(responses), frozenset(contents))
 
 
 def row_members(rows: Iterable[Row]) -> list[Member]:
     """Members of a set of rows."""
-    return [member(row.where, row.turns, row.key) for row in rows]
+    return [member(row.where, row.turns, row.key, row.responses) for row in rows]
 
 
 def item_members(benchmarks: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Member]:
@@ -55,14 +59,19 @@ def item_members(benchmarks: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[
     ]
 
 
-def check_disjoint(sets: Mapping[str, Sequence[Member]]) -> None:
-    """Raise one MontessoriError that names the rows which two sets share, for all pairs of sets.
+def check_disjoint(
+    rows: Mapping[str, Sequence[Member]], items: Mapping[str, Sequence[Member]], ngram: int
+) -> None:
+    """Raise one MontessoriError that names what two sets share, for all pairs of sets.
 
-    `sets` maps what the sets are called ("reference set", "test items") to their members.
+    `rows` and `items` map what the sets are called ("reference set", "test items") to their
+    members. A row shares an item too if `ngram` words of the item stand in a row in one of its
+    texts (0: only equal texts and lab tasks count).
     """
     problems = []
-    for (first, left), (second, right) in combinations(sets.items(), 2):
-        shared = _shared(left, right)
+    for (first, left), (second, right) in combinations([*rows.items(), *items.items()], 2):
+        leak = first in rows and second in items
+        shared = _shared(left, right, ngram if leak else 0)
         if shared:
             problems.append(_describe(first, second, shared))
     if problems:
@@ -71,24 +80,32 @@ def check_disjoint(sets: Mapping[str, Sequence[Member]]) -> None:
             where="params.yaml, section sources",
             expected="no instruction in two of: seed pool, reference sets, eval sets (a reference "
             "row that is an eval item leaks the test into the training data)",
-            next="remove these rows from one of the files, then dvc repro seed",
+            next="remove these rows from one of the files, then dvc repro seed; rows that only "
+            "share a phrase with an item: raise decontamination.ngram",
         )
 
 
-def _shared(left: Sequence[Member], right: Sequence[Member]) -> list[tuple[Member, Member]]:
-    owner = {text: entry for entry in reversed(right) for text in entry.contents}
+def _shared(
+    left: Sequence[Member], right: Sequence[Member], ngram: int
+) -> list[tuple[Member, str]]:
+    """Members of `left`, and the place in `right` of what they share with it."""
+    owner = {text: entry.where for entry in reversed(right) for text in entry.contents}
+    items = EvalItems(ngram)
+    for entry in right if ngram else ():
+        items.add(entry.where, entry.turns)
     pairs = []
     for entry in left:
-        other = next((owner[text] for text in sorted(entry.contents) if text in owner), None)
-        if other is not None:
-            pairs.append((entry, other))
+        where = next((owner[text] for text in sorted(entry.contents) if text in owner), None)
+        where = where or items.held_by((*entry.turns, *entry.responses))
+        if where is not None:
+            pairs.append((entry, where))
     return pairs
 
 
-def _describe(first: str, second: str, shared: list[tuple[Member, Member]]) -> str:
+def _describe(first: str, second: str, shared: list[tuple[Member, str]]) -> str:
     lines = [f"  {len(shared)} of the {first} are in the {second}:"]
-    for left, right in shared[:SHOWN]:
-        lines.append(f"    {left.where} = {right.where}: {left.text[:80]!r}")
+    for entry, where in shared[:SHOWN]:
+        lines.append(f"    {entry.where} = {where}: {' / '.join(entry.turns)[:80]!r}")
     if len(shared) > SHOWN:
         lines.append(f"    and {len(shared) - SHOWN} more")
     return "\n".join(lines)

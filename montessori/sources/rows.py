@@ -53,6 +53,21 @@ def read_rows(path: Path) -> list[Row]:
     return rows_of(_objects(path), str(path))
 
 
+def read_turns(path: Path) -> list[tuple[str, ...]]:
+    """The user turns of each row of a file; a row may be an instruction without a response.
+
+    Raises MontessoriError as `read_rows` does.
+    """
+    objects = ((where, _answered(value)) for where, value in _objects(path))
+    return [row.turns for row in rows_of(objects, str(path))]
+
+
+def _answered(value: Any) -> Any:
+    if not isinstance(value, Mapping) or {"response", "output", "messages"} & value.keys():
+        return value
+    return {**value, "response": "none"}
+
+
 def rows_of(objects: Iterable[tuple[str, Any]], source: str) -> list[Row]:
     """Rows from (place, object) pairs. Raises MontessoriError with all malformed rows, or none."""
     rows, problems = [], []

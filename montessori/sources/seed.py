@@ -25,19 +25,26 @@ Splits = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
 
 
 def prepare(
-    sources: Mapping[str, Path], evals: Path, outs: Mapping[str, Path], out_evals: Path
+    sources: Mapping[str, Path],
+    evals: Path,
+    outs: Mapping[str, Path],
+    out_evals: Path,
+    ngram: int,
 ) -> dict[str, Any]:
     """Read all sources, check that they share no content, write one folder for each.
 
-    `sources` and `outs` have the keys of SETS; a source is a file of rows or a recipe. Nothing is
-    written unless everything is right. Returns the stage's metrics: rows, repeated rows left out
-    and rows per skill of each set, items of each benchmark. Raises MontessoriError.
+    `sources` and `outs` have the keys of SETS; a source is a file of rows or a recipe; `ngram`
+    words in a row tell a long eval item. Nothing is written unless everything is right. Returns
+    the stage's metrics: rows, repeated rows left out and rows per skill of each set, items of each
+    benchmark. Raises MontessoriError.
     """
     rows = {name: load_rows(sources[name]) for name in SETS}
     splits = lab_items(load_evals_recipe(evals), str(evals))
-    members = {title: row_members(rows[name]) for name, title in SETS.items()}
-    members |= {f"{split} items": item_members(items) for split, items in splits.items()}
-    check_disjoint(members)
+    check_disjoint(
+        {title: row_members(rows[name]) for name, title in SETS.items()},
+        {f"{split} items": item_members(items) for split, items in splits.items()},
+        ngram,
+    )
     metrics = {name: _write_rows(rows[name], sources[name], outs[name]) for name in SETS}
     return metrics | {"evals": _write_evals(splits, evals, out_evals), "overlaps": 0}
 

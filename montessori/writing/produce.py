@@ -1,6 +1,5 @@
 """The two stages in which a teacher writes: probing data and datasets."""
 
-import json
 import math
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -11,7 +10,10 @@ import polars as pl
 
 from montessori.artifacts import PROBE, folder_digest, new_folder, write_table
 from montessori.errors import MontessoriError
-from montessori.filters import FormFilter, Keeper, fingerprint
+from montessori.filters.contamination import EvalItems, require_clean
+from montessori.filters.form import FormFilter
+from montessori.filters.keeper import Keeper
+from montessori.filters.settings import DecontaminationParams
 from montessori.generate import Engine
 from montessori.generate.engines import teacher_facts
 from montessori.generate.ledger import spent
@@ -20,6 +22,7 @@ from montessori.parts import Parts, parts_digest
 from montessori.progress import track
 from montessori.prompts import load_template
 from montessori.writing.collapse import EARLY, Tally, require_sound
+from montessori.writing.evals import read_evals
 from montessori.writing.examples import read_seeds
 from montessori.writing.measures import OTHER, count, measure, skills
 from montessori.writing.settings import (
@@ -30,16 +33,16 @@ from montessori.writing.settings import (
     ResponseParams,
     SynthParams,
 )
-from montessori.writing.waves import PART, Writer
+from montessori.writing.waves import PART, RESPONSE, Writer
 
 
 @dataclass(frozen=True)
 class Assignment:
     """Who writes, from what, and how.
 
-    `inputs` are the artifacts by name: teacher, seeds, template and, for a dataset, evals.
-    `open_engine` opens the teacher, with the file for a server's answers; it is called only if
-    there is something left to write.
+    `inputs` are the artifacts by name: teacher, seeds, template and, for a dataset, evals; how
+    those are kept out says `decontamination`. `open_engine` opens the teacher, with the file for a
+    server's answers; it is called only if there is something left to write.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Assignment:
     filter: FilterParams
     collapse: CollapseParams
     open_engine: Callable[[Path], Engine]
+    decontamination: DecontaminationParams = DecontaminationParams(ngram=0, limit=1.0)
 
     @property
     def ledger(self) -> Path:
@@ -76,7 +80,7 @@ def write_probe(task: Assignment, probe: ProbeParams, out: Path) -> dict[str, ob
             waves.append(frame)
             _inspect(tally, frame, task)
             progress.advance(frame["prompt_id"].n_unique(), kept=tally.kept)
-    require_sound(tally, task.collapse, str(task.inputs["teacher"]))
+    _require_good(tally, task)
     written = pl.concat(waves)
     rows = written.filter(pl.col("dropped").is_null())
     return _finish(task, writer, out, written.select(list(PROBE)), measure(written, rows, tally))
@@ -85,8 +89,9 @@ def write_probe(task: Assignment, probe: ProbeParams, out: Path) -> dict[str, ob
 def write_dataset(task: Assignment, synth: SynthParams, out: Path, plot: Path) -> dict[str, object]:
     """Write exactly `synth.rows` kept rows to `out` and rows per skill to the CSV file `plot`.
 
-    Returns the metrics. Raises MontessoriError when the teacher has collapsed, or when the
-    samples allowed by `synth.attempts` do not suffice; nothing is then written.
+    Returns the metrics. Raises MontessoriError when the teacher has collapsed or writes too many
+    eval items, or when the samples allowed by `synth.attempts` do not suffice; nothing is then
+    written.
     """
     writer = _writer(task, "synth", asdict(synth))
     prompts = math.ceil(synth.attempts * synth.rows / task.instruction.samples)
@@ -99,7 +104,7 @@ def write_dataset(task: Assignment, synth: SynthParams, out: Path, plot: Path) -
             progress.advance(min(tally.kept, synth.rows) - before, samples=tally.samples)
             if tally.kept >= synth.rows:
                 break
-    require_sound(tally, task.collapse, str(task.inputs["teacher"]))
+    _require_good(tally, task)
     if tally.kept < synth.rows:
         raise _too_few(task, synth, tally)
     written = pl.concat(waves)
@@ -114,12 +119,15 @@ def _writer(task: Assignment, stage: str, params: dict[str, object]) -> Writer:
     """The wave writer, with finished waves of the very same work at hand."""
     template = load_template(task.inputs["template"])
     seeds = read_seeds(task.inputs["seeds"])
-    evals, keys = read_evals(task.inputs["evals"]) if "evals" in task.inputs else ([], [])
+    ngram = task.decontamination.ngram
+    evals, keys = EvalItems(ngram), frozenset[str]()
+    if "evals" in task.inputs:
+        evals, keys = read_evals(task.inputs["evals"], ngram)
     sections = (task.generation, task.instruction, task.response, task.filter)
     settings = {type(section).__name__: asdict(section) for section in sections}
     settings["InstructionParams"].pop("template")  # its text counts, not its place
     digests = {name: folder_digest(path) for name, path in sorted(task.inputs.items())}
-    settings[stage] = params
+    settings[stage] = params | {"ngram": ngram}
     digest = parts_digest({"seed": task.seed, **settings}, digests, PART)
     filters = task.filter
     form = FormFilter(
@@ -127,6 +135,8 @@ def _writer(task: Assignment, stage: str, params: dict[str, object]) -> Writer:
         filters.max_characters,
         filters.banned_words,
         filters.first_character,
+        filters.min_latin,
+        filters.broken_text,
     )
     return Writer(
         open_engine=cache(partial(task.open_engine, task.ledger)),
@@ -138,45 +148,23 @@ def _writer(task: Assignment, stage: str, params: dict[str, object]) -> Writer:
         response=task.response,
         keeper=Keeper(form, filters.rouge_l, seeds, evals),
         parts=Parts(task.work, digest),
-        eval_keys=frozenset(keys),
+        eval_keys=keys,
     )
 
 
-def read_evals(folder: Path) -> tuple[list[str], list[str]]:
-    """Fingerprints of the user turns, and content keys, of all eval items below a folder.
-
-    Raises MontessoriError when there is no item or a line is malformed.
-    """
-    prints, keys = [], []
-    for file in sorted(folder.rglob("*.jsonl")):
-        for number, line in enumerate(file.read_text(encoding="utf-8").splitlines(), 1):
-            try:
-                item = json.loads(line)
-                prints.append(fingerprint(item["turns"]))
-            except (ValueError, KeyError, TypeError) as error:
-                raise MontessoriError(
-                    f"an eval item cannot be read: {error!r}",
-                    where=f"{file}, line {number}",
-                    expected='a JSON object with "turns", a list of texts',
-                    next="run `dvc repro seed`",
-                ) from error
-            if "key" in item:
-                keys.append(item["key"])
-    if not prints:
-        raise MontessoriError(
-            "there are no eval items to keep out of the dataset",
-            where=str(folder),
-            expected="a folder with *.jsonl files of eval items",
-            next="run `dvc repro seed`",
-        )
-    return prints, keys
-
-
 def _inspect(tally: Tally, frame: pl.DataFrame, task: Assignment) -> None:
-    """Count a wave and stop early if the teacher has collapsed."""
+    """Count a wave, and stop early if what the teacher writes is no good."""
     count(tally, frame)
     if tally.samples >= EARLY:
-        require_sound(tally, task.collapse, str(task.inputs["teacher"]))
+        _require_good(tally, task)
+
+
+def _require_good(tally: Tally, task: Assignment) -> None:
+    """Raise MontessoriError if the teacher has collapsed or writes too many eval items."""
+    teacher = str(task.inputs["teacher"])
+    require_sound(tally, task.collapse, teacher)
+    matches = tally.dropped["eval item"] + tally.dropped[f"{RESPONSE}eval item"]
+    require_clean(matches, tally.samples, task.decontamination.limit, teacher)
 
 
 def _finish(

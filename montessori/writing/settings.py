@@ -51,6 +51,8 @@ class FilterParams:
     rouge_l: float  # F-measure in [0, 1]; 1 switches it off
     banned_words: tuple[str, ...]
     first_character: bool
+    min_latin: float  # share of the letters; 0 = any script
+    broken_text: bool
 
     def check(self) -> list[str]:
         """Problems of the values, each starting with its key."""
@@ -62,7 +64,7 @@ class FilterParams:
             )
         if any(not word.strip() for word in self.banned_words):
             problems.append("banned_words: a word is empty")
-        return problems + _share_problems(self, "rouge_l")
+        return problems + _share_problems(self, "rouge_l", "min_latin")
 
 
 @dataclass(frozen=True)

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from montessori.artifacts import PROBE, row_id
-from montessori.filters import Keeper
+from montessori.filters.keeper import Keeper
 from montessori.generate import Engine, Generated, Request, Sampling
 from montessori.parts import Parts
 from montessori.prompts import parse_instruction, render_instruction_prompt
@@ -175,6 +175,7 @@ class Writer:
             problem = _text_problem(answer, special)
             if problem is None and not answer.text.strip():
                 problem = "empty"
+            problem = problem or self.keeper.response_problem(answer.text)
             if problem is not None:
                 draft.dropped = RESPONSE + problem
 

@@ -35,7 +35,7 @@ Prepare = Callable[..., dict[str, Any]]
 def make(tmp_path: Path) -> Prepare:
     """Run the seed stage in a folder, with some sources replaced by texts or recipes."""
 
-    def run(out: str = "data", **changes: Any) -> dict[str, Any]:
+    def run(out: str = "data", ngram: int = 13, **changes: Any) -> dict[str, Any]:
         sources: dict[str, Any] = {
             "seeds": LAB,
             "reference": {**LAB, "bucket": "reference", "weights": {"story_add": 1}},
@@ -50,7 +50,7 @@ def make(tmp_path: Path) -> Prepare:
             paths[name].write_text("\n".join(lines))
         evals = paths.pop("evals")
         return prepare(
-            paths, evals, {n: tmp_path / out / n for n in paths}, tmp_path / out / "evals"
+            paths, evals, {n: tmp_path / out / n for n in paths}, tmp_path / out / "evals", ngram
         )
 
     return run
@@ -102,6 +102,23 @@ def test_a_reference_row_that_is_an_eval_item_is_an_error(make: Prepare, tmp_pat
     assert "line 2 = micro_gsm8k-test-0003" in text
     assert "leaks" in text
     assert not (tmp_path / "again").exists()
+
+
+def test_a_row_that_holds_a_long_eval_item_is_an_error(make: Prepare, tmp_path: Path):
+    make(ngram=0)
+    item = next(
+        item
+        for item in read_items(tmp_path / "data/evals", "test", "micro_gsm8k")
+        if len(item.turns[0].split()) >= 9
+    )
+    asked = [{"instruction": f"Please: {item.turns[0]} Answer kindly.", "response": "x"}]
+    told = [{"instruction": "Tell me something.", "response": f"Listen. {item.turns[0]}"}]
+    for rows in (asked, told):
+        make("out", seeds=rows, ngram=0)
+        with pytest.raises(MontessoriError, match="1 of the seed pool are in the test items") as e:
+            make("again", seeds=rows, ngram=9)
+        assert f"seeds.jsonl, line 1 = {item.item_id}" in str(e.value)
+        assert "decontamination.ngram" in str(e.value)
 
 
 def test_other_words_for_the_same_task_overlap_too(make: Prepare):

@@ -122,7 +122,7 @@ def assignment(folder, inputs, engine, **changes):
         "generation": GenerationParams("transformers"),
         "instruction": InstructionParams("", 3, 1, 4, 5, 96, 1.0, 0.95, 0.0),
         "response": ResponseParams(64, 0.0, 1.0, 0.0),
-        "filter": FilterParams(6, 400, 0.95, (), True),
+        "filter": FilterParams(6, 400, 0.95, (), True, 0.0, False),
         "collapse": CollapseParams(0.5, 0.7, 0.9),
         "open_engine": lambda ledger: engine,
     }

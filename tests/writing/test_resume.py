@@ -87,7 +87,7 @@ def test_parts_of_other_work_are_not_picked_up(tmp_path, changed):
     else:
         from montessori.writing.settings import FilterParams
 
-        changes["filter"] = FilterParams(7, 400, 0.95, (), True)
+        changes["filter"] = FilterParams(7, 400, 0.95, (), True, 0.0, False)
     resumed, fresh = ScriptedEngine(), ScriptedEngine()
     write(resumed, **changes)
     first = (tmp_path / "out" / "rows.parquet").read_bytes()

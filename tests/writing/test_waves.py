@@ -7,11 +7,15 @@ import pytest
 
 from montessori.artifacts import PROBE, read_json, read_table
 from montessori.errors import MontessoriError
-from montessori.filters import fingerprint
+from montessori.filters.fingerprint import fingerprint
+from montessori.filters.settings import DecontaminationParams
+from montessori.prompts import tagged
+from montessori.writing.evals import read_evals
 from montessori.writing.examples import draw_examples, user_turns
-from montessori.writing.produce import read_evals, write_dataset, write_probe
+from montessori.writing.produce import write_dataset, write_probe
 from montessori.writing.settings import (
     CollapseParams,
+    FilterParams,
     InstructionParams,
     ProbeParams,
     SynthParams,
@@ -127,12 +131,78 @@ def _lines(turns, key):
     return "".join(json.dumps(item) + "\n" for item in items)
 
 
+class Reciting(ScriptedEngine):
+    """Writes and answers with given texts; each instruction gets a word of its own at its end."""
+
+    def __init__(self, instruction, response):
+        super().__init__(untagged=0, endless=0)
+        self.instruction, self.response = instruction, response
+
+    def _text(self, turns, rng):
+        if turns[0].startswith("Write one new instruction."):
+            return tagged([f"{self.instruction} {rng.randrange(10**9)}"]), True
+        return self.response, True
+
+
+ANYTHING = CollapseParams(1.0, 1.0, 1.0)
+LONG = "Anna has three red boats, buys two more and sells one: how many boats does she have left?"
+
+
+def long_item(inputs):
+    """An eval item of 18 words, and how such items are told."""
+    file = inputs["evals"] / "dev" / "items.jsonl"
+    file.parent.mkdir()
+    file.write_text(json.dumps({"item_id": "boats", "turns": [LONG]}) + "\n", encoding="utf-8")
+
+
+@pytest.mark.parametrize(
+    ("instruction", "response", "reason"),
+    [(f"Solve. {LONG}", "4", "eval item"), ("Tell me of", f"Once: {LONG}", "response eval item")],
+)
+def test_rows_that_hold_a_long_eval_item_are_dropped_and_counted(
+    tmp_path, inputs, instruction, response, reason
+):
+    long_item(inputs)
+    engine = Reciting(instruction, response)
+    options = {"filter": FilterParams(6, 400, 1.0, (), True, 0.0, False), "collapse": ANYTHING}
+    clean = DecontaminationParams(ngram=0, limit=1.0)
+    metrics, _ = dataset_of(tmp_path, inputs, engine, rows=20, decontamination=clean, **options)
+    assert metrics["dropped"] == {}
+    strict = DecontaminationParams(ngram=13, limit=1.0)
+    with pytest.raises(MontessoriError, match=f"dropped: {reason} 60"):
+        dataset_of(tmp_path, inputs, engine, rows=20, decontamination=strict, **options)
+
+
+def test_too_many_eval_items_stop_the_stage(tmp_path, inputs):
+    long_item(inputs)
+    limit = DecontaminationParams(ngram=13, limit=0.5)
+    with pytest.raises(MontessoriError, match="200 of 200 samples hold eval items") as error:
+        dataset_of(tmp_path, inputs, Reciting(LONG, "4"), rows=200, decontamination=limit,
+                   collapse=ANYTHING)  # fmt: skip
+    assert "decontamination.limit" in str(error.value)
+    assert not (tmp_path / "out").exists()
+
+
+def test_code_and_lists_stay_as_they_were_written(tmp_path, inputs):
+    text = "Mend THIS code:\n\n```python\ndef f(X):\n    return  X\t# Größe\n```\n\n- a\n  1. B ·"
+    answer = "Here:\n\n```python\nreturn X\n```\n\n* One\n    * Two"
+    filters = FilterParams(6, 400, 0.7, ("image",), True, 0.9, True)
+    _, table = probe_of(
+        tmp_path, inputs, Reciting(text, answer), prompts=1, filter=filters, collapse=ANYTHING
+    )
+    assert table["dropped"].to_list() == [None, *["near-duplicate"] * 3]
+    row = table.row(0, named=True)
+    assert row["instruction"].rpartition(" ")[0] == text
+    assert row["messages"][0]["content"] == row["instruction"]
+    assert row["response"] == answer
+
+
 def test_no_eval_items_or_a_bad_line_is_an_error(tmp_path):
     with pytest.raises(MontessoriError, match="no eval items"):
-        read_evals(tmp_path)
+        read_evals(tmp_path, 0)
     (tmp_path / "x.jsonl").write_text('{"turns": ["a"]}\n{"turn": 1}\n')
     with pytest.raises(MontessoriError, match="cannot be read") as error:
-        read_evals(tmp_path)
+        read_evals(tmp_path, 0)
     assert "line 2" in str(error.value)
 
 

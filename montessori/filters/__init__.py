@@ -1,0 +1,1 @@
+"""Which rows are kept: form, duplicates, ROUGE-L near-duplicates, decontamination."""

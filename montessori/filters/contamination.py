@@ -1,0 +1,67 @@
+"""Decontamination: which texts hold a benchmark's items.
+
+A long item is recognised by any run of n words that it shares with a text (n = 13 in GPT-3, Brown
+et al. 2020, appendix C); an item without so long a turn by its whole text, normalised.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+
+from montessori.errors import MontessoriError
+from montessori.filters.fingerprint import fingerprint
+
+_WORD = re.compile(r"\w+")
+
+
+class EvalItems:
+    """Eval items that no training row may hold.
+
+    `ngram` is the number of words of a run; 0 recognises items by their whole text only.
+    """
+
+    def __init__(self, ngram: int) -> None:
+        self.ngram = ngram
+        self._whole: dict[str, str] = {}  # fingerprint -> the item's name
+        self._runs: dict[str, str] = {}  # n words -> the name of the first item with them
+
+    def __len__(self) -> int:
+        return len(self._whole)
+
+    def add(self, name: str, turns: Sequence[str]) -> None:
+        """Keep an item, the user turns of a benchmark's dialogue, out."""
+        self._whole.setdefault(fingerprint(turns), name)
+        for turn in turns:
+            for run in self._runs_of(turn):
+                self._runs.setdefault(run, name)
+
+    def asked(self, turns: Sequence[str]) -> str | None:
+        """The name of an item that a row's user turns are or hold, or None."""
+        return self._whole.get(fingerprint(turns)) or self.held_by(turns)
+
+    def held_by(self, texts: Iterable[str]) -> str | None:
+        """The name of a long item of which one of the texts holds a run of words, or None."""
+        if not self._runs:
+            return None
+        runs = (run for text in texts for run in self._runs_of(text))
+        return next((self._runs[run] for run in runs if run in self._runs), None)
+
+    def _runs_of(self, text: str) -> Iterator[str]:
+        """Each run of `ngram` words of a text, in lower case, punctuation left out."""
+        if self.ngram < 1:
+            return
+        words = _WORD.findall(text.lower())
+        for start in range(len(words) - self.ngram + 1):
+            yield " ".join(words[start : start + self.ngram])
+
+
+def require_clean(matches: int, samples: int, limit: float, writer: str) -> None:
+    """Raise MontessoriError when more than `limit` (a share) of the samples held eval items."""
+    if matches <= limit * samples:
+        return
+    raise MontessoriError(
+        f"{matches} of {samples} samples hold eval items, {matches / samples:.1%}",
+        where=writer,
+        expected=f"at most {limit:.1%} (decontamination.limit): a teacher that writes the "
+        "benchmarks has seen them, and what it paraphrases is not recognised",
+        next="look where its seeds come from; if chance explains it, raise decontamination.limit",
+    )

@@ -1,0 +1,17 @@
+"""The form in which texts are compared for equality; the texts themselves stay as written."""
+
+import re
+import string
+from collections.abc import Sequence
+
+_SPACE = re.compile(r"\s+")
+
+
+def normalised(text: str) -> str:
+    """Lower case, one blank for any white space, no punctuation at the ends."""
+    return _SPACE.sub(" ", text.lower()).strip(string.punctuation + " ")
+
+
+def fingerprint(turns: Sequence[str]) -> str:
+    """The user turns of a row in the form by which duplicates and eval items are recognised."""
+    return "\n".join(normalised(turn) for turn in turns)

@@ -1,0 +1,40 @@
+"""The eval items that a dataset must not hold, as the seed stage wrote them."""
+
+import json
+from pathlib import Path
+
+from montessori.errors import MontessoriError
+from montessori.filters.contamination import EvalItems
+
+
+def read_evals(folder: Path, ngram: int) -> tuple[EvalItems, frozenset[str]]:
+    """All eval items below a folder, to be told by runs of `ngram` words, and their content keys.
+
+    Only items of the lab have keys. Raises MontessoriError when there is no item or a line is
+    malformed.
+    """
+    items, keys = EvalItems(ngram), set()
+    for file in sorted(folder.rglob("*.jsonl")):
+        for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
+            if not line:
+                continue
+            try:
+                item = json.loads(line)
+                items.add(str(item.get("item_id", f"{file}, line {number}")), item["turns"])
+            except (ValueError, KeyError, TypeError) as error:
+                raise MontessoriError(
+                    f"an eval item cannot be read: {error!r}",
+                    where=f"{file}, line {number}",
+                    expected='a JSON object with "turns", a list of texts',
+                    next="run `dvc repro seed`",
+                ) from error
+            if "key" in item:
+                keys.add(item["key"])
+    if not items:
+        raise MontessoriError(
+            "there are no eval items to keep out of the dataset",
+            where=str(folder),
+            expected="a folder with *.jsonl files of eval items",
+            next="run `dvc repro seed`",
+        )
+    return items, frozenset(keys)

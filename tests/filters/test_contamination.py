@@ -1,0 +1,132 @@
+"""Eval items in rows: long ones by a run of words, short ones by their whole text."""
+
+import csv
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from montessori.errors import MontessoriError
+from montessori.filters.contamination import EvalItems, require_clean
+from montessori.sources.overlap import check_disjoint, member
+
+DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
+STORY = "Anna has three red boats and buys two more, then she sells 1. How many are left?"
+needs_data = pytest.mark.skipif(
+    not (DATA / "gsm8k").exists(), reason="the shared folder with real rows is absent"
+)
+
+
+def items(ngram, *texts):
+    found = EvalItems(ngram)
+    for number, text in enumerate(texts):
+        found.add(f"item {number}", (text,))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("text", "match"),
+    [
+        (STORY, True),
+        (f"Solve step by step.\n\n{STORY.upper()}\n", True),
+        ("ANNA HAS three red boats -- and buys two more; then SHE sells a kite", True),
+        ("Anna has three big boats and buys two more, then she loses 1. How many are left?", False),
+        ("she sells 1. How many are left?", False),
+    ],
+)
+def test_a_long_item_is_told_by_ten_words_in_a_row(text, match):
+    assert items(10, "Other", STORY).asked((text,)) == ("item 1" if match else None)
+    assert (items(10, STORY).held_by(["x", text]) is not None) == match
+
+
+def test_a_short_item_is_told_by_its_whole_text_only():
+    short = items(10, "Name the capital of France.")
+    assert short.asked(("  name the capital\nof france",)) == "item 0"
+    assert short.asked(("Name the capital of France and its river",)) is None
+    assert short.held_by(["Name the capital of France."]) is None
+
+
+def test_an_item_of_exactly_n_words_is_long():
+    n_words = "a b c d"
+    assert items(4, n_words).asked(("x a b c d y",)) == "item 0"
+    assert items(5, n_words).asked(("x a b c d y",)) is None
+
+
+def test_no_run_goes_over_the_end_of_a_turn():
+    found = EvalItems(4)
+    found.add("two turns", ("a b c", "d e f"))
+    assert found.asked(("a b c d e f",)) is None
+    assert found.asked(("a b c", "d e f")) == "two turns"
+
+
+def test_zero_switches_runs_off_and_other_scripts_have_words_too():
+    assert items(0, STORY).asked((STORY + " Say it.",)) is None
+    assert items(0, STORY).asked((STORY,)) == "item 0"
+    russian = "У Анны три лодки и две сети, сколько у неё вещей?"
+    assert items(5, russian).asked(("Реши: " + russian,)) == "item 0"
+
+
+def test_the_limit_is_on_the_share_of_samples():
+    require_clean(0, 0, 0.0, "teacher")
+    require_clean(5, 100, 0.05, "teacher")
+    with pytest.raises(MontessoriError, match="6 of 100 samples hold eval items") as error:
+        require_clean(6, 100, 0.05, "data/models/teacher")
+    assert "data/models/teacher" in str(error.value)
+    assert "decontamination.limit" in str(error.value)
+
+
+def members(name, texts):
+    return [member(f"{name} {i}", (text,), None) for i, text in enumerate(texts)]
+
+
+def alpaca_eval():
+    path = DATA / "alpaca_eval" / "results" / "gpt4_1106_preview" / "model_outputs.json"
+    return [row["instruction"] for row in json.loads(path.read_text("utf-8"))]
+
+
+def gsm8k(split):
+    lines = (DATA / "gsm8k" / f"{split}.jsonl").read_text("utf-8").splitlines()
+    return [json.loads(line)["question"] for line in lines]
+
+
+@needs_data
+def test_the_released_reference_set_is_caught_as_a_leak():
+    folder = DATA / "montessori_reference" / "alpaca_eval_gpt4_1106_preview"
+    table = pl.read_ipc_stream(folder / "data-00000-of-00001.arrow")
+    released = members("reference", table["instruction"].to_list())
+    items = members("alpaca_eval", alpaca_eval())
+    with pytest.raises(MontessoriError, match="256 of the reference set are in the test items"):
+        check_disjoint({"reference set": released}, {"test items": items}, 13)
+
+
+@needs_data
+def test_a_leak_in_other_words_around_it_is_caught_by_runs_only():
+    texts = [text for text in alpaca_eval() if len(text.split()) > 20]
+    assert len(texts) > 300
+    wrapped = members("row", [f"Please help me. {text}\nThanks a lot!" for text in texts])
+    items = members("item", alpaca_eval())
+    check_disjoint({"seed pool": wrapped}, {"test items": items}, 0)
+    with pytest.raises(MontessoriError, match=f"{len(texts)} of the seed pool are in"):
+        check_disjoint({"seed pool": wrapped}, {"test items": items}, 13)
+
+
+@needs_data
+def test_separate_splits_of_a_real_benchmark_share_next_to_nothing():
+    found = EvalItems(13)
+    for number, question in enumerate(gsm8k("test")):
+        found.add(str(number), (question,))
+    matches = [question for question in gsm8k("train") if found.asked((question,))]
+    assert len(matches) < 40  # of 7,473
+    assert all(found.asked((question,)) for question in gsm8k("test"))
+
+
+@needs_data
+def test_rows_are_kept_apart_from_mmlu_too():
+    found = EvalItems(13)
+    for file in sorted((DATA / "mmlu" / "test").glob("*.csv")):
+        with file.open(newline="", encoding="utf-8") as handle:
+            for number, row in enumerate(csv.reader(handle)):
+                found.add(f"{file.stem} {number}", (row[0],))
+    assert len(found) > 13_000
+    assert sum(found.asked((question,)) is not None for question in gsm8k("train")) < 5
