@@ -29,9 +29,7 @@ def test_figures_of_two_engines(student: Path, tmp_path: Path) -> None:
             "--in-flight", 4, "--json", tmp_path / "figures.json",
         )  # fmt: skip
         assert server.most == 4
-        assert (
-            len(server.asked) == 3 * 6 * 2 + 6 * 2
-        )  # three rounds and a warm-up
+        assert len(server.asked) == 3 * 6 * 2 + 6 * 2  # three rounds and a warm-up
     figures = json.loads((tmp_path / "figures.json").read_text())
     for engine in ("transformers", "openai"):
         assert figures[engine]["tokens_per_second"] > 0
