@@ -33,7 +33,7 @@ def test_figures_of_two_engines(student: Path, tmp_path: Path) -> None:
     figures = json.loads((tmp_path / "figures.json").read_text())
     for engine in ("transformers", "openai"):
         assert figures[engine]["tokens_per_second"] > 0
-        assert f"{engine}: {figures[engine]['tokens_per_second']:.0f} tokens/s" in text
+        assert f"{engine}: {figures[engine]['tokens_per_second']:.0f} tokens/s, " in text
     assert "vllm" not in figures
 
 
