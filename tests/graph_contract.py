@@ -148,12 +148,12 @@ def _data(root: Path, path: str, tree: ast.Module) -> Iterator[str]:
     for beside in folder.iterdir():
         if beside.name not in texts or beside.name == "__pycache__":
             continue
-        inside = [beside] if beside.is_file() else list(beside.rglob("*"))
-        if beside.is_dir() and all(file.suffix == ".py" for file in inside if file.is_file()):
+        below = [beside] if beside.is_file() else list(beside.rglob("*"))
+        inside = [file for file in below if file.is_file() and "__pycache__" not in file.parts]
+        if beside.is_dir() and all(file.suffix == ".py" for file in inside):
             continue  # a package, not data
         for file in inside:
-            if file.is_file() and "__pycache__" not in file.parts:
-                yield file.relative_to(root).as_posix()
+            yield file.relative_to(root).as_posix()
 
 
 def _called(node: ast.Call) -> str:

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from montessori.bench.generation import dialogues
+from montessori.bench.generation import ROUNDS, dialogues
 from montessori.cli import app
 from montessori.errors import MontessoriError
 from tests.generate.fake_server import FakeServer
@@ -29,7 +29,7 @@ def test_figures_of_two_engines(student: Path, tmp_path: Path) -> None:
             "--in-flight", 4, "--json", tmp_path / "figures.json",
         )  # fmt: skip
         assert server.most == 4
-        assert len(server.asked) == 3 * 6 * 2 + 6 * 2  # three rounds and a warm-up
+        assert len(server.asked) == (ROUNDS + 1) * 6 * 2  # and a warm-up
     figures = json.loads((tmp_path / "figures.json").read_text())
     for engine in ("transformers", "openai"):
         assert figures[engine]["tokens_per_second"] > 0

@@ -23,7 +23,7 @@ from tests.test_own_data import ALPACA, MODEL
 pytestmark = pytest.mark.skipif(
     not MODEL.exists(), reason="the shared folder with a real model and real rows is absent"
 )
-PROBES, REFERENCES, LENGTH = 48, 32, 64
+PROBES, REFERENCES, LENGTH = 48, 32, 96
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def rows(tmp_path_factory):
     folder = tmp_path_factory.mktemp("real") / "model"
     prepare_model(MODEL, FALLBACK, folder)
     every = json.loads(ALPACA.read_text(encoding="utf-8"))
-    chosen = random.Random(0).sample(every, 2 * STEPS * BATCH)
+    chosen = random.Random(0).sample(every, 4 * STEPS * BATCH)
     dialogues = [
         [
             {"role": "user", "content": f"{row['instruction']}\n{row['input']}".strip()},
