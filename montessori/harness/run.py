@@ -54,7 +54,7 @@ def run_task(
     facts = {"task": task, "items": samples["item"].n_unique(), "data": _digest(data)}
     with new_folder(out, {"model": model}, facts) as made:
         write_table(samples, made / "samples.parquet", SAMPLES)
-    return _metrics(results, judged, facts)
+    return _metrics(results, facts) | {"truncated": _truncated(results, loaded["tasks"], judged)}
 
 
 def _model(folder: Path, settings: "HarnessParams", machine: "Machine") -> "HFLM":
@@ -108,22 +108,29 @@ def _sample(task: str, sample: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _metrics(results: Mapping[str, Any], model: "HFLM", facts: Mapping[str, Any]) -> dict[str, Any]:
+def _truncated(results: Mapping[str, Any], tasks: Mapping[str, Any], model: "HFLM") -> int:
+    """Prompts whose beginning lm-eval cut: longer than the context less the room for an answer."""
+    cut = 0
+    for name, many in results["samples"].items():
+        config = tasks[name].config
+        room = 1  # at least one token of a choice
+        if config.output_type == "generate_until":
+            room = (config.generation_kwargs or {}).get("max_gen_toks", model.max_gen_toks)
+        prompts = {one["doc_id"]: one["arguments"][0][0] for one in many}
+        encoded = model.tokenizer(list(prompts.values()), verbose=False)["input_ids"]
+        cut += sum(len(ids) + room > model.max_length for ids in encoded)
+    return cut
+
+
+def _metrics(results: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
     import lm_eval
 
-    prompts = {
-        (name, one["doc_id"]): one["arguments"][0][0]
-        for name, many in results["samples"].items()
-        for one in many
-    }
-    encoded = model.tokenizer(list(prompts.values()), verbose=False)["input_ids"]
     return {
         **facts,
         "scores": {name: _scores(found) for name, found in results["results"].items()},
         "shots": dict(sorted(results["n-shot"].items())),
         "versions": {"lm_eval": lm_eval.__version__}
         | {name: str(value) for name, value in results["versions"].items()},
-        "truncated": sum(len(ids) >= model.max_length for ids in encoded),
     }
 
 

@@ -85,6 +85,14 @@ def test_a_prompt_beyond_the_context_is_counted(scored, monkeypatch):
     assert metrics["truncated"] == 5
 
 
+def test_an_answer_needs_room_in_the_context(scored, monkeypatch):
+    from lm_eval.models.huggingface import HFLM
+
+    assert scored("gsm8k", 0)[0]["truncated"] == 0
+    monkeypatch.setattr(HFLM, "max_length", 260)  # 256 of them are for the answer
+    assert scored("gsm8k", 0)[0]["truncated"] == 7
+
+
 @pytest.mark.parametrize(
     ("task", "shots", "problem"),
     [
