@@ -13,6 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from montessori.adapters import adapters_of, load_merged
 from montessori.artifacts import new_folder, read_json, write_json
 from montessori.errors import MontessoriError
 from montessori.generate.hosted import FILE as HOSTED
@@ -65,8 +66,9 @@ class HubModel:
 def prepare_model(source: Path, fallback: Path, out: Path) -> None:
     """Write the model at `source`, a folder or a .json of HubModel, to `out` in one layout.
 
-    The weights stay as they are. The chat template is the .json's, else the model's own, else the
-    file `fallback`; it ends up in chat_template.jinja only, and its SHA-256 in the manifest.
+    The weights stay as they are; adapters in a folder `adapter` are added to them. The chat
+    template is the .json's, else the model's own, else the file `fallback`; it ends up in
+    chat_template.jinja only, and its SHA-256 in the manifest.
     A .json of a model that a server has (`generate/hosted.py`) becomes a folder without weights.
     Raises MontessoriError for pickled or missing weights, a missing config, tokenizer or
     end-of-sequence token, a vocabulary smaller than the tokenizer, an unusable template.
@@ -94,6 +96,7 @@ def prepare_model(source: Path, fallback: Path, out: Path) -> None:
             inputs["template"] = fallback
         with new_folder(out, inputs, facts, libraries=()) as made:
             _copy(folder, made, config, settings)
+            _merge(folder, made, config)
             (made / TEMPLATE).write_text(template, encoding="utf-8")
 
 
@@ -295,6 +298,23 @@ def _copy(folder: Path, made: Path, config: dict[str, Any], settings: dict[str, 
         shutil.copyfile(path, made / path.name)
     write_json(made / "config.json", _without(config, "auto_map"))
     write_json(made / "tokenizer_config.json", _without(settings, "auto_map", "chat_template"))
+
+
+def _merge(folder: Path, made: Path, config: Mapping[str, Any]) -> None:
+    """Put LoRA adapters, if the folder has some, into the copied weights; the number format stays.
+
+    From here on every stage has the model as it is meant, whatever it does with it.
+    """
+    if adapters_of(folder) is None:
+        return
+    import torch
+
+    name = config.get("dtype") or config.get("torch_dtype") or "float32"
+    model = load_merged(folder, getattr(torch, str(name)))
+    for path in made.glob("*.safetensors*"):
+        path.unlink()
+    model.save_pretrained(made)
+    write_json(made / "config.json", _without(config, "auto_map"))
 
 
 def _without(values: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -241,3 +241,27 @@ def test_what_is_wrong_with_a_hosted_model_is_said(tmp_path: Path, change: dict,
     assert text in str(error.value)
     assert "big.json" in str(error.value)
     assert not (tmp_path / "out").exists()
+
+
+def test_adapters_are_added_to_the_weights(student: Path, tmp_path: Path):
+    import torch
+
+    from montessori.adapters import AdapterParams, load_merged, save_adapters, with_adapters
+    from montessori.weights import load_model
+
+    model = with_adapters(load_model(student), AdapterParams(rank=2, alpha=4.0), seed=0)
+    with torch.no_grad():
+        for name, value in model.named_parameters():
+            if "lora_B" in name:
+                value.normal_(generator=torch.Generator().manual_seed(len(name)))
+    folder, out = tmp_path / "with", tmp_path / "models" / "teacher"
+    folder.mkdir()
+    save_adapters(model, student, folder)
+    prepare_model(folder, FALLBACK, out)
+    ids = torch.arange(1, 9)[None]
+    made, meant, base = (load(path)(ids).logits for load, path in (
+        (load_model, out), (load_merged, folder), (load_model, student),
+    ))  # fmt: skip
+    assert torch.allclose(made, meant, atol=1e-5)
+    assert not torch.allclose(made, base, atol=1e-2)
+    assert not (out / "adapter").exists()
