@@ -134,7 +134,8 @@ def test_a_probe_holds_no_eval_item(tmp_path, inputs):
     )
     metrics, again = probe_of(tmp_path, inputs)
     assert metrics["dropped"]["eval item"] == (again["dropped"] == "eval item").sum() >= 1
-    assert again.row(by_predicate=pl.col("raw") == victim["raw"], named=True)["dropped"] == "eval item"
+    same = again.row(by_predicate=pl.col("raw") == victim["raw"], named=True)
+    assert same["dropped"] == "eval item"
 
 
 def _lines(turns, key):
