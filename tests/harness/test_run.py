@@ -13,7 +13,7 @@ from montessori.harness.run import run_task
 from montessori.harness.settings import HarnessParams
 from montessori.harness.tasks import load_task
 
-SETTINGS = HarnessParams(data="", limit=0, batch=3, chat_template=False)
+SETTINGS = HarnessParams(engine="transformers", data="", limit=0, batch=3, chat_template=False)
 pytestmark = pytest.mark.xdist_group("lm-eval")  # its index of tasks takes seconds
 
 
@@ -38,7 +38,16 @@ def scored(student, data, machine, tmp_path):
     """Run a task on the tiny student; returns metrics and samples."""
 
     def score(task, shots, settings=SETTINGS):
-        metrics = run_task(student, task, shots, data, tmp_path / "out", settings, machine)
+        metrics = run_task(
+            student,
+            task,
+            shots,
+            data,
+            tmp_path / "out",
+            tmp_path / "outcomes.csv",
+            settings,
+            machine,
+        )
         return metrics, read_table(tmp_path / "out" / "samples.parquet", SAMPLES)
 
     return score
@@ -66,7 +75,9 @@ def test_the_numbers_are_lm_evals(scored, student, data, task, shots):
 
 
 def test_every_answer_is_kept_under_each_filter(scored):
-    metrics, samples = scored("gsm8k", 1, HarnessParams("", limit=3, batch=3, chat_template=False))
+    metrics, samples = scored(
+        "gsm8k", 1, HarnessParams("transformers", "", limit=3, batch=3, chat_template=False)
+    )
     assert metrics["items"] == 3
     assert set(metrics["scores"]["gsm8k"]) == {
         "exact_match (strict-match)", "exact_match (flexible-extract)",
@@ -108,7 +119,7 @@ def test_problems_are_found_before_a_model_is_loaded(
     (data / "bbh" / "data").mkdir(parents=True, exist_ok=True)
     example = {"examples": [{"input": "Turn left.", "target": "No"}]}
     (data / "bbh" / "data" / "navigate.json").write_text(json.dumps(example), encoding="utf-8")
-    monkeypatch.setattr(run, "load_model", None)
+    monkeypatch.setattr(run, "open_model", None)
     with pytest.raises(MontessoriError, match=problem):
         scored(task, shots)
     assert not (tmp_path / "out").exists()
