@@ -232,6 +232,34 @@ def bench_filters(
         raise typer.Exit(1)
 
 
+@bench.command("harness")
+def bench_harness(
+    model: Annotated[Path, typer.Argument(help="A model folder, such as data/students/mine.")],
+    data: Annotated[Path, typer.Option(help="Folder of benchmark files, as harness.data.")],
+    task: Annotated[str, typer.Option(help="A task of lm-eval.")] = "gsm8k",
+    shots: Annotated[int, typer.Option(help="Examples; -1 = the task's own number.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="First items; 0 = all.")] = 100,
+    batch: Annotated[int, typer.Option(min=1, help="Rows of a forward pass.")] = 16,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 3,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
+) -> None:
+    """Public benchmarks: our stage against lm-eval called directly, time and scores."""
+    from montessori.artifacts import write_json
+    from montessori.bench.generation import machine_of
+    from montessori.bench.harness import Options
+    from montessori.bench.harness import bench as measure
+
+    machine = machine_of(device, threads, "", 1)
+    options = Options(model, task, shots, data, limit, batch, rounds, machine)
+    figures = measure(options, typer.echo)
+    if json:
+        write_json(json, figures)
+    if not figures["equal"]:
+        raise typer.Exit(1)
+
+
 def main() -> NoReturn:
     """Run the command line; a MontessoriError is shown without its traceback, status 2."""
     try:
