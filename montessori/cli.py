@@ -1,4 +1,4 @@
-"""The command line: `montessori check`, `add round`, `profile`, `doctor`, `table`,
+"""The command line: `montessori check`, `add round`, `add benchmark`, `profile`, `doctor`, `table`,
 `report`, `proof`, `shard`, `bench`, `score`.
 
 Every command loads what it needs when it runs, so that help and checks are quick.
@@ -47,6 +47,22 @@ def add_round(
     from montessori.changes import apply_round
 
     typer.echo(apply_round(Path(FILE), name, old, dry_run))
+
+
+@add.command("benchmark")
+def add_benchmark(
+    task: Annotated[str, typer.Argument(help="A task of lm-eval, such as gsm8k.")],
+    shots: Annotated[
+        int, typer.Option(min=-1, help="Examples before a question; -1 = the task's own number.")
+    ] = -1,
+    runs: Annotated[str, typer.Option(help="Runs that take it, with commas; all by default.")] = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Let runs take a public benchmark: a row of harnesses for each."""
+    from montessori.changes import apply_benchmark
+
+    named = [run.strip() for run in runs.split(",") if run.strip()]
+    typer.echo(apply_benchmark(Path(FILE), task, shots, named, dry_run))
 
 
 @app.command()

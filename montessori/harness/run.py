@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from montessori.artifacts import SAMPLES, file_digest, new_folder, write_table
+from montessori.chat import folder_template, text_hash
 from montessori.errors import MontessoriError
 from montessori.harness.data import LocalData
 from montessori.harness.models import open_model
@@ -54,7 +55,13 @@ def run_task(
         [_sample(name, one) for name, many in results["samples"].items() for one in many],
         schema=SAMPLES,
     )
-    facts = {"task": task, "items": samples["item"].n_unique(), "data": _digest(data)}
+    facts = {
+        "task": task,
+        "items": samples["item"].n_unique(),
+        "data": _digest(data),
+        "engine": settings.engine,
+        "template": text_hash(folder_template(model)) if settings.chat_template else None,
+    }
     with new_folder(out, {"model": model}, facts) as made:
         write_table(samples, made / "samples.parquet", SAMPLES)
     write_outcomes(outcomes, samples, task)

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from montessori.artifacts import SAMPLES, read_table
+from montessori.chat import folder_template, text_hash
 from montessori.errors import MontessoriError
 from montessori.harness import run
 from montessori.harness.data import LocalData
@@ -71,6 +72,7 @@ def test_the_numbers_are_lm_evals(scored, student, data, task, shots):
         one["prompt_hash"] for one in direct["samples"][task]
     ]
     assert metrics["items"] == 5
+    assert metrics["template"] is None
     assert metrics["shots"] == {task: shots}
 
 
@@ -86,6 +88,17 @@ def test_every_answer_is_kept_under_each_filter(scored):
     assert samples["prompt"].str.contains("#### [12]").all()  # a worked example stands before each
     assert json.loads(samples["metrics"][0]) == {"exact_match": 0.0}
     assert metrics["versions"].keys() == {"lm_eval", "gsm8k"}
+
+
+def test_the_template_is_named_where_it_is_used(scored, student):
+    metrics, samples = scored(
+        "mmlu_anatomy", 0, HarnessParams("transformers", "", limit=2, batch=3, chat_template=True)
+    )
+    assert metrics["template"] == text_hash(folder_template(student))
+    assert samples["prompt"].str.contains("Is it 0?", literal=True)[0]
+    plain, others = scored("mmlu_anatomy", 0)
+    assert plain["template"] is None
+    assert samples["prompt"][0] != others["prompt"][0]
 
 
 def test_a_prompt_beyond_the_context_is_counted(scored, monkeypatch):
