@@ -56,9 +56,10 @@ class HostedModel:
         return problems if self.model else [*problems, "model: is empty"]
 
 
-#: A day or a month and day in the name of a model: gpt-4o-2024-08-06, gpt-4-1106-preview.
+#: A date in the name of a model: gpt-4o-2024-08-06, gpt-4-1106-preview, mistral-large-2411.
 _DATED = re.compile(
-    r"20\d\d-?(0[1-9]|1[0-2])(-?[0-3]\d)?(?!\d)|(?<!\d)(0[1-9]|1[0-2])[0-3]\d(?!\d)"
+    r"20\d\d-?(0[1-9]|1[0-2])(-?[0-3]\d)?(?!\d)"
+    r"|(?<!\d)((0[1-9]|1[0-2])[0-3]\d|2[3-9](0[1-9]|1[0-2]))(?!\d)"
 )
 
 

@@ -1,4 +1,4 @@
-"""The stage judge against a server that is slow, wrong and rate-limited, and killed in the middle."""
+"""The stage judge against a slow, wrong and rate-limited server, and killed in the middle."""
 
 import json
 import os

@@ -61,7 +61,7 @@ def judge(tmp_path, evals, answers, reply, **settings):
 
 
 def first_tokens(row):
-    """The published tokens; of rows that were published without them, those that its number says."""
+    """The published tokens; of rows without them, those that the preference stands for."""
     if row["raw_completion"] is None:
         share = row["preference"] - 1
         return tuple((name, math.log(p)) for name, p in (("m", share), ("M", 1 - share)) if p > 0)
