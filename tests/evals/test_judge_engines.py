@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from montessori.artifacts import read_json
+from montessori.errors import MontessoriError
 from montessori.evals.evaluate import evaluate_run, metrics_of
 from montessori.evals.model_judge import shows_system, without_system
 from montessori.evals.outcomes import read_outcomes
@@ -102,6 +103,18 @@ def test_public_verdicts_become_metrics_and_outcomes_without_lm_eval(tmp_path, p
     assert metrics["alpaca_eval_win_rate"] == pytest.approx(rate, abs=1e-3)
     expected = (metrics["alpaca_eval"] + metrics["alpaca_eval_public"]) / 2
     assert metrics["mean"] == pytest.approx(expected)
+
+
+def test_verdicts_that_are_all_unusable_are_no_metric(tmp_path, prompts):
+    evals, model, ours, theirs = case(tmp_path)
+    settings = SETTINGS | {"top_logprobs": 0}
+    judged(tmp_path, evals, model, ours, theirs, prompts=prompts, **settings)
+    with pytest.raises(MontessoriError, match="alpaca_eval: none of 6 verdicts can be used, the f"):
+        evaluate_run(
+            tmp_path / "no model", tmp_path / "verdicts" / "run", evals, tmp_path / "outcomes.csv",
+            BENCH, EvalParams(5), Machine(),
+        )  # fmt: skip
+    assert not (tmp_path / "outcomes.csv").exists()
 
 
 def test_a_template_without_system_messages_gets_them_in_the_users_turn(tmp_path):

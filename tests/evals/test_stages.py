@@ -35,7 +35,8 @@ def job(stage: object, name: str, **paths: Path) -> None:
 def evaluate(run: str, model: Path, evals: Path) -> None:
     data, metrics = Path("data"), Path("metrics")
     job(judge, run, model=JUDGE, prompts=PROMPTS, answers=data / "answers" / run,
-        against=data / "answers" / "self-instruct", evals=evals, out=data / "verdicts" / run)  # fmt: skip
+        against=data / "answers" / "self-instruct", evals=evals,
+        out=data / "verdicts" / run)  # fmt: skip
     job(eval_stage, run, model=model, verdicts=data / "verdicts" / run, evals=evals,
         metrics=metrics / "eval" / f"{run}.json",
         outcomes=metrics / "outcomes" / f"{run}.csv")  # fmt: skip
