@@ -5,8 +5,9 @@ import pytest
 
 from montessori.artifacts import VERDICTS, write_json, write_table
 from montessori.errors import MontessoriError
-from montessori.evals.evaluate import evaluate_run, metrics_of, outcomes_of
+from montessori.evals.evaluate import evaluate_run
 from montessori.evals.harness import HarnessResult
+from montessori.evals.metrics import metrics_of, outcomes_of
 from montessori.evals.outcomes import read_outcomes
 from montessori.evals.settings import BenchmarkParams, EvalParams
 from montessori.stage import Machine

@@ -8,7 +8,7 @@ import pytest
 
 from montessori.artifacts import read_json
 from montessori.errors import MontessoriError
-from montessori.evals.evaluate import metrics_of, outcomes_of
+from montessori.evals.metrics import metrics_of, outcomes_of
 from tests.evals.judge_case import (
     answered,
     choice_of,

@@ -7,8 +7,8 @@ import math
 import numpy as np
 import pytest
 
-from montessori.evals.evaluate import metrics_of
 from montessori.evals.judge_prompts import read_prompts
+from montessori.evals.metrics import metrics_of
 from montessori.evals.model_judge import ModelJudge
 from montessori.evals.questions import plan
 from montessori.evals.settings import JudgeParams
