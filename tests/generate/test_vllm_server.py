@@ -140,7 +140,8 @@ def test_a_prompt_that_is_too_long_may_count_as_empty(server, tmp_path):
 
     engine = opened(server, tmp_path / "ledger.jsonl")
     engine.dialect.limit, engine.skip_long = 4096, True
-    long, short = engine.generate([Request([5] * 1500), Request([5] * 15)], Sampling(8))
+    whole = requests_of(engine, 2)[1]
+    long, short = engine.generate([Request([5] * 1500), whole], Sampling(8))
     assert (long.text, long.tokens, long.finished) == ("", 0, False)
     assert short.tokens > 0
     assert engine.ledger.requests == 2
