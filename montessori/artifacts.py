@@ -65,7 +65,8 @@ ANSWERS: Schema = {
     "tokens": pl.Int64,
     "finished": pl.Boolean,
 }
-#: Raw verdicts of a judge on a run's answers; lengths in characters.
+#: Raw verdicts of a judge on a run's answers, one row each (montessori/evals/verdicts.py says what
+#: the columns hold): all that metrics need, so that nobody is asked again for them.
 VERDICTS: Schema = {
     "item_id": pl.String,
     "benchmark": pl.String,
@@ -77,6 +78,19 @@ VERDICTS: Schema = {
     "length": pl.Int64,
     "against_length": pl.Int64,
     "note": pl.String,
+    "family": pl.String,
+    "difficulty": pl.Float64,
+    "against": pl.String,
+    "repeat": pl.Int64,
+    "swapped": pl.Boolean,
+    "method": pl.String,
+    "problem": pl.String,
+    "key": pl.String,
+    "raw": pl.String,
+    "first": pl.String,
+    "prompt_tokens": pl.Int64,
+    "completion_tokens": pl.Int64,
+    "usd": pl.Float64,
 }
 
 #: Items of public benchmarks as lm-eval asked and scored them; responses and metrics as JSON.

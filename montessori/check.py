@@ -182,9 +182,19 @@ def _file_problems(
         value = raw.get(section)
         if isinstance(value, Mapping) and isinstance(value.get(key), str):
             named[f"{section}.{key}"] = value[key]
+    judge = raw.get("judge")
+    if isinstance(judge, Mapping):
+        named |= {f"judge.{key}": str(judge[key]) for key in ("model", "prompts") if key in judge}
     return [
-        f"{key}: {path} does not exist" for key, path in named.items() if not (root / path).exists()
+        f"{key}: {path} does not exist"
+        for key, path in named.items()
+        if not ((root / path).exists() or _is_made(path, rows))
     ]
+
+
+def _is_made(path: str, rows: Rows) -> bool:
+    """Whether a path is a base model that the stage models makes."""
+    return Path(path).parent == Path("data/models") and Path(path).name in rows["models"]
 
 
 def _hosted_problems(rows: Rows, root: Path) -> list[str]:

@@ -5,14 +5,16 @@ from montessori.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/verdicts/<run>: preferences and scores by the judge that params name."""
-    from montessori.evals.judge import write_verdicts
+    from montessori.evals.judge import Inputs, Means, write_verdicts
     from montessori.evals.settings import BenchmarkParams, JudgeParams
 
     judge = job.section("judge", JudgeParams)
     bench = job.section("benchmark", BenchmarkParams)
     paths = job.paths
-    write_verdicts(paths.answers, paths.against, paths.evals, paths.out, judge, bench)
+    inputs = Inputs(paths.answers, paths.against, paths.evals, paths.model, paths.prompts)
+    means = Means(job.machine, job.secret, job.work / f"{job.name}.answers.jsonl")
+    write_verdicts(inputs, paths.out, judge, bench, means)
 
 
 if __name__ == "__main__":
-    run(main, "answers", "against", "evals", "out")
+    run(main, "model", "prompts", "answers", "against", "evals", "out")

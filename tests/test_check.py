@@ -166,3 +166,23 @@ def test_what_is_wrong_with_a_hosted_model_is_found_before_anything_runs(tmp_pat
     found = " ".join(problems(raw, tmp_path))
     assert "models.big.modl: unknown key (did you mean model?) (in big.json)" in found
     assert "models.big.model: key is missing" in found
+
+
+@pytest.mark.parametrize(
+    ("path", "problem"),
+    [
+        ("data/micro/judge.json", None),
+        ("data/models/student-2", None),
+        ("data/models/oracle", "judge.model: data/models/oracle does not exist"),
+        ("oracle.json", "judge.model: oracle.json does not exist"),
+    ],
+)
+def test_a_judge_is_a_file_or_a_row_of_models(path: str, problem: str | None):
+    found = problems(changed("judge/model", path), ROOT)
+    assert found == ([problem] if problem else [])
+
+
+def test_values_of_the_judge_are_checked():
+    assert problems(changed("judge/repeats", 0)) == ["judge.repeats: must be at least 1"]
+    assert problems(changed("judge/top_logprobs", -1)) == ["judge.top_logprobs: must be at least 0"]
+    assert "one of random, both" in problems(changed("judge/orders", "any"))[0]

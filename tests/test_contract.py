@@ -19,6 +19,8 @@ NAMES = [stage.name for stage in STAGES]
 NAMED_IN_PARAMS = {
     "montessori/templates/instruction.jinja": "instruction.template",
     "montessori/templates/plain_chat.jinja": "model.fallback_template",
+    "montessori/templates/judge/alpaca_eval_clf.txt": "judge.prompts",
+    "montessori/templates/judge/judge_prompts.jsonl": "judge.prompts",
 }
 
 

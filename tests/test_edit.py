@@ -82,7 +82,8 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
     shutil.copytree(ROOT / "montessori/templates", tmp_path / "montessori/templates")
     raw = load(ROOT / "params.yaml")
-    for path in [row["path"] for row in raw["models"].values()] + list(raw["sources"].values()):
+    named = [row["path"] for row in raw["models"].values()] + list(raw["sources"].values())
+    for path in [*named, raw["judge"]["model"]]:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
     shutil.copytree(ROOT / "data/micro/prompts", tmp_path / "data/micro/prompts")

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from montessori.evals.items import OPEN, Item, read_items
+from montessori.evals.items import OPEN, Item, present, read_items
 from montessori.evals.settings import BenchmarkParams
 
 if TYPE_CHECKING:
@@ -27,7 +27,8 @@ def write_answers(
     from montessori.artifacts import ANSWERS, new_folder, write_table
     from montessori.chat import template_hash
 
-    asked = {name: read_items(evals, bench.split, name) for name in OPEN}
+    names = present(evals, bench.split, OPEN)
+    asked = {name: read_items(evals, bench.split, name) for name in names}
     counts = {name: len(items) for name, items in asked.items()}
     facts: dict[str, Any] = {"split": bench.split, "items": counts}
     inputs = {"model": model, "evals": Path(evals) / bench.split}
@@ -56,7 +57,7 @@ def answer(
     specials = engine.specials
     dialogues: list[list[Message]] = [[] for _ in items]
     rows: list[list[dict]] = [[] for _ in items]
-    for turn in range(max(len(item.turns) for _, item in items)):
+    for turn in range(max((len(item.turns) for _, item in items), default=0)):
         at = [place for place, (_, item) in enumerate(items) if turn < len(item.turns)]
         for place in at:
             dialogues[place].append({"role": "user", "content": items[place][1].turns[turn]})

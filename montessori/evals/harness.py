@@ -15,7 +15,7 @@ from lm_eval.tasks import TaskManager
 from montessori.chat import special_texts
 from montessori.errors import MontessoriError
 from montessori.evals.answers import without
-from montessori.evals.items import GSM8K, MMLU
+from montessori.evals.items import CLOSED, GSM8K, MMLU
 from montessori.evals.scoring import score_pairs
 from montessori.evals.tasks.documents import TASKS
 from montessori.generate import Request, Sampling
@@ -104,8 +104,10 @@ def _cut(text: str, stops: Sequence[str]) -> str:
     return text[: min(ends)] if ends else text
 
 
-def run_harness(model: HarnessModel, items: Path, max_new_tokens: int) -> HarnessResult:
-    """Run both lm-eval benchmarks on a model, offline.
+def run_harness(
+    model: HarnessModel, items: Path, max_new_tokens: int, names: Sequence[str] = CLOSED
+) -> HarnessResult:
+    """Run the lm-eval benchmarks `names` on a model, offline.
 
     items: folder of <benchmark>.jsonl. max_new_tokens: of an answer to micro_gsm8k. lm-eval's
     `evaluate` is called rather than `simple_evaluate`, which also runs git and other programs to
@@ -116,14 +118,15 @@ def run_harness(model: HarnessModel, items: Path, max_new_tokens: int) -> Harnes
         include_defaults=False,
         metadata={"items": str(Path(items).resolve())},
     )
-    loaded = manager.load([MMLU, GSM8K])
+    loaded = manager.load(list(names))
     kwargs = {"max_gen_toks": max_new_tokens}
-    loaded["tasks"][GSM8K].set_config("generation_kwargs", kwargs, update=True)
+    if GSM8K in names:
+        loaded["tasks"][GSM8K].set_config("generation_kwargs", kwargs, update=True)
     results = evaluate(model, loaded, bootstrap_iters=0, log_samples=True, apply_chat_template=True)
     samples = results["samples"]
     return HarnessResult(
-        choices=[_choice(sample) for sample in samples[MMLU]],
-        words=_words(samples[GSM8K], model.truncated),
+        choices=[_choice(sample) for sample in samples.get(MMLU, ())],
+        words=_words(samples.get(GSM8K, ()), model.truncated),
         versions=_versions(results["versions"]),
     )
 

@@ -1,7 +1,7 @@
 """The items of the benchmarks: one JSON object per line in <evals>/<split>/<benchmark>.jsonl."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeGuard
@@ -10,22 +10,32 @@ from montessori.errors import MontessoriError
 
 MMLU, GSM8K = "micro_mmlu", "micro_gsm8k"
 ALPACA, MT_BENCH = "micro_alpaca_eval", "micro_mt_bench"
-#: All benchmarks, in the order of tables.
+PUBLIC_ALPACA, PUBLIC_MT_BENCH = "alpaca_eval", "mt_bench"
+#: The items of PUBLIC_ALPACA against their public reference outputs: no file of its own.
+AGAINST_REFERENCE = "alpaca_eval_public"
+#: The lab's benchmarks, in the order of tables.
 BENCHMARKS = (ALPACA, MT_BENCH, MMLU, GSM8K)
-#: Benchmarks that a judge scores.
-OPEN = (ALPACA, MT_BENCH)
+#: All that a run may have outcomes of, in the order of tables.
+ORDER = (*BENCHMARKS, PUBLIC_ALPACA, AGAINST_REFERENCE, PUBLIC_MT_BENCH)
+#: Files of items that a model answers in its own words and a judge scores.
+OPEN = (ALPACA, MT_BENCH, PUBLIC_ALPACA, PUBLIC_MT_BENCH)
+#: Those of them that are judged in pairs, against another answer.
+PAIRED = (ALPACA, PUBLIC_ALPACA)
+#: Files of items that lm-eval asks.
+CLOSED = (MMLU, GSM8K)
 
 _LISTS = ("turns", "answers", "responses")
-_TEXTS = ("item_id", "family", "key")
+_TEXTS = ("item_id", "family")
 
 
 @dataclass(frozen=True)
 class Item:
-    """One item: what is asked, turn by turn, and what is right.
+    """One item: what is asked, turn by turn, and what is right, as far as that is known.
 
-    answers: canonical short answer of each turn. responses: gold text of each turn. choices and
+    key: content of a lab task, "" for public items. answers: canonical short answer of each turn.
+    responses: gold text of each turn (of alpaca_eval: the public reference's output). choices and
     gold: the texts of the options without their letters, and the index of the right one; empty and
-    None for items that are no multiple choice.
+    None for items that are no multiple choice. difficulty: of AlpacaEval's length control.
     """
 
     item_id: str
@@ -37,11 +47,22 @@ class Item:
     responses: tuple[str, ...]
     choices: tuple[str, ...] = ()
     gold: int | None = None
+    difficulty: float | None = None
 
 
 def items_path(evals: Path, split: str, benchmark: str) -> Path:
     """The file of a benchmark's items below the folder of all eval sets."""
     return Path(evals) / split / f"{benchmark}.jsonl"
+
+
+def present(evals: Path, split: str, names: Sequence[str]) -> tuple[str, ...]:
+    """Those of some benchmarks whose items are there, in the given order.
+
+    Raises MontessoriError when the split has items of no benchmark at all.
+    """
+    if not any(items_path(evals, split, name).is_file() for name in (*OPEN, *CLOSED)):
+        raise _error("there are no items of any benchmark", str(Path(evals) / split))
+    return tuple(name for name in names if items_path(evals, split, name).is_file())
 
 
 def read_items(evals: Path, split: str, benchmark: str) -> list[Item]:
@@ -77,12 +98,13 @@ def _item(line: str, where: str, benchmark: str) -> Item:
         item_id=raw["item_id"],
         family=raw["family"],
         skill=raw.get("skill") or "",
-        key=raw["key"],
+        key=raw.get("key") or "",
         turns=tuple(raw["turns"]),
         answers=tuple(raw["answers"]),
         responses=tuple(raw["responses"]),
         choices=tuple(raw.get("choices", ())),
         gold=raw.get("gold"),
+        difficulty=raw.get("difficulty"),
     )
 
 
@@ -90,9 +112,13 @@ def _problems(raw: Any, benchmark: str) -> list[str]:
     if not isinstance(raw, Mapping):
         return ["not a mapping"]
     problems = [f"{name!r} is no text" for name in _TEXTS if not isinstance(raw.get(name), str)]
+    if not isinstance(raw.get("key", ""), str):
+        problems.append("'key' is no text")
     problems += [f"{name!r} is no list of texts" for name in _LISTS if not _texts(raw.get(name))]
     if not problems and len({len(raw[name]) for name in _LISTS}) > 1:
         problems.append("turns, answers and responses differ in number")
+    if not isinstance(raw.get("difficulty", 0.0), int | float | None):
+        problems.append("'difficulty' is no number")
     if benchmark == MMLU and not _multiple_choice(raw):
         problems.append("'choices' and 'gold' (an index into them) are needed")
     return problems
@@ -111,6 +137,6 @@ def _error(what: str, where: str) -> MontessoriError:
     return MontessoriError(
         what,
         where=where,
-        expected='{"item_id", "family", "key", "turns", "answers", "responses", ...} per line',
+        expected='{"item_id", "family", "turns", "answers", "responses", ...} per line',
         next="mend the source named by sources.evals, then run `dvc repro seed`",
     )

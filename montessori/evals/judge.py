@@ -1,164 +1,119 @@
 """Verdicts on answers to the open benchmarks, kept raw for everything computed later.
 
-micro_alpaca_eval: each answer against another run's on the same item; the better one wins, and
-equal quality is a tie (0.5), so a run against itself scores 0.5 on every item.
-micro_mt_bench: each turn from 1 to 10.
+micro_alpaca_eval, alpaca_eval: each answer against another run's on the same item, and in
+alpaca_eval_public against the public reference. micro_mt_bench, mt_bench: each turn from 1 to 10,
+and on demand against the other run's.
 """
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
+from montessori.artifacts import (
+    VERDICTS,
+    folder_digest,
+    new_folder,
+    read_json,
+    write_json,
+    write_table,
+)
 from montessori.errors import MontessoriError
-from montessori.evals.items import ALPACA, MT_BENCH, Item, read_items
-from montessori.evals.mt_bench import score_of
+from montessori.evals.checker import Checker
+from montessori.evals.judge_prompts import read_prompts
+from montessori.evals.questions import plan
 from montessori.evals.settings import BenchmarkParams, JudgeParams
+from montessori.evals.verdicts import FACTS, TABLE, Judge, table_of
 
 if TYPE_CHECKING:
-    import polars as pl
+    from montessori.evals.model_judge import ModelJudge
+    from montessori.stage import Machine
 
-TABLE = "answers.parquet"
-Answers = Mapping[tuple[str, int], tuple[str, bool]]  # (item, turn) -> text, finished
+PAID = "paid"  # folder of the ledgers of finished stages
 
 
 @dataclass(frozen=True)
-class Opinion:
-    """What a judge thinks of one answer: quality in [0, 1], and whether it is right."""
+class Inputs:
+    """What the stage judge reads: answers of two runs, items, the judge and its prompts."""
 
-    quality: float
-    correct: bool
-
-
-class Judge(Protocol):
-    """Anything that can judge the answers to one item."""
-
-    name: str
-
-    def opinions(self, item: Item, answers: Sequence[str]) -> list[Opinion]:
-        """One opinion per turn; `answers` has one text per turn."""
+    answers: Path
+    against: Path
+    evals: Path
+    model: Path
+    prompts: Path
 
 
-class Grader:
-    """The lab's checker as a judge: every item has one right answer, and part credit is fixed."""
+@dataclass(frozen=True)
+class Means:
+    """What a model judge is run with: the machine, the values of keys, the file of its ledger."""
 
-    name = "grader"
-
-    def opinions(self, item: Item, answers: Sequence[str]) -> list[Opinion]:
-        """One opinion per turn, each turn graded by itself against its own gold answer."""
-        from montessori.micro.grader import grade
-        from montessori.micro.task import Task, Turn
-
-        found = []
-        gold = zip(item.turns, item.responses, item.answers, strict=True)
-        for turn, answer in zip(gold, answers, strict=True):
-            task = Task(item.family, item.key, (Turn(*turn),), item.choices)
-            graded = grade(task, [answer])
-            found.append(Opinion(float(graded.quality), bool(graded.correct[0])))
-        return found
-
-
-def make_judge(params: JudgeParams) -> Judge:
-    """The judge that params name."""
-    return {"grader": Grader}[params.kind]()
+    machine: "Machine"
+    secret: Callable[[str], str | None]
+    ledger: Path
 
 
 def write_verdicts(
-    answers: Path, against: Path, evals: Path, out: Path, judge: JudgeParams, bench: BenchmarkParams
+    inputs: Inputs, out: Path, judge: JudgeParams, bench: BenchmarkParams, means: Means
 ) -> None:
     """Judge the answers of a run, and against those of another run, into `out`.
 
-    answers, against: artifacts of the stage answers; they may be the same. Writes
-    verdicts.parquet (schema VERDICTS, in the order of the items). Raises MontessoriError when an
-    answer is missing.
+    Writes verdicts.parquet (schema VERDICTS, in the order of the items) and judge.json. A model's
+    verdicts are kept as they come, also across runs, so that nothing is paid twice. Raises
+    MontessoriError when an answer is missing, the judge cannot be used, or the budget ends.
     """
-    from montessori.artifacts import VERDICTS, new_folder, write_table
-
-    inputs = {"answers": answers, "against": against, "evals": Path(evals) / bench.split}
-    with new_folder(out, inputs, {"judge": judge.kind, "split": bench.split}, ()) as folder:
-        table = verdicts(answers, against, evals, make_judge(judge), bench.split)
-        write_table(table, folder / "verdicts.parquet", VERDICTS)
-
-
-def verdicts(answers: Path, against: Path, evals: Path, judge: Judge, split: str) -> "pl.DataFrame":
-    """The verdict table (schema VERDICTS) that `write_verdicts` writes."""
-    import polars as pl
-
-    from montessori.artifacts import VERDICTS
-
-    rows = []
-    ours, theirs = read_answers(answers, ALPACA), read_answers(against, ALPACA)
-    for item in read_items(evals, split, ALPACA):
-        rows.append(_compared(item, judge, _texts(ours, item, answers), ours,
-                              _texts(theirs, item, against)))  # fmt: skip
-    ours = read_answers(answers, MT_BENCH)
-    for item in read_items(evals, split, MT_BENCH):
-        rows += _scored(item, judge, _texts(ours, item, answers), ours)
-    return pl.DataFrame(rows, schema=VERDICTS)
+    questions = plan(inputs.answers, inputs.against, inputs.evals, bench.split, judge)
+    folders = {"answers": inputs.answers, "against": inputs.against,
+               "evals": Path(inputs.evals) / bench.split, "judge": inputs.model,
+               "prompts": inputs.prompts}  # fmt: skip
+    facts = {"judge": "", "split": bench.split}
+    with new_folder(out, folders, facts, ()) as folder:
+        opened = open_judge(inputs, judge, means)
+        facts["judge"] = opened.name
+        table = table_of(opened.name, questions, opened.verdicts(questions))
+        write_table(table, folder / TABLE, VERDICTS)
+        write_json(folder / FACTS, opened.facts())
+    if means.ledger.is_file():
+        _keep(means.ledger)
 
 
-def read_answers(folder: Path, benchmark: str) -> Answers:
-    """The answers of one benchmark by item and turn, from an artifact of the stage answers."""
-    import polars as pl
-
-    from montessori.artifacts import ANSWERS, read_table
-
-    table = read_table(Path(folder) / TABLE, ANSWERS).filter(pl.col("benchmark") == benchmark)
-    columns = table.select("item_id", "turn", "answer", "finished").iter_rows()
-    return {(item, turn): (text, finished) for item, turn, text, finished in columns}
+def _keep(ledger: Path) -> None:
+    """Make the ledger of a finished stage one that other runs' stages learn from."""
+    paid = ledger.parent / PAID
+    paid.mkdir(exist_ok=True)
+    ledger.replace(paid / f"{folder_digest(ledger)[:16]}.jsonl")
 
 
-def _texts(answers: Answers, item: Item, folder: Path) -> list[str]:
-    turns = range(1, len(item.turns) + 1)
-    missing = [turn for turn in turns if (item.item_id, turn) not in answers]
-    if missing:
-        raise MontessoriError(
-            f"item {item.item_id} has no answer to turn {missing[0]}",
-            where=str(folder),
-            expected="an answer to every item of the split in params.yaml (benchmark.split)",
-            next="dvc repro answers",
-        )
-    return [answers[item.item_id, turn][0] for turn in turns]
+def open_judge(inputs: Inputs, params: JudgeParams, means: Means) -> Judge:
+    """The judge that a path names: a .json file of the lab's checker, or a model folder.
+
+    Raises MontessoriError when it is neither, or its engine cannot be used.
+    """
+    if inputs.model.is_dir():
+        return _open_model(inputs, params, means)
+    described = read_json(inputs.model) if inputs.model.suffix == ".json" else None
+    if described == {"kind": "grader"}:
+        return Checker()
+    raise MontessoriError(
+        "no judge",
+        where=f"{inputs.model} (judge.model in params.yaml)",
+        expected='a .json file {"kind": "grader"}, or a folder of the stage models',
+        next="add the judge to `models` and name data/models/NAME (docs/judging.md)",
+    )
 
 
-def _compared(
-    item: Item, judge: Judge, texts: list[str], answers: Answers, others: list[str]
-) -> dict:
-    opinion = judge.opinions(item, texts)[0]
-    other = judge.opinions(item, others)[0]
-    return {
-        **_verdict(item, ALPACA, 1, judge, opinion, answers),
-        "preference": preference(opinion.quality, other.quality),
-        "against_length": len(others[0]),
-    }
+def _open_model(inputs: Inputs, params: JudgeParams, means: Means) -> "ModelJudge":
+    from montessori.evals.model_judge import ModelJudge, shows_system
+    from montessori.generate.engines import open_keeping, teacher_facts
+    from montessori.generate.hosted import read_hosted
+    from montessori.generate.settings import GenerationParams
 
-
-def preference(quality: float, against: float) -> float:
-    """1 where quality is higher than the other's, 0 where lower, 0.5 where equal."""
-    return 0.5 if quality == against else float(quality > against)
-
-
-def _scored(item: Item, judge: Judge, texts: list[str], answers: Answers) -> list[dict]:
-    return [
-        {**_verdict(item, MT_BENCH, turn, judge, opinion, answers),
-         "score": score_of(opinion.quality)}
-        for turn, opinion in enumerate(judge.opinions(item, texts), 1)
-    ]  # fmt: skip
-
-
-def _verdict(
-    item: Item, benchmark: str, turn: int, judge: Judge, opinion: Opinion, answers: Answers
-) -> dict:
-    text, finished = answers[item.item_id, turn]
-    return {
-        "item_id": item.item_id,
-        "benchmark": benchmark,
-        "turn": turn,
-        "judge": judge.name,
-        "preference": None,
-        "score": None,
-        "correct": opinion.correct,
-        "length": len(text),
-        "against_length": None,
-        "note": "empty" if not text.strip() else "" if finished else "truncated",
-    }
+    prompts = read_prompts(inputs.prompts)
+    generation = GenerationParams(params.engine)
+    hosted = read_hosted(inputs.model)
+    name = hosted.model if hosted else inputs.model.name
+    engine = open_keeping(inputs.model, generation, means.machine, means.secret, means.ledger)
+    for paid in sorted((means.ledger.parent / PAID).glob("*.jsonl")):
+        engine.ledger.learn(paid)
+    about = {"engine": params.engine, **teacher_facts(inputs.model, generation)}
+    takes_system = hosted is not None or shows_system(inputs.model)
+    return ModelJudge(name, engine, prompts, params, about, takes_system)

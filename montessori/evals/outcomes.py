@@ -1,7 +1,8 @@
 """Per-item outcomes: metrics/outcomes/<run>.csv, the unit of the bootstrap.
 
-Columns: item_id, benchmark, value (0-100), length_difference (characters of the answer minus those
-of the answer it is compared with; micro_alpaca_eval only).
+Columns: item_id, benchmark, value (0-100; empty where no verdict on the item could be used),
+length_difference (characters of the answer minus those of the answer it is compared with;
+comparisons only).
 """
 
 import os
@@ -14,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montessori.errors import MontessoriError
-from montessori.evals.items import BENCHMARKS
+from montessori.evals.items import ORDER
 
 if TYPE_CHECKING:
     import polars as pl
@@ -24,7 +25,10 @@ COLUMNS = ("item_id", "benchmark", "value", "length_difference")
 
 @dataclass(frozen=True)
 class Outcome:
-    """A run on one benchmark: items sorted by id, value (items,) on 0-100, difference (items,)."""
+    """A run on one benchmark: items sorted by id, value (items,) on 0-100, difference (items,).
+
+    A value is NaN where no verdict on the item could be used.
+    """
 
     items: tuple[str, ...]
     value: NDArray[np.float64]
@@ -42,13 +46,13 @@ def pl_enum() -> "pl.Enum":
     """The benchmarks as a polars type that sorts in the order of tables."""
     import polars as pl
 
-    return pl.Enum(BENCHMARKS)
+    return pl.Enum(ORDER)
 
 
 def read_outcomes(path: Path) -> dict[str, Outcome]:
-    """Outcomes by benchmark, in the order of BENCHMARKS.
+    """Outcomes by benchmark, in the order of ORDER, of those that the run was asked.
 
-    Raises MontessoriError when the file is missing or malformed, or a benchmark has no item.
+    Raises MontessoriError when the file is missing, malformed or empty.
     """
     import polars as pl
 
@@ -60,17 +64,18 @@ def read_outcomes(path: Path) -> dict[str, Outcome]:
         raise _error("the outcomes of a run are missing", path) from error
     except pl.exceptions.PolarsError as error:
         raise _error(f"no table of outcomes ({error})", path) from error
-    found = {name: _outcome(frame.filter(pl.col("benchmark") == name)) for name in BENCHMARKS}
-    empty = [name for name, outcome in found.items() if not outcome.items]
-    if empty:
-        raise _error(f"no outcomes of {', '.join(empty)}", path)
-    return found
+    asked = set(frame["benchmark"])
+    unknown = sorted(asked.difference(ORDER))
+    if unknown or not asked:
+        raise _error(f"outcomes of {', '.join(unknown) or 'no benchmark'}", path)
+    parts = {name: frame.filter(pl.col("benchmark") == name) for name in ORDER if name in asked}
+    return {name: _outcome(part) for name, part in parts.items()}
 
 
 def _outcome(frame: "pl.DataFrame") -> Outcome:
     return Outcome(
         tuple(frame["item_id"]),
-        frame["value"].to_numpy(),
+        frame["value"].fill_null(float("nan")).to_numpy(),
         frame["length_difference"].fill_null(0.0).to_numpy(),
     )
 

@@ -3,6 +3,8 @@
 from dataclasses import dataclass
 from typing import Literal
 
+from montessori.generate.settings import EngineName
+
 
 @dataclass(frozen=True)
 class BenchmarkParams:
@@ -22,9 +24,34 @@ class BenchmarkParams:
 
 @dataclass(frozen=True)
 class JudgeParams:
-    """Section `judge`: who judges answers to open benchmarks ("grader": the lab's checker)."""
+    """Section `judge`: who judges answers to open benchmarks, and how it is asked.
 
-    kind: Literal["grader"]
+    model: a .json file {"kind": "grader"} for the lab's checker, or a model folder of the stage
+    models, hosted ones too. engine: what runs a model folder. prompts: the folder of the prompt
+    templates. orders: the two answers of a comparison in an order drawn at random for each row, or
+    judged in both. repeats: verdicts on each turn of MT-Bench. pairwise: MT-Bench also against the
+    other run, in both orders. max_new_tokens: of a verdict on MT-Bench. choice_tokens: of a
+    verdict on AlpacaEval. temperature: of verdicts on MT-Bench. top_logprobs: likeliest first
+    tokens of a verdict on AlpacaEval that are asked for; 0 = its text is read.
+    """
+
+    model: str
+    prompts: str
+    engine: EngineName = "transformers"
+    orders: Literal["random", "both"] = "random"
+    repeats: int = 1
+    pairwise: bool = False
+    max_new_tokens: int = 2048
+    choice_tokens: int = 1
+    temperature: float = 0.0
+    top_logprobs: int = 5
+
+    def check(self) -> list[str]:
+        """Problems of the values, one line each."""
+        least = {"repeats": 1, "max_new_tokens": 1, "choice_tokens": 1, "top_logprobs": 0,
+                 "temperature": 0.0}  # fmt: skip
+        return [f"{key}: must be at least {bound:g}" for key, bound in least.items()
+                if getattr(self, key) < bound]  # fmt: skip
 
 
 @dataclass(frozen=True)

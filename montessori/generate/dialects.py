@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from montessori.generate.engine import Message, Prompt, Sampling
+from montessori.generate.engine import FirstTokens, Message, Prompt, Sampling
 from montessori.generate.hosted import HostedModel
 from montessori.generate.ledger import Answer
 from montessori.generate.local import Local, folder_facts
@@ -90,6 +90,8 @@ class Completions(Local):
     ) -> dict[str, Any]:
         """A prompt of token ids."""
         asked = {"prompt": list(prompt), "max_tokens": room, **_drawing(seed, sampling)}
+        if sampling.logprobs:
+            asked["logprobs"] = sampling.logprobs
         return asked | self.extra
 
     def read(self, answer: Any) -> tuple[Answer, Usage | None]:
@@ -97,11 +99,12 @@ class Completions(Local):
         choice, usage = answer["choices"][0], _usage(answer)
         finished = choice["finish_reason"] == "stop"
         ids = choice.get("token_ids")
+        first = _first_of_completion(choice)
         if ids is None:
-            return Answer(_text(choice["text"]), usage[1] if usage else 0, finished), usage
+            return Answer(_text(choice["text"]), usage[1] if usage else 0, finished, first), usage
         if finished and ids and ids[-1] in self.end_ids:
             ids = ids[:-1]
-        return Answer(self.texts([ids])[0], len(ids), finished), usage
+        return Answer(self.texts([ids])[0], len(ids), finished, first), usage
 
 
 @dataclass(frozen=True)
@@ -132,6 +135,8 @@ class Chat:
     ) -> dict[str, Any]:
         """A dialogue."""
         asked = {"messages": [dict(message) for message in prompt], self.hosted.limit: room}
+        if sampling.logprobs:
+            asked |= {"logprobs": True, "top_logprobs": sampling.logprobs}
         return asked | _drawing(seed, sampling)
 
     def read(self, answer: Any) -> tuple[Answer, Usage | None]:
@@ -139,7 +144,21 @@ class Chat:
         choice, usage = answer["choices"][0], _usage(answer)
         text = _text(choice["message"]["content"] or "")
         finished = choice["finish_reason"] == "stop"
-        return Answer(text, usage[1] if usage else 0, finished), usage
+        return Answer(text, usage[1] if usage else 0, finished, _first_of_chat(choice)), usage
+
+
+def _first_of_chat(choice: Any) -> FirstTokens:
+    """The likeliest first tokens of a chat completion; empty where the server does not tell."""
+    content = (choice.get("logprobs") or {}).get("content") or []
+    listed = content[0].get("top_logprobs") if content else None
+    return tuple((str(one["token"]), float(one["logprob"])) for one in listed or ())
+
+
+def _first_of_completion(choice: Any) -> FirstTokens:
+    """The same of a completion, where they are a mapping of texts to log-probabilities."""
+    listed = (choice.get("logprobs") or {}).get("top_logprobs") or []
+    pairs = ((str(text), float(value)) for text, value in (listed[0] if listed else {}).items())
+    return tuple(sorted(pairs, key=lambda pair: -pair[1]))
 
 
 def _text(value: Any) -> str:

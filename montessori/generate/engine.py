@@ -7,6 +7,8 @@ from typing import Protocol, cast
 Message = Mapping[str, str]
 #: What an engine continues: token ids or, where only a server has the tokenizer, a dialogue.
 Prompt = Sequence[int] | Sequence[Message]
+#: Texts of first tokens and their log-probabilities.
+FirstTokens = tuple[tuple[str, float], ...]
 
 
 @dataclass(frozen=True)
@@ -15,13 +17,15 @@ class Sampling:
 
     `temperature` 0 is greedy. `top_p` keeps the smallest set of tokens whose probability reaches
     it. `presence_penalty` is taken from the logit of each token generated before (not of prompt
-    tokens). `max_new_tokens` bounds the tokens of a sample, its end token included.
+    tokens). `max_new_tokens` bounds the tokens of a sample, its end token included. `logprobs` is
+    how many of the likeliest first tokens are wanted with their log-probabilities.
     """
 
     max_new_tokens: int
     temperature: float = 0.0
     top_p: float = 1.0
     presence_penalty: float = 0.0
+    logprobs: int = 0
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,9 @@ class Generated:
     """One sample: its text without the end token, its number of tokens without the end token.
 
     `finished` says that the model ended its turn itself; `request` and `sample` are positions in
-    the call's requests and in the request's seeds.
+    the call's requests and in the request's seeds. `first` are the likeliest first tokens with
+    their log-probabilities (nats, before temperature and penalties), likeliest first; empty where
+    they were not asked for, or a server does not tell.
     """
 
     text: str
@@ -50,6 +56,7 @@ class Generated:
     finished: bool
     request: int
     sample: int
+    first: FirstTokens = ()
 
 
 class Engine(Protocol):

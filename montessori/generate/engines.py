@@ -8,6 +8,7 @@ from montessori.generate.hosted import read_hosted
 from montessori.generate.settings import GenerationParams
 
 if TYPE_CHECKING:
+    from montessori.generate.kept import KeepingEngine
     from montessori.generate.openai_engine import Secret
     from montessori.stage import Machine
 
@@ -35,6 +36,27 @@ def open_engine(
     from montessori.generate.transformers_engine import TransformersEngine
 
     return TransformersEngine.open(folder, machine)
+
+
+def open_keeping(
+    folder: Path, generation: GenerationParams, machine: "Machine", secret: "Secret", ledger: Path
+) -> "KeepingEngine":
+    """`open_engine`, but what it writes is kept in `ledger`, whatever engine it is.
+
+    A prompt that a server finds too long gives an empty, unfinished sample, as in other engines.
+    """
+    from montessori.artifacts import folder_digest
+    from montessori.generate.kept import KeptEngine
+    from montessori.generate.ledger import Ledger
+    from montessori.generate.openai_engine import OpenAIEngine
+
+    engine = open_engine(folder, generation, machine, secret, ledger)
+    if isinstance(engine, OpenAIEngine):
+        engine.skip_long = True
+        return engine
+    facts = teacher_facts(folder, generation)
+    identity = f"{facts.get('engine', generation.engine)} {folder_digest(folder)}"
+    return KeptEngine(engine, Ledger(ledger), identity)
 
 
 def teacher_facts(folder: Path, generation: GenerationParams) -> dict[str, Any]:

@@ -4,7 +4,10 @@ The stage models writes their description to `server.json`; keys never enter it,
 the environment variable that holds one.
 """
 
+import logging
+import re
 from dataclasses import asdict, dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
@@ -12,6 +15,7 @@ from montessori.artifacts import read_json
 from montessori.generate.address import url_problems, variable_problems
 from montessori.params import problems_error, read_section
 
+LOG = logging.getLogger(__name__)
 FILE = "server.json"  # in the folder of a hosted model
 
 
@@ -50,6 +54,24 @@ class HostedModel:
         """Problems of the values, each starting with its key; no value that may be a key."""
         problems = url_problems("server", self.server) + variable_problems("key_env", self.key_env)
         return problems if self.model else [*problems, "model: is empty"]
+
+
+#: A date in the name of a model: gpt-4o-2024-08-06, gpt-4-1106-preview, mistral-large-2411.
+_DATED = re.compile(
+    r"20\d\d-?(0[1-9]|1[0-2])(-?[0-3]\d)?(?!\d)"
+    r"|(?<!\d)((0[1-9]|1[0-2])[0-3]\d|2[3-9](0[1-9]|1[0-2]))(?!\d)"
+)
+
+
+@cache
+def warn_undated(model: str) -> None:
+    """Say, once for each name, that a model without a date may change behind its name."""
+    if not _DATED.search(model):
+        LOG.warning(
+            "the model id %r carries no date: its server may replace the model, and nobody would "
+            "notice; name a dated one, such as gpt-4o-2024-08-06",
+            model,
+        )
 
 
 def read_hosted(folder: Path) -> HostedModel | None:

@@ -1,7 +1,7 @@
 """What a server has written and what it cost: a line for each answer, as soon as it is there.
 
 A killed stage pays only for what its ledger lacks. The file goes when the stage's artifact is
-written.
+written, or becomes one that later stages learn from.
 """
 
 import hashlib
@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from montessori.errors import MontessoriError
+from montessori.generate.engine import FirstTokens, Prompt, Sampling
 
 
 @dataclass(frozen=True)
@@ -40,17 +41,26 @@ class Cost:
 
 @dataclass(frozen=True)
 class Answer:
-    """A finished sample: its text, its tokens without the end token, who ended it."""
+    """A finished sample: text, tokens without the end token, who ended it, first tokens."""
 
     text: str
     tokens: int
     finished: bool
+    first: FirstTokens = ()
 
 
 def answer_key(*parts: Any) -> str:
     """32 hexadecimal digits for all that an answer depends on: model, prompt, seed, sampling."""
     text = json.dumps(parts, sort_keys=True)
     return hashlib.blake2b(text.encode("ascii"), digest_size=16).hexdigest()
+
+
+def sample_key(identity: str, prompt: Prompt, seed: int, sampling: Sampling) -> str:
+    """The key of one sample of the model `identity`."""
+    settings = asdict(sampling)
+    if not sampling.logprobs:
+        del settings["logprobs"]
+    return answer_key(identity, list(prompt), seed, settings)
 
 
 class Ledger:
@@ -63,6 +73,7 @@ class Ledger:
         """
         self.path = Path(path)
         self.answers: dict[str, Answer] = {}
+        self.costs: dict[str, Cost] = {}  # of each answer
         self.total = Cost()
         self.requests = 0
         data = self.path.read_bytes() if self.path.is_file() else b""
@@ -75,7 +86,16 @@ class Ledger:
 
     def add(self, key: str, answer: Answer, cost: Cost) -> None:
         """Keep an answer and what it cost."""
-        self._append({"key": key, **asdict(answer), **asdict(cost)})
+        record = {"key": key, **asdict(answer), **asdict(cost)}
+        if not answer.first:
+            del record["first"]
+        self._append(record)
+
+    def learn(self, path: Path) -> None:
+        """Take the answers of another ledger, which somebody else has paid for."""
+        other = Ledger(path)
+        self.answers = other.answers | self.answers
+        self.costs = other.costs | self.costs
 
     def lost(self, cost: Cost) -> None:
         """Count what an answer that cannot be used has cost."""
@@ -95,8 +115,10 @@ class Ledger:
     def _take(self, record: Mapping[str, Any]) -> None:
         cost = Cost(record["prompt_tokens"], record["completion_tokens"], record["usd"])
         if record["key"] is not None:
-            found = Answer(record["text"], record["tokens"], record["finished"])
+            first = tuple((str(text), float(value)) for text, value in record.get("first", ()))
+            found = Answer(record["text"], record["tokens"], record["finished"], first)
             self.answers[record["key"]] = found
+            self.costs[record["key"]] = cost
         self.total += cost
         self.requests += 1
 

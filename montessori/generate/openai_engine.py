@@ -2,7 +2,7 @@
 
 import asyncio
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,9 +11,9 @@ from montessori.errors import MontessoriError
 from montessori.generate.budget import Budget, Limits
 from montessori.generate.dialects import Chat, Completions, Dialect, Usage
 from montessori.generate.engine import Generated, Message, Prompt, Request, Sampling
-from montessori.generate.hosted import HostedModel, Prices
-from montessori.generate.ledger import Answer, Cost, Ledger, answer_key
-from montessori.generate.server import Server, Unusable, wait
+from montessori.generate.hosted import HostedModel, Prices, warn_undated
+from montessori.generate.ledger import Answer, Cost, Ledger, sample_key
+from montessori.generate.server import Refused, Server, Unusable, wait
 
 if TYPE_CHECKING:
     from montessori.stage import Machine
@@ -38,6 +38,8 @@ class OpenAIEngine:
 
     `identity` is what answers belong to in the ledger, beside prompt, seed and sampling: another
     model's answers are never picked up. `flight` is the number of requests in flight.
+    `skip_long`: a request that the server finds too long counts as an empty answer, instead of
+    ending the stage. `logprobs` says that the server has not refused them yet.
     """
 
     server: Server
@@ -47,6 +49,8 @@ class OpenAIEngine:
     prices: Prices = Prices()
     limits: Limits = Limits()
     flight: int = 64
+    skip_long: bool = False
+    logprobs: bool = True
 
     @property
     def specials(self) -> tuple[str, ...]:
@@ -69,19 +73,20 @@ class OpenAIEngine:
         fails for good or the budget ends; what was in flight is then kept first.
         """
         keys = {
-            (i, k): self._key(request, seed, sampling)
+            (i, k): self.key(request.prompt, seed, sampling)
             for i, request in enumerate(requests)
             for k, seed in enumerate(request.seeds)
         }
         asyncio.run(self._ask(list(self._wanted(requests, keys, sampling)), sampling, on_done))
         answers = {place: self.ledger.answers.get(key, EMPTY) for place, key in keys.items()}
         return [
-            Generated(answer.text, answer.tokens, answer.finished, i, k)
+            Generated(answer.text, answer.tokens, answer.finished, i, k, answer.first)
             for (i, k), answer in answers.items()
         ]
 
-    def _key(self, request: Request, seed: int, sampling: Sampling) -> str:
-        return answer_key(self.identity, list(request.prompt), seed, asdict(sampling))
+    def key(self, prompt: Prompt, seed: int, sampling: Sampling) -> str:
+        """The key of a sample in the ledger."""
+        return sample_key(self.identity, prompt, seed, sampling)
 
     def _wanted(
         self,
@@ -126,9 +131,10 @@ class OpenAIEngine:
     ) -> None:
         """Ask for one sample within the budget, and write it into the ledger."""
         worst = self._cost((self.dialect.size(sample.prompt), sample.room))
-        body = self.dialect.body(sample.prompt, sample.seed, sampling, sample.room)
         found = ""
         for attempt in range(self.server.retries + 1):
+            asked = sampling if self.logprobs else replace(sampling, logprobs=0)
+            body = self.dialect.body(sample.prompt, sample.seed, asked, sample.room)
             async with budget.room(worst):
                 try:
                     answer, usage = await self.server.answer(
@@ -137,11 +143,29 @@ class OpenAIEngine:
                 except Unusable as error:
                     found = str(error)
                     self.ledger.lost(worst)
+                except Refused as refusal:
+                    if self._accept(refusal, sample, asked):
+                        return
+                    found = str(refusal)
+                    continue
                 else:
                     self.ledger.add(sample.key, answer, self._cost(usage) if usage else worst)
                     return
             await asyncio.sleep(wait(attempt))
         raise self.server.unusable(found)
+
+    def _accept(self, refusal: Refused, sample: Wanted, asked: Sampling) -> bool:
+        """Whether a refusal settles the sample; else it is to be asked for without log-probs.
+
+        Raises MontessoriError for any other refusal.
+        """
+        if asked.logprobs and refusal.no_logprobs:
+            self.logprobs = False
+            return False
+        if self.skip_long and refusal.too_long:
+            self.ledger.add(sample.key, EMPTY, Cost())
+            return True
+        raise refusal.error from None
 
     def _cost(self, usage: Usage) -> Cost:
         return Cost(*usage, self.prices.usd(*usage))
@@ -152,6 +176,7 @@ def open_hosted(
     hosted: HostedModel, machine: "Machine", ledger: Path, secret: Secret
 ) -> OpenAIEngine:
     """The engine for a hosted model. Raises MontessoriError without its key or prices."""
+    warn_undated(hosted.model)
     server = Server(
         hosted.server, hosted.model, hosted.key_env, _key(hosted.key_env, secret),
         machine.server_retries,

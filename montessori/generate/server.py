@@ -6,6 +6,7 @@ an answer that cannot be used is asked for again here.
 
 import json
 import random
+import re
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass, field
 from typing import Any, TypeVar
@@ -19,11 +20,30 @@ from montessori.generate.address import base_url, is_loopback
 FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0  # seconds between two tries, as in the openai package
 TIMEOUT = 600.0  # seconds for an answer
 T = TypeVar("T")
+_LONG = re.compile(r"context_length_exceeded|maximum context length|context window|is too long")
 Create = Callable[..., Awaitable[Any]]
 
 
 class Unusable(Exception):
     """An answer that is no completion, which may have been paid for; with how it begins."""
+
+
+class Refused(Exception):
+    """A request that the server will never answer as it is; what is to be told of it."""
+
+    def __init__(self, message: str, error: MontessoriError) -> None:
+        super().__init__(message)
+        self.error = error
+
+    @property
+    def too_long(self) -> bool:
+        """Whether prompt and answer do not fit the model's context."""
+        return _LONG.search(str(self)) is not None
+
+    @property
+    def no_logprobs(self) -> bool:
+        """Whether the server gives no log-probabilities."""
+        return "logprob" in str(self)
 
 
 @dataclass(frozen=True)
@@ -52,15 +72,16 @@ class Server:
     async def answer(self, create: Create, body: dict[str, Any], read: Callable[[Any], T]) -> T:
         """What `read` makes of the JSON that the server answers.
 
-        Raises Unusable for an answer that cannot be read, and MontessoriError when the server
-        refuses or the client's tries are used up.
+        Raises Unusable for an answer that cannot be read, Refused for a request that the server
+        takes for a wrong one, and MontessoriError for anything else that it refuses or when the
+        client's tries are used up.
         """
         try:
             raw = await create(**body)
         except openai.NotFoundError as error:
             raise await self._no_model(error) from None
         except openai.APIError as error:
-            raise self._problem(error) from None
+            raise self._refusal(error) or self._problem(error) from None
         try:
             return read(json.loads(raw.text))
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
@@ -122,6 +143,14 @@ class Server:
         if isinstance(error, openai.APIConnectionError):
             return self._unreachable(error)
         return self._again(f"the server's answer cannot be read: {self.clean(str(error))[:300]}")
+
+    def _refusal(self, error: openai.APIError) -> Refused | None:
+        """The refusal of this very request; None for every other problem."""
+        text = f"{getattr(error, 'code', '')} {error.message}".lower()
+        status = getattr(error, "status_code", None)
+        if status in (400, 413, 422) or (status == 403 and "logprob" in text):
+            return Refused(self.clean(text), self._problem(error))
+        return None
 
     def _refused_key(self, error: openai.APIStatusError) -> MontessoriError:
         if self.key is None:

@@ -17,7 +17,7 @@ from transformers import Cache
 from montessori.adapters import load_merged
 from montessori.generate.attention import register
 from montessori.generate.cache import buffer_cache
-from montessori.generate.engine import Generated, Request, Sampling
+from montessori.generate.engine import FirstTokens, Generated, Request, Sampling
 from montessori.generate.local import UNBOUNDED, Local
 from montessori.generate.sampling import Sampler
 
@@ -37,6 +37,7 @@ class Row:
     tokens: list[int]
     room: int = 0
     finished: bool = False
+    first: FirstTokens = ()
 
 
 class TransformersEngine(Local):
@@ -141,7 +142,7 @@ class TransformersEngine(Local):
             self._write(prompts, copies, written, seeds, sampling)
         texts = self.texts([row.tokens for row in rows])
         return [
-            Generated(text, len(row.tokens), row.finished, row.request, row.sample)
+            Generated(text, len(row.tokens), row.finished, row.request, row.sample, row.first)
             for row, text in zip(rows, texts, strict=True)
         ]
 
@@ -162,6 +163,8 @@ class TransformersEngine(Local):
         chosen = torch.tensor(copies, device=self.device)
         cache.batch_select_indices(chosen)
         logits, mask, position = logits[chosen], mask[chosen], positions[chosen, -1:]
+        if sampling.logprobs:
+            self._keep_first(rows, logits, sampling.logprobs)
         sampler = Sampler(sampling, seeds, logits.shape[-1], self.device)
         for step in range(sampling.max_new_tokens):
             tokens = sampler.choose(logits, step)
@@ -178,6 +181,14 @@ class TransformersEngine(Local):
             if step + 1 < sampling.max_new_tokens:
                 seen = mask[:, : width + step + 1]
                 logits = self._forward(tokens[:, None], seen, position, cache)
+
+    def _keep_first(self, rows: list[Row], logits: torch.Tensor, count: int) -> None:
+        """Give each row its `count` likeliest first tokens, from logits (rows, vocabulary)."""
+        logprobs = torch.log_softmax(logits.float(), dim=-1)
+        values, ids = logprobs.topk(min(count, logprobs.shape[-1]), dim=-1)
+        for row, found, tokens in zip(rows, values.tolist(), ids.tolist(), strict=True):
+            texts = self.texts([[token] for token in tokens])
+            row.first = tuple(zip(texts, found, strict=True))
 
     def _pad(self, prompts: list[Sequence[int]], new: int) -> tuple[torch.Tensor, torch.Tensor]:
         """Ids (prompts, width) padded on the left; mask (prompts, width + new), 1 = a token."""

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from montessori.adapters import adapters_of
 from montessori.errors import MontessoriError
-from montessori.generate.engine import Generated, Request, Sampling
+from montessori.generate.engine import FirstTokens, Generated, Request, Sampling
 from montessori.generate.local import Local, folder_facts
 
 if TYPE_CHECKING:
@@ -98,12 +98,16 @@ class VllmEngine(Local):
         written = {
             place: _sample(out.outputs[0], self.end_ids) for place, out in zip(fits, outputs)
         }
+        first = {
+            place: self._first(out.outputs[0].logprobs, sampling.logprobs)
+            for place, out in zip(fits, outputs)
+        }
         rows = [written.get(place, ([], False)) for place in places]
         texts = self.texts([ids for ids, _ in rows])
         if on_done is not None:
             on_done(len(rows))
         return [
-            Generated(text, len(ids), finished, i, k)
+            Generated(text, len(ids), finished, i, k, first.get((i, k), ()))
             for (i, k), (ids, finished), text in zip(places, rows, texts, strict=True)
         ]
 
@@ -119,7 +123,16 @@ class VllmEngine(Local):
             seed=seed,
             stop_token_ids=sorted(self.end_ids),
             detokenize=False,
+            logprobs=sampling.logprobs or None,
         )
+
+    def _first(self, logprobs: Any, count: int) -> FirstTokens:
+        """The likeliest first tokens from vLLM's log-probabilities by step and token id."""
+        if not count or not logprobs:
+            return ()
+        found = sorted(logprobs[0].items(), key=lambda entry: -entry[1].logprob)[:count]
+        texts = self.texts([[token] for token, _ in found])
+        return tuple((text, one.logprob) for text, (_, one) in zip(texts, found, strict=True))
 
 
 def version() -> str | None:
@@ -233,6 +246,7 @@ def _load(folder: Path, settings: dict[str, Any]) -> Any:
         return LLM(
             model=str(folder),
             skip_tokenizer_init=True,
+            max_logprobs=-1,  # as many as are asked for
             use_tqdm_on_load=False,
             seed=0,
             **settings,

@@ -3,10 +3,11 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori.artifacts import VERDICTS, write_table
+from montessori.artifacts import VERDICTS, write_json, write_table
 from montessori.errors import MontessoriError
-from montessori.evals.evaluate import evaluate_run, metrics_of, outcomes_of
+from montessori.evals.evaluate import evaluate_run
 from montessori.evals.harness import HarnessResult
+from montessori.evals.metrics import metrics_of, outcomes_of
 from montessori.evals.outcomes import read_outcomes
 from montessori.evals.settings import BenchmarkParams, EvalParams
 from montessori.stage import Machine
@@ -16,7 +17,9 @@ def verdict(item: int, benchmark: str, turn: int = 1, **more: object) -> dict:
     empty = dict.fromkeys(VERDICTS)
     return empty | {
         "item_id": f"{benchmark}-{item:02d}", "benchmark": benchmark, "turn": turn,
-        "judge": "grader", "correct": True, "length": 4, "note": "",
+        "judge": "grader", "correct": True, "length": 4, "note": "", "family": "add",
+        "against": "run" if "alpaca" in benchmark else "", "repeat": 0, "method": "checker",
+        "problem": "", "key": "",
     } | more  # fmt: skip
 
 
@@ -27,6 +30,11 @@ def table(items: int) -> pl.DataFrame:
         rows.append(verdict(n, "micro_mt_bench", 1, score=10.0))
         rows.append(verdict(n, "micro_mt_bench", 2, score=1.0, note="empty"))
     return pl.DataFrame(rows, schema=VERDICTS)
+
+
+def write(frame: pl.DataFrame, folder: Path) -> None:
+    write_table(frame, folder / "verdicts.parquet", VERDICTS)
+    write_json(folder / "judge.json", {"name": "grader"})
 
 
 HARNESS = HarnessResult(
@@ -84,7 +92,7 @@ def test_outcomes_by_hand() -> None:
 
 
 def test_a_real_model_folder(evals: Path, model_folder: Path, tmp_path: Path) -> None:
-    write_table(table(12), tmp_path / "verdicts" / "verdicts.parquet", VERDICTS)
+    write(table(12), tmp_path / "verdicts")
     bench, machine = BenchmarkParams("test", 6), Machine(threads=1, device="cpu")
     args = (model_folder, tmp_path / "verdicts", evals, tmp_path / "outcomes.csv", bench)
     metrics = evaluate_run(*args, EvalParams(5), machine)
@@ -97,7 +105,7 @@ def test_a_real_model_folder(evals: Path, model_folder: Path, tmp_path: Path) ->
 def test_verdicts_of_other_items_are_refused(
     evals: Path, model_folder: Path, tmp_path: Path
 ) -> None:
-    write_table(table(11), tmp_path / "verdicts" / "verdicts.parquet", VERDICTS)
+    write(table(11), tmp_path / "verdicts")
     with pytest.raises(MontessoriError, match="11 results for 12 expected"):
         evaluate_run(
             model_folder, tmp_path / "verdicts", evals, tmp_path / "outcomes.csv",

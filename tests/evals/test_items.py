@@ -4,7 +4,16 @@ from pathlib import Path
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.evals.items import BENCHMARKS, items_path, read_items
+from montessori.evals.items import (
+    BENCHMARKS,
+    CLOSED,
+    OPEN,
+    items_path,
+    present,
+    read_items,
+)
+from tests.evals.judge_case import public_evals
+from tests.evals.published_case import alpaca_items, turn_items, write_items
 
 
 def test_items_come_in_the_order_of_the_file(evals: Path) -> None:
@@ -21,6 +30,7 @@ def test_items_come_in_the_order_of_the_file(evals: Path) -> None:
         ({"turns": []}, "'turns' is no list of texts"),
         ({"answers": ["1", "2"]}, "differ in number"),
         ({"key": 3}, "'key' is no text"),
+        ({"difficulty": "hard"}, "'difficulty' is no number"),
         ({"gold": 4}, "index into them"),
         ({"choices": None}, "index into them"),
     ],
@@ -51,3 +61,31 @@ def test_other_bad_files(evals: Path) -> None:
     path.unlink()
     with pytest.raises(MontessoriError, match="missing"):
         read_items(evals, "test", "micro_gsm8k")
+
+
+def test_benchmarks_are_those_whose_items_are_there(evals: Path, tmp_path: Path) -> None:
+    assert present(evals, "test", OPEN) == ("micro_alpaca_eval", "micro_mt_bench")
+    assert present(evals, "test", CLOSED) == ("micro_mmlu", "micro_gsm8k")
+    items_path(evals, "test", "micro_mmlu").unlink()
+    assert present(evals, "test", CLOSED) == ("micro_gsm8k",)
+    public = public_evals(tmp_path / "public")
+    assert present(public, "dev", OPEN) == ("alpaca_eval", "mt_bench")
+    assert present(public, "dev", CLOSED) == ()
+    with pytest.raises(MontessoriError, match="no items of any benchmark"):
+        present(public, "test", OPEN)
+
+
+def test_public_items_have_no_key(tmp_path: Path) -> None:
+    item = read_items(public_evals(tmp_path / "public"), "dev", "mt_bench")[1]
+    assert (item.key, item.family, item.difficulty) == ("", "math", None)
+    assert item.responses == ("gold 1", "more gold 1")
+
+
+def test_the_published_benchmarks_are_items(tmp_path: Path) -> None:
+    evals = write_items(tmp_path / "evals", alpaca_eval=alpaca_items(), mt_bench=turn_items())
+    alpaca = read_items(evals, "dev", "alpaca_eval")
+    assert len(alpaca) == 805
+    assert all(item.difficulty is not None and item.responses[0] for item in alpaca)
+    turns = read_items(evals, "dev", "mt_bench")
+    gold = {item.family for item in turns if any(item.responses)}
+    assert (len(turns), gold) == (80, {"math", "reasoning", "coding"})

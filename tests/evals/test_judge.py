@@ -6,18 +6,22 @@ import pytest
 
 from montessori.artifacts import ANSWERS, VERDICTS, read_table, write_table
 from montessori.errors import MontessoriError
-from montessori.evals.items import OPEN, read_items
-from montessori.evals.judge import preference, write_verdicts
+from montessori.evals.checker import preference
+from montessori.evals.items import OPEN, present, read_items
+from montessori.evals.judge import Inputs, Means, write_verdicts
 from montessori.evals.mt_bench import percent, score_of
 from montessori.evals.settings import BenchmarkParams, JudgeParams
+from montessori.stage import Machine
 
 DEV = BenchmarkParams("dev", 9)
+ROOT = Path(__file__).parents[2]
+JUDGE, PROMPTS = ROOT / "data" / "micro", ROOT / "montessori" / "templates" / "judge"
 
 
 def answers(evals: Path, folder: Path, texts: Mapping[tuple[str, int], str]) -> Path:
     """An answers artifact: gold responses, but for the (item, turn) in `texts`."""
     rows = []
-    for name in OPEN:
+    for name in present(evals, "dev", OPEN):
         for item in read_items(evals, "dev", name):
             for turn, gold in enumerate(item.responses, 1):
                 text = texts.get((item.item_id, turn), gold)
@@ -28,7 +32,9 @@ def answers(evals: Path, folder: Path, texts: Mapping[tuple[str, int], str]) -> 
 
 
 def judge(evals: Path, ours: Path, theirs: Path, out: Path) -> pl.DataFrame:
-    write_verdicts(ours, theirs, evals, out, JudgeParams("grader"), DEV)
+    inputs = Inputs(ours, theirs, evals, JUDGE / "judge.json", PROMPTS)
+    means = Means(Machine(), {}.get, out.parent / "ledger.jsonl")
+    write_verdicts(inputs, out, JudgeParams("", ""), DEV, means)
     return read_table(out / "verdicts.parquet", VERDICTS)
 
 

@@ -45,7 +45,12 @@ def test_bad_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(MontessoriError, match="missing"):
         read_outcomes(path)
     write_outcomes(path, frame().filter(pl.col("benchmark") != "micro_gsm8k"))
-    with pytest.raises(MontessoriError, match="no outcomes of micro_gsm8k"):
+    assert list(read_outcomes(path)) == ["micro_alpaca_eval", "micro_mt_bench", "micro_mmlu"]
+    path.write_text("item_id,benchmark,value,length_difference\n")
+    with pytest.raises(MontessoriError, match="outcomes of no benchmark"):
+        read_outcomes(path)
+    path.write_text("item_id,benchmark,value,length_difference\na,other,1.0,\n")
+    with pytest.raises(MontessoriError, match="outcomes of other"):
         read_outcomes(path)
     path.write_text("item_id,benchmark,value,length_difference\na,micro_mmlu,high,\n")
     with pytest.raises(MontessoriError, match="no table of outcomes"):

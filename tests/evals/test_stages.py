@@ -10,6 +10,9 @@ from montessori.stage import Job
 from stages import answers, compare, judge
 from stages import eval as eval_stage
 
+ROOT = Path(__file__).parents[2]
+JUDGE = ROOT / "data" / "micro" / "judge.json"
+PROMPTS = ROOT / "montessori" / "templates" / "judge"
 PARAMS = {
     "seed": 0,
     "runs": {
@@ -17,7 +20,7 @@ PARAMS = {
         "self-instruct": {"model": "models/b", "against": "self-instruct"},
     },
     "benchmark": {"split": "test", "max_new_tokens": 5},
-    "judge": {"kind": "grader"},
+    "judge": {"model": "judge.json", "prompts": "prompts"},
     "eval": {"batch": 8},
     "compare": {"baseline": "self-instruct", "resamples": 100, "confidence": 0.9},
     "machine": {"device": "cpu", "threads": 1},
@@ -31,8 +34,9 @@ def job(stage: object, name: str, **paths: Path) -> None:
 
 def evaluate(run: str, model: Path, evals: Path) -> None:
     data, metrics = Path("data"), Path("metrics")
-    job(judge, run, answers=data / "answers" / run, against=data / "answers" / "self-instruct",
-        evals=evals, out=data / "verdicts" / run)  # fmt: skip
+    job(judge, run, model=JUDGE, prompts=PROMPTS, answers=data / "answers" / run,
+        against=data / "answers" / "self-instruct", evals=evals,
+        out=data / "verdicts" / run)  # fmt: skip
     job(eval_stage, run, model=model, verdicts=data / "verdicts" / run, evals=evals,
         metrics=metrics / "eval" / f"{run}.json",
         outcomes=metrics / "outcomes" / f"{run}.csv")  # fmt: skip

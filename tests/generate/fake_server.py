@@ -22,7 +22,8 @@ class FakeServer:
 
     `faults` are used up, one by one, by requests for text: names of STATUS and GARBAGE, "cut" (the
     connection ends within the answer). `key` is wanted as a bearer token. `asked` are the bodies of
-    all requests for text, `answered` those that got one.
+    all requests for text, `answered` those that got one. `first(turns)` gives the first tokens with
+    log-probabilities to who asks for them, `refusal(body)` a status and a text, or None.
     """
 
     def __init__(self, reply, faults=(), models=("models/teacher",), key=None, owner="vllm"):
@@ -35,6 +36,8 @@ class FakeServer:
         self.tokenizer = tiny_tokenizer()
         self.retry_after = "0.01"
         self.usage = True
+        self.first = None
+        self.refusal = lambda body: None
 
     def __enter__(self):
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -67,6 +70,9 @@ class FakeServer:
             text = self.tokenizer.decode(ids)
         choice = {"index": 0, "finish_reason": "stop" if finished else "length"}
         choice |= {"message": {"role": "assistant", "content": text}} if chat else {"text": text}
+        if body.get("logprobs") and self.first is not None:
+            listed = [{"token": token, "logprob": value} for token, value in self.first(turns)]
+            choice["logprobs"] = {"content": [{"top_logprobs": listed[: body["top_logprobs"]]}]}
         if body.get("return_token_ids"):
             choice["token_ids"] = ids
         answer = {"id": "x", "object": "text", "model": body["model"], "choices": [choice]}
@@ -126,6 +132,8 @@ def _handler(server):
                 self.refuse(STATUS[fault], f"status {fault}")
             elif fault in GARBAGE:
                 self.send(200, GARBAGE[fault])
+            elif refusal := server.refusal(body):
+                self.refuse(*refusal)
             elif body["model"] not in server.models:
                 self.refuse(404, f"The model `{body['model']}` does not exist.")
             elif fault == "cut":

@@ -53,3 +53,36 @@ def test_a_key_is_of_all_its_parts():
               (*parts[:3], {"temperature": 1.0})]  # fmt: skip
     assert len({answer_key(*some) for some in [parts, *others]}) == 5
     assert answer_key(*parts) == answer_key(*parts)
+
+
+def test_first_tokens_and_costs_are_read_again(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    answer = Answer("m", 1, False, (("m", -0.25), ("M", -1.5)))
+    ledger.add("a", answer, Cost(7, 1, 0.125))
+    again = Ledger(ledger.path)
+    assert again.answers == {"a": answer}
+    assert again.costs == {"a": Cost(7, 1, 0.125)}
+    filled(tmp_path / "other.jsonl")
+    assert '"first"' not in (tmp_path / "other.jsonl").read_text()
+
+
+def test_what_others_paid_for_is_known_and_costs_nothing(tmp_path):
+    filled(tmp_path / "other.jsonl")
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.add("a", Answer("mine", 1, True), Cost(1, 1, 1.0))
+    ledger.learn(tmp_path / "other.jsonl")
+    assert ledger.answers["a"].text == "mine"
+    assert ledger.answers["b"] == Answer("", 0, False)
+    assert ledger.costs["b"] == Cost(1, 0, 0.0)
+    assert (ledger.total, ledger.requests) == (Cost(1, 1, 1.0), 1)
+
+
+def test_asking_for_log_probabilities_is_another_answer_and_not_asking_the_same_as_ever():
+    from montessori.generate.engine import Sampling
+    from montessori.generate.ledger import sample_key
+
+    plain = {"max_new_tokens": 5, "temperature": 0.0, "top_p": 1.0, "presence_penalty": 0.0}
+    assert sample_key("model", [1], 2, Sampling(5)) == answer_key("model", [1], 2, plain)
+    assert sample_key("model", [1], 2, Sampling(5, logprobs=5)) != answer_key(
+        "model", [1], 2, plain
+    )

@@ -158,3 +158,26 @@ def test_a_folder_without_weights_is_refused(tmp_path):
     tiny_tokenizer().save_pretrained(tmp_path / "empty")
     with pytest.raises(MontessoriError, match="no weights"):
         engine_of(tmp_path / "empty")
+
+
+def test_first_tokens_have_the_log_probabilities_of_the_model(folder):
+    """Against the model's own logits, row by row, in a padded batch and in one of its own."""
+    engine = engine_of(folder, batch=5)
+    requests = requests_for(engine, samples=2)
+    found = engine.generate(requests, Sampling(3, temperature=1.0, logprobs=4))
+    alone = engine_of(folder, batch=1).generate(requests, Sampling(3, logprobs=4))
+    for result, single in zip(found, alone, strict=True):
+        ids = torch.tensor([requests[result.request].ids])
+        logits = engine.model(ids).logits[0, -1].double()
+        expected = (logits - torch.logsumexp(logits, -1)).topk(4)
+        texts = engine.texts([[int(i)] for i in expected.indices])
+        assert [text for text, _ in result.first] == texts
+        assert [value for _, value in result.first] == pytest.approx(
+            expected.values.tolist(), abs=1e-4
+        )
+        assert [text for text, _ in single.first] == texts
+
+
+def test_first_tokens_are_empty_where_nobody_asks(folder):
+    engine = engine_of(folder)
+    assert {result.first for result in engine.generate(requests_for(engine), Sampling(3))} == {()}

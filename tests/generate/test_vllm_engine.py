@@ -174,3 +174,14 @@ def test_a_folder_without_weights_is_refused(tmp_path):
     (folder / "model.safetensors").unlink()
     with pytest.raises(MontessoriError, match="vLLM cannot load the model"):
         VllmEngine.open(folder, MACHINE)
+
+
+def test_first_tokens_are_those_of_transformers(vllm, transformers):
+    sampling = Sampling(2, logprobs=30)
+    requests = requests_of(vllm, 12)
+    for ours, theirs in zip(
+        vllm.generate(requests, sampling), transformers.generate(requests, sampling), strict=True
+    ):
+        assert len(ours.first) == 30
+        assert dict(ours.first[:5]) == pytest.approx(dict(theirs.first[:5]), abs=1e-3)
+    assert vllm.generate(requests[:1], Sampling(2))[0].first == ()

@@ -124,3 +124,24 @@ def test_a_context_that_is_too_short_is_said(server, tmp_path):
     with pytest.raises(MontessoriError, match="refuses a request") as error:
         engine.generate([Request([5] * 1500)], Sampling(8))
     assert "--max-model-len" in str(error.value)
+
+
+def test_first_tokens_are_those_of_the_offline_engine(server, offline, tmp_path):
+    engine = opened(server, tmp_path / "ledger.jsonl")
+    requests, sampling = requests_of(engine, 12), Sampling(1, logprobs=5)
+    found, expected = engine.generate(requests, sampling), offline.generate(requests, sampling)
+    for ours, theirs in zip(found, expected, strict=True):
+        assert len(ours.first) >= 5
+        assert dict(ours.first[:2]) == pytest.approx(dict(theirs.first[:2]), abs=1e-3)
+
+
+def test_a_prompt_that_is_too_long_may_count_as_empty(server, tmp_path):
+    from montessori.generate import Request
+
+    engine = opened(server, tmp_path / "ledger.jsonl")
+    engine.dialect.limit, engine.skip_long = 4096, True
+    whole = requests_of(engine, 2)[1]
+    long, short = engine.generate([Request([5] * 1500), whole], Sampling(8))
+    assert (long.text, long.tokens, long.finished) == ("", 0, False)
+    assert short.tokens > 0
+    assert engine.ledger.requests == 2

@@ -1,0 +1,44 @@
+"""How a judge model did: what could not be read, what odd answers it saw, what it took."""
+
+from collections.abc import Mapping
+from typing import Any
+
+import polars as pl
+
+from montessori.evals.pairs import position_bias
+
+SHOWN = 5  # verdicts without a reading that are listed
+CUT = 200  # characters of each
+
+
+def judging_of(rows: pl.DataFrame) -> dict[str, Any]:
+    """Counts of one benchmark's verdicts: how they were read, problems, answers, tokens, money.
+
+    Tokens and usd are those of the verdicts, each counted once, whichever run has paid for them.
+    """
+    problems = rows.filter(pl.col("problem") != "")
+    answers = rows.unique(["item_id", "turn"])
+    paid = rows.filter(pl.col("key") != "").unique("key")
+    found: dict[str, Any] = {
+        "verdicts": rows.height,
+        "methods": counts(rows["method"]),
+        "problems": counts(problems["problem"]),
+        "problems_shown": [_shown(row) for row in problems.head(SHOWN).iter_rows(named=True)],
+        "answers": counts(answers.filter(pl.col("note") != "")["note"]),
+        "prompt_tokens": int(paid["prompt_tokens"].sum()),
+        "completion_tokens": int(paid["completion_tokens"].sum()),
+        "usd": float(paid["usd"].sum()),
+    }
+    compared = rows.filter(pl.col("against") != "")
+    return found if compared.is_empty() else found | position_bias(compared)
+
+
+def counts(values: pl.Series) -> Mapping[str, int]:
+    """How often each value occurs, by value."""
+    return {str(name): int((values == name).sum()) for name in values.unique().sort()}
+
+
+def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+    raw = row["raw"] or ""
+    return {"item_id": row["item_id"], "turn": row["turn"], "problem": row["problem"],
+            "raw": raw[:CUT] + ("..." if len(raw) > CUT else "")}  # fmt: skip

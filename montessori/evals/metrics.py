@@ -1,0 +1,175 @@
+"""The metrics of a run from its verdicts and from lm-eval, and the outcome of every item."""
+
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+import polars as pl
+
+from montessori.evals import mt_bench, pairs, turns
+from montessori.evals.checker import Checker
+from montessori.evals.items import (
+    AGAINST_REFERENCE,
+    GSM8K,
+    MMLU,
+    MT_BENCH,
+    ORDER,
+    PAIRED,
+    PUBLIC_MT_BENCH,
+)
+from montessori.evals.judging import judging_of
+
+if TYPE_CHECKING:
+    from montessori.evals.harness import HarnessResult
+
+PAIRS = (*PAIRED, AGAINST_REFERENCE)
+TURNS = (MT_BENCH, PUBLIC_MT_BENCH)
+GRADER: Mapping[str, Any] = {"name": Checker.name}
+
+
+def metrics_of(
+    judged: pl.DataFrame,
+    harness: "HarnessResult | None",
+    judge: Mapping[str, Any] = GRADER,
+) -> dict[str, Any]:
+    """The metrics of a run; rates 0-100, MT-Bench 1-10, `mean` the plain average on 0-100.
+
+    judge: judge.json of the verdicts. What a model judge did and took is under `judge` and
+    `judging`.
+    """
+    values: dict[str, Any] = {}
+    for name in _benchmarks(judged):
+        rows = judged.filter(pl.col("benchmark") == name)
+        metrics = turns.turn_metrics if name in TURNS else pairs.pair_metrics
+        values |= metrics(name, rows)
+    values |= _of_harness(harness)
+    return {
+        **values,
+        "mean": _average(values),
+        "items": _items(judged, harness),
+        **_answers(judged, harness),
+        "length": _lengths(judged),
+        "versions": {} if harness is None else harness.versions,
+        **({} if judge == GRADER else _of_judge(judged, judge)),
+    }
+
+
+def _benchmarks(judged: pl.DataFrame) -> list[str]:
+    """The benchmarks with verdicts, in the order of tables."""
+    found = set(judged["benchmark"])
+    return [name for name in ORDER if name in found]
+
+
+def _of_harness(harness: "HarnessResult | None") -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    if harness is not None and harness.choices:
+        choices = pl.DataFrame(harness.choices)
+        found[MMLU] = _percent(choices, "acc")
+        found[f"{MMLU}_norm"] = _percent(choices, "acc_norm")
+        found[f"{MMLU}_subjects"] = _by(choices, "subject", "acc", 100.0)
+    if harness is not None and harness.words:
+        words = pl.DataFrame(harness.words)
+        found[GSM8K] = _percent(words, "strict")
+        found[f"{GSM8K}_flexible"] = _percent(words, "flexible")
+    return found
+
+
+def _average(values: Mapping[str, Any]) -> float | None:
+    """The mean of the headlines on 0-100, in the order of tables; None if one is."""
+    found = [values[name] for name in ORDER if name in values]
+    if None in found:
+        return None
+    names = [name for name in ORDER if name in values]
+    scaled = [float(mt_bench.percent(value)) if name in TURNS else value
+              for name, value in zip(names, found, strict=True)]  # fmt: skip
+    return float(np.mean(scaled)) if scaled else None
+
+
+def _items(judged: pl.DataFrame, harness: "HarnessResult | None") -> dict[str, int]:
+    counts = {name: judged.filter(pl.col("benchmark") == name)["item_id"].n_unique()
+              for name in _benchmarks(judged)}  # fmt: skip
+    if harness is not None:
+        counts |= {MMLU: len(harness.choices)} if harness.choices else {}
+        counts |= {GSM8K: len(harness.words)} if harness.words else {}
+    return counts
+
+
+def _answers(judged: pl.DataFrame, harness: "HarnessResult | None") -> dict[str, dict[str, int]]:
+    """Empty and truncated answers by benchmark, and questions that left no room for one."""
+    words = [] if harness is None else [row["note"] for row in harness.words]
+    found = {}
+    for key, note in (
+        ("empty", "empty"),
+        ("truncated", "truncated"),
+        ("beyond_context", "context"),
+    ):
+        found[key] = _noted(judged, note) | ({GSM8K: words.count(note)} if words else {})
+    if not any(found["beyond_context"].values()):
+        del found["beyond_context"]
+    return found
+
+
+def _noted(judged: pl.DataFrame, note: str) -> dict[str, int]:
+    """Answers with this note, by open benchmark."""
+    noted = judged.filter(pl.col("note") == note).unique(["benchmark", "item_id", "turn"])
+    return {name: int((noted["benchmark"] == name).sum()) for name in _benchmarks(judged)}
+
+
+def _of_judge(judged: pl.DataFrame, judge: Mapping[str, Any]) -> dict[str, Any]:
+    by_name = {name: judging_of(judged.filter(pl.col("benchmark") == name))
+               for name in _benchmarks(judged)}  # fmt: skip
+    methods = set(judged["method"])
+    logprobs = "logprobs" in methods
+    return {"judge": {**judge, "logprobs": logprobs}, "judging": by_name}
+
+
+# ------------------------------------------------------------------------------------ outcomes
+def outcomes_of(judged: pl.DataFrame, harness: "HarnessResult | None") -> pl.DataFrame:
+    """One row per item with the columns of montessori.evals.outcomes."""
+    tables = []
+    for name in _benchmarks(judged):
+        rows = judged.filter(pl.col("benchmark") == name)
+        if name in PAIRS:
+            items = pairs.by_item(rows)
+            value, difference = items["preference"] * 100.0, pairs.difference(items)
+            tables.append(_rows(name, items["item_id"], value, difference))
+        else:
+            items = turns.by_item(rows)
+            value = (items["score"] - mt_bench.LOWEST) / (mt_bench.HIGHEST - mt_bench.LOWEST)
+            tables.append(_rows(name, items["item_id"], value * 100.0, None))
+    if harness is not None and harness.choices:
+        tables.append(_rows(MMLU, *_column(harness.choices, "acc"), None))
+    if harness is not None and harness.words:
+        tables.append(_rows(GSM8K, *_column(harness.words, "strict"), None))
+    return pl.concat(tables)
+
+
+def _rows(
+    benchmark: str, items: pl.Series, value: pl.Series, difference: pl.Series | None
+) -> pl.DataFrame:
+    frame = pl.DataFrame({"item_id": items, "value": value})
+    empty = pl.Series([None] * frame.height, dtype=pl.Float64)
+    return frame.with_columns(
+        pl.lit(benchmark).alias("benchmark"),
+        (empty if difference is None else difference).alias("length_difference"),
+    )
+
+
+def _column(rows: list[dict[str, Any]], name: str) -> tuple[pl.Series, pl.Series]:
+    frame = pl.DataFrame(rows)
+    return frame["item_id"], frame[name] * 100.0
+
+
+def _percent(frame: pl.DataFrame, name: str) -> float:
+    """The mean of a column of shares, 0-100."""
+    return float(frame.select(pl.col(name).mean()).item()) * 100.0
+
+
+def _by(frame: pl.DataFrame, key: str, value: str, scale: float = 1.0) -> dict[str, float]:
+    means = frame.group_by(key).agg(pl.col(value).mean() * scale).sort(key)
+    return {str(name): mean for name, mean in means.iter_rows()}
+
+
+def _lengths(judged: pl.DataFrame) -> Mapping[str, float]:
+    """Mean characters of an answer, by open benchmark."""
+    return _by(judged, "benchmark", "length")

@@ -1,0 +1,89 @@
+"""Verdicts of a judge, and the table that keeps them (schema VERDICTS).
+
+Columns of a row: item_id, benchmark, turn, family and difficulty of the item; `against` ("run",
+"reference", or "" where an answer is graded by itself), `repeat` (of several verdicts), `swapped`
+(the other answer was shown first); length, against_length in characters and `note` of the run's
+answer ("", "empty", "truncated", "context"); and what the judge said: see `Verdict`.
+"""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Literal, Protocol
+
+from montessori.evals.questions import Question
+
+if TYPE_CHECKING:
+    import polars as pl
+
+TABLE, FACTS = "verdicts.parquet", "judge.json"  # of the stage judge
+Method = Literal["checker", "logprobs", "text", "identical"]
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What a judge said on one question.
+
+    preference: probability that the run's answer is the better one, 0.5 for a tie. score: 1-10.
+    correct: of a judge that knows. Both numbers are None where the verdict cannot be used, and
+    `problem` says why: "unparsed", "out of range", "context" (the judge's was too short).
+    method: how it was read; two identical answers are a tie without asking. key: its name in the
+    ledger of paid answers, by content. raw, first: the judge's text, and its likeliest first tokens
+    with log-probabilities as JSON. Tokens and usd: what this verdict cost, whoever paid.
+    """
+
+    preference: float | None = None
+    score: float | None = None
+    correct: bool | None = None
+    method: Method = "checker"
+    problem: str = ""
+    key: str = ""
+    raw: str = ""
+    first: str = ""
+    prompt_tokens: int = 0
+    completion_tokens: int = 0
+    usd: float = 0.0
+
+
+class Judge(Protocol):
+    """Anything that gives verdicts."""
+
+    name: str
+
+    def verdicts(self, questions: Sequence[Question]) -> list[Verdict]:
+        """One verdict for each question, in their order."""
+        ...
+
+    def facts(self) -> dict[str, object]:
+        """Who the judge is, and what it was paid, for judge.json beside the verdicts."""
+        ...
+
+
+def table_of(
+    judge: str, questions: Sequence[Question], verdicts: Sequence[Verdict]
+) -> "pl.DataFrame":
+    """The table of verdicts (schema VERDICTS), in the order of the questions."""
+    import polars as pl
+
+    from montessori.artifacts import VERDICTS
+
+    rows = [{"judge": judge, **_asked(question), **asdict(verdict)}
+            for question, verdict in zip(questions, verdicts, strict=True)]  # fmt: skip
+    return pl.DataFrame(rows, schema=VERDICTS)
+
+
+def _asked(question: Question) -> dict[str, object]:
+    answer = question.answers[question.turn - 1]
+    others = question.others
+    return {
+        "item_id": question.item.item_id,
+        "benchmark": question.benchmark,
+        "turn": question.turn,
+        "length": len(answer.text),
+        "against_length": len(others[question.turn - 1].text) if others else None,
+        "note": answer.note,
+        "family": question.item.family,
+        "difficulty": question.item.difficulty,
+        "against": question.against,
+        "repeat": question.repeat,
+        "swapped": question.swapped,
+    }

@@ -1,0 +1,81 @@
+"""A model of this machine whose answers are kept as soon as they are there, like a server's."""
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from montessori.generate.engine import Engine, Generated, Message, Prompt, Request, Sampling
+from montessori.generate.ledger import Answer, Cost, Ledger, sample_key
+
+PART = 256  # requests between two writes
+
+
+class KeepingEngine(Engine, Protocol):
+    """An engine that never writes the same sample twice: its ledger has it by key."""
+
+    ledger: Ledger
+
+    def key(self, prompt: Prompt, seed: int, sampling: Sampling) -> str:
+        """The key of a sample in the ledger."""
+        ...
+
+
+@dataclass
+class KeptEngine:
+    """An engine and the ledger of what it wrote; `identity` is what its answers belong to.
+
+    A sample costs its tokens and no money. What a kill takes are the samples of one part.
+    """
+
+    engine: Engine
+    ledger: Ledger
+    identity: str
+
+    @property
+    def specials(self) -> tuple[str, ...]:
+        """See `Engine`."""
+        return self.engine.specials
+
+    def prompts(self, dialogues: Sequence[Sequence[Message]]) -> Sequence[Prompt]:
+        """See `Engine`."""
+        return self.engine.prompts(dialogues)
+
+    def key(self, prompt: Prompt, seed: int, sampling: Sampling) -> str:
+        """See `KeepingEngine`."""
+        return sample_key(self.identity, prompt, seed, sampling)
+
+    def generate(
+        self,
+        requests: Sequence[Request],
+        sampling: Sampling,
+        on_done: Callable[[int], None] | None = None,
+    ) -> list[Generated]:
+        """All samples of all requests, ordered by (request, sample); see `Engine`."""
+        keys = {
+            (i, k): self.key(request.prompt, seed, sampling)
+            for i, request in enumerate(requests)
+            for k, seed in enumerate(request.seeds)
+        }
+        wanted: dict[str, Request] = {}
+        for (i, k), key in keys.items():
+            if key not in self.ledger.answers:
+                wanted[key] = Request(requests[i].prompt, (requests[i].seeds[k],))
+        for start in range(0, len(wanted), PART):
+            self._write(dict(list(wanted.items())[start : start + PART]), sampling, on_done)
+        answers = {place: self.ledger.answers[key] for place, key in keys.items()}
+        return [
+            Generated(answer.text, answer.tokens, answer.finished, i, k, answer.first)
+            for (i, k), answer in answers.items()
+        ]
+
+    def _write(
+        self,
+        wanted: dict[str, Request],
+        sampling: Sampling,
+        on_done: Callable[[int], None] | None,
+    ) -> None:
+        """Have some samples written, and keep them."""
+        written = self.engine.generate(list(wanted.values()), sampling, on_done)
+        for (key, request), one in zip(wanted.items(), written, strict=True):
+            answer = Answer(one.text, one.tokens, one.finished, one.first)
+            self.ledger.add(key, answer, Cost(len(request.prompt), one.tokens))
