@@ -1,0 +1,54 @@
+"""The decontamination section of metrics/compare.json, from the metrics of other stages."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from montessori.artifacts import read_json
+
+SETS = ("seeds", "reference", "other_reference")
+DROPPED = ("eval item", "response eval item")  # as synth counts them
+
+
+def decontamination(seed: Path, synth: Path, leaks: Path) -> dict[str, Any]:
+    """Where eval items were looked for, and how many were found.
+
+    seed: the seed stage's metric file. synth, leaks: folders of metric files; what is not there
+    is left out. Returns {"items": eval items by split, "sources": {"overlaps", "rows" by set},
+    "written": {dataset: {"samples", "eval_items": dropped ones}}, "learned" and "probed": {dataset
+    or probe: {"rows", "eval_items": among them}}}.
+    """
+    sources = read_json(Path(seed))
+    return {
+        "items": {split: sum(counts.values()) for split, counts in sources["evals"].items()},
+        "sources": {
+            "overlaps": sources["overlaps"],
+            "rows": {name: sources[name]["rows"] for name in SETS if name in sources},
+        },
+        "written": {name: _written(found) for name, found in _files(Path(synth)).items()},
+        "learned": _counted(Path(leaks), "datasets"),
+        "probed": _counted(Path(leaks), "probe"),
+    }
+
+
+def _written(metrics: Mapping[str, Any]) -> dict[str, int]:
+    dropped = metrics["dropped"]
+    return {
+        "samples": metrics["samples"],
+        "eval_items": sum(dropped.get(reason, 0) for reason in DROPPED),
+    }
+
+
+def _counted(leaks: Path, kind: str) -> dict[str, dict[str, int]]:
+    """Counts of the stage leaks by artifact; several rows of the graph may name one."""
+    found = sorted(_files(leaks).values(), key=lambda metrics: str(metrics["artifact"]))
+    places = ((metrics["artifact"].partition("/"), metrics) for metrics in found)
+    return {
+        name: {"rows": metrics["rows"], "eval_items": metrics["eval_items"]}
+        for (folder, _, name), metrics in places
+        if folder == kind
+    }
+
+
+def _files(folder: Path) -> dict[str, dict[str, Any]]:
+    return {path.stem: read_json(path) for path in sorted(folder.rglob("*.json"))}
