@@ -74,17 +74,17 @@ def _one_each(judged: pl.DataFrame, against: str) -> pl.DataFrame:
 def read_facts(evals: Path) -> dict[str, dict[str, Any]]:
     """Family and gold responses of every item below the folder of eval sets, by id.
 
-    Items of public benchmarks may have neither. Raises MontessoriError for a line that is no item.
+    Items of public benchmarks may have neither. Raises MontessoriError for a line that is no JSON
+    object.
     """
     facts = {}
     for path in sorted(Path(evals).rglob("*.jsonl")):
         with open(path, encoding="utf-8") as handle:
             for number, line in enumerate(handle, 1):
                 item = _parsed(line, f"{path}:{number}")
-                family = str(item.get("family") or item.get("category") or "")
                 gold = item.get("responses")
-                facts[item["item_id"]] = {
-                    "family": family,
+                facts[str(item.get("item_id"))] = {
+                    "family": str(item.get("family") or item.get("category") or ""),
                     "gold": gold if isinstance(gold, list) else [],
                 }
     return facts
@@ -93,12 +93,12 @@ def read_facts(evals: Path) -> dict[str, dict[str, Any]]:
 def _parsed(line: str, where: str) -> dict[str, Any]:
     try:
         item = json.loads(line)
-        if isinstance(item["item_id"], str):
-            return dict(item)
-    except (ValueError, KeyError, TypeError):
-        pass
+    except ValueError:
+        item = None
+    if isinstance(item, dict):
+        return item
     raise MontessoriError(
-        "not an eval item", where=where, expected='{"item_id", ...}', next="dvc repro seed"
+        "not an eval item", where=where, expected="a JSON object", next="dvc repro seed"
     )
 
 
@@ -127,9 +127,9 @@ def _grouped(table: pl.DataFrame, facts: Facts) -> Iterator[Item]:
         preferences = [row["preference"] for row in turns if row["preference"] is not None]
         preference = preferences[0] if preferences else None
         yield {
-            "id": turns[0]["item_id"],
-            "benchmark": turns[0]["benchmark"],
-            "family": fact.get("family", ""),
+            "id": shown(turns[0]["item_id"]),
+            "benchmark": shown(turns[0]["benchmark"]),
+            "family": shown(fact.get("family", "")),
             "turns": [_turn(row, fact.get("gold", [])) for row in turns],
             "preference": _rounded(preference),
             **judged(preference, [(row["score"], row["their_score"]) for row in turns]),
@@ -150,7 +150,7 @@ def _turn(row: Mapping[str, Any], gold: list[str]) -> dict[str, Any]:
 def _answer(text: str | None, note: str | None, score: float | None) -> dict[str, Any]:
     if text is None:
         return {"text": None, "note": "no answer", "score": None}
-    return {"text": shown(text), "note": note or "", "score": _rounded(score)}
+    return {"text": shown(text), "note": shown(note or ""), "score": _rounded(score)}
 
 
 def judged(
