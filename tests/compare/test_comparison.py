@@ -327,6 +327,9 @@ def test_rows_of_lm_eval_belong_to_the_runs_with_their_model(metrics_root: Path)
     row = comparison["runs"]["montessori-1"]
     assert mean == pytest.approx(np.mean([row[name]["value"] for name in BENCHMARKS]))
     assert comparison["comparisons"] == 2 * len(METRICS) + 2
+    both = compared(metrics_root, "self-instruct", "montessori-1", **rows)
+    assert titles[0] in both["runs"]["montessori-1"]  # all runs have it, and yet:
+    assert both["runs"]["montessori-1"]["mean"]["value"] == mean
     line = next(line for line in markdown(comparison).splitlines() if line.startswith("| run"))
     places = [line.index(name) for name in (*BENCHMARKS, titles[1], titles[0], "| mean")]
     assert places == sorted(places)
