@@ -7,6 +7,7 @@ from typing import Any
 from montessori.compare.outcomes import LENGTH_CONTROLLED, MEAN, ordered
 
 Row = Mapping[str, Mapping[str, float]]  # metric -> entry
+MOST_NAMES = 8  # benchmarks that a sentence names
 
 
 def titled(metric: str) -> str:
@@ -36,20 +37,27 @@ def sentence(run: str, row: Row, baseline: str, confidence: float) -> str:
             names[verdict(row[name], confidence)].append(name)
     count = sum(map(len, names.values()))
     parts = [
-        f"{verb} {baseline} on {len(names[kind])} of {count} ({', '.join(names[kind])})"
+        f"{verb} {baseline} on {len(names[kind])} of {count} ({_listed(names[kind])})"
         for kind, verb in (("better", "beats"), ("worse", "loses to"))
         if names[kind]
     ]
     if not parts:
         parts.append(f"is not told apart from {baseline} on any benchmark")
     elif names["undecided"]:
-        parts.append(f"{', '.join(names['undecided'])} undecided")
+        parts.append(f"{_listed(names['undecided'])} undecided")
     mean = row[MEAN]
     return (
         f"{run} {'; '.join(parts)}. Mean {mean['delta']:+.1f} ({mean['low']:+.1f} to "
         f"{mean['high']:+.1f}), corrected p {p_text(mean.get('p_holm', 1.0))}: "
         f"{verdict(mean, confidence)}."
     )
+
+
+def _listed(names: list[str]) -> str:
+    """The names, the first ones of many."""
+    if len(names) <= MOST_NAMES:
+        return ", ".join(names)
+    return ", ".join(names[: MOST_NAMES - 2]) + f" and {len(names) - MOST_NAMES + 2} more"
 
 
 def p_text(p: float) -> str:

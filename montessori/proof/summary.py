@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from montessori.compare.outcomes import MEAN, ONE_TO_TEN, ORDER
 from montessori.errors import MontessoriError
 from montessori.evals.significance import holm
 from montessori.evals.statistics import over_seeds
 
-METRICS = ("micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k", "mean")
 STEPS = (("montessori-2", "montessori-1"), ("montessori-1", "placebo"))
 
 Record = Mapping[str, Any]
@@ -18,7 +18,13 @@ Record = Mapping[str, Any]
 def points(record: Record, run: str, metric: str) -> float:
     """A metric of a run on 0-100: MT-Bench as (score - 1) / 9 x 100, the others as they are."""
     value = float(record["metrics"]["eval"][run][metric])
-    return (value - 1.0) / 9.0 * 100.0 if metric == "micro_mt_bench" else value
+    return (value - 1.0) / 9.0 * 100.0 if metric in ONE_TO_TEN else value
+
+
+def measured(records: Sequence[Record]) -> list[str]:
+    """The benchmarks that every run of every record has, in the order of tables, and the mean."""
+    found = [metrics for record in records for metrics in record["metrics"]["eval"].values()]
+    return [name for name in (*ORDER, MEAN) if all(name in metrics for metrics in found)]
 
 
 def summarise(records: Sequence[Record]) -> dict[str, Any]:
@@ -87,7 +93,7 @@ def _paired(records: Sequence[Record], run: str, other: str) -> dict[str, dict[s
             [points(record, run, metric) for record in records],
             [points(record, other, metric) for record in records],
         )
-        for metric in METRICS
+        for metric in measured(records)
     }
 
 

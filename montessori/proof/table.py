@@ -8,24 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from montessori.artifacts import read_json, write_json
-from montessori.compare.words import p_text
+from montessori.compare.outcomes import MEAN, ordered
+from montessori.compare.words import p_text, titled
 from montessori.errors import MontessoriError
 from montessori.report.svg import Interval, intervals, standalone
 
 from .plan import Experiment
 from .record import path_of
-from .summary import METRICS, Record, points, summarise
+from .summary import Record, points, summarise
 
 BEGIN, END = "<!-- proof:begin -->", "<!-- proof:end -->"
-TITLES = {
-    "mean": "mean",
-    "micro_alpaca_eval": "micro_alpaca_eval (LC)",
-    "micro_mt_bench": "micro_mt_bench",
-    "micro_mmlu": "micro_mmlu",
-    "micro_gsm8k": "micro_gsm8k",
-}
 ALPHA = 0.05  # of corrected p-values
-ORDER = ("mean", *METRICS[:-1])
 #: Column title, then the paths of the numbers in a run's data facts whose product it shows.
 FACTS = (
     ("rows", ("synth.rows",)),
@@ -137,11 +130,13 @@ def _sentence(subject: str, entry: Mapping[str, float | None]) -> str:
 
 
 def metric_table(runs: Mapping[str, Mapping[str, Any]]) -> str:
-    """Runs by metrics as a Markdown table."""
+    """Runs by metrics as a Markdown table, the mean first."""
+    found = ordered(name for metrics in runs.values() for name in metrics)
+    names = [MEAN, *(name for name in found if name != MEAN)]
     rows = [
-        [f"`{run}`", *(_cell(metrics[name]) for name in ORDER)] for run, metrics in runs.items()
+        [f"`{run}`", *(_cell(metrics[name]) for name in names)] for run, metrics in runs.items()
     ]
-    return markdown_table(["run", *(TITLES[name] for name in ORDER)], rows)
+    return markdown_table(["run", *map(titled, names)], rows)
 
 
 def _cell(entry: Mapping[str, float | None]) -> str:

@@ -9,7 +9,7 @@ from typing import Any, TypeVar
 from montessori.evals.outcomes import write_text
 
 from . import sources
-from .comparison import chart, explanation, lead, metric_table, steps_chart
+from .comparison import chart, explanation, lead, metric_table, steps_charts
 from .decontamination import decontamination
 from .page import Markup, details, document, figures, links, paragraph, table
 from .svg import groups, histogram, lines
@@ -82,7 +82,7 @@ def _comparison(comparison: Mapping[str, Any]) -> str:
     percent = f"{100 * comparison['confidence']:g}"
     charts = [
         (f"Difference of the mean to the baseline, {percent} % interval", chart(comparison)),
-        ("Metric by run", steps_chart(comparison)),
+        *(("Metric by run", one) for one in steps_charts(comparison)),
     ]
     return metric_table(comparison) + explanation(comparison) + figures(charts)
 

@@ -10,7 +10,7 @@ from montessori.compare.outcomes import MEAN, ordered
 from montessori.compare.words import legend, notes, p_text, sentences, titled, verdict
 
 from .page import Markup, paragraph, table
-from .svg import Interval, intervals, steps
+from .svg import COLOURS, Interval, intervals, steps
 
 CLASSES = {"better": "up", "worse": "down", "undecided": "level"}
 
@@ -82,11 +82,17 @@ def chart(comparison: Mapping[str, Any]) -> str:
     return intervals(rows, "Difference of the mean to the baseline")
 
 
-def steps_chart(comparison: Mapping[str, Any]) -> str:
-    """Every metric over the runs in order: what a round adds."""
-    runs = comparison["runs"]
-    series = {
-        titled(name): [row.get(name, {}).get("value") for row in runs.values()]
-        for name in metrics_of(comparison)
-    }
-    return steps(list(runs), series, "Metric by run", "0-100")
+def steps_charts(comparison: Mapping[str, Any]) -> list[str]:
+    """Every metric over the runs in order, as many in a chart as there are colours."""
+    runs, names = comparison["runs"], metrics_of(comparison)
+    parts = [names[start : start + COLOURS] for start in range(0, len(names), COLOURS)]
+    return [
+        steps(
+            list(runs),
+            {titled(name): [row.get(name, {}).get("value") for row in runs.values()]
+             for name in part},
+            "Metric by run",
+            "0-100",
+        )
+        for part in parts
+    ]  # fmt: skip

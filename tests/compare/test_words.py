@@ -48,6 +48,14 @@ def test_a_missing_benchmark_is_not_counted() -> None:
     assert "beats x on 3 of 3" in sentence("m", short, "x", 0.95)
 
 
+def test_many_benchmarks_are_not_all_named() -> None:
+    many = {f"task {n:02d}": entry(2.0, 0.01) for n in range(30)} | {MEAN: entry(2.0, 0.01)}
+    text = sentence("m", many, "x", 0.95)
+    assert "beats x on 30 of 30 (task 00, task 01, " in text
+    assert "task 05 and 24 more)" in text
+    assert "task 06" not in text
+
+
 def test_the_baseline_has_no_sentence() -> None:
     assert [text.split()[0] for text in sentences(comparison())] == ["run"]
 

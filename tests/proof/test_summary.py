@@ -5,8 +5,10 @@ from pathlib import Path
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.proof.summary import METRICS, summarise
+from montessori.proof.summary import measured, summarise
 from montessori.proof.table import details_block, findings, readme_block, replace_block
+
+METRICS = ("micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k", "mean")
 
 
 def record(seed: int, ours: float, theirs: float, student: str = "student") -> dict:
@@ -60,6 +62,19 @@ def test_p_values_are_of_the_paired_t_test_and_corrected_for_the_students_tables
         assert student["runs"]["cut"][metric]["p_holm"] == 1.0
         itself = student["runs"]["self-instruct"][metric]
         assert (itself["p"], itself["p_holm"]) == (None, None)
+
+
+def test_public_benchmarks_that_all_runs_have_are_metrics_too() -> None:
+    records = [record(seed, 50.0 + seed, 48.0) for seed in range(3)]
+    for one in records:
+        for metrics in one["metrics"]["eval"].values():
+            metrics["mt_bench"] = 5.5 + one["seed"] * 0.9
+        one["metrics"]["eval"]["cut"]["alpaca_eval"] = 50.0  # the others lack it
+    assert measured(records) == [*METRICS[:-1], "mt_bench", "mean"]
+    student = summarise(records)["students"]["student"]
+    assert student["runs"]["cut"]["mt_bench"]["value"] == pytest.approx(60.0)  # 50, 60, 70
+    assert student["comparisons"] == 12
+    assert "| micro_gsm8k | mt_bench |" in readme_block(summarise(records))
 
 
 def test_a_run_is_compared_with_its_own_against() -> None:

@@ -125,6 +125,13 @@ class _Balance(HTMLParser):
         assert self.open.pop() == tag
 
 
+def test_more_metrics_than_colours_are_several_charts(metrics: Path, tmp_path: Path) -> None:
+    runs = {run: {f"task {n}": entry(0.0) for n in range(12)} | row
+            for run, row in COMPARISON["runs"].items()}  # fmt: skip
+    build(tmp_path / "index.html", COMPARISON | {"runs": runs}, RUNS, metrics)
+    assert page(tmp_path / "index.html").count("<figcaption>Metric by run<") == 3
+
+
 def test_missing_pieces_are_left_out_with_a_line(tmp_path: Path) -> None:
     build(tmp_path / "index.html", {}, RUNS, tmp_path / "nowhere", tmp_path / "nodata")
     assert page(tmp_path / "index.html").count("Nothing to show") == 9
