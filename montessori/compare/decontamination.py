@@ -25,7 +25,7 @@ def decontamination(seed: Path, synth: Path, leaks: Path) -> dict[str, Any]:
             "overlaps": sources["overlaps"],
             "rows": {name: sources[name]["rows"] for name in SETS if name in sources},
         },
-        "written": {name: _written(found) for name, found in _files(Path(synth)).items()},
+        "written": {path.stem: _written(read_json(path)) for path in _files(Path(synth))},
         "learned": _counted(Path(leaks), "datasets"),
         "probed": _counted(Path(leaks), "probe"),
     }
@@ -41,14 +41,14 @@ def _written(metrics: Mapping[str, Any]) -> dict[str, int]:
 
 def _counted(leaks: Path, kind: str) -> dict[str, dict[str, int]]:
     """Counts of the stage leaks by artifact; several rows of the graph may name one."""
-    found = sorted(_files(leaks).values(), key=lambda metrics: str(metrics["artifact"]))
-    places = ((metrics["artifact"].partition("/"), metrics) for metrics in found)
-    return {
-        name: {"rows": metrics["rows"], "eval_items": metrics["eval_items"]}
-        for (folder, _, name), metrics in places
-        if folder == kind
-    }
+    counts = {}
+    for path in _files(leaks):
+        metrics = read_json(path)
+        folder, _, name = metrics["artifact"].partition("/")
+        if folder == kind:
+            counts[name] = {key: metrics[key] for key in ("rows", "eval_items")}
+    return counts
 
 
-def _files(folder: Path) -> dict[str, dict[str, Any]]:
-    return {path.stem: read_json(path) for path in sorted(folder.rglob("*.json"))}
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.json"))

@@ -22,8 +22,8 @@ def test_every_place_is_in_it(tmp_path: Path) -> None:
     for kind, name, artifact, found in (
         ("learned", "student", "datasets/m-1", 0),
         ("learned", "student-2", "datasets/m-1", 0),
-        ("learned", "own", "datasets/mine", 5),
-        ("probed", "w", "probe/m-1", 3),
+        ("learned", "m-1", "datasets/mine", 5),
+        ("probed", "m-1", "probe/m-1", 3),  # rows of equal names
     ):
         counts = {"artifact": artifact, "rows": 50, "eval_items": found, "splits": {"dev": found}}
         write_json(tmp_path / "leaks" / kind / f"{name}.json", counts)

@@ -63,10 +63,10 @@ def test_the_comparison_names_every_run_and_the_report_stands_alone(checkout: Ch
         assert f'href="outputs/{run}.html"' in page
         answers = (checkout.root / "report" / "outputs" / f"{run}.html").read_text()
         assert "micro_mt_bench-" in answers
-    assert set(comparison["decontamination"]["probed"]) == {"montessori-1"}
-    assert all(
-        not found["eval_items"] for found in comparison["decontamination"]["learned"].values()
-    )
+    found = comparison["decontamination"]
+    assert set(found["probed"]) == {"montessori-1"}
+    assert set(found["learned"]) == set(found["written"]) == {"self-instruct", "montessori-1"}
+    assert all(counts["eval_items"] == 0 for counts in found["learned"].values())
 
 
 def test_results_hold_no_path_of_the_machine(checkout: Checkout):
