@@ -16,7 +16,7 @@ def decontamination(seed: Path, synth: Path, leaks: Path) -> dict[str, Any]:
     seed: the seed stage's metric file. synth, leaks: folders of metric files; what is not there
     is left out. Returns {"items": eval items by split, "sources": {"overlaps", "rows" by set},
     "written": {dataset: {"samples", "eval_items": dropped ones}}, "learned" and "probed": {dataset
-    or probe: {"rows", "eval_items": among them}}}.
+    or other rows: {"rows", "eval_items": among them}}}.
     """
     sources = read_json(Path(seed))
     return {
@@ -26,8 +26,7 @@ def decontamination(seed: Path, synth: Path, leaks: Path) -> dict[str, Any]:
             "rows": {name: sources[name]["rows"] for name in SETS if name in sources},
         },
         "written": {path.stem: _written(read_json(path)) for path in _files(Path(synth))},
-        "learned": _counted(Path(leaks), "datasets"),
-        "probed": _counted(Path(leaks), "probe"),
+        **_counted(Path(leaks)),
     }
 
 
@@ -39,14 +38,18 @@ def _written(metrics: Mapping[str, Any]) -> dict[str, int]:
     }
 
 
-def _counted(leaks: Path, kind: str) -> dict[str, dict[str, int]]:
-    """Counts of the stage leaks by artifact; several rows of the graph may name one."""
-    counts = {}
+def _counted(leaks: Path) -> dict[str, dict[str, dict[str, int]]]:
+    """Counts of the stage leaks by artifact, datasets apart from the rest.
+
+    Several rows of the graph may name one artifact.
+    """
+    counts: dict[str, dict[str, dict[str, int]]] = {"learned": {}, "probed": {}}
     for path in _files(leaks):
         metrics = read_json(path)
         folder, _, name = metrics["artifact"].partition("/")
-        if folder == kind:
-            counts[name] = {key: metrics[key] for key in ("rows", "eval_items")}
+        kind = "learned" if folder == "datasets" else "probed"
+        name = name if folder in ("datasets", "probe") else metrics["artifact"]
+        counts[kind][name] = {key: metrics[key] for key in ("rows", "eval_items")}
     return counts
 
 

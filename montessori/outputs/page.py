@@ -10,6 +10,7 @@ from typing import Any
 
 HERE = Path(__file__).parent
 STYLE, SCRIPT = "page.css", "page.js"
+REPORT = "../index.html"  # the page lies in report/outputs
 #: Characters that could end a script element, open a comment in it or break its lines.
 UNSAFE = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
 
@@ -18,7 +19,7 @@ def page(data: Mapping[str, Any]) -> str:
     """The whole page on `data`: {"run", "against", "items"}, items as of montessori.outputs.items.
 
     The data are JSON in an element that is never run; the one script is allowed by its hash and
-    sets texts as texts. Nothing may be loaded, sent or framed.
+    sets texts as texts. Nothing may be loaded or sent.
     """
     style = (HERE / STYLE).read_text(encoding="utf-8")
     script = (HERE / SCRIPT).read_text(encoding="utf-8")
@@ -33,7 +34,7 @@ def page(data: Mapping[str, Any]) -> str:
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         '<meta name="referrer" content="no-referrer">'
         f"<title>{title}</title><style>{style}</style></head>"
-        f"<body><main><h1>{title}</h1>"
+        f'<body><main><p class="head"><a href="{REPORT}">The comparison</a></p><h1>{title}</h1>'
         "<noscript><p>This page needs JavaScript to show the answers.</p></noscript>"
         '<div id="app"></div></main>'
         f'<script type="application/json" id="data">{embedded(data)}</script>'

@@ -3,8 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-import polars as pl
-
 from montessori.artifacts import PROBE, read_table
 from montessori.errors import MontessoriError
 from montessori.writing.evals import read_evals
@@ -15,10 +13,10 @@ from montessori.writing.lab import task_of
 def count_leaks(rows: Path, evals: Path, ngram: int) -> dict[str, Any]:
     """How many kept rows of a probe or dataset are eval items, by the rules of synth's filter.
 
-    rows: folder with rows.parquet (schema PROBE). evals: folder with a folder of items for each
-    split. Returns {"artifact": the folder's last two names, "rows": kept ones, "eval_items": rows
-    that are or hold an item of any split, "splits": the same by split}. Raises MontessoriError
-    when rows or items are missing.
+    rows: folder with rows.parquet (`messages`, and `dropped` where rows may be). evals: folder
+    with a folder of items for each split. Returns {"artifact": the folder's last two names, "rows":
+    kept ones, "eval_items": rows that are or hold an item of any split, "splits": the same by
+    split}. Raises MontessoriError when rows or items are missing.
     """
     splits = sorted(path for path in Path(evals).iterdir() if path.is_dir())
     if not splits:
@@ -26,8 +24,7 @@ def count_leaks(rows: Path, evals: Path, ngram: int) -> dict[str, Any]:
             "there are no eval items to look for", where=str(evals),
             expected="a folder for each split", next="dvc repro seed",
         )  # fmt: skip
-    table = read_table(Path(rows) / "rows.parquet", PROBE)
-    dialogues = table.filter(pl.col("dropped").is_null())["messages"].to_list()
+    dialogues = _dialogues(Path(rows) / "rows.parquet")
     found = {split.name: _matches(dialogues, split, ngram) for split in splits}
     return {
         "artifact": "/".join(Path(rows).parts[-2:]),
@@ -35,6 +32,14 @@ def count_leaks(rows: Path, evals: Path, ngram: int) -> dict[str, Any]:
         "eval_items": len(set[int]().union(*found.values())),
         "splits": {name: len(places) for name, places in found.items()},
     }
+
+
+def _dialogues(path: Path) -> list[list[dict[str, str]]]:
+    """The messages of the kept rows of a table."""
+    messages = read_table(path, {"messages": PROBE["messages"]})["messages"]
+    table = read_table(path, None)
+    kept = table["dropped"].is_null() if "dropped" in table.columns else messages.is_not_null()
+    return messages.filter(kept).to_list()
 
 
 def _matches(dialogues: list[list[dict[str, str]]], evals: Path, ngram: int) -> set[int]:

@@ -24,6 +24,7 @@ def test_every_place_is_in_it(tmp_path: Path) -> None:
         ("learned", "student-2", "datasets/m-1", 0),
         ("learned", "m-1", "datasets/mine", 5),
         ("probed", "m-1", "probe/m-1", 3),  # rows of equal names
+        ("probed", "icl", "drafts/m-1", 2),
     ):
         counts = {"artifact": artifact, "rows": 50, "eval_items": found, "splits": {"dev": found}}
         write_json(tmp_path / "leaks" / kind / f"{name}.json", counts)
@@ -42,7 +43,10 @@ def test_every_place_is_in_it(tmp_path: Path) -> None:
             "m-1": {"rows": 50, "eval_items": 0},
             "mine": {"rows": 50, "eval_items": 5},
         },
-        "probed": {"m-1": {"rows": 50, "eval_items": 3}},
+        "probed": {
+            "drafts/m-1": {"rows": 50, "eval_items": 2},
+            "m-1": {"rows": 50, "eval_items": 3},
+        },
     }
 
 

@@ -76,6 +76,16 @@ def test_each_way_to_hold_an_item_is_counted_once(evals: Path, tmp_path: Path) -
     assert (whole["eval_items"], whole["splits"]) == (3, {"dev": 1, "test": 2})
 
 
+def test_rows_that_nobody_drops_are_all_counted(evals: Path, tmp_path: Path) -> None:
+    folder = rows(tmp_path / "seed" / "seeds", ("Name a colour.", "red", "duplicate"))
+    table = pl.read_parquet(folder / "rows.parquet")
+    table.select("row_id", "messages").write_parquet(folder / "rows.parquet")
+    assert count_leaks(folder, evals, 8)["eval_items"] == 1
+    table.drop("messages").write_parquet(folder / "rows.parquet")
+    with pytest.raises(MontessoriError, match="'messages' is missing"):
+        count_leaks(folder, evals, 8)
+
+
 def test_without_items_it_stops(tmp_path: Path) -> None:
     (tmp_path / "evals").mkdir()
     folder = rows(tmp_path / "probe" / "p", ("Name a bird.", "a wren", None))
