@@ -27,8 +27,8 @@ from montessori.plan import Harness, Run
 
 #: Between a metric file and the outcomes beside it; outcomes are written with 4 decimals.
 TOLERANCE = 0.01
-#: Metrics that are looked up in the metric file. The public length-controlled rate is not: it is
-#: published by another fit than the one that is resampled.
+#: Metrics that are looked up in the metric file. The public length-controlled rates are not: they
+#: are published by another regression than the one that is fitted in every sample.
 CHECKED = tuple(name for name in ORDER if name not in ("alpaca_eval", "alpaca_eval_public"))
 
 Entry = dict[
@@ -64,7 +64,8 @@ def compare_runs(
     found = find(runs, harnesses or {}, Path(outcomes))
     table = entries(found, params)
     for run in runs:
-        _require_fresh(Path(evals) / f"{run}.json", table[run])
+        checked = [name for name in CHECKED if name in table[run] and not found.left_out[name]]
+        _require_fresh(Path(evals) / f"{run}.json", table[run], checked)
     return {
         "over": "items",
         "baseline": params.baseline,
@@ -77,10 +78,14 @@ def compare_runs(
 
 
 def _facts(found: Found, name: str) -> dict[str, Any]:
-    """Items and metric of a benchmark, whether the mean holds it, and the runs without it."""
+    """Items and metric of a benchmark, whether the mean holds it, and the runs without it.
+
+    left_out: further items on which some run has no usable verdict.
+    """
     first = found.runs[found.having(name)[0]][name]
     return {
         "items": len(first.items),
+        "left_out": found.left_out[name],
         "metric": "length-controlled win rate" if name in LENGTH_CONTROLLED else "mean",
         "in_mean": name in found.in_mean,
         "missing_in": ", ".join(found.lacking(name)),
@@ -130,12 +135,10 @@ def _corrected(table: Runs, baseline: str) -> Runs:
     return table
 
 
-def _require_fresh(path: Path, row: Mapping[str, Entry]) -> None:
+def _require_fresh(path: Path, row: Mapping[str, Entry], names: list[str]) -> None:
     """Raise MontessoriError when a metric file tells other values than the outcomes."""
     metrics = read_json(path)
-    for name in CHECKED:
-        if name not in row or (name not in metrics and not name.startswith("micro_")):
-            continue
+    for name in names:
         told = float(metrics.get(name, float("nan")))
         told = float(mt_bench.percent(told)) if name in ONE_TO_TEN else told
         if not abs(told - row[name]["value"]) <= TOLERANCE:

@@ -1,10 +1,12 @@
 """What is compared: outcomes of every benchmark of every run, public ones by lm-eval included."""
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import numpy as np
 import polars as pl
+from numpy.typing import NDArray
 
 from montessori.errors import MontessoriError
 from montessori.evals.outcomes import COLUMNS, Outcome, require_same_items
@@ -14,7 +16,7 @@ from montessori.plan import Harness, Run
 ORDER = ("micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k",
          "alpaca_eval", "alpaca_eval_public", "mt_bench")  # fmt: skip
 #: Benchmarks whose metric is a length-controlled win rate; that of all others is a mean.
-LENGTH_CONTROLLED = frozenset({"micro_alpaca_eval", "alpaca_eval"})
+LENGTH_CONTROLLED = frozenset({"micro_alpaca_eval", "alpaca_eval", "alpaca_eval_public"})
 #: Benchmarks scored from 1 to 10 in metrics/eval; outcomes are on 0-100.
 ONE_TO_TEN = frozenset({"micro_mt_bench", "mt_bench"})
 #: The mean over the benchmarks that all runs have, a metric like the others.
@@ -26,10 +28,14 @@ Outcomes = Mapping[str, Outcome]  # by benchmark
 
 @dataclass(frozen=True)
 class Found:
-    """Outcomes by run and benchmark, and which benchmarks are those of runs, not of lm-eval."""
+    """Outcomes by run and benchmark, and which benchmarks are those of runs, not of lm-eval.
+
+    left_out: items of a benchmark that no run is compared on, because some run has no value there.
+    """
 
     runs: Mapping[str, Outcomes]
     own: frozenset[str]
+    left_out: Mapping[str, int] = field(default_factory=dict)
 
     @property
     def benchmarks(self) -> list[str]:
@@ -61,8 +67,10 @@ def ordered(names: Iterable[str]) -> list[str]:
 def find(runs: Mapping[str, Run], harnesses: Mapping[str, Harness], folder: Path) -> Found:
     """Read <folder>/<run>.csv of each run and <folder>/harness/<row>.csv of its model's rows.
 
-    Raises MontessoriError when a file is missing or malformed, when no benchmark is in all runs,
-    or when two runs differ in the items of a benchmark that both have.
+    Items without a value in one run are left out of all, since runs are paired by item; a
+    benchmark without any value in a run is one that the run lacks. Raises MontessoriError when a
+    file is missing or malformed, when no benchmark is in all runs, or when two runs differ in the
+    items of a benchmark that both have.
     """
     own = {run: read(Path(folder) / f"{run}.csv", f"eval@{run}") for run in runs}
     public = {row: read(Path(folder) / HARNESS / f"{row}.csv", f"{HARNESS}@{row}")
@@ -76,11 +84,36 @@ def find(runs: Mapping[str, Run], harnesses: Mapping[str, Harness], folder: Path
                 theirs |= {titled(key, harnesses[row].shots): outcomes[key] for key in outcomes}
         found[name] = {**own[name], **theirs}
     result = Found(found, frozenset(name for one in own.values() for name in one))
-    if not result.in_mean:
-        raise _no_common(result)
     for name in result.benchmarks:
         require_same_items([(run, found[run][name]) for run in result.having(name)], name)
+    result = usable(result)
+    if not result.in_mean:
+        raise _no_common(result)
     return result
+
+
+def usable(found: Found) -> Found:
+    """The same with the items that have a value in every run that has the benchmark."""
+    runs = {run: {name: one for name, one in theirs.items() if np.isfinite(one.value).any()}
+            for run, theirs in found.runs.items()}  # fmt: skip
+    left_out = {}
+    for name in found.benchmarks:
+        having = [run for run in runs if name in runs[run]]
+        if not having:
+            continue
+        kept = np.all([np.isfinite(runs[run][name].value) for run in having], axis=0)
+        left_out[name] = int(kept.size - kept.sum())
+        for run in having if left_out[name] else ():
+            if kept.any():
+                runs[run][name] = _only(runs[run][name], kept)
+            else:
+                del runs[run][name]
+    return replace(found, runs=runs, left_out=left_out)
+
+
+def _only(outcome: Outcome, kept: NDArray[np.bool_]) -> Outcome:
+    items = tuple(item for item, keep in zip(outcome.items, kept, strict=True) if keep)
+    return Outcome(items, outcome.value[kept], outcome.difference[kept])
 
 
 def titled(benchmark: str, shots: int) -> str:
@@ -91,8 +124,8 @@ def titled(benchmark: str, shots: int) -> str:
 def read(path: Path, stage: str) -> dict[str, Outcome]:
     """Outcomes by benchmark from one file of `stage`, items in order of their ids.
 
-    Raises MontessoriError when the file is missing, malformed or empty, a value is missing, or an
-    item occurs twice.
+    An empty value is NaN: an item on which no verdict could be used. Raises MontessoriError when
+    the file is missing, malformed or empty, a value is infinite, or an item occurs twice.
     """
     schema = {"item_id": pl.String, "benchmark": pl.String,
               "value": pl.Float64, "length_difference": pl.Float64}  # fmt: skip
@@ -104,14 +137,14 @@ def read(path: Path, stage: str) -> dict[str, Outcome]:
         raise _error(f"no table of outcomes ({error})", path, stage) from error
     if frame.is_empty():
         raise _error("there are no outcomes", path, stage)
-    if not frame["value"].is_finite().fill_null(False).all() or frame["item_id"].null_count():
-        raise _error("an outcome has no item or no finite value", path, stage)
+    if frame["value"].is_infinite().any() or frame["item_id"].null_count():
+        raise _error("an outcome has no item or an infinite value", path, stage)
     if frame.select("benchmark", "item_id").is_duplicated().any():
         raise _error("an item occurs twice in one benchmark", path, stage)
     return {
         str(name): Outcome(
             tuple(part["item_id"]),
-            part["value"].to_numpy(),
+            part["value"].fill_null(float("nan")).to_numpy(),
             part["length_difference"].fill_null(0.0).to_numpy(),
         )
         for (name,), part in frame.group_by("benchmark", maintain_order=True)

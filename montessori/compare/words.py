@@ -91,6 +91,12 @@ def notes(comparison: Mapping[str, Any]) -> list[str]:
             )
         elif lacking:
             found.append(f"{name}: no outcomes of {lacking}; only the others are compared.")
+        left_out = benchmarks[name]["left_out"]
+        if left_out:
+            of = left_out + benchmarks[name]["items"]
+            found.append(
+                f"{name}: {left_out} of {of} items are left out, since a run has no usable verdict."
+            )
     alpha = 1.0 - comparison["confidence"]
     least = comparison["comparisons"] / (comparison["resamples"] + 1)
     if least > alpha + 1e-12:

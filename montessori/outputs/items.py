@@ -20,6 +20,10 @@ HIDDEN = (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0), 0x061C, 0x200B, 
 VISIBLE = {code: f"\u27e8U+{code:04X}\u27e9" for code in HIDDEN}
 SCALE = 9.0  # from the lowest to the highest score of a two-turn item
 KEYS = ["item_id", "benchmark", "turn"]
+#: Columns of verdicts that a judge may have: what the answer was compared with, why the verdict
+#: cannot be used, and what the judge wrote.
+FURTHER = ["against", "problem", "raw"]
+REFERENCE = "reference"  # a public answer: not the other run's
 
 Item = dict[str, Any]  # see `items`
 Facts = Mapping[str, Mapping[str, Any]]  # what the eval sets say of an item, by its id
@@ -27,26 +31,25 @@ Facts = Mapping[str, Mapping[str, Any]]  # what the eval sets say of an item, by
 
 @dataclass(frozen=True)
 class Side:
-    """A run's name, its answers (keys, prompt, answer, note) and verdicts (keys, preference,
-    score, note)."""
+    """A run's answers (keys, prompt, answer, note) and the verdicts on them (keys, preference,
+    score, judged, said)."""
 
-    name: str
     answers: pl.DataFrame
     verdicts: pl.DataFrame
 
 
-def read_side(name: str, answers: Path, verdicts: Path, against: str) -> Side:
-    """A run's side. Several verdicts on one answer become one: the mean preference, the median
-    score; of those that name another run than `against` none counts.
+def read_side(answers: Path, verdicts: Path) -> Side:
+    """A run's side. Several verdicts on one answer become one: their means, as in the metrics.
 
-    Raises MontessoriError when a table is missing or lacks a column.
+    Verdicts against a public reference are left out. Raises MontessoriError when a table is
+    missing or lacks a column.
     """
     found = _columns(Path(answers) / "answers.parquet", *KEYS, "prompt", "answer", "finished")
     empty, cut = pl.col("answer").str.strip_chars() == "", ~pl.col("finished")
     note = pl.when(empty).then(pl.lit("empty")).when(cut).then(pl.lit("truncated"))
     written = found.with_columns(note.otherwise(pl.lit("")).alias("note"))
     judged = _columns(Path(verdicts) / "verdicts.parquet", *KEYS, "preference", "score", "note")
-    return Side(name, written, _one_each(judged, against))
+    return Side(written, _one_each(judged))
 
 
 def _columns(path: Path, *names: str) -> pl.DataFrame:
@@ -57,17 +60,20 @@ def _columns(path: Path, *names: str) -> pl.DataFrame:
             f"the table has no {', '.join(missing)}", where=str(path),
             expected="an output of the stages answers and judge", next="dvc repro outputs",
         )  # fmt: skip
-    return table.select(*names, *(name for name in ("against",) if name in table.columns))
+    return table.select(*names, *(name for name in FURTHER if name in table.columns))
 
 
-def _one_each(judged: pl.DataFrame, against: str) -> pl.DataFrame:
+def _one_each(judged: pl.DataFrame) -> pl.DataFrame:
     """One row for each item and turn, in the order of the first verdict on it."""
-    if "against" in judged.columns:
-        other = pl.col("against").cast(pl.String)
-        judged = judged.filter(other.is_null() | other.is_in(["", against]))
-    note = pl.col("note").filter(pl.col("note") != "").unique(maintain_order=True)
+    absent = [pl.lit("").alias(name) for name in FURTHER if name not in judged.columns]
+    judged = judged.with_columns(absent).with_columns(pl.col(*FURTHER, "note").fill_null(""))
+    judged = judged.filter(pl.col("against") != REFERENCE)
+    notes = pl.col("note").append(pl.col("problem"))
     return judged.group_by(KEYS, maintain_order=True).agg(
-        pl.col("preference").mean(), pl.col("score").median(), note.str.join(", ")
+        pl.col("preference").mean(),
+        pl.col("score").mean(),
+        notes.filter(notes != "").unique(maintain_order=True).str.join(", ").alias("judged"),
+        pl.col("raw").filter(pl.col("raw") != "").str.join("\n\n---\n\n").alias("said"),
     )
 
 
@@ -105,16 +111,15 @@ def _parsed(line: str, where: str) -> dict[str, Any]:
 def items(ours: Side, theirs: Side, facts: Facts) -> list[Item]:
     """One mapping for each item that `ours` answered, in the order of its answers.
 
-    {"id", "benchmark", "family", "turns": [{"prompt", "gold", "ours", "theirs": {"text", "note",
-    "score"}}], "preference", "outcome", "disagreement"}. Texts are as `shown` gives them. A
-    preference is the probability that ours is better; disagreement lies in [0, 1] (see `judged`).
+    {"id", "benchmark", "family", "turns": [{"prompt", "gold", "said": the judge's words, "ours",
+    "theirs": {"text", "note", "score"}}], "preference", "outcome", "lead", "disagreement"}. Texts
+    are as `shown` gives them. A preference is the probability that ours is better, the mean over
+    turns; disagreement lies in [0, 1] (see `judged`).
     """
     other = theirs.answers.select(*KEYS, pl.col("answer", "note").name.prefix("their_"))
-    mine = ours.verdicts.select(*KEYS, "preference", "score", pl.col("note").alias("judged"))
-    others = theirs.verdicts.select(*KEYS, pl.col("score").alias("their_score"),
-                                    pl.col("note").alias("their_judged"))  # fmt: skip
+    others = theirs.verdicts.select(*KEYS, pl.col("score", "judged").name.prefix("their_"))
     table = ours.answers.with_row_index("place")
-    for more in (other, mine, others):
+    for more in (other, ours.verdicts, others):
         table = table.join(more, on=KEYS, how="left")
     return list(_grouped(table.sort("place"), facts))
 
@@ -125,7 +130,7 @@ def _grouped(table: pl.DataFrame, facts: Facts) -> Iterator[Item]:
         turns = sorted(part.to_dicts(), key=lambda row: row["turn"])
         fact = facts.get(turns[0]["item_id"], {})
         preferences = [row["preference"] for row in turns if row["preference"] is not None]
-        preference = preferences[0] if preferences else None
+        preference = sum(preferences) / len(preferences) if preferences else None
         yield {
             "id": shown(turns[0]["item_id"]),
             "benchmark": shown(turns[0]["benchmark"]),
@@ -141,6 +146,7 @@ def _turn(row: Mapping[str, Any], gold: list[str]) -> dict[str, Any]:
     return {
         "prompt": shown(row["prompt"]),
         "gold": shown(gold[place]) if 0 <= place < len(gold) else None,
+        "said": shown(row["said"]) if row["said"] else None,
         "ours": _answer(row["answer"], row["judged"] or row["note"], row["score"]),
         "theirs": _answer(row["their_answer"], row["their_judged"] or row["their_note"],
                           row["their_score"]),
@@ -158,13 +164,13 @@ def judged(
 ) -> dict[str, Any]:
     """Outcome ("won", "lost", "tied", "not judged") of an item, and how far the two are apart.
 
-    With a preference the distance is |preference - 0.5| x 2; with scores from 1 to 10 of all turns
-    of both runs it is the difference of their means over 9; both lie in [0, 1].
+    With scores from 1 to 10 of all turns of both runs the distance is the difference of their
+    means over 9, else with a preference |preference - 0.5| x 2; both lie in [0, 1].
     """
-    if preference is not None:
-        lead = (preference - 0.5) * 2.0
-    elif scores and all(ours is not None and theirs is not None for ours, theirs in scores):
+    if scores and all(ours is not None and theirs is not None for ours, theirs in scores):
         lead = sum((ours or 0.0) - (theirs or 0.0) for ours, theirs in scores) / len(scores) / SCALE
+    elif preference is not None:
+        lead = (preference - 0.5) * 2.0
     else:
         return {"outcome": "not judged", "lead": None, "disagreement": 0.0}
     outcome = "tied" if abs(lead) < 1e-9 else "won" if lead > 0 else "lost"

@@ -17,7 +17,6 @@ def write_page(
     missing or malformed; nothing is then written.
     """
     run, other = Path(answers).name, Path(against).name
-    ours = read_side(run, answers, verdicts, other)
-    theirs = read_side(other, against, against_verdicts, other)
+    ours, theirs = read_side(answers, verdicts), read_side(against, against_verdicts)
     found = items(ours, theirs, read_facts(evals))
     write_text(out, page({"run": run, "against": other, "items": found}))

@@ -12,7 +12,7 @@ import pytest
 from montessori.artifacts import write_json
 from montessori.compare.bootstrap import draws, observed, sampled
 from montessori.compare.comparison import compare_runs, entries
-from montessori.compare.outcomes import MEAN, ORDER, Found
+from montessori.compare.outcomes import MEAN, ORDER, Found, usable
 from montessori.compare.settings import CompareParams
 from montessori.compare.table import markdown, table, write_plot
 from montessori.errors import MontessoriError
@@ -53,9 +53,11 @@ def write(root: Path, run: str, found: dict[str, Outcome]) -> None:
     write_csv(root / "outcomes" / f"{run}.csv", found)
     values = {name: observed(name, one) for name, one in found.items()}
     mean = float(np.mean(list(values.values())))
+    values = {name: None if np.isnan(value) else value for name, value in values.items()}
     for name in set(values) & {MT_BENCH, "mt_bench"}:
-        values[name] = 1 + 9 * values[name] / 100
-        assert mt_bench.percent(values[name]) == pytest.approx(found[name].value.mean())
+        if values[name] is not None:
+            values[name] = 1 + 9 * values[name] / 100
+            assert mt_bench.percent(values[name]) == pytest.approx(found[name].value.mean())
     (root / "eval").mkdir(exist_ok=True)
     (root / "eval" / f"{run}.json").write_text(json.dumps(values | {"mean": mean}))
 
@@ -91,7 +93,7 @@ def compared(root: Path, *runs: str, **harnesses: Harness) -> dict:
 
 
 def table_of(runs: dict[str, dict[str, Outcome]], params: CompareParams = PARAMS) -> dict:
-    return entries(Found(runs, frozenset(ORDER)), params)
+    return entries(usable(Found(runs, frozenset(ORDER))), params)
 
 
 def test_shape_order_and_arithmetic(metrics_root: Path) -> None:
@@ -100,6 +102,7 @@ def test_shape_order_and_arithmetic(metrics_root: Path) -> None:
     assert comparison["comparisons"] == len(METRICS)
     assert comparison["benchmarks"][ALPACA] == {
         "items": ITEMS,
+        "left_out": 0,
         "metric": "length-controlled win rate",
         "in_mean": True,
         "missing_in": "",
@@ -301,6 +304,26 @@ def test_a_benchmark_that_some_runs_lack_is_compared_between_the_others(metrics_
     assert "mt_bench is not compared: self-instruct, the baseline, has no outcomes" in text
 
 
+def test_items_without_a_value_are_left_out_of_all_runs(metrics_root: Path) -> None:
+    """Two unusable verdicts of the baseline, two of the run, one of them on the same item."""
+    base, ours = outcomes(0.5, 1)[MT_BENCH], outcomes(0.6, 7)[MT_BENCH]
+    for outcome, places in ((base, [0, 5]), (ours, [5, 9])):
+        outcome.value[places] = np.nan
+    write(metrics_root, "self-instruct", baseline() | {"mt_bench": base})
+    write(metrics_root, "montessori-1", outcomes(0.7, 2) | {"mt_bench": ours})
+    silent = Outcome(base.items, base.value * np.nan, base.difference)
+    write(metrics_root, "stale", baseline() | {"mt_bench": silent})
+    comparison = compared(metrics_root, "self-instruct", "montessori-1", "stale")
+    facts = comparison["benchmarks"]["mt_bench"]
+    assert (facts["items"], facts["left_out"]) == (ITEMS - 3, 3)
+    assert facts["missing_in"] == "stale"  # not one value: as if it had not been asked
+    kept = np.isfinite(base.value) & np.isfinite(ours.value)
+    entry = comparison["runs"]["montessori-1"]["mt_bench"]
+    assert entry["value"] == pytest.approx(ours.value[kept].mean())
+    assert entry["delta"] == pytest.approx((ours.value - base.value)[kept].mean())
+    assert "mt_bench: 3 of 300 items are left out" in markdown(comparison)
+
+
 def test_runs_without_a_common_benchmark_are_an_error(metrics_root: Path) -> None:
     write(metrics_root, "other", {"mt_bench": outcomes(0.6, 7)[MT_BENCH]})
     with pytest.raises(MontessoriError, match="no benchmark was answered by all runs"):
@@ -345,8 +368,8 @@ def test_rows_of_lm_eval_belong_to_the_runs_with_their_model(metrics_root: Path)
 @pytest.mark.parametrize(
     ("lines", "message"),
     [
-        (["a,micro_mmlu,,"], "no finite value"),
-        (["a,micro_mmlu,NaN,"], "no finite value"),
+        (["a,micro_mmlu,inf,"], "an infinite value"),
+        ([",micro_mmlu,1.0,"], "has no item"),
         (["a,micro_mmlu,1.0,", "a,micro_mmlu,2.0,"], "occurs twice"),
         (["a,micro_mmlu,many,"], "no table of outcomes"),
         ([], "there are no outcomes"),

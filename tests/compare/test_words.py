@@ -20,7 +20,7 @@ def comparison(missing: str = "", resamples: int = 2000) -> dict:
     base = {name: {"value": 50.0, "delta": 0.0, "low": 0.0, "high": 0.0} for name in NAMES}
     return {
         "baseline": "base", "confidence": 0.95, "resamples": resamples, "comparisons": 15,
-        "benchmarks": {"micro_mmlu": {"items": 9, "metric": "mean", "in_mean": True,
+        "benchmarks": {"micro_mmlu": {"items": 9, "left_out": 0, "metric": "mean", "in_mean": True,
                                       "missing_in": missing}},
         "runs": {"base": base, "run": row(*[(2.0, 0.01)] * 5)},
     }  # fmt: skip
@@ -72,6 +72,14 @@ def test_legend_and_notes() -> None:
     ]
 
 
+def test_items_without_a_verdict_are_said() -> None:
+    found = comparison()
+    found["benchmarks"]["micro_mmlu"]["left_out"] = 3
+    assert notes(found) == [
+        "micro_mmlu: 3 of 12 items are left out, since a run has no usable verdict."
+    ]
+
+
 def test_too_few_resamples_for_so_many_comparisons_are_said() -> None:
     """The smallest p-value is 1 / (resamples + 1); times 15 it must reach 0.05."""
     assert 15 / (299 + 1) == 0.05
@@ -85,7 +93,7 @@ def test_p_values_and_titles_in_words() -> None:
         "< 0.0001", "0.0075", "0.024", "0.1", "0.50", "1.00",
     ]  # fmt: skip
     assert titled("alpaca_eval") == "alpaca_eval (LC)"
-    assert titled("alpaca_eval_public") == "alpaca_eval_public"
+    assert titled("mt_bench") == "mt_bench"
 
 
 def test_order_of_metrics() -> None:

@@ -64,7 +64,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def joined(root: Path, facts: dict | None = None) -> dict[str, dict]:
-    sides = [read_side(run, root / "answers" / run, root / "verdicts" / run, "s") for run in "ms"]
+    sides = [read_side(root / "answers" / run, root / "verdicts" / run) for run in "ms"]
     return {item["id"]: item for item in items(*sides, facts or {})}
 
 
@@ -76,6 +76,7 @@ def test_items_hold_both_answers_and_the_verdicts(root: Path) -> None:
         {
             "prompt": "prompt p-1 1",
             "gold": None,
+            "said": None,
             "ours": {"text": "mine", "note": "", "score": None},
             "theirs": {"text": "other", "note": "", "score": None},
         }
@@ -106,25 +107,43 @@ def test_what_is_missing_is_said(root: Path) -> None:
     assert found["t-1"]["turns"][0]["theirs"] == theirs
 
 
-def test_verdicts_in_several_rounds_become_one(root: Path) -> None:
-    """Rounds of a judge, and verdicts against somebody else, which do not count here."""
-    folder = root / "verdicts" / "m"
-    rows = [("p-1", PAIR, 1, preference, None, note)
-            for preference, note in ((0.2, ""), (0.4, "cut"), (1.0, "other"))]  # fmt: skip
-    scores = [("t-1", TURNS, 1, None, score, "") for score in (1.0, 2.0, 9.0)]
-    scores += [("t-1", TURNS, 2, None, 2.0, "")]
-    against = ["s", "s", "reference", None, None, None, None]
-    verdicts(folder, *rows, *scores, against=against, raw=["x"] * 7)
+def test_several_verdicts_become_one(root: Path) -> None:
+    """Orders and rounds of a judge; those against the public reference do not count here."""
+    rows = [("p-1", PAIR, 1, preference, None, "cut") for preference in (0.2, 0.4, 1.0)]
+    rows += [("p-2", PAIR, 1, None, None, "")]
+    scores = [("t-1", TURNS, 1, None, score, "") for score in (1.0, 2.0, None)]
+    scores += [("t-1", TURNS, 2, None, 2.0, ""), ("t-1", TURNS, 2, 1.0, None, "")]
+    verdicts(
+        root / "verdicts" / "m",
+        *rows,
+        *scores,
+        against=["run", "run", "reference", "run", "", "", "", "", "run"],
+        problem=["", "", "", "unparsed", "", "", "out of range", "", ""],
+        raw=["m", "M", "x", "I am <b>", "1", "2", "11", "2", "[[A]]"],
+        repeat=[0] * 9,
+    )
     found = joined(root)
     assert found["p-1"]["preference"] == 0.3
+    assert found["p-1"]["turns"][0]["said"] == "m\n\n---\n\nM"
     assert found["p-1"]["turns"][0]["ours"]["note"] == "cut"
-    assert [turn["ours"]["score"] for turn in found["t-1"]["turns"]] == [2.0, 2.0]
+    assert found["p-2"]["turns"][0]["ours"]["note"] == "unparsed"
+    assert found["p-2"]["outcome"] == "not judged"
+    two = found["t-1"]
+    assert [turn["ours"]["score"] for turn in two["turns"]] == [1.5, 2.0]
+    assert two["turns"][0]["ours"]["note"] == "out of range"
+    assert two["preference"] == 1.0  # of the comparison, and yet by the scores:
+    assert (two["outcome"], two["disagreement"]) == (
+        "lost",
+        pytest.approx((6.5 - 1.75) / 9, abs=1e-4),
+    )
 
 
 def test_outcome_and_disagreement_by_hand() -> None:
     assert judged(0.25, []) == {"outcome": "lost", "lead": -0.5, "disagreement": 0.5}
     assert judged(None, [(10.0, 1.0), (10.0, 1.0)])["disagreement"] == 1.0
     assert judged(None, [(10.0, 1.0), (1.0, 10.0)])["outcome"] == "tied"
+    assert judged(0.0, [(10.0, 1.0)])["outcome"] == "won"  # scores before preferences
+    assert judged(1.0, [(10.0, None)])["outcome"] == "won"
     assert judged(None, [(10.0, None)])["outcome"] == "not judged"
     assert judged(None, [])["disagreement"] == 0.0
 

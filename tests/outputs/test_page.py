@@ -35,7 +35,13 @@ def item(name: str, **more: Any) -> dict[str, Any]:
         return {"text": text, "note": "", "score": None}
 
     text = more.pop("text", f"answer of {name}")
-    turn = {"prompt": f"prompt {name}", "gold": None, "ours": side(text), "theirs": side("other")}
+    turn = {
+        "prompt": f"prompt {name}",
+        "gold": None,
+        "said": text,
+        "ours": side(text),
+        "theirs": side("other"),
+    }
     return {"id": name, "benchmark": "b", "family": "f", "turns": [turn], "preference": 0.5,
             "outcome": "tied", "lead": 0.0, "disagreement": 0.0} | more  # fmt: skip
 
@@ -179,13 +185,13 @@ def test_notes_are_a_filter(tmp_path: Path) -> None:
                 ["choose", "note", "no answer"], ["texts"])  # fmt: skip
     assert found[0] == ["all", "no answer (1)"]
     assert ids(found[1]) == "a"
-    assert found[2] == ["prompt a", "answer of a", "no answer here"]
+    assert found[2] == ["prompt a", "answer of a", "no answer here", "answer of a"]
 
 
 def test_attacks_are_shown_as_texts(tmp_path: Path) -> None:
     found = run(tmp_path, attacked(), ["choose", "sort", "order"], ["texts"])
     known = {"p", "form", "label", "select", "option", "input", "section", "div", "button", "span",
-             "article", "header", "b"}  # fmt: skip
+             "article", "header", "b", "details", "summary"}  # fmt: skip
     assert set(found[0]["tags"]) <= known
     assert found[0]["ids"] == ATTACKS
     assert set(ATTACKS) <= set(found[1])

@@ -28,12 +28,13 @@ COMPARISON = {
     "resamples": 2000,
     "comparisons": 11,
     "benchmarks": {
-        name: {"items": 9, "metric": "mean", "in_mean": True, "missing_in": ""}
+        name: {"items": 9, "left_out": 0, "metric": "mean", "in_mean": True, "missing_in": ""}
         for name in METRICS[1:]
     }
     | {
         EVIL_BENCHMARK: {
             "items": 9,
+            "left_out": 0,
             "metric": "mean",
             "in_mean": False,
             "missing_in": "montessori-2",
