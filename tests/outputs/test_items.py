@@ -26,9 +26,8 @@ def answers(folder: Path, *rows: tuple[str, str, int, str, bool]) -> Path:
 def verdicts(folder: Path, *rows: tuple, **more: list) -> Path:
     """verdicts.parquet from (item, benchmark, turn, preference, score, note), and more columns."""
     folder.mkdir(parents=True, exist_ok=True)
-    table = [(item, name, turn, "grader", preference, score, None, 1, None, note)
-             for item, name, turn, preference, score, note in rows]  # fmt: skip
-    frame = pl.DataFrame(table, schema=VERDICTS, orient="row")
+    needed = ("item_id", "benchmark", "turn", "preference", "score", "note")
+    frame = pl.DataFrame(rows, schema={name: VERDICTS[name] for name in needed}, orient="row")
     frame.with_columns(**{name: pl.Series(values) for name, values in more.items()}).write_parquet(
         folder / "verdicts.parquet"
     )
