@@ -25,17 +25,24 @@ def decontamination(seed: Path, synth: Path, leaks: Path) -> dict[str, Any]:
             "overlaps": sources["overlaps"],
             "rows": {name: sources[name]["rows"] for name in SETS if name in sources},
         },
-        "written": {path.stem: _written(read_json(path)) for path in _files(Path(synth))},
+        "written": _written(Path(synth)),
         **_counted(Path(leaks)),
     }
 
 
-def _written(metrics: Mapping[str, Any]) -> dict[str, int]:
-    dropped = metrics["dropped"]
-    return {
-        "samples": metrics["samples"],
-        "eval_items": sum(dropped.get(reason, 0) for reason in DROPPED),
-    }
+def _written(synth: Path) -> dict[str, dict[str, int]]:
+    """Dropped eval items of each dataset that a teacher wrote under the filter.
+
+    Rows from files and cut or joined datasets are under no filter; they are counted as learned.
+    """
+    counts = {}
+    for path in _files(synth):
+        metrics = read_json(path)
+        dropped = metrics.get("dropped")
+        if isinstance(dropped, Mapping) and "samples" in metrics:
+            found = sum(dropped.get(reason, 0) for reason in DROPPED)
+            counts[path.stem] = {"samples": metrics["samples"], "eval_items": found}
+    return counts
 
 
 def _counted(leaks: Path) -> dict[str, dict[str, dict[str, int]]]:

@@ -19,6 +19,7 @@ def test_every_place_is_in_it(tmp_path: Path) -> None:
     dropped = {"eval item": 7, "response eval item": 2, "duplicate": 90}
     write_json(tmp_path / "synth" / "m-1.json", {"samples": 2200, "dropped": dropped})
     write_json(tmp_path / "synth" / "s-i.json", {"samples": 2100, "dropped": {}})
+    write_json(tmp_path / "synth" / "mine.json", {"rows": 50, "kept": 50, "prompts": 9})  # a file
     for kind, name, artifact, found in (
         ("learned", "student", "datasets/m-1", 0),
         ("learned", "student-2", "datasets/m-1", 0),
