@@ -33,9 +33,10 @@ def written(root: Path) -> str:
 
 
 def _rewrite(text: str, stage: Stage, missing: list[str], superfluous: list[str]) -> str:
-    lines, script, code = text.split("\n"), stage.script, stage.code
-    own = lines.index(f"  {stage.name}:")  # two stages may share a script
-    start = next(i for i, line in enumerate(lines[own:], own) if line.strip() == f"- {script}")
+    lines = text.split("\n")
+    script, code = stage.script, stage.code
+    head = lines.index(f"  {stage.name}:")  # several stages may run one script
+    start = next(i for i in range(head, len(lines)) if lines[i].strip() == f"- {script}")
     indent = lines[start][: -len(f"- {script}")]
     end = start
     while lines[end].startswith(f"{indent}- "):
