@@ -14,6 +14,7 @@ from typing import Any
 from montessori.artifacts import read_json
 from montessori.errors import MontessoriError
 from montessori.harness.data import PUBLISHED, LocalData
+from montessori.scores.published import read_difficulty
 from montessori.sources.rows import read_turns
 
 Item = dict[str, Any]
@@ -24,6 +25,13 @@ ALPACA = (
     "alpaca_eval/alpaca_eval_gpt4_baseline.json",
     "tatsu-lab/alpaca_eval/alpaca_eval_gpt4_baseline.json",
     "alpaca_eval/results/gpt4_1106_preview/model_outputs.json",
+)
+#: Where the difficulty of its instructions may lie, for length control.
+DIFFICULTY = (
+    "alpaca_eval/df_gamed.csv",
+    "tatsu-lab/alpaca_eval/df_gamed.csv",
+    "alpaca_eval/instruction_difficulty.csv",
+    "alpaca_eval/derived/instruction_difficulty_recovered.csv",
 )
 
 
@@ -160,18 +168,40 @@ def _hub_parts(
 
 # ------------------------------------------------------------------------------ open benchmarks
 def _alpaca(folder: Path) -> list[Item]:
-    """AlpacaEval's prompts in their published order, with the reference model's outputs."""
-    file = next((folder / place for place in ALPACA if (folder / place).is_file()), None)
+    """AlpacaEval's prompts in their published order, with the reference model's outputs.
+
+    And with their difficulty, where the folder has it.
+    """
+    file = _first(folder, ALPACA)
     if file is None:
         return []
     try:
-        return [
+        items = [
             _item(f"alpaca_eval-{number:04d}", row["dataset"], [row["instruction"]],
                   [row["output"]])
             for number, row in enumerate(read_json(file))
         ]  # fmt: skip
     except (KeyError, TypeError) as error:
         raise _unreadable("alpaca_eval", file, error) from error
+    difficulties = _first(folder, DIFFICULTY)
+    return items if difficulties is None else _with_difficulty(items, difficulties)
+
+
+def _first(folder: Path, places: Sequence[str]) -> Path | None:
+    return next((folder / place for place in places if (folder / place).is_file()), None)
+
+
+def _with_difficulty(items: list[Item], file: Path) -> list[Item]:
+    """Items with a field `difficulty`. Raises MontessoriError unless there is one for each."""
+    found = read_difficulty(file)
+    if len(found) != len(items):
+        raise MontessoriError(
+            f"{len(found)} difficulties for {len(items)} instructions",
+            where=str(file),
+            expected="those of the same reference outputs, in their order",
+            next="fetch both from the same place, or remove this file; then dvc repro seed",
+        )
+    return [item | {"difficulty": float(value)} for item, value in zip(items, found, strict=True)]
 
 
 def _mt_bench(folder: Path) -> list[Item]:

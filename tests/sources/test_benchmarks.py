@@ -78,6 +78,15 @@ def test_every_benchmark_of_a_folder_becomes_items(folder: Path) -> None:
     assert load_items(folder / "exam.jsonl") == {"test": {"exam": found["exam"]}}
 
 
+def test_difficulties_belong_to_the_instructions(folder: Path) -> None:
+    file = folder / "alpaca_eval" / "df_gamed.csv"
+    file.write_text("index,instruction_difficulty\n0,-1.5\n0,-1.5\n")
+    assert public_items(folder)["alpaca_eval"][0]["difficulty"] == -1.5
+    file.write_text("index,instruction_difficulty\n0,-1.5\n1,0.5\n")
+    with pytest.raises(MontessoriError, match="2 difficulties for 1 instructions"):
+        public_items(folder)
+
+
 def test_copies_of_hub_data_sets_are_read(tmp_path: Path) -> None:
     copy = tmp_path / "openai" / "gsm8k" / "main"
     copy.mkdir(parents=True)
@@ -143,6 +152,7 @@ def test_the_real_benchmarks_are_read_whole() -> None:
     assert len(set(names)) == len(names)
     assert sum(any(item["responses"]) for item in found["mt_bench"]) == 30
     assert all(item["responses"][0] for item in found["alpaca_eval"])
+    assert found["alpaca_eval"][2]["difficulty"] == -1.3562125  # of the published order
 
 
 @needs_real
