@@ -1,7 +1,7 @@
-"""Changes to params.yaml as a whole: a standard round, a profile. Checked before written."""
+"""Changes to params.yaml as a whole, checked before written: a round, a benchmark, a profile."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,38 @@ def apply_round(params: Path, name: str, old: str, dry_run: bool = False) -> str
     """
     rows, _ = read_rows(load(params))
     return _apply(params, standard_round(rows, name, old), dry_run)
+
+
+def apply_benchmark(
+    params: Path, task: str, shots: int, runs: Sequence[str], dry_run: bool = False
+) -> str:
+    """Add a row of `harnesses` for each run (all, if none is named): it takes the lm-eval task.
+
+    Returns the difference and what to do next. Raises MontessoriError for a run that is not
+    there; nothing is written then, nor with `dry_run`.
+    """
+    rows, _ = read_rows(load(params))
+    return _apply(params, {"harnesses": benchmark_rows(rows, task, shots, runs)}, dry_run)
+
+
+def benchmark_rows(
+    rows: Rows, task: str, shots: int, runs: Sequence[str]
+) -> dict[str, dict[str, str | int]]:
+    """Rows of `harnesses` by name; `shots` is -1 for the task's own number of examples."""
+    known = rows["runs"]
+    unknown = [run for run in runs if run not in known]
+    if unknown:
+        raise MontessoriError(
+            f"no run {', '.join(unknown)}",
+            where="params.yaml, section runs",
+            expected=f"some of {', '.join(known) or 'no runs yet'}",
+            next=f"montessori add benchmark {task}",
+        )
+    name = task if shots < 0 else f"{task}-{shots}shot"
+    return {
+        f"{name}-{run}": {"model": known[run].model, "task": task, "shots": shots}
+        for run in runs or known
+    }
 
 
 def apply_profile(params: Path, folder: Path, name: str, dry_run: bool = False) -> str:

@@ -1,4 +1,4 @@
-"""The command line: `montessori check`, `add round`, `profile`, `doctor`, `table`,
+"""The command line: `montessori check`, `add round`, `add benchmark`, `profile`, `doctor`, `table`,
 `report`, `proof`, `shard`, `bench`, `score`.
 
 Every command loads what it needs when it runs, so that help and checks are quick.
@@ -47,6 +47,22 @@ def add_round(
     from montessori.changes import apply_round
 
     typer.echo(apply_round(Path(FILE), name, old, dry_run))
+
+
+@add.command("benchmark")
+def add_benchmark(
+    task: Annotated[str, typer.Argument(help="A task of lm-eval, such as gsm8k.")],
+    shots: Annotated[
+        int, typer.Option(min=-1, help="Examples before a question; -1 = the task's own number.")
+    ] = -1,
+    runs: Annotated[str, typer.Option(help="Runs that take it, with commas; all by default.")] = "",
+    dry_run: DryRun = False,
+) -> None:
+    """Let runs take a public benchmark: a row of harnesses for each."""
+    from montessori.changes import apply_benchmark
+
+    named = [run.strip() for run in runs.split(",") if run.strip()]
+    typer.echo(apply_benchmark(Path(FILE), task, shots, named, dry_run))
 
 
 @app.command()
@@ -226,6 +242,34 @@ def bench_filters(
     from montessori.bench.filters import bench as measure
 
     figures = measure(Options(rows, seeds, limit, sample, published_rows), typer.echo)
+    if json:
+        write_json(json, figures)
+    if not figures["equal"]:
+        raise typer.Exit(1)
+
+
+@bench.command("harness")
+def bench_harness(
+    model: Annotated[Path, typer.Argument(help="A model folder, such as data/students/mine.")],
+    data: Annotated[Path, typer.Option(help="Folder of benchmark files, as harness.data.")],
+    task: Annotated[str, typer.Option(help="A task of lm-eval.")] = "gsm8k",
+    shots: Annotated[int, typer.Option(help="Examples; -1 = the task's own number.")] = 0,
+    limit: Annotated[int, typer.Option(min=0, help="First items; 0 = all.")] = 100,
+    batch: Annotated[int, typer.Option(min=1, help="Rows of a forward pass.")] = 16,
+    rounds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 3,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
+    json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
+) -> None:
+    """Public benchmarks: our stage against lm-eval called directly, time and scores."""
+    from montessori.artifacts import write_json
+    from montessori.bench.generation import machine_of
+    from montessori.bench.harness import Options
+    from montessori.bench.harness import bench as measure
+
+    machine = machine_of(device, threads, "", 1)
+    options = Options(model, task, shots, data, limit, batch, rounds, machine)
+    figures = measure(options, typer.echo)
     if json:
         write_json(json, figures)
     if not figures["equal"]:

@@ -1,4 +1,4 @@
-"""The runs side by side with intervals, plot data and the report."""
+"""The runs side by side with intervals and p-values, plot data and the report."""
 
 from montessori.stage import Job, run
 
@@ -6,19 +6,23 @@ from montessori.stage import Job, run
 def main(job: Job) -> None:
     """Write metrics/compare.json, the plot data and the report on the runs in params."""
     from montessori.compare.comparison import compare_runs
+    from montessori.compare.decontamination import decontamination
     from montessori.compare.settings import CompareParams
     from montessori.compare.table import write_plot
+    from montessori.plan import Harness, Run
     from montessori.report import build
 
     params = job.section("compare", CompareParams)
-    runs = list(job.section("runs", dict[str, dict[str, str]]))
+    runs = job.section("runs", dict[str, Run])
+    harnesses = job.section("harnesses", dict[str, Harness])
     paths = job.paths
-    comparison = compare_runs(runs, paths.evals, paths.outcomes, params)
+    comparison = compare_runs(runs, paths.evals, paths.outcomes, params, harnesses)
+    comparison["decontamination"] = decontamination(paths.seed, paths.synth, paths.leaks)
     write_plot(paths.plot, comparison)
-    facts = {"baseline": params.baseline, "confidence": params.confidence}
-    build(paths.report, comparison | facts, runs, paths.evals.parent)
+    pages = {name: f"outputs/{name}.html" for name in runs}
+    build(paths.report, comparison, list(runs), paths.evals.parent, pages=pages)
     job.metrics(comparison)
 
 
 if __name__ == "__main__":
-    run(main, "evals", "outcomes", "metrics", "plot", "report")
+    run(main, "evals", "outcomes", "seed", "synth", "leaks", "metrics", "plot", "report")

@@ -5,10 +5,13 @@ from montessori.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/datasets/<name> from JSON Lines, as if a teacher had written the rows."""
+    from montessori.filters.settings import DecontaminationParams
     from montessori.sources.probe import dataset_file
 
-    job.metrics(dataset_file(job.paths.rows, job.paths.out))
+    decontamination = job.section("decontamination", DecontaminationParams)
+    paths = job.paths
+    job.metrics(dataset_file(paths.rows, paths.evals, paths.out, decontamination))
 
 
 if __name__ == "__main__":
-    run(main, "rows", "out", "metrics")
+    run(main, "rows", "evals", "out", "metrics")

@@ -20,6 +20,7 @@ def main(job: Job) -> None:
         row.shots,
         paths.data,
         paths.out,
+        paths.outcomes,
         job.section("harness", HarnessParams),
         job.machine,
     )
@@ -27,4 +28,4 @@ def main(job: Job) -> None:
 
 
 if __name__ == "__main__":
-    run(main, "model", "data", "out", "metrics")
+    run(main, "model", "data", "out", "metrics", "outcomes")

@@ -214,6 +214,14 @@ def test_the_writer_mends_the_deps(toy: Path):
     assert (toy / "dvc.yaml").read_text() == GRAPH
 
 
+def test_the_writer_mends_each_of_two_stages_with_one_script(toy: Path):
+    second = GRAPH.replace("stages:\n", "").replace("  toy:\n", "  twin:\n")
+    assert "  twin:\n" in second
+    (toy / "dvc.yaml").write_text((GRAPH + second).replace("        - montessori/core.py\n", ""))
+    (toy / "dvc.yaml").write_text(graph_deps.written(toy))
+    assert (toy / "dvc.yaml").read_text() == GRAPH + second
+
+
 def test_the_checker_fails_on_a_copy_of_the_real_graph(tmp_path: Path):
     for folder in ("montessori", "stages"):
         shutil.copytree(ROOT / folder, tmp_path / folder)

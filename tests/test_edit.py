@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from montessori import cli
-from montessori.changes import apply_profile, apply_round
+from montessori.changes import apply_benchmark, apply_profile, apply_round
 from montessori.edit import difference, flow, merge
 from montessori.errors import MontessoriError
 from montessori.params import load
@@ -112,6 +112,22 @@ def test_a_round_is_a_row_in_each_section(project: Path):
     apply_round(project / "params.yaml", "montessori-4", "montessori-3")
 
 
+def test_a_benchmark_is_a_row_for_each_run(project: Path):
+    params = project / "params.yaml"
+    shown = apply_benchmark(params, "mmlu", 5, [])
+    raw = load(params)
+    assert list(raw["harnesses"]) == [f"mmlu-5shot-{run}" for run in raw["runs"]]
+    row = {"model": "students/self-instruct", "task": "mmlu", "shots": 5}
+    assert raw["harnesses"]["mmlu-5shot-self-instruct"] == row
+    assert "+  mmlu-5shot-base: {model: models/student, task: mmlu, shots: 5}" in shown
+    apply_benchmark(params, "gsm8k", -1, ["base"])
+    assert load(params)["harnesses"]["gsm8k-base"]["shots"] == -1
+    before = params.read_text()
+    with pytest.raises(MontessoriError, match="no run nobody"):
+        apply_benchmark(params, "gsm8k", 8, ["base", "nobody"])
+    assert params.read_text() == before
+
+
 def test_a_dry_run_and_a_bad_name_write_nothing(project: Path):
     params = project / "params.yaml"
     before = params.read_text()
@@ -161,6 +177,9 @@ def test_the_commands(project: Path):
     assert "+  m-3: {teacher: teachers/montessori-2" in dry.output
     assert "already" in runner.invoke(cli.app, ["profile", "lab"]).output
     assert runner.invoke(cli.app, ["add", "round", "m-3"]).exit_code == 2
+    added = runner.invoke(cli.app, ["add", "benchmark", "gsm8k", "--runs", "base,montessori-2"])
+    assert "+  gsm8k-montessori-2: {model: students/montessori-2" in added.output
+    assert "self-instruct" not in added.output.replace("against: self-instruct", "")
 
 
 def test_a_problem_ends_the_command_line_without_a_traceback(

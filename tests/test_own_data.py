@@ -82,7 +82,9 @@ def test_a_real_student_learns_from_real_rows(folder: Path) -> None:
         other_reference="other.jsonl", out_seeds="seeds", out_reference="reference",
         out_other_reference="other", out_evals="evals", metrics="seed.json",
     )  # fmt: skip
-    stage(folder, "probe_file", rows="probe.jsonl", out="probe", metrics="probe.json")
+    stage(
+        folder, "probe_file", rows="probe.jsonl", evals="evals", out="probe", metrics="probe.json"
+    )
     stage(folder, "warmup", student="student", probe="probe", out="warmup", metrics="warmup.json")
     stage(
         folder, "influence", warmup="warmup", probe="probe", reference="reference",
@@ -100,7 +102,10 @@ def test_a_real_student_learns_from_real_rows(folder: Path) -> None:
     assert pairs.height >= 4
     assert pairs.select((pl.col("chosen_score") > pl.col("rejected_score")).all()).item()
 
-    stage(folder, "dataset_file", rows="probe.jsonl", out="dataset", metrics="dataset.json")
+    stage(
+        folder, "dataset_file", rows="probe.jsonl", evals="evals", out="dataset",
+        metrics="dataset.json",
+    )  # fmt: skip
     stage(
         folder, "student_sft", student="student", dataset="dataset", out="tuned",
         metrics="sft.json", plot="sft.csv",

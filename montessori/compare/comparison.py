@@ -1,40 +1,58 @@
-"""The runs side by side: each metric on 0-100, its delta against the baseline, an interval."""
+"""The runs side by side: each metric on 0-100, its delta against the baseline, an interval and
+p-values."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 from montessori.artifacts import read_json
+from montessori.compare.bootstrap import observed, sampled
+from montessori.compare.outcomes import (
+    LENGTH_CONTROLLED,
+    MEAN,
+    ONE_TO_TEN,
+    ORDER,
+    Found,
+    find,
+    ordered,
+)
 from montessori.compare.settings import CompareParams
 from montessori.errors import MontessoriError
 from montessori.evals import mt_bench
-from montessori.evals.alpaca import length_controlled
-from montessori.evals.items import ALPACA, BENCHMARKS, MT_BENCH
-from montessori.evals.outcomes import Outcome, read_outcomes, require_same_items
-from montessori.evals.statistics import Floats, interval, resample_counts, resampled_mean
-from montessori.seeding import seed_of
+from montessori.evals.significance import bootstrap_p, holm
+from montessori.evals.statistics import Floats, interval
+from montessori.plan import Harness, Run
 
-MEAN = "mean"
-#: Metrics of a comparison, in the order of tables.
-METRICS = (*BENCHMARKS, MEAN)
 #: Between a metric file and the outcomes beside it; outcomes are written with 4 decimals.
 TOLERANCE = 0.01
+#: Metrics that are looked up in the metric file. The public length-controlled rates are not: they
+#: are published by another regression than the one that is fitted in every sample.
+CHECKED = tuple(name for name in ORDER if name not in ("alpaca_eval", "alpaca_eval_public"))
 
-Entry = dict[str, float]  # {"value", "delta", "low", "high"}
+Entry = dict[
+    str, float
+]  # {"value", "delta", "low", "high"}, and "p", "p_holm" but for the baseline
 Runs = dict[str, dict[str, Entry]]  # run -> metric -> entry
+Samples = Mapping[str, Mapping[str, Floats]]  # run -> metric -> (resamples,)
 
 
 def compare_runs(
-    runs: Sequence[str], evals: Path, outcomes: Path, params: CompareParams
+    runs: Mapping[str, Run],
+    evals: Path,
+    outcomes: Path,
+    params: CompareParams,
+    harnesses: Mapping[str, Harness] | None = None,
 ) -> dict[str, Any]:
-    """The comparison of the named runs: {"over": "items", "runs": {run: {metric: entry}}}.
+    """The comparison of the named runs, as metrics/compare.json has it.
 
-    evals, outcomes: folders of <run>.json and <run>.csv; files of other runs are ignored. Deltas
-    are against params.baseline, `low` and `high` the ends of the paired bootstrap interval of the
-    delta over items (value and delta 0-100). Raises MontessoriError when the baseline is no run,
-    a file is missing, runs differ in items, or a metric file does not fit its outcomes.
+    evals, outcomes: folders of <run>.json and <run>.csv, the latter with harness/<row>.csv for the
+    rows of `harnesses` whose model is a run's; files of others are ignored.
+    Returns {"over": "items", "baseline", "confidence", "resamples", "comparisons": differences
+    that Holm's correction covers, "benchmarks": facts by name, "runs": entries by run and metric}.
+    Raises MontessoriError when the baseline is no run, a file is missing, runs differ in items, or
+    a metric file does not fit its outcomes.
     """
     if params.baseline not in runs:
         raise MontessoriError(
@@ -43,62 +61,89 @@ def compare_runs(
             expected="one of " + ", ".join(runs),
             next="montessori check",
         )
-    found = {run: read_outcomes(Path(outcomes) / f"{run}.csv") for run in runs}
-    table = intervals(found, params)
+    found = find(runs, harnesses or {}, Path(outcomes))
+    table = entries(found, params)
     for run in runs:
-        _require_fresh(Path(evals) / f"{run}.json", table[run])
-    return {"over": "items", "runs": table}
+        checked = [name for name in CHECKED if name in table[run] and not found.left_out[name]]
+        _require_fresh(Path(evals) / f"{run}.json", table[run], checked)
+    return {
+        "over": "items",
+        "baseline": params.baseline,
+        "confidence": params.confidence,
+        "resamples": params.resamples,
+        "comparisons": sum("p" in entry for row in table.values() for entry in row.values()),
+        "benchmarks": {name: _facts(found, name) for name in found.benchmarks},
+        "runs": table,
+    }
 
 
-def intervals(outcomes: Mapping[str, Mapping[str, Outcome]], params: CompareParams) -> Runs:
-    """Values, deltas and intervals of each run and metric, from outcomes by run and benchmark."""
-    values: dict[str, dict[str, Floats]] = {run: {} for run in outcomes}
-    samples: dict[str, dict[str, Floats]] = {run: {} for run in outcomes}
-    for name in BENCHMARKS:
-        require_same_items([(run, found[name]) for run, found in outcomes.items()], name)
-        items = len(outcomes[params.baseline][name].items)
-        counts = resample_counts(items, params.resamples, seed_of(0, "bootstrap", name))
-        for run, found in outcomes.items():
-            values[run][name] = metric(name, found[name], np.ones((1, items)))
-            samples[run][name] = metric(name, found[name], counts)
-    for table in (values, samples):
-        for row in table.values():
-            row[MEAN] = np.mean([row[name] for name in BENCHMARKS], axis=0)
-    return {run: _entries(run, values, samples, params) for run in outcomes}
+def _facts(found: Found, name: str) -> dict[str, Any]:
+    """Items and metric of a benchmark, whether the mean holds it, and the runs without it.
+
+    left_out: further items on which some run has no usable verdict.
+    """
+    first = found.runs[found.having(name)[0]][name]
+    return {
+        "items": len(first.items),
+        "left_out": found.left_out[name],
+        "metric": "length-controlled win rate" if name in LENGTH_CONTROLLED else "mean",
+        "in_mean": name in found.in_mean,
+        "missing_in": ", ".join(found.lacking(name)),
+    }
 
 
-def metric(benchmark: str, outcome: Outcome, counts: Floats) -> Floats:
-    """A benchmark's metric on 0-100 in each sample; counts (samples, items), returns (samples,)."""
-    if benchmark == ALPACA:
-        return length_controlled(outcome.value / 100.0, outcome.difference, counts)
-    return resampled_mean(outcome.value, counts)
+def entries(found: Found, params: CompareParams) -> Runs:
+    """Entries of each run and metric. Where the baseline or a run lacks a benchmark there is none;
+    p-values are those of a paired bootstrap, and corrected for the number of all of them."""
+    values: dict[str, dict[str, float]] = {run: {} for run in found.runs}
+    samples: dict[str, dict[str, Floats]] = {run: {} for run in found.runs}
+    for name in found.benchmarks:
+        having = {run: found.runs[run][name] for run in found.having(name)}
+        if params.baseline not in having:
+            continue
+        for run, drawn in sampled(name, having, params.resamples).items():
+            values[run][name] = observed(name, having[run])
+            samples[run][name] = drawn
+    for run in found.runs:
+        values[run][MEAN] = float(np.mean([values[run][name] for name in found.in_mean]))
+        samples[run][MEAN] = np.mean([samples[run][name] for name in found.in_mean], axis=0)
+    table = {run: _entries(run, values, samples, params) for run in found.runs}
+    return _corrected(table, params.baseline)
 
 
 def _entries(
-    run: str,
-    values: Mapping[str, Mapping[str, Floats]],
-    samples: Mapping[str, Mapping[str, Floats]],
-    params: CompareParams,
+    run: str, values: Mapping[str, Mapping[str, float]], samples: Samples, params: CompareParams
 ) -> dict[str, Entry]:
-    entries = {}
-    for name in METRICS:
+    made = {}
+    for name in ordered(values[run]):
         deltas = samples[run][name] - samples[params.baseline][name]
         low, high = interval(deltas, params.confidence)
-        value = float(values[run][name][0])
-        delta = value - float(values[params.baseline][name][0])
-        entries[name] = {"value": value, "delta": delta, "low": low, "high": high}
-    return entries
+        value = values[run][name]
+        delta = value - values[params.baseline][name]
+        made[name] = {"value": value, "delta": delta, "low": low, "high": high}
+        if run != params.baseline:
+            made[name]["p"] = bootstrap_p(deltas, delta)
+    return made
 
 
-def _require_fresh(path: Path, entries: Mapping[str, Entry]) -> None:
+def _corrected(table: Runs, baseline: str) -> Runs:
+    """The table with `p_holm` beside each `p`: Holm's correction over the whole table."""
+    p_values = {(run, name): entry["p"] for run, row in table.items() if run != baseline
+                for name, entry in row.items()}  # fmt: skip
+    for (run, name), value in holm(p_values).items():
+        table[run][name]["p_holm"] = value
+    return table
+
+
+def _require_fresh(path: Path, row: Mapping[str, Entry], names: list[str]) -> None:
     """Raise MontessoriError when a metric file tells other values than the outcomes."""
     metrics = read_json(path)
-    for name in METRICS:
+    for name in names:
         told = float(metrics.get(name, float("nan")))
-        told = float(mt_bench.percent(told)) if name == MT_BENCH else told
-        if not abs(told - entries[name]["value"]) <= TOLERANCE:
+        told = float(mt_bench.percent(told)) if name in ONE_TO_TEN else told
+        if not abs(told - row[name]["value"]) <= TOLERANCE:
             raise MontessoriError(
-                f"{name} is {told:.4f} here and {entries[name]['value']:.4f} by the outcomes",
+                f"{name} is {told:.4f} here and {row[name]['value']:.4f} by the outcomes",
                 where=str(path),
                 expected="metrics and outcomes of one evaluation",
                 next=f"dvc repro eval@{path.stem}",

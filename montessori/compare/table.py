@@ -1,110 +1,97 @@
 """The comparison as a Markdown table with a sentence per run, and as data for `dvc plots`."""
 
-from collections.abc import Mapping
+import csv
+import io
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from montessori.artifacts import read_json
-from montessori.compare.comparison import MEAN, METRICS, Entry
-from montessori.compare.settings import CompareParams
+from montessori.compare.outcomes import ordered
+from montessori.compare.words import legend, notes, sentences, titled, verdict
 from montessori.errors import MontessoriError
-from montessori.evals.items import BENCHMARKS
 from montessori.evals.outcomes import write_text
-from montessori.params import section
 
-TITLES = {
-    "micro_alpaca_eval": "alpaca_eval (LC)",
-    "micro_mt_bench": "mt_bench",
-    "micro_mmlu": "mmlu",
-    "micro_gsm8k": "gsm8k",
-    MEAN: "mean",
-}
+KEYS = ("over", "baseline", "confidence", "resamples", "comparisons", "benchmarks", "runs")
+PLOT = ("bar", "run", "metric", "value", "delta", "low", "high", "p", "p_holm")
 
 
 def table(comparison: Path, raw: Mapping[str, Any]) -> str:
     """The Markdown table of metrics/compare.json, its runs in the order of params.yaml (`raw`).
 
-    Raises MontessoriError where there is no comparison yet.
+    Raises MontessoriError where there is no comparison yet, or one of an earlier version.
     """
-    if not comparison.is_file():
+    return markdown(read_comparison(comparison, raw.get("runs", {})))
+
+
+def read_comparison(path: Path, runs: Iterable[str]) -> dict[str, Any]:
+    """The content of metrics/compare.json with the named runs only, in their order.
+
+    Raises MontessoriError where there is none, or one without p-values, of an earlier version.
+    """
+    if not path.is_file():
         raise MontessoriError(
-            "there is no comparison yet", where=str(comparison), next="make repro (or dvc repro)"
+            "there is no comparison yet", where=str(path), next="make repro (or dvc repro)"
         )
-    runs = read_json(comparison)["runs"]
-    order = [run for run in raw.get("runs", {}) if run in runs]
-    params = section(raw, "compare", CompareParams)
-    return markdown({"runs": {run: runs[run] for run in order}}, params)
+    comparison = read_json(path)
+    missing = [key for key in KEYS if key not in comparison]
+    if missing:
+        raise MontessoriError(
+            f"the comparison has no {', '.join(missing)}", where=str(path),
+            expected="one that this version made", next="dvc repro compare",
+        )  # fmt: skip
+    found = comparison["runs"]
+    return {**comparison, "runs": {run: found[run] for run in runs if run in found}}
 
 
 def write_plot(path: Path, comparison: Mapping[str, Any]) -> None:
-    """Write the values as CSV: bar ("metric run"), run, metric, value, delta, low, high."""
-    lines = ["bar,run,metric,value,delta,low,high"]
+    """Write the values as CSV with the columns PLOT; `bar` is "metric run"."""
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(PLOT)
     for run, row in comparison["runs"].items():
-        for name in METRICS:
-            numbers = (f"{row[name][key]:.4f}" for key in ("value", "delta", "low", "high"))
-            lines.append(",".join([f"{TITLES[name]} {run}", run, name, *numbers]))
-    write_text(path, "\n".join(lines) + "\n")
+        for name in ordered(row):
+            numbers = [f"{row[name][key]:.4f}" if key in row[name] else "" for key in PLOT[3:]]
+            writer.writerow([f"{titled(name)} {run}", run, name, *numbers])
+    write_text(path, text.getvalue())
 
 
-def markdown(comparison: Mapping[str, Any], params: CompareParams) -> str:
-    """The table, its legend, and one plain sentence for each run but the baseline."""
+def markdown(comparison: Mapping[str, Any]) -> str:
+    """The table, its legend, one plain sentence for each run but the baseline, and notes."""
     runs = comparison["runs"]
-    percent = f"{100 * params.confidence:g}"
-    titles = " | ".join(f"micro_{TITLES[name]}" for name in BENCHMARKS)
+    names = ordered(name for row in runs.values() for name in row)
     lines = [
         "# Comparison of the runs",
         "",
-        f"All metrics on 0-100. In brackets the difference from {params.baseline} with its "
-        f"{percent} % interval: a paired bootstrap over items ({params.resamples} samples). The "
-        "interval covers the choice of items, not the choice of seed.",
+        legend(comparison),
         "",
-        f"| run | {titles} | mean |",
-        "|---|" + "---|" * len(METRICS),
+        "| run | " + " | ".join(map(titled, names)) + " |",
+        "|---|" + "---|" * len(names),
     ]
-    lines += [_line(run, row, params.baseline) for run, row in runs.items()]
-    lines += [""]
-    lines += [f"- {sentence(run, row, params.baseline)}" for run, row in runs.items()
-              if run != params.baseline]  # fmt: skip
+    lines += [_line(run, row, names, comparison) for run, row in runs.items()]
+    lines += ["", *(f"- {text}" for text in sentences(comparison))]
+    extra = notes(comparison)
+    lines += ["", *(f"- {text}" for text in extra)] if extra else []
     return "\n".join(lines) + "\n"
 
 
-def _line(run: str, row: Mapping[str, Entry], baseline: str) -> str:
-    name = f"**{run}** (baseline)" if run == baseline else run
-    cells = (_cell(row[metric], run == baseline) for metric in METRICS)
-    return f"| {name} | " + " | ".join(cells) + " |"
+def _line(
+    run: str,
+    row: Mapping[str, Mapping[str, float]],
+    names: list[str],
+    comparison: Mapping[str, Any],
+) -> str:
+    baseline, confidence = comparison["baseline"], comparison["confidence"]
+    cells = [_cell(row.get(name), run == baseline, confidence) for name in names]
+    head = f"**{run}** (baseline)" if run == baseline else run
+    return f"| {head} | " + " | ".join(cells) + " |"
 
 
-def _cell(entry: Entry, baseline: bool) -> str:
+def _cell(entry: Mapping[str, float] | None, baseline: bool, confidence: float) -> str:
+    if entry is None:
+        return ""
     if baseline:
         return f"{entry['value']:.1f}"
+    mark = "" if verdict(entry, confidence) == "undecided" else "\\*"
     delta, low, high = entry["delta"], entry["low"], entry["high"]
-    return f"{entry['value']:.1f} ({delta:+.1f}; {low:+.1f} to {high:+.1f})"
-
-
-def sentence(run: str, row: Mapping[str, Entry], baseline: str) -> str:
-    """Where a run beats the baseline, loses to it, and where the interval holds zero."""
-    better = [name for name in BENCHMARKS if row[name]["low"] > 0]
-    worse = [name for name in BENCHMARKS if row[name]["high"] < 0]
-    open_ = [name for name in BENCHMARKS if name not in better and name not in worse]
-    parts = []
-    if better:
-        parts.append(f"beats {baseline} on {len(better)} of {len(BENCHMARKS)} "
-                     f"({', '.join(better)})")  # fmt: skip
-    if worse:
-        parts.append(f"loses to {baseline} on {len(worse)} of {len(BENCHMARKS)} "
-                     f"({', '.join(worse)})")  # fmt: skip
-    if not parts:
-        parts.append(f"is not told apart from {baseline} on any benchmark")
-    elif open_:
-        parts.append(f"{', '.join(open_)} undecided")
-    mean = row[MEAN]
-    return (
-        f"{run} {'; '.join(parts)}. Mean {mean['delta']:+.1f} ({mean['low']:+.1f} to "
-        f"{mean['high']:+.1f}): {_verdict(mean)}."
-    )
-
-
-def _verdict(entry: Entry) -> str:
-    if entry["low"] > 0:
-        return "better"
-    return "worse" if entry["high"] < 0 else "undecided"
+    return f"{entry['value']:.1f} ({delta:+.1f}; {low:+.1f} to {high:+.1f}){mark}"

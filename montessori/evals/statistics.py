@@ -44,20 +44,45 @@ def t_interval(deltas: ArrayLike, confidence: float = 0.95) -> tuple[float | Non
     return float(deltas.mean() - half), float(deltas.mean() + half)
 
 
+def t_test(deltas: ArrayLike) -> float | None:
+    """Two-sided p-value of "the mean of `deltas` (seeds,) is 0" by Student's t; None for fewer
+    than two.
+
+    It is below 1 - confidence exactly where `t_interval` excludes 0. Without any spread it is 1 if
+    all deltas are 0, and else 0.
+    """
+    from scipy.special import stdtr
+
+    deltas = np.asarray(deltas, dtype=np.float64)
+    if deltas.size < 2:
+        return None
+    error = deltas.std(ddof=1) / np.sqrt(deltas.size)
+    if error == 0.0:
+        return 1.0 if deltas[0] == 0.0 else 0.0
+    return float(2.0 * stdtr(deltas.size - 1, -abs(deltas.mean() / error)))
+
+
 def over_seeds(
     values: ArrayLike, baseline: ArrayLike, confidence: float = 0.95
 ) -> dict[str, float | None]:
     """One metric of a run over seeds, paired with the baseline's by position.
 
     values, baseline: (seeds,), the same seeds in the same order.
-    Returns {"value": mean, "delta": mean of the paired differences, "low", "high"}: the ends of
-    the t interval of the delta, None for fewer than two seeds.
+    Returns {"value": mean, "delta": mean of the paired differences, "low", "high": ends of the t
+    interval of the delta, "p": p-value of the paired t test}; the last three are None for fewer
+    than two seeds.
     Raises ValueError when the two differ in length or are empty.
     """
     values = np.asarray(values, dtype=np.float64)
     deltas = values - _same_length(values, np.asarray(baseline, dtype=np.float64))
     low, high = t_interval(deltas, confidence)
-    return {"value": float(values.mean()), "delta": float(deltas.mean()), "low": low, "high": high}
+    return {
+        "value": float(values.mean()),
+        "delta": float(deltas.mean()),
+        "low": low,
+        "high": high,
+        "p": t_test(deltas),
+    }
 
 
 def _same_length(values: Floats, baseline: Floats) -> Floats:

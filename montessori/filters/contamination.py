@@ -54,14 +54,27 @@ class EvalItems:
             yield " ".join(words[start : start + self.ngram])
 
 
+def told_by(turns: Sequence[str], key: str | None) -> list[Sequence[str]]:
+    """The dialogues that tell an item: its own and, without a content key, its first turn alone.
+
+    Whoever has seen the first question of a two-turn item has seen half of it. Items of the lab
+    have keys, and share first turns with other tasks by design.
+    """
+    return [turns] if key is not None or len(turns) == 1 else [turns, turns[:1]]
+
+
 def require_clean(matches: int, samples: int, limit: float, writer: str) -> None:
-    """Raise MontessoriError when more than `limit` (a share) of the samples held eval items."""
+    """Raise MontessoriError when more than `limit` (a share) of the samples held eval items.
+
+    `writer` is what to look at: a teacher's folder, or a file of rows.
+    """
     if matches <= limit * samples:
         return
     raise MontessoriError(
         f"{matches} of {samples} samples hold eval items, {matches / samples:.1%}",
         where=writer,
-        expected=f"at most {limit:.1%} (decontamination.limit): a teacher that writes the "
-        "benchmarks has seen them, and what it paraphrases is not recognised",
-        next="look where its seeds come from; if chance explains it, raise decontamination.limit",
+        expected=f"at most {limit:.1%} (decontamination.limit): whoever writes the benchmarks has "
+        "seen them, and what it paraphrases is not recognised",
+        next="look where the rows or the teacher's seeds come from; if chance explains it, raise "
+        "decontamination.limit",
     )

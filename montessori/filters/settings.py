@@ -1,4 +1,4 @@
-"""The section of params.yaml on decontamination, read by the seed stage and by synth."""
+"""The section of params.yaml on decontamination, read by all stages that make rows."""
 
 from dataclasses import dataclass
 

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 CPU_STEP = 4096  # tokens of a step on a CPU, or more where a prompt may have more
 CPU_CACHE = 1 << 30  # bytes for keys and values on a CPU, where vLLM would ask for half the memory
+LOADING = (ValueError, RuntimeError, OSError)  # what vLLM raises where it cannot load a model
 INSTALL = "make clean-env, then make repro; with a GPU: MONTESSORI_ACCELERATOR=cuda make repro"
 
 
@@ -48,11 +49,16 @@ class VllmEngine(Local):
         super().__init__(folder)
         eos, self.limit = folder_facts(folder)
         self.end_ids = self.ends(eos)
-        on_cpu = device == "cpu" or (device == "auto" and not _has_gpu())
-        _prepare(on_cpu, threads, log_level)
         adapters = adapters_of(folder)
-        settings = _on_cpu(self.limit) if on_cpu else _on_gpu(gpus, memory)
-        self.llm = _load(folder, settings | (_with_adapters(adapters) if adapters else {}))
+        settings = settings_of(
+            self.limit,
+            device=device,
+            threads=threads,
+            gpus=gpus,
+            memory=memory,
+            log_level=log_level,
+        )
+        self.llm = _load(folder, settings | (lora_settings(adapters) if adapters else {}))
         self.adapters = _request(adapters) if adapters else None
         self.limit = min(self.limit, self.llm.model_config.max_model_len)
 
@@ -148,6 +154,23 @@ def _sample(output: Any, ends: frozenset[int]) -> tuple[list[int], bool]:
 
 
 # --------------------------------------------------------------------------------------- loading
+def settings_of(
+    limit: int, *, device: str, threads: int, gpus: int, memory: float, log_level: str
+) -> dict[str, Any]:
+    """vLLM's settings for a machine and a model with a context of `limit` tokens.
+
+    The environment that vLLM reads when it is imported is set too, so call this first.
+    """
+    on_cpu = device == "cpu" or (device == "auto" and not _has_gpu())
+    _prepare(on_cpu, threads, log_level)
+    return (_on_cpu(limit) if on_cpu else _on_gpu(gpus, memory)) | {
+        "enable_prefix_caching": True,
+        "generation_config": "vllm",
+        "load_format": "safetensors",
+        "trust_remote_code": False,
+    }
+
+
 def _prepare(on_cpu: bool, threads: int, log_level: str) -> None:
     """Settings that vLLM reads when it is imported; what the user has set stays.
 
@@ -200,7 +223,8 @@ def _on_gpu(gpus: int, memory: float) -> dict[str, Any]:
     }
 
 
-def _with_adapters(adapters: Path) -> dict[str, Any]:
+def lora_settings(adapters: Path) -> dict[str, Any]:
+    """vLLM's settings for a folder of adapters."""
     rank = json.loads((adapters / "adapter_config.json").read_text(encoding="utf-8"))["r"]
     allowed = (8, 16, 32, 64, 128, 256, 320, 512)  # of vLLM
     return {"enable_lora": True, "max_lora_rank": next(r for r in allowed if rank <= r)}
@@ -217,33 +241,39 @@ def _load(folder: Path, settings: dict[str, Any]) -> Any:
     try:
         from vllm import LLM
     except ImportError as error:
-        raise MontessoriError(
-            f"engine vllm: vLLM cannot be imported ({error})",
-            where="generation.engine in params.yaml",
-            expected="vLLM for this machine, as in requirements/",
-            next=f"{INSTALL}; or set generation.engine to transformers",
-        ) from error
+        raise not_installed(error, "generation.engine") from error
     try:
         return LLM(
             model=str(folder),
             skip_tokenizer_init=True,
-            enable_prefix_caching=True,
             max_logprobs=-1,  # as many as are asked for
-            generation_config="vllm",
-            load_format="safetensors",
-            trust_remote_code=False,
             use_tqdm_on_load=False,
             seed=0,
             **settings,
         )
-    except (ValueError, RuntimeError, OSError) as error:
-        raise MontessoriError(
-            f"vLLM cannot load the model: {_first_line(error)}",
-            where=str(folder),
-            expected="an architecture that vLLM knows and memory for it",
-            next="lower machine.gpu_memory or raise machine.tensor_parallel; or set "
-            "generation.engine to transformers",
-        ) from error
+    except LOADING as error:
+        raise not_loaded(error, folder, "generation.engine") from error
+
+
+def not_installed(error: ImportError, key: str) -> MontessoriError:
+    """The error for a machine without vLLM; `key` of params.yaml asked for it."""
+    return MontessoriError(
+        f"engine vllm: vLLM cannot be imported ({error})",
+        where=f"{key} in params.yaml",
+        expected="vLLM for this machine, as in requirements/",
+        next=f"{INSTALL}; or set {key} to transformers",
+    )
+
+
+def not_loaded(error: Exception, folder: Path, key: str) -> MontessoriError:
+    """The error for a model that vLLM cannot load."""
+    return MontessoriError(
+        f"vLLM cannot load the model: {_first_line(error)}",
+        where=str(folder),
+        expected="an architecture that vLLM knows and memory for it",
+        next=f"lower machine.gpu_memory or raise machine.tensor_parallel; or set {key} to "
+        "transformers",
+    )
 
 
 def _first_line(error: Exception) -> str:

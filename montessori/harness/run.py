@@ -2,23 +2,24 @@
 
 import hashlib
 import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from montessori import chat
 from montessori.artifacts import SAMPLES, file_digest, new_folder, write_table
+from montessori.chat import folder_template, text_hash
 from montessori.errors import MontessoriError
 from montessori.harness.data import LocalData
+from montessori.harness.models import open_model
+from montessori.harness.outcomes import write_outcomes
 from montessori.harness.tasks import load_task
-from montessori.train.device import settle
-from montessori.weights import load_model
 
 if TYPE_CHECKING:
+    from lm_eval.api.model import LM
     from lm_eval.models.huggingface import HFLM
+    from lm_eval.models.vllm_causallms import VLLM
 
     from montessori.harness.settings import HarnessParams
     from montessori.stage import Machine
@@ -32,10 +33,13 @@ def run_task(
     shots: int,
     folder: Path,
     out: Path,
+    outcomes: Path,
     settings: "HarnessParams",
     machine: "Machine",
 ) -> dict[str, Any]:
     """Run an lm-eval task on the model in folder `model`; write `out`/samples.parquet.
+
+    Each item's scores go to the CSV file `outcomes` too, for comparing runs.
 
     `shots` examples before each question, -1 for the task's own number; the data set is read from
     `folder`. Returns the metrics: per task and metric its value and standard error (as lm-eval
@@ -45,34 +49,26 @@ def run_task(
     """
     data = LocalData(folder)
     loaded = load_task(task, shots, data)
-    judged = _model(model, settings, machine)
-    results = _evaluate(judged, loaded, settings)
+    taken = open_model(model, settings, machine)
+    results = _evaluate(taken, loaded, settings)
     samples = pl.DataFrame(
         [_sample(name, one) for name, many in results["samples"].items() for one in many],
         schema=SAMPLES,
     )
-    facts = {"task": task, "items": samples["item"].n_unique(), "data": _digest(data)}
+    facts = {
+        "task": task,
+        "items": samples["item"].n_unique(),
+        "data": _digest(data),
+        "engine": settings.engine,
+        "template": text_hash(folder_template(model)) if settings.chat_template else None,
+    }
     with new_folder(out, {"model": model}, facts) as made:
         write_table(samples, made / "samples.parquet", SAMPLES)
-    return _metrics(results, facts) | {"truncated": _truncated(results, loaded["tasks"], judged)}
+    write_outcomes(outcomes, samples, task)
+    return _metrics(results, facts) | {"truncated": _truncated(results, loaded["tasks"], taken)}
 
 
-def _model(folder: Path, settings: "HarnessParams", machine: "Machine") -> "HFLM":
-    """lm-eval's own Hugging Face model around the safely loaded one."""
-    import torch
-    from lm_eval.models.huggingface import HFLM
-
-    logging.getLogger("lm_eval").setLevel(logging.ERROR)
-    device = settle(machine)
-    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    return HFLM(
-        pretrained=load_model(folder, dtype).to(device).eval(),
-        tokenizer=chat.load_tokenizer(folder),
-        batch_size=settings.batch,
-    )
-
-
-def _evaluate(model: "HFLM", loaded: dict[str, Any], settings: "HarnessParams") -> dict[str, Any]:
+def _evaluate(model: "LM", loaded: dict[str, Any], settings: "HarnessParams") -> dict[str, Any]:
     from lm_eval.evaluator import evaluate
 
     results: dict[str, Any] | None = evaluate(
@@ -95,7 +91,7 @@ def _evaluate(model: "HFLM", loaded: dict[str, Any], settings: "HarnessParams") 
 
 def _sample(task: str, sample: Mapping[str, Any]) -> dict[str, Any]:
     """One item under one filter: what was asked and answered, and how it was scored."""
-    metrics = {name: float(sample[name]) for name in sample["metrics"]}
+    metrics = {name: sample[name] for name in sample["metrics"]}
     return {
         "task": task,
         "item": f"{task}/{sample['doc_id']}",
@@ -103,12 +99,12 @@ def _sample(task: str, sample: Mapping[str, Any]) -> dict[str, Any]:
         "prompt": str(sample["arguments"][0][0]),
         "target": str(sample["target"]),
         "response": json.dumps(sample["filtered_resps"], ensure_ascii=False, default=str),
-        "metrics": json.dumps(metrics, sort_keys=True),
+        "metrics": json.dumps(metrics, sort_keys=True, default=float),
         "prompt_hash": sample["prompt_hash"],
     }
 
 
-def _truncated(results: Mapping[str, Any], tasks: Mapping[str, Any], model: "HFLM") -> int:
+def _truncated(results: Mapping[str, Any], tasks: Mapping[str, Any], model: "HFLM | VLLM") -> int:
     """Prompts whose beginning lm-eval cut: longer than the context less the room for an answer."""
     cut = 0
     for name, many in results["samples"].items():

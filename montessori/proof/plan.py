@@ -13,6 +13,7 @@ from typing import Any
 from montessori.errors import MontessoriError
 from montessori.params import load
 
+LOOKING = ("compare", "outputs", "leaks-learned", "leaks-probed")  # stages that change no metric
 UNTRACKED = ("machine", "compare")  # sections that change no metric of a run
 
 
@@ -124,10 +125,11 @@ def _digest(root: Path, params: Mapping[str, Any], graph: Mapping[str, Any]) -> 
     """8 hex digits over all that decides an experiment's metrics.
 
     These are the params (without machine settings), the graph, and the content of every file
-    that the graph reads and does not make: code named in `deps`, sources, base models. `compare`
-    is left out, so that a change of the report does not call for a new proof.
+    that the graph reads and does not make: code named in `deps`, sources, base models. Stages that
+    only look at what others made are left out, so that a change of the report does not call for a
+    new proof.
     """
-    stages = {name: stage for name, stage in graph.items() if name != "compare"}
+    stages = {name: stage for name, stage in graph.items() if name not in LOOKING}
     tracked = {key: value for key, value in params.items() if key not in UNTRACKED}
     text = json.dumps({"stages": stages, "params": tracked}, sort_keys=True)
     digest = hashlib.blake2b(text.encode(), digest_size=4)

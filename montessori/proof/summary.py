@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from montessori.compare.outcomes import MEAN, ONE_TO_TEN, ORDER
 from montessori.errors import MontessoriError
+from montessori.evals.significance import holm
 from montessori.evals.statistics import over_seeds
 
-METRICS = ("micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k", "mean")
 STEPS = (("montessori-2", "montessori-1"), ("montessori-1", "placebo"))
 
 Record = Mapping[str, Any]
@@ -17,14 +18,21 @@ Record = Mapping[str, Any]
 def points(record: Record, run: str, metric: str) -> float:
     """A metric of a run on 0-100: MT-Bench as (score - 1) / 9 x 100, the others as they are."""
     value = float(record["metrics"]["eval"][run][metric])
-    return (value - 1.0) / 9.0 * 100.0 if metric == "micro_mt_bench" else value
+    return (value - 1.0) / 9.0 * 100.0 if metric in ONE_TO_TEN else value
+
+
+def measured(records: Sequence[Record]) -> list[str]:
+    """The benchmarks that every run of every record has, in the order of tables, and the mean."""
+    found = [metrics for record in records for metrics in record["metrics"]["eval"].values()]
+    return [name for name in (*ORDER, MEAN) if all(name in metrics for metrics in found)]
 
 
 def summarise(records: Sequence[Record]) -> dict[str, Any]:
     """The content of metrics/proof.json.
 
     A run's delta is against the run named by its `against`: self-instruct, and for the rows at
-    equal response tokens self-instruct cut in the same way. Seeds pair the two.
+    equal response tokens self-instruct cut in the same way. Seeds pair the two. p-values are those
+    of a paired t test over seeds, corrected for the number of all of a student's.
 
     Raises:
         MontessoriError: no record, or records of one student with different runs.
@@ -48,12 +56,34 @@ def _student(name: str, records: list[Record]) -> dict[str, Any]:
             next="make proof with all seeds again",
         )
     pairs = [pair for pair in STEPS if set(pair) <= set(runs)]
-    return {
-        "seeds": [record["seed"] for record in records],
+    tables = {
         "runs": {run: _paired(records, run, row["against"]) for run, row in runs.items()},
         "steps": {f"{run} - {other}": _paired(records, run, other) for run, other in pairs},
+    }
+    themselves = {run for run, row in runs.items() if row["against"] == run}
+    return {
+        "seeds": [record["seed"] for record in records],
+        "comparisons": _correct(tables, themselves),
+        **tables,
         "data": {run: data_facts(records, run) for run in runs},
     }
+
+
+def _correct(tables: Mapping[str, Mapping[str, Any]], themselves: set[str]) -> int:
+    """Put `p_holm`, Holm's correction over all tables of a student, beside each `p`.
+
+    Runs that are compared with themselves are no comparisons: both are None there, as for fewer
+    than two seeds. Returns how many comparisons there are.
+    """
+    entries = {(name, row, metric): entry for name, table in tables.items()
+               for row, metrics in table.items() for metric, entry in metrics.items()}  # fmt: skip
+    for (name, row, _), entry in entries.items():
+        entry["p"] = None if name == "runs" and row in themselves else entry["p"]
+        entry["p_holm"] = None
+    counted = {key: entry["p"] for key, entry in entries.items() if entry["p"] is not None}
+    for key, value in holm(counted).items():
+        entries[key]["p_holm"] = value
+    return len(counted)
 
 
 def _paired(records: Sequence[Record], run: str, other: str) -> dict[str, dict[str, float | None]]:
@@ -63,7 +93,7 @@ def _paired(records: Sequence[Record], run: str, other: str) -> dict[str, dict[s
             [points(record, run, metric) for record in records],
             [points(record, other, metric) for record in records],
         )
-        for metric in METRICS
+        for metric in measured(records)
     }
 
 

@@ -8,22 +8,17 @@ from pathlib import Path
 from typing import Any
 
 from montessori.artifacts import read_json, write_json
+from montessori.compare.outcomes import MEAN, ordered
+from montessori.compare.words import p_text, titled
 from montessori.errors import MontessoriError
 from montessori.report.svg import Interval, intervals, standalone
 
 from .plan import Experiment
 from .record import path_of
-from .summary import METRICS, Record, points, summarise
+from .summary import Record, points, summarise
 
 BEGIN, END = "<!-- proof:begin -->", "<!-- proof:end -->"
-TITLES = {
-    "mean": "mean",
-    "micro_alpaca_eval": "micro_alpaca_eval (LC)",
-    "micro_mt_bench": "micro_mt_bench",
-    "micro_mmlu": "micro_mmlu",
-    "micro_gsm8k": "micro_gsm8k",
-}
-ORDER = ("mean", *METRICS[:-1])
+ALPHA = 0.05  # of corrected p-values
 #: Column title, then the paths of the numbers in a run's data facts whose product it shows.
 FACTS = (
     ("rows", ("synth.rows",)),
@@ -86,7 +81,9 @@ def _introduction(proof: Proof) -> str:
         f"{counts}. Means over seeds on 0-100. In brackets: the difference to `self-instruct`, "
         "paired by seed, with its 95 % t-interval; bold where the interval excludes zero. A seed "
         "varies sampling and training, not the base models: the intervals hold for the shipped "
-        "teacher and students. Many intervals are shown and none is corrected for that."
+        "teacher and students. Intervals are not corrected for being many; an asterisk marks what "
+        "holds after that: the p-value of a paired t test over seeds, by Holm's correction for all "
+        "comparisons of a student, is at most 0.05. The sentences go by that."
     )
 
 
@@ -124,16 +121,22 @@ def _sentence(subject: str, entry: Mapping[str, float | None]) -> str:
     delta, low, high = entry["delta"], entry["low"], entry["high"]
     if low is None or high is None:
         return f"{subject}: {_signed(delta)} (one seed, no interval)."
-    verdict = "significant" if low > 0 or high < 0 else "not significant"
-    return f"{subject}: {_signed(delta)} ({_signed(low)} to {_signed(high)}), {verdict}."
+    text = f"{subject}: {_signed(delta)} ({_signed(low)} to {_signed(high)})"
+    p, corrected = entry["p"], entry["p_holm"]
+    if p is None or corrected is None:
+        return f"{text}."
+    verdict = "significant" if corrected <= ALPHA else "not significant"
+    return f"{text}, p {p_text(p)}, corrected {p_text(corrected)}: {verdict}."
 
 
 def metric_table(runs: Mapping[str, Mapping[str, Any]]) -> str:
-    """Runs by metrics as a Markdown table."""
+    """Runs by metrics as a Markdown table, the mean first."""
+    found = ordered(name for metrics in runs.values() for name in metrics)
+    names = [MEAN, *(name for name in found if name != MEAN)]
     rows = [
-        [f"`{run}`", *(_cell(metrics[name]) for name in ORDER)] for run, metrics in runs.items()
+        [f"`{run}`", *(_cell(metrics[name]) for name in names)] for run, metrics in runs.items()
     ]
-    return markdown_table(["run", *(TITLES[name] for name in ORDER)], rows)
+    return markdown_table(["run", *map(titled, names)], rows)
 
 
 def _cell(entry: Mapping[str, float | None]) -> str:
@@ -143,6 +146,8 @@ def _cell(entry: Mapping[str, float | None]) -> str:
     if low is None or high is None:
         return f"{value:.1f} ({_signed(delta)})"
     text = f"{value:.1f} ({_signed(delta)}; {_signed(low)} to {_signed(high)})"
+    corrected = entry["p_holm"]
+    text += "\\*" if corrected is not None and corrected <= ALPHA else ""
     return f"**{text}**" if low > 0 or high < 0 else text
 
 

@@ -1,4 +1,4 @@
-"""Builds report/index.html from the comparison, the metrics and the plot data."""
+"""Builds the report's page from the comparison, the metrics and the plot data."""
 
 from __future__ import annotations
 
@@ -6,11 +6,12 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from montessori.artifacts import new_folder
+from montessori.evals.outcomes import write_text
 
 from . import sources
-from .comparison import chart, lead, metric_table, steps_chart
-from .page import Markup, details, document, figures, paragraph, table
+from .comparison import chart, explanation, lead, metric_table, steps_charts
+from .decontamination import decontamination
+from .page import Markup, details, document, figures, links, paragraph, table
 from .svg import groups, histogram, lines
 
 CURVES = (("teacher-dpo", "DPO loss of the teacher"), ("student-sft", "SFT loss of the students"))
@@ -39,15 +40,21 @@ def build(
     runs: Sequence[str],
     metrics_root: Path,
     data_root: Path | None = None,
+    pages: Mapping[str, str] | None = None,
 ) -> None:
-    """Write the folder `out` with index.html and a manifest.
+    """Write the page `out`, one self-contained HTML file.
 
     comparison: the content of metrics/compare.json. runs: names in the order to show.
     metrics_root: the folder `metrics`; whatever is missing in it is left out with a line.
     data_root: the folder `data` for sample rows and answers; without it there are none.
+    pages: where the answers of a run are shown, relative to `out`.
     """
+    known = [run for run in runs if run in comparison.get("runs", {})]
+    comparison = {**comparison, "runs": {run: comparison["runs"][run] for run in known}}
     sections = [
-        ("Comparison", _comparison(comparison, runs)),
+        ("Comparison", _comparison(comparison)),
+        ("Answers", _answers(pages or {})),
+        ("Decontamination", decontamination(comparison.get("decontamination"))),
         ("Influence", _influence(metrics_root, runs)),
         ("Task families", _skills(metrics_root, runs)),
         ("Training", _training(metrics_root, runs)),
@@ -56,9 +63,7 @@ def build(
     ]
     if data_root is not None:
         sections.append(("Samples", _samples(data_root, runs)))
-    page = document("Montessori", lead(comparison, runs), sections)
-    with new_folder(out, {}, libraries=()) as folder:
-        (folder / "index.html").write_text(page, encoding="utf-8")
+    write_text(out, document("Montessori", lead(comparison), sections))
 
 
 def _missing(what: str) -> Markup:
@@ -71,21 +76,25 @@ def _ordered(found: Mapping[str, T], runs: Sequence[str]) -> list[tuple[str, T]]
     return sorted(found.items(), key=lambda item: (place.get(item[0], len(place)), item[0]))
 
 
-def _comparison(comparison: Mapping[str, Any], runs: Sequence[str]) -> str:
-    known = [run for run in runs if run in comparison.get("runs", {})]
-    if not known:
+def _comparison(comparison: Mapping[str, Any]) -> str:
+    if not comparison["runs"]:
         return _missing("metrics/compare.json")
+    percent = f"{100 * comparison['confidence']:g}"
     charts = [
-        ("Difference of the mean to the baseline, 95 % interval", chart(comparison, known)),
-        ("Metric by run", steps_chart(comparison, known)),
+        (f"Difference of the mean to the baseline, {percent} % interval", chart(comparison)),
+        *(("Metric by run", one) for one in steps_charts(comparison)),
     ]
-    note = paragraph(
-        "All on 0-100. Small: the difference to the baseline and its 95 % interval, a paired "
-        "bootstrap over evaluation items of this one seed. An interval over seeds, which also "
-        "holds the luck of sampling and training, is in metrics/proof.json (make proof).",
-        "soft",
+    return metric_table(comparison) + explanation(comparison) + figures(charts)
+
+
+def _answers(pages: Mapping[str, str]) -> str:
+    if not pages:
+        return _missing("pages with the runs' answers")
+    text = (
+        "Every answer beside that of the run it is compared with, with the judge's verdict. The "
+        "pages are outputs of their own: dvc repro or dvc pull puts them beside this one."
     )
-    return metric_table(comparison, known) + note + figures(charts)
+    return paragraph(text, "soft") + links(pages)
 
 
 def _influence(root: Path, runs: Sequence[str]) -> str:

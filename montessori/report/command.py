@@ -2,23 +2,32 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
-from montessori.artifacts import read_json
+from montessori.compare.table import read_comparison
 from montessori.params import load
 
 from .build import build
 
 
 def command(out: Path = Path(".work/report"), root: Path = Path(".")) -> None:
-    """Write the report from what is there, with samples of the data on this machine.
+    """Write `out`/index.html from what is there, with samples of the data on this machine.
 
-    `out` is a folder beside DVC's own `report/`, which holds no samples.
+    `out` is a folder beside DVC's own `report/`, which holds no samples; it links to the pages of
+    answers that are there.
 
     Raises:
         MontessoriError: no params.yaml, or no comparison yet.
     """
     root = Path(root)
     runs = list(load(root / "params.yaml")["runs"])
-    comparison = read_json(root / "metrics" / "compare.json")
-    build(root / out, comparison, runs, root / "metrics", root / "data")
+    comparison = read_comparison(root / "metrics" / "compare.json", runs)
+    page = root / out / "index.html"
+    answers = {run: root / "report" / "outputs" / f"{run}.html" for run in runs}
+    pages = {
+        run: Path(os.path.relpath(path, page.parent)).as_posix()
+        for run, path in answers.items()
+        if path.is_file()
+    }
+    build(page, comparison, runs, root / "metrics", root / "data", pages)

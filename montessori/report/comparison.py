@@ -1,21 +1,18 @@
-"""The comparison in the report: a sentence, a table, two charts."""
+"""The comparison in the report: sentences, a table, two charts."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from .page import Markup, table
-from .svg import Interval, intervals, steps
+from montessori.compare.outcomes import MEAN, ordered
+from montessori.compare.words import legend, notes, p_text, sentences, titled, verdict
 
-METRICS = {
-    "mean": "mean",
-    "micro_alpaca_eval": "micro_alpaca_eval (LC)",
-    "micro_mt_bench": "micro_mt_bench",
-    "micro_mmlu": "micro_mmlu",
-    "micro_gsm8k": "micro_gsm8k",
-}
+from .page import Markup, paragraph, table
+from .svg import COLOURS, Interval, intervals, steps
+
+CLASSES = {"better": "up", "worse": "down", "undecided": "level"}
 
 
 def signed(value: float) -> str:
@@ -23,72 +20,79 @@ def signed(value: float) -> str:
     return f"{value:+.1f}".replace("-", "\u2212")
 
 
-def baseline_of(comparison: Mapping[str, Any], runs: Sequence[str]) -> str | None:
-    """The run that deltas are against: as named, else the one whose differences are all zero."""
-    found = comparison.get("runs", {})
-    zero = (run for run in runs if run in found and _all_zero(found[run]))
-    return comparison.get("baseline") or next(zero, None)
+def metrics_of(comparison: Mapping[str, Any]) -> list[str]:
+    """The metrics of any run, the mean first, then in the order of tables."""
+    names = ordered(name for row in comparison["runs"].values() for name in row)
+    return [MEAN, *(name for name in names if name != MEAN)]
 
 
-def _all_zero(metrics: Mapping[str, Any]) -> bool:
-    entries = [metrics[name] for name in METRICS if name in metrics]
-    return all(not (e.get("delta") or e.get("low") or e.get("high")) for e in entries)
+def lead(comparison: Mapping[str, Any]) -> list[str]:
+    """One sentence for each run but the baseline."""
+    found = sentences(comparison) if comparison.get("runs") else []
+    return found or ["No comparison yet: run dvc repro."]
 
 
-def lead(comparison: Mapping[str, Any], runs: Sequence[str]) -> str:
-    """What the table says on the mean, in a sentence for each run but the baseline."""
-    found = comparison.get("runs", {})
-    baseline = baseline_of(comparison, runs)
-    known = [run for run in runs if "mean" in found.get(run, {}) and run != baseline]
-    sentences = [_sentence(run, baseline or "the baseline", found[run]) for run in known]
-    return " ".join(sentences) or "No comparison yet: run dvc repro."
+def explanation(comparison: Mapping[str, Any]) -> Markup:
+    """How the table was made, and what it leaves out."""
+    texts = [
+        legend(comparison),
+        "An interval over seeds, which also holds the luck of sampling and training, is in "
+        "metrics/proof.json (make proof).",
+        *notes(comparison),
+    ]
+    return Markup("".join(paragraph(text, "soft") for text in texts))
 
 
-def _sentence(run: str, baseline: str, metrics: Mapping[str, Any]) -> str:
-    entry = metrics["mean"]
-    low, high = entry.get("low"), entry.get("high")
-    if low is None or high is None:
-        return f"{run}: {signed(entry['delta'])} against {baseline} on the mean, no interval."
-    span = f"{signed(low)} to {signed(high)}"
-    verdict = "above" if low > 0 else "below" if high < 0 else "not distinguishable from"
-    return f"{run} is {verdict} {baseline} on the mean ({signed(entry['delta'])}; {span})."
-
-
-def metric_table(comparison: Mapping[str, Any], runs: Sequence[str]) -> Markup:
-    """Runs by metrics: the value, and under it the difference with its interval."""
-    rows = [[run, *(_cell(comparison["runs"][run].get(name)) for name in METRICS)] for run in runs]
-    return table(["run", *METRICS.values()], rows)
-
-
-def _cell(entry: Mapping[str, float | None] | None) -> Markup:
-    if not entry or entry.get("value") is None:
-        return Markup("")
-    value, delta = entry["value"], entry.get("delta")
-    low, high = entry.get("low"), entry.get("high")
-    if delta is None or low is None or high is None or not (delta or low or high):
-        return Markup(f"{value:.1f}")
-    kind = "up" if low > 0 else "down" if high < 0 else "level"
-    text = escape(f"{signed(delta)} ({signed(low)} to {signed(high)})")
-    return Markup(f'{value:.1f}<small class="{kind}"><span class="{kind}">{text}</span></small>')
-
-
-def chart(comparison: Mapping[str, Any], runs: Sequence[str]) -> str:
-    """The mean's difference to the baseline with its interval, for every other run."""
-    found = comparison["runs"]
-    baseline = baseline_of(comparison, runs)
-    others = [run for run in runs if "mean" in found[run] and run != baseline]
+def metric_table(comparison: Mapping[str, Any]) -> Markup:
+    """Runs by metrics: the value, and under it the difference, its interval and p-values."""
+    names, baseline = metrics_of(comparison), comparison["baseline"]
     rows = [
-        Interval(run, e.get("delta") or 0.0, e.get("low"), e.get("high"))
-        for run in others
-        for e in [found[run]["mean"]]
+        [
+            f"{run} (baseline)" if run == baseline else run,
+            *(_cell(row.get(name), comparison["confidence"]) for name in names),
+        ]
+        for run, row in comparison["runs"].items()
+    ]
+    return table(["run", *map(titled, names)], rows)
+
+
+def _cell(entry: Mapping[str, float] | None, confidence: float) -> Markup:
+    if entry is None:
+        return Markup("")
+    if "p_holm" not in entry:
+        return Markup(f"{entry['value']:.1f}")
+    found = verdict(entry, confidence)
+    span = f"{signed(entry['low'])} to {signed(entry['high'])}"
+    mark = "" if found == "undecided" else "*"
+    text = escape(f"{signed(entry['delta'])} ({span}){mark}")
+    p_values = escape(f"p {p_text(entry['p'])}, corrected {p_text(entry['p_holm'])}")
+    return Markup(
+        f'{entry["value"]:.1f}<small><span class="{CLASSES[found]}">{text}</span></small>'
+        f"<small>{p_values}</small>"
+    )
+
+
+def chart(comparison: Mapping[str, Any]) -> str:
+    """The mean's difference to the baseline with its interval, for every other run."""
+    rows = [
+        Interval(run, row[MEAN]["delta"], row[MEAN]["low"], row[MEAN]["high"])
+        for run, row in comparison["runs"].items()
+        if run != comparison["baseline"]
     ]
     return intervals(rows, "Difference of the mean to the baseline")
 
 
-def steps_chart(comparison: Mapping[str, Any], runs: Sequence[str]) -> str:
-    """Every metric over the runs in order: what a round adds."""
-    series = {
-        title: [comparison["runs"][run].get(name, {}).get("value") for run in runs]
-        for name, title in METRICS.items()
-    }
-    return steps(runs, series, "Metric by run", "0-100")
+def steps_charts(comparison: Mapping[str, Any]) -> list[str]:
+    """Every metric over the runs in order, as many in a chart as there are colours."""
+    runs, names = comparison["runs"], metrics_of(comparison)
+    parts = [names[start : start + COLOURS] for start in range(0, len(names), COLOURS)]
+    return [
+        steps(
+            list(runs),
+            {titled(name): [row.get(name, {}).get("value") for row in runs.values()]
+             for name in part},
+            "Metric by run",
+            "0-100",
+        )
+        for part in parts
+    ]  # fmt: skip

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from html import escape
+from urllib.parse import quote
 
 from .svg import STYLE
 
@@ -16,7 +17,7 @@ PAGE_STYLE = """
 font:16px/1.55 system-ui,-apple-system,"Segoe UI",sans-serif}
 main{max-width:1160px;margin:0 auto;padding:28px 20px 64px}
 h1{font-size:1.9rem;margin:.2em 0} h2{font-size:1.25rem;margin:2.2em 0 .5em} h3{font-size:1rem}
-p,li{max-width:75ch} .soft{color:var(--soft)} .lead{font-size:1.08rem}
+p,li{max-width:75ch} .soft{color:var(--soft)} .lead{font-size:1.08rem;margin:.5em 0}
 nav{display:flex;flex-wrap:wrap;gap:4px 16px;font-size:.9rem} a{color:inherit}
 .wide{overflow-x:auto;background:var(--card);border:1px solid var(--edge);border-radius:10px}
 table{border-collapse:collapse;width:100%;font-variant-numeric:tabular-nums;font-size:.92rem}
@@ -32,6 +33,7 @@ svg{display:block;width:100%;max-width:640px;height:auto}
 details{margin:10px 0} summary{cursor:pointer;font-weight:600;padding:4px 0}
 @media print{nav{display:none} details{break-inside:avoid}}
 """
+POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-action 'none'"
 
 
 class Markup(str):
@@ -75,8 +77,21 @@ def paragraph(text: str, kind: str = "") -> Markup:
     return Markup(f"<p{name}>{html(text)}</p>")
 
 
-def document(title: str, lead: str, sections: Sequence[tuple[str, str]]) -> str:
-    """The whole page from (heading, HTML) sections; needs no file and no network."""
+def links(targets: Mapping[str, str]) -> Markup:
+    """A list of links by their text; targets are relative paths."""
+    items = "".join(
+        f'<li><a href="{escape(quote(target), quote=True)}">{html(name)}</a></li>'
+        for name, target in targets.items()
+    )
+    return Markup(f"<ul>{items}</ul>")
+
+
+def document(title: str, lead: Sequence[str], sections: Sequence[tuple[str, str]]) -> str:
+    """The whole page from sentences and (heading, HTML) sections; needs no file and no network.
+
+    Its policy lets a browser run, load and send nothing, whatever got into the text.
+    """
+    opening = "".join(paragraph(text, "lead") for text in lead)
     links = "".join(f'<a href="#{_anchor(name)}">{html(name)}</a>' for name, _ in sections)
     parts = "".join(
         f'<section id="{_anchor(name)}"><h2>{html(name)}</h2>{body}</section>'
@@ -84,10 +99,11 @@ def document(title: str, lead: str, sections: Sequence[tuple[str, str]]) -> str:
     )
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
         f"<title>{html(title)}</title><style>{PAGE_STYLE}{STYLE}</style></head>"
-        f'<body><main><h1>{html(title)}</h1><p class="lead">{html(lead)}</p>'
-        f"<nav>{links}</nav>{parts}</main></body></html>\n"
+        f"<body><main><h1>{html(title)}</h1>"
+        f"{opening}<nav>{links}</nav>{parts}</main></body></html>\n"
     )
 
 

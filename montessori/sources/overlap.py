@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Any
 
 from montessori.errors import MontessoriError
-from montessori.filters.contamination import EvalItems
+from montessori.filters.contamination import EvalItems, told_by
 from montessori.filters.fingerprint import fingerprint
 from montessori.micro.grader import recognise
 from montessori.sources.lab import content
@@ -51,11 +51,12 @@ def row_members(rows: Iterable[Row]) -> list[Member]:
 
 
 def item_members(benchmarks: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Member]:
-    """Members of one split of the eval sets."""
+    """Members of one split of the eval sets: each item, and what else tells it (`told_by`)."""
     return [
-        member(item["item_id"], item["turns"], item.get("key"))
+        member(item["item_id"], turns, item.get("key"))
         for items in benchmarks.values()
         for item in items
+        for turns in told_by(item["turns"], item.get("key"))
     ]
 
 

@@ -6,29 +6,54 @@ from typing import Any
 import polars as pl
 
 from montessori.artifacts import PROBE, new_folder, write_table
-from montessori.sources.rows import read_rows
+from montessori.filters.contamination import require_clean
+from montessori.filters.settings import DecontaminationParams
+from montessori.sources.rows import Row, read_rows
 from montessori.sources.tables import probe_table
+from montessori.writing.evals import is_eval_item, read_evals
 
 
-def probe_file(path: Path, out: Path) -> dict[str, Any]:
+def probe_file(
+    path: Path, evals: Path, out: Path, decontamination: DecontaminationParams
+) -> dict[str, Any]:
     """Write a file of one's own rows as probing data (PROBE schema); returns the stage's metrics.
 
-    Raises MontessoriError for a missing, empty or malformed file.
+    Rows that are or hold an item of the folder `evals` are dropped. Raises MontessoriError for a
+    missing, empty or malformed file, and for one with more such rows than the limit.
     """
-    return _write(probe_table(read_rows(path)), path, out)
+    return _write(_table(path, evals, decontamination), path, evals, out)
 
 
-def dataset_file(path: Path, out: Path) -> dict[str, Any]:
-    """Write a file of one's own rows as training data: the same, less the repeated rows."""
-    return _write(probe_table(read_rows(path)).filter(pl.col("dropped").is_null()), path, out)
+def dataset_file(
+    path: Path, evals: Path, out: Path, decontamination: DecontaminationParams
+) -> dict[str, Any]:
+    """Write a file of one's own rows as training data: the same, less the rows dropped."""
+    return _write(_table(path, evals, decontamination), path, evals, out, only_kept=True)
 
 
-def _write(table: pl.DataFrame, path: Path, out: Path) -> dict[str, Any]:
+def _table(path: Path, evals: Path, decontamination: DecontaminationParams) -> pl.DataFrame:
+    items, keys = read_evals(evals, decontamination.ngram)
+
+    def leaks(row: Row) -> bool:
+        return is_eval_item(row.turns, row.responses, items, keys)
+
+    table = probe_table(read_rows(path), leaks)
+    matches = int((table["dropped"] == "eval item").sum())
+    require_clean(matches, table.height, decontamination.limit, str(path))
+    return table
+
+
+def _write(
+    table: pl.DataFrame, path: Path, evals: Path, out: Path, only_kept: bool = False
+) -> dict[str, Any]:
+    reasons = table["dropped"].drop_nulls().value_counts().sort("dropped").iter_rows()
+    if only_kept:
+        table = table.filter(pl.col("dropped").is_null())
     facts = {
         "rows": table.height,
         "kept": table["dropped"].null_count(),
         "prompts": table["prompt_id"].n_unique(),
     }
-    with new_folder(out, {"rows": path}, facts, libraries=("polars",)) as folder:
+    with new_folder(out, {"rows": path, "evals": evals}, facts, libraries=("polars",)) as folder:
         write_table(table, folder / "rows.parquet", PROBE)
-    return facts
+    return facts | {"dropped": dict(reasons)}

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from montessori.artifacts import ROWS, new_folder, write_table
+from montessori.sources.benchmarks import SPLIT, own_items, public_items
 from montessori.sources.lab import lab_items
 from montessori.sources.overlap import check_disjoint, item_members, row_members
 from montessori.sources.recipe import load_evals_recipe, load_rows
@@ -33,13 +34,14 @@ def prepare(
 ) -> dict[str, Any]:
     """Read all sources, check that they share no content, write one folder for each.
 
-    `sources` and `outs` have the keys of SETS; a source is a file of rows or a recipe; `ngram`
-    words in a row tell a long eval item. Nothing is written unless everything is right. Returns
+    `sources` and `outs` have the keys of SETS; a source is a file of rows or a recipe. `evals` is
+    a recipe of the lab, a folder of public benchmarks or a JSON Lines file of items; `ngram` words
+    in a row tell a long eval item. Nothing is written unless everything is right. Returns
     the stage's metrics: rows, repeated rows left out and rows per skill of each set, items of each
     benchmark. Raises MontessoriError.
     """
     rows = {name: load_rows(sources[name]) for name in SETS}
-    splits = lab_items(load_evals_recipe(evals), str(evals))
+    splits = load_items(evals)
     check_disjoint(
         {title: row_members(rows[name]) for name, title in SETS.items()},
         {f"{split} items": item_members(items) for split, items in splits.items()},
@@ -47,6 +49,18 @@ def prepare(
     )
     metrics = {name: _write_rows(rows[name], sources[name], outs[name]) for name in SETS}
     return metrics | {"evals": _write_evals(splits, evals, out_evals), "overlaps": 0}
+
+
+def load_items(evals: Path) -> Splits:
+    """Eval items by split and benchmark, from whatever `sources.evals` names.
+
+    Raises MontessoriError when it is none of a folder, a .jsonl file and a recipe.
+    """
+    if evals.is_dir():
+        return {SPLIT: public_items(evals)}
+    if evals.suffix == ".jsonl":
+        return {SPLIT: {evals.stem: own_items(evals)}}
+    return lab_items(load_evals_recipe(evals), str(evals))
 
 
 def _write_rows(rows: Sequence[Row], source: Path, out: Path) -> dict[str, Any]:

@@ -1,6 +1,6 @@
 """Rows as tables: the schemas ROWS and PROBE of montessori.artifacts."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import polars as pl
@@ -21,28 +21,38 @@ def rows_table(rows: Sequence[Row]) -> tuple[pl.DataFrame, int]:
     return pl.DataFrame(list(records.values()), schema=ROWS), len(rows) - len(records)
 
 
-def probe_table(rows: Sequence[Row]) -> pl.DataFrame:
+def probe_table(
+    rows: Sequence[Row], is_eval_item: Callable[[Row], bool] = lambda row: False
+) -> pl.DataFrame:
     """A PROBE table of rows that came from a file.
 
     Rows with the same `prompt` are samples of one prompt, in the order of its first row. Rows
     without one are taken four at a time, in order, as samples of a plain prompt, so that pairs
     can be formed. Rows without `raw` get their instruction in tags. `response_tokens` is null:
-    no teacher counted them. A row that repeats an earlier one is kept out as "duplicate".
+    no teacher counted them. A row that repeats an earlier one is kept out as "duplicate", one that
+    is or holds an eval item as "eval item".
     """
     records, seen = [], set()
     for number, (prompt, samples) in enumerate(_prompts(rows)):
         prompt_id = row_id("prompt", str(number), prompt)
         for sample, row in enumerate(samples):
             record = _record(row)
-            repeated = record["row_id"] in seen
+            reason = _reason(record["row_id"] in seen, row, is_eval_item)
             seen.add(record["row_id"])
-            if repeated:
-                empty = {"messages": [], "instruction": "", "response": "", "dropped": "duplicate"}
+            if reason is not None:
+                empty = {"messages": [], "instruction": "", "response": "", "dropped": reason}
                 record |= empty | {"row_id": row_id(prompt_id, str(sample), record["row_id"])}
             raw = row.raw if row.raw is not None else tagged(row.turns)
             record |= {"prompt_id": prompt_id, "sample": sample, "prompt": prompt, "raw": raw}
             records.append(record)
     return pl.DataFrame(records, schema=PROBE)
+
+
+def _reason(repeated: bool, row: Row, is_eval_item: Callable[[Row], bool]) -> str | None:
+    """Why a row is kept out, or None."""
+    if repeated:
+        return "duplicate"
+    return "eval item" if is_eval_item(row) else None
 
 
 def tagged(turns: Sequence[str]) -> str:

@@ -1,10 +1,12 @@
-"""The eval items that a dataset must not hold, as the seed stage wrote them."""
+"""The eval items that no training row may hold, as the seed stage wrote them."""
 
 import json
+from collections.abc import Sequence
 from pathlib import Path
 
 from montessori.errors import MontessoriError
-from montessori.filters.contamination import EvalItems
+from montessori.filters.contamination import EvalItems, told_by
+from montessori.writing.lab import task_of
 
 
 def read_evals(folder: Path, ngram: int) -> tuple[EvalItems, frozenset[str]]:
@@ -20,7 +22,9 @@ def read_evals(folder: Path, ngram: int) -> tuple[EvalItems, frozenset[str]]:
                 continue
             try:
                 item = json.loads(line)
-                items.add(str(item.get("item_id", f"{file}, line {number}")), item["turns"])
+                name = str(item.get("item_id", f"{file}, line {number}"))
+                for turns in told_by(item["turns"], item.get("key")):
+                    items.add(name, turns)
             except (ValueError, KeyError, TypeError) as error:
                 raise MontessoriError(
                     f"an eval item cannot be read: {error!r}",
@@ -38,3 +42,13 @@ def read_evals(folder: Path, ngram: int) -> tuple[EvalItems, frozenset[str]]:
             next="run `dvc repro seed`",
         )
     return items, frozenset(keys)
+
+
+def is_eval_item(
+    turns: Sequence[str], responses: Sequence[str], items: EvalItems, keys: frozenset[str]
+) -> bool:
+    """Whether a row is an eval item, in its words or as a task of the lab, or holds one."""
+    if items.asked(turns) is not None or items.held_by(responses) is not None:
+        return True
+    task = task_of(turns) if keys else None
+    return task is not None and task[1] in keys

@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from montessori.artifacts import read_json
+from montessori.artifacts import read_json, write_json
 from montessori.stage import Job
-from stages import answers, compare, judge
+from stages import answers, compare, judge, outputs
 from stages import eval as eval_stage
 
 ROOT = Path(__file__).parents[2]
@@ -21,6 +21,7 @@ PARAMS = {
     },
     "benchmark": {"split": "test", "max_new_tokens": 5},
     "judge": {"model": "judge.json", "prompts": "prompts"},
+    "harnesses": {},
     "eval": {"batch": 8},
     "compare": {"baseline": "self-instruct", "resamples": 100, "confidence": 0.9},
     "machine": {"device": "cpu", "threads": 1},
@@ -56,9 +57,17 @@ def test_two_runs_from_models_to_the_report(
         job(answers, run, model=model, evals=evals, out=Path("data/answers") / run)
     for run, model in models.items():
         evaluate(run, model, evals)
-    compared = {"metrics": Path("metrics/compare.json"),
-                "plot": Path("metrics/plots/compare.csv"), "report": Path("report")}  # fmt: skip
-    job(compare, "compare", evals=Path("metrics/eval"), outcomes=Path("metrics/outcomes"),
+    data, metrics = Path("data"), Path("metrics")
+    job(outputs, "base", answers=data / "answers" / "base", verdicts=data / "verdicts" / "base",
+        against=data / "answers" / "self-instruct", evals=evals,
+        against_verdicts=data / "verdicts" / "self-instruct",
+        out=Path("report/outputs/base.html"))  # fmt: skip
+    compared = {"metrics": metrics / "compare.json", "plot": metrics / "plots" / "compare.csv",
+                "report": Path("report/index.html")}  # fmt: skip
+    write_json(metrics / "seed" / "seed.json", {"evals": {"test": {"micro_mmlu": 9}},
+               "overlaps": 0, "seeds": {"rows": 5}})  # fmt: skip
+    job(compare, "compare", evals=metrics / "eval", outcomes=metrics / "outcomes",
+        seed=metrics / "seed" / "seed.json", synth=metrics / "synth", leaks=metrics / "leaks",
         **compared)  # fmt: skip
     comparison = read_json(compared["metrics"])
     assert comparison["over"] == "items"
@@ -69,4 +78,7 @@ def test_two_runs_from_models_to_the_report(
     metrics = read_json(Path("metrics/eval/base.json"))
     entry = comparison["runs"]["base"]["mean"]
     assert entry["value"] == pytest.approx(metrics["mean"], abs=0.01)
-    assert (compared["report"] / "index.html").is_file()
+    assert comparison["decontamination"]["items"] == {"test": 9}
+    page = compared["report"].read_text()
+    assert '<a href="outputs/base.html">' in page
+    assert "base beside self-instruct" in Path("report/outputs/base.html").read_text()

@@ -8,6 +8,7 @@ from montessori.evals.statistics import (
     resample_counts,
     resampled_mean,
     t_interval,
+    t_test,
 )
 
 
@@ -43,11 +44,24 @@ def test_t_interval_is_that_of_scipy() -> None:
     assert t_interval([1.0]) == (None, None)
 
 
+def test_t_test_is_that_of_scipy_and_agrees_with_the_interval() -> None:
+    deltas = [1.5, 3.5, 10.8, 11.2, 4.7]
+    p = t_test(deltas)
+    assert p == pytest.approx(stats.ttest_1samp(deltas, 0.0).pvalue)
+    assert t_test([-delta for delta in deltas]) == p
+    assert p is not None
+    low, _ = t_interval(deltas, 1.0 - p)  # the interval that just touches 0
+    assert low == pytest.approx(0.0, abs=1e-9)
+    assert t_test([1.0]) is None
+    assert (t_test([0.0, 0.0]), t_test([2.0, 2.0])) == (1.0, 0.0)
+
+
 def test_over_seeds_pairs_by_position() -> None:
     entry = over_seeds([40.0, 50.0, 60.0], [39.0, 48.0, 57.0])
     assert (entry["value"], entry["delta"]) == (50.0, 2.0)
     half = stats.t.ppf(0.975, 2) * 1.0 / np.sqrt(3)
     assert (entry["low"], entry["high"]) == pytest.approx((2.0 - half, 2.0 + half))
+    assert entry["p"] == pytest.approx(stats.ttest_rel([40, 50, 60], [39, 48, 57]).pvalue)
     itself = over_seeds([40.0, 50.0], [40.0, 50.0])
     assert (itself["delta"], itself["low"], itself["high"]) == (0.0, 0.0, 0.0)
     with pytest.raises(ValueError, match="paired"):

@@ -6,6 +6,7 @@ import polars as pl
 import pytest
 
 from montessori.artifacts import SAMPLES, read_table
+from montessori.chat import folder_template, text_hash
 from montessori.errors import MontessoriError
 from montessori.harness import run
 from montessori.harness.data import LocalData
@@ -13,7 +14,7 @@ from montessori.harness.run import run_task
 from montessori.harness.settings import HarnessParams
 from montessori.harness.tasks import load_task
 
-SETTINGS = HarnessParams(data="", limit=0, batch=3, chat_template=False)
+SETTINGS = HarnessParams(engine="transformers", data="", limit=0, batch=3, chat_template=False)
 pytestmark = pytest.mark.xdist_group("lm-eval")  # its index of tasks takes seconds
 
 
@@ -38,7 +39,16 @@ def scored(student, data, machine, tmp_path):
     """Run a task on the tiny student; returns metrics and samples."""
 
     def score(task, shots, settings=SETTINGS):
-        metrics = run_task(student, task, shots, data, tmp_path / "out", settings, machine)
+        metrics = run_task(
+            student,
+            task,
+            shots,
+            data,
+            tmp_path / "out",
+            tmp_path / "outcomes.csv",
+            settings,
+            machine,
+        )
         return metrics, read_table(tmp_path / "out" / "samples.parquet", SAMPLES)
 
     return score
@@ -62,11 +72,14 @@ def test_the_numbers_are_lm_evals(scored, student, data, task, shots):
         one["prompt_hash"] for one in direct["samples"][task]
     ]
     assert metrics["items"] == 5
+    assert metrics["template"] is None
     assert metrics["shots"] == {task: shots}
 
 
 def test_every_answer_is_kept_under_each_filter(scored):
-    metrics, samples = scored("gsm8k", 1, HarnessParams("", limit=3, batch=3, chat_template=False))
+    metrics, samples = scored(
+        "gsm8k", 1, HarnessParams("transformers", "", limit=3, batch=3, chat_template=False)
+    )
     assert metrics["items"] == 3
     assert set(metrics["scores"]["gsm8k"]) == {
         "exact_match (strict-match)", "exact_match (flexible-extract)",
@@ -75,6 +88,17 @@ def test_every_answer_is_kept_under_each_filter(scored):
     assert samples["prompt"].str.contains("#### [12]").all()  # a worked example stands before each
     assert json.loads(samples["metrics"][0]) == {"exact_match": 0.0}
     assert metrics["versions"].keys() == {"lm_eval", "gsm8k"}
+
+
+def test_the_template_is_named_where_it_is_used(scored, student):
+    metrics, samples = scored(
+        "mmlu_anatomy", 0, HarnessParams("transformers", "", limit=2, batch=3, chat_template=True)
+    )
+    assert metrics["template"] == text_hash(folder_template(student))
+    assert samples["prompt"].str.contains("Is it 0?", literal=True)[0]
+    plain, others = scored("mmlu_anatomy", 0)
+    assert plain["template"] is None
+    assert samples["prompt"][0] != others["prompt"][0]
 
 
 def test_a_prompt_beyond_the_context_is_counted(scored, monkeypatch):
@@ -108,7 +132,7 @@ def test_problems_are_found_before_a_model_is_loaded(
     (data / "bbh" / "data").mkdir(parents=True, exist_ok=True)
     example = {"examples": [{"input": "Turn left.", "target": "No"}]}
     (data / "bbh" / "data" / "navigate.json").write_text(json.dumps(example), encoding="utf-8")
-    monkeypatch.setattr(run, "load_model", None)
+    monkeypatch.setattr(run, "open_model", None)
     with pytest.raises(MontessoriError, match=problem):
         scored(task, shots)
     assert not (tmp_path / "out").exists()

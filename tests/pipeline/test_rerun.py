@@ -17,6 +17,8 @@ AFTER_ROUND = {  # of round montessori-1 in the small pipeline, from its DPO on
     "answers@montessori-1",
     "judge@montessori-1",
     "eval@montessori-1",
+    "outputs@montessori-1",
+    "leaks-learned@montessori-1",
     "compare",
 }
 
@@ -31,7 +33,8 @@ def test_every_stage_runs_once(checkout: Checkout):
     for stage, section in {"probe": "probes", "synth": "datasets", "eval": "runs"}.items():
         ran = {name.split("@")[1] for name in checkout.ran if name.startswith(f"{stage}@")}
         assert ran == set(params[section])
-    assert checkout.ran[-1] == "compare"
+    before = {name for name in checkout.ran if name.startswith(("eval@", "leaks-"))}
+    assert set(checkout.ran[: checkout.ran.index("compare")]) >= before
 
 
 def test_a_rerun_does_nothing_and_is_quick(fresh: Checkout):
@@ -55,7 +58,15 @@ def test_the_comparison_names_every_run_and_the_report_stands_alone(checkout: Ch
             assert 0 <= entry["value"] <= 100
     page = (checkout.root / "report" / "index.html").read_text()
     assert "self-instruct" in page
-    assert "<script src" not in page
+    assert "<script" not in page
+    for run in params["runs"]:
+        assert f'href="outputs/{run}.html"' in page
+        answers = (checkout.root / "report" / "outputs" / f"{run}.html").read_text()
+        assert "micro_mt_bench-" in answers
+    found = comparison["decontamination"]
+    assert set(found["probed"]) == {"montessori-1"}
+    assert set(found["learned"]) == set(found["written"]) == {"self-instruct", "montessori-1"}
+    assert all(counts["eval_items"] == 0 for counts in found["learned"].values())
 
 
 def test_results_hold_no_path_of_the_machine(checkout: Checkout):

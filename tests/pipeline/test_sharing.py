@@ -18,8 +18,9 @@ def test_a_second_clone_with_a_remote_reruns_nothing(fresh: Checkout, second_pla
     second = Checkout(second_place)
     second.run("dvc", "remote", "add", "--local", "--default", "shared", str(remote))
     assert second.repro("--pull", "--allow-missing") == []
-    second.run("dvc", "pull", "report")
+    second.run("dvc", "pull", "compare", "outputs")
     assert (second_place / "report" / "index.html").is_file()
+    assert (second_place / "report" / "outputs" / "self-instruct.html").is_file()
     assert not list(second_place.glob("data/warmup/*/moments.safetensors"))  # not pushed
     assert second.run("git", "status", "--porcelain") == ""
 

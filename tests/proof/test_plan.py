@@ -56,6 +56,8 @@ CHANGES = {
     "code that a stage names": ("stages/toy.py", "40.0", "41.0", True),
     "a base model": ("data/micro/a/x", "a", "c", True),
     "the graph": ("dvc.yaml", "params: [seed]", "params: [seed, machine]", True),
+    "a stage that only looks": ("dvc.yaml", "stages:\n", "stages:\n  outputs: {cmd: x}\n", False),
+    "another stage": ("dvc.yaml", "stages:\n", "stages:\n  inputs: {cmd: x}\n", True),
     "a control": ("profiles/proof.yaml", "placebo:", "nonsense:", True),
     "machine settings": ("params.yaml", "threads: 0", "threads: 2", False),
     "the report's page": ("README.md", "before", "changed", False),

@@ -13,20 +13,47 @@ from montessori.report.comparison import lead
 
 METRICS = ("mean", "micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k")
 EVIL = "<img src=x onerror=alert(1)>"
+EVIL_BENCHMARK = "</td><script>alert(1)</script>"
 
 
-def entry(value: float, delta: float, low: float, high: float) -> dict[str, float]:
-    return {"value": value, "delta": delta, "low": low, "high": high}
+def entry(delta: float, p_holm: float | None = None) -> dict[str, float]:
+    numbers = {"value": 50.0 + delta, "delta": delta, "low": delta - 3, "high": delta + 3}
+    return numbers if p_holm is None else numbers | {"p": p_holm / 2, "p_holm": p_holm}
 
 
 COMPARISON = {
     "over": "items",
+    "baseline": "self-instruct",
+    "confidence": 0.95,
+    "resamples": 2000,
+    "comparisons": 11,
+    "benchmarks": {
+        name: {"items": 9, "left_out": 0, "metric": "mean", "in_mean": True, "missing_in": ""}
+        for name in METRICS[1:]
+    }
+    | {
+        EVIL_BENCHMARK: {
+            "items": 9,
+            "left_out": 0,
+            "metric": "mean",
+            "in_mean": False,
+            "missing_in": "montessori-2",
+        }
+    },
     "runs": {
-        "self-instruct": {name: entry(50.0, 0.0, 0.0, 0.0) for name in METRICS},
-        "montessori-1": {name: entry(55.0, 5.0, 2.0, 8.0) for name in METRICS},
-        "montessori-2": {name: entry(51.0, 1.0, -2.0, 4.0) for name in METRICS},
+        "self-instruct": {name: entry(0.0) for name in (*METRICS, EVIL_BENCHMARK)},
+        "montessori-1": {name: entry(5.0, 0.01) for name in (*METRICS, EVIL_BENCHMARK)},
+        "montessori-2": {name: entry(4.0, 0.06) for name in METRICS},
+    },
+    "decontamination": {
+        "items": {"dev": 20, "test": 30},
+        "sources": {"overlaps": 0, "rows": {"seeds": 300}},
+        "written": {"self-instruct": {"samples": 2200, "eval_items": 7}},
+        "learned": {"self-instruct": {"rows": 2000, "eval_items": 0}},
+        "probed": {EVIL: {"rows": 982, "eval_items": 31}},
     },
 }
+PAGES = {run: f"outputs/{run}.html" for run in COMPARISON["runs"]}
 RUNS = list(COMPARISON["runs"])
 
 
@@ -50,24 +77,34 @@ def metrics(tmp_path: Path) -> Path:
 
 
 def page(out: Path) -> str:
-    return (out / "index.html").read_text()
+    return out.read_text()
 
 
 def test_page_shows_every_part(metrics: Path, tmp_path: Path) -> None:
-    build(tmp_path / "report", COMPARISON, RUNS, metrics)
-    text = page(tmp_path / "report")
+    build(tmp_path / "index.html", COMPARISON, RUNS, metrics, pages=PAGES)
+    text = page(tmp_path / "index.html")
     assert text.count("<svg") == 6  # two of the comparison, influence, families, DPO, SFT
-    assert "+5.0 (+2.0 to +8.0)" in text
+    assert "+5.0 (+2.0 to +8.0)*" in text
+    assert "p 0.005, corrected 0.01" in text
+    assert "+4.0 (+1.0 to +7.0)<" in text  # the interval excludes zero, the corrected p does not
+    assert "self-instruct (baseline)" in text
+    assert "no outcomes of montessori-2" in text
+    assert '<a href="outputs/montessori-1.html">montessori-1</a>' in text
+    for cells in ("<td>2,200</td><td>7</td>", "<td>982</td><td>31</td>", "20 dev, 30 test"):
+        assert cells in text
     assert "probe@montessori-1" in text
     assert "0.1235" in text
     assert "Nothing to show" not in text
 
 
 def test_page_is_self_contained_and_escaped(metrics: Path, tmp_path: Path) -> None:
-    build(tmp_path / "report", COMPARISON, RUNS, metrics)
-    text = page(tmp_path / "report")
+    build(tmp_path / "index.html", COMPARISON, RUNS, metrics, pages=PAGES)
+    text = page(tmp_path / "index.html")
     assert EVIL not in text
+    assert EVIL_BENCHMARK not in text
+    assert text.count("&lt;/td&gt;&lt;script&gt;") >= 2  # in the table's head, in a note
     assert "&lt;img" in text
+    assert "Content-Security-Policy\" content=\"default-src 'none'; style-src" in text
     assert not re.search(r"<(script|link|iframe|img|object)|@import|url\(|https?://", text)
     parser = _Balance()
     parser.feed(text)
@@ -89,9 +126,16 @@ class _Balance(HTMLParser):
         assert self.open.pop() == tag
 
 
+def test_more_metrics_than_colours_are_several_charts(metrics: Path, tmp_path: Path) -> None:
+    runs = {run: {f"task {n}": entry(0.0) for n in range(12)} | row
+            for run, row in COMPARISON["runs"].items()}  # fmt: skip
+    build(tmp_path / "index.html", COMPARISON | {"runs": runs}, RUNS, metrics)
+    assert page(tmp_path / "index.html").count("<figcaption>Metric by run<") == 3
+
+
 def test_missing_pieces_are_left_out_with_a_line(tmp_path: Path) -> None:
-    build(tmp_path / "report", {}, RUNS, tmp_path / "nowhere", tmp_path / "nodata")
-    assert page(tmp_path / "report").count("Nothing to show") == 7
+    build(tmp_path / "index.html", {}, RUNS, tmp_path / "nowhere", tmp_path / "nodata")
+    assert page(tmp_path / "index.html").count("Nothing to show") == 9
 
 
 def test_samples_are_shown_side_by_side(metrics: Path, tmp_path: Path) -> None:
@@ -104,8 +148,8 @@ def test_samples_are_shown_side_by_side(metrics: Path, tmp_path: Path) -> None:
     rows = {"instruction": ["Add 1\nand 2."], "response": ["3"], "skill": [None]}
     frame = pl.DataFrame(rows, schema_overrides={"skill": pl.String})
     frame.write_parquet(data / "datasets" / "montessori-1" / "rows.parquet")
-    build(tmp_path / "report", COMPARISON, RUNS, metrics, data)
-    text = page(tmp_path / "report")
+    build(tmp_path / "index.html", COMPARISON, RUNS, metrics, data)
+    text = page(tmp_path / "index.html")
     assert "Add 1\nand 2." in text
     assert all(f"{run} &lt;img" in text for run in RUNS)
 
@@ -116,12 +160,12 @@ def test_runs_are_in_the_order_given_and_equal_builds_are_equal(
     for name in ("a", "b"):
         build(tmp_path / name, COMPARISON, RUNS, metrics)
     assert page(tmp_path / "a") == page(tmp_path / "b")
-    assert page(tmp_path / "a").index(">self-instruct<") < page(tmp_path / "a").index(
-        ">montessori-1<"
-    )
+    text = page(tmp_path / "a")
+    assert text.index(">self-instruct (baseline)<") < text.index("<td>montessori-1<")
 
 
-def test_lead_says_what_the_intervals_say() -> None:
-    text = lead(COMPARISON, RUNS)
-    assert "montessori-1 is above self-instruct on the mean (+5.0; +2.0 to +8.0)." in text
-    assert "montessori-2 is not distinguishable from self-instruct" in text
+def test_the_lead_says_what_the_corrected_p_values_say() -> None:
+    one, two = lead(COMPARISON)
+    assert one.startswith("montessori-1 beats self-instruct on 5 of 5")
+    assert two.startswith("montessori-2 is not told apart from self-instruct")
+    assert "No comparison yet" in lead({"runs": {}})[0]

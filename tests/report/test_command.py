@@ -18,7 +18,15 @@ def root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A project with one run, a comparison and one written row; the working directory."""
     (tmp_path / "params.yaml").write_text("runs:\n  base: {}\n")
     (tmp_path / "metrics").mkdir()
-    comparison = {"over": "items", "runs": {"base": {"mean": METRIC}}}
+    comparison = {
+        "over": "items",
+        "baseline": "base",
+        "confidence": 0.95,
+        "resamples": 100,
+        "comparisons": 0,
+        "benchmarks": {},
+        "runs": {"base": {"mean": METRIC}},
+    }
     (tmp_path / "metrics" / "compare.json").write_text(json.dumps(comparison))
     rows = tmp_path / "data" / "datasets" / "base" / "rows.parquet"
     rows.parent.mkdir(parents=True)
@@ -40,6 +48,16 @@ def test_report_has_samples_and_leaves_dvcs_own_alone(root: Path) -> None:
 def test_report_goes_where_it_is_told(root: Path) -> None:
     CliRunner().invoke(app, ["report", "--out", "some/where"], catch_exceptions=False)
     assert (root / "some" / "where" / "index.html").is_file()
+
+
+def test_it_links_to_the_answers_that_are_there(root: Path) -> None:
+    page = root / ".work" / "report" / "index.html"
+    CliRunner().invoke(app, ["report"], catch_exceptions=False)
+    assert "<a href=" not in page.read_text().partition("</nav>")[2]
+    (root / "report" / "outputs").mkdir(parents=True)
+    (root / "report" / "outputs" / "base.html").write_text("")
+    CliRunner().invoke(app, ["report"], catch_exceptions=False)
+    assert '<a href="../../report/outputs/base.html">base</a>' in page.read_text()
 
 
 def test_no_comparison_yet_is_an_error(root: Path) -> None:

@@ -9,11 +9,12 @@ import pytest
 from montessori.artifacts import PROBE, ROWS, folder_digest, read_table
 from montessori.errors import MontessoriError
 from montessori.evals.items import BENCHMARKS, read_items
+from montessori.filters.settings import DecontaminationParams
 from montessori.micro.families import FAMILIES
 from montessori.micro.grader import recognise
 from montessori.micro.task import bucket
 from montessori.sources.lab import shares
-from montessori.sources.probe import probe_file
+from montessori.sources.probe import dataset_file, probe_file
 from montessori.sources.recipe import load_evals_recipe, load_rows
 from montessori.sources.seed import prepare
 
@@ -206,14 +207,26 @@ def test_the_labs_own_recipes_hold():
         assert len(load_rows(folder / f"{name}.json")) >= 256
 
 
+ANY = DecontaminationParams(ngram=0, limit=1.0)
+
+
 def test_a_probe_of_ones_own(tmp_path: Path):
-    path, out = tmp_path / "mine.jsonl", tmp_path / "data/probe/mine"
-    rows = [{"instruction": f"Say {n}.", "response": str(n)} for n in range(6)]
+    path, out, evals = tmp_path / "mine.jsonl", tmp_path / "data/probe/mine", tmp_path / "evals"
+    evals.mkdir()
+    (evals / "exam.jsonl").write_text('{"turns": ["Say 4"]}')
+    rows = [{"instruction": f"Say {n}.", "response": str(n)} for n in [*range(6), 0]]
     path.write_text("\n".join(map(json.dumps, rows)))
-    assert probe_file(path, out) == {"rows": 6, "kept": 6, "prompts": 2}
+    dropped = {"duplicate": 1, "eval item": 1}
+    assert probe_file(path, evals, out, ANY) == {
+        "rows": 7, "kept": 5, "prompts": 2, "dropped": dropped
+    }  # fmt: skip
     table = read_table(out / "rows.parquet", PROBE)
     assert table.schema == pl.Schema(PROBE)
+    assert table["dropped"].to_list() == [None] * 4 + ["eval item", None, "duplicate"]
+    assert dataset_file(path, evals, tmp_path / "set", ANY)["rows"] == 5
+    with pytest.raises(MontessoriError, match="1 of 7 samples hold eval items"):
+        dataset_file(path, evals, tmp_path / "other", DecontaminationParams(0, 0.1))
     path.write_text("{}")
     with pytest.raises(MontessoriError, match="line 1"):
-        probe_file(path, tmp_path / "other")
+        probe_file(path, evals, tmp_path / "other", ANY)
     assert not (tmp_path / "other").exists()

@@ -29,8 +29,7 @@ def inputs(tmp_path):
 
 
 def probe_of(folder, inputs, engine=None, prompts=12, **changes):
-    given = {name: path for name, path in inputs.items() if name != "evals"}
-    task = assignment(folder, given, engine or ScriptedEngine(), **changes)
+    task = assignment(folder, inputs, engine or ScriptedEngine(), **changes)
     metrics = write_probe(task, ProbeParams(prompts), folder / "probe")
     return metrics, read_table(folder / "probe" / "rows.parquet", PROBE)
 
@@ -85,6 +84,7 @@ def test_metrics_say_what_happened(tmp_path, inputs):
     assert set(read_json(tmp_path / "probe" / "manifest.json")["inputs"]) == {
         "teacher",
         "seeds",
+        "evals",
         "template",
     }
 
@@ -124,6 +124,18 @@ def test_eval_items_are_dropped_by_text_and_by_content(tmp_path, inputs):
     raws = set(again["raw"].to_list())
     assert victim["raw"] not in raws
     assert other["raw"] not in raws
+
+
+def test_a_probe_holds_no_eval_item(tmp_path, inputs):
+    _, table = probe_of(tmp_path, inputs)
+    victim = table.filter(pl.col("dropped").is_null()).row(0, named=True)
+    (inputs["evals"] / "items.jsonl").write_text(
+        json.dumps({"item_id": "a", "turns": list(user_turns(victim["messages"]))}) + "\n"
+    )
+    metrics, again = probe_of(tmp_path, inputs)
+    assert metrics["dropped"]["eval item"] == (again["dropped"] == "eval item").sum() >= 1
+    same = again.row(by_predicate=pl.col("raw") == victim["raw"], named=True)
+    assert same["dropped"] == "eval item"
 
 
 def _lines(turns, key):

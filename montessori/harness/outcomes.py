@@ -1,0 +1,32 @@
+"""Per-item outcomes of a public benchmark, in the columns of the runs' outcomes."""
+
+import json
+from pathlib import Path
+
+import polars as pl
+
+from montessori.evals.outcomes import COLUMNS, write_text
+
+
+def write_outcomes(path: Path, samples: pl.DataFrame, task: str) -> None:
+    """Write a row per item, metric and filter as CSV: the unit of a comparison of two runs.
+
+    samples: schema SAMPLES. A benchmark is `task` with metric and filter, such as
+    "gsm8k exact_match (strict-match)"; values are lm-eval's times 100. Metrics that are no number
+    for an item, such as a perplexity's, are left out.
+    """
+    rows = [
+        {"item_id": item, "benchmark": name(task, metric, kind), "value": 100.0 * value,
+         "length_difference": None}
+        for item, kind, metrics in samples.select("item", "filter", "metrics").iter_rows()
+        for metric, value in json.loads(metrics).items()
+        if isinstance(value, int | float)
+    ]  # fmt: skip
+    schema = dict.fromkeys(COLUMNS, pl.String) | dict.fromkeys(COLUMNS[2:], pl.Float64)
+    frame = pl.DataFrame(rows, schema=schema).sort("benchmark", "item_id")
+    write_text(path, frame.write_csv(float_precision=4))
+
+
+def name(task: str, metric: str, kind: str) -> str:
+    """What a benchmark is called: task, metric and, where there are several, lm-eval's filter."""
+    return f"{task} {metric}" if kind == "none" else f"{task} {metric} ({kind})"

@@ -1,0 +1,189 @@
+"""Answers of two runs to the same items, with the judge's verdicts, as data of a page."""
+
+import json
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from montessori.artifacts import read_table
+from montessori.errors import MontessoriError
+
+LONGEST = 20_000  # characters of a text on the page; what is longer ends with a note
+#: Control characters, which are shown by their number: C0 and C1 (not tab and line feed), line
+#: and paragraph separators, what turns the direction of writing, invisible tags and marks.
+HIDDEN = (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0), 0x061C, 0x200B, 0x200E, 0x200F,
+          *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF,
+          *range(0xFFF9, 0xFFFC), *range(0xE0000, 0xE0080))  # fmt: skip
+VISIBLE = {code: f"\u27e8U+{code:04X}\u27e9" for code in HIDDEN}
+SCALE = 9.0  # from the lowest to the highest score of a two-turn item
+KEYS = ["item_id", "benchmark", "turn"]
+#: Columns of verdicts that a judge may have: what the answer was compared with, why the verdict
+#: cannot be used, and what the judge wrote.
+FURTHER = ["against", "problem", "raw"]
+REFERENCE = "reference"  # a public answer: not the other run's
+
+Item = dict[str, Any]  # see `items`
+Facts = Mapping[str, Mapping[str, Any]]  # what the eval sets say of an item, by its id
+
+
+@dataclass(frozen=True)
+class Side:
+    """A run's answers (keys, prompt, answer, note) and the verdicts on them (keys, preference,
+    score, judged, said)."""
+
+    answers: pl.DataFrame
+    verdicts: pl.DataFrame
+
+
+def read_side(answers: Path, verdicts: Path) -> Side:
+    """A run's side. Several verdicts on one answer become one: their means, as in the metrics.
+
+    Verdicts against a public reference are left out. Raises MontessoriError when a table is
+    missing or lacks a column.
+    """
+    found = _columns(Path(answers) / "answers.parquet", *KEYS, "prompt", "answer", "finished")
+    empty, cut = pl.col("answer").str.strip_chars() == "", ~pl.col("finished")
+    note = pl.when(empty).then(pl.lit("empty")).when(cut).then(pl.lit("truncated"))
+    written = found.with_columns(note.otherwise(pl.lit("")).alias("note"))
+    judged = _columns(Path(verdicts) / "verdicts.parquet", *KEYS, "preference", "score", "note")
+    return Side(written, _one_each(judged))
+
+
+def _columns(path: Path, *names: str) -> pl.DataFrame:
+    table = read_table(path, None)
+    missing = [name for name in names if name not in table.columns]
+    if missing:
+        raise MontessoriError(
+            f"the table has no {', '.join(missing)}", where=str(path),
+            expected="an output of the stages answers and judge", next="dvc repro outputs",
+        )  # fmt: skip
+    return table.select(*names, *(name for name in FURTHER if name in table.columns))
+
+
+def _one_each(judged: pl.DataFrame) -> pl.DataFrame:
+    """One row for each item and turn, in the order of the first verdict on it."""
+    absent = [pl.lit("").alias(name) for name in FURTHER if name not in judged.columns]
+    judged = judged.with_columns(absent).with_columns(pl.col(*FURTHER, "note").fill_null(""))
+    judged = judged.filter(pl.col("against") != REFERENCE)
+    notes = pl.col("note").append(pl.col("problem"))
+    return judged.group_by(KEYS, maintain_order=True).agg(
+        pl.col("preference").mean(),
+        pl.col("score").mean(),
+        notes.filter(notes != "").unique(maintain_order=True).str.join(", ").alias("judged"),
+        pl.col("raw").filter(pl.col("raw") != "").str.join("\n\n---\n\n").alias("said"),
+    )
+
+
+def read_facts(evals: Path) -> dict[str, dict[str, Any]]:
+    """Family and gold responses of every item below the folder of eval sets, by id.
+
+    Items of public benchmarks may have neither. Raises MontessoriError for a line that is no JSON
+    object.
+    """
+    facts = {}
+    for path in sorted(Path(evals).rglob("*.jsonl")):
+        with open(path, encoding="utf-8") as handle:
+            for number, line in enumerate(handle, 1):
+                item = _parsed(line, f"{path}:{number}")
+                gold = item.get("responses")
+                facts[str(item.get("item_id"))] = {
+                    "family": str(item.get("family") or item.get("category") or ""),
+                    "gold": gold if isinstance(gold, list) else [],
+                }
+    return facts
+
+
+def _parsed(line: str, where: str) -> dict[str, Any]:
+    try:
+        item = json.loads(line)
+    except ValueError:
+        item = None
+    if isinstance(item, dict):
+        return item
+    raise MontessoriError(
+        "not an eval item", where=where, expected="a JSON object", next="dvc repro seed"
+    )
+
+
+def items(ours: Side, theirs: Side, facts: Facts) -> list[Item]:
+    """One mapping for each item that `ours` answered, in the order of its answers.
+
+    {"id", "benchmark", "family", "turns": [{"prompt", "gold", "said": the judge's words, "ours",
+    "theirs": {"text", "note", "score"}}], "preference", "outcome", "lead", "disagreement"}. Texts
+    are as `shown` gives them. A preference is the probability that ours is better, the mean over
+    turns; disagreement lies in [0, 1] (see `judged`).
+    """
+    other = theirs.answers.select(*KEYS, pl.col("answer", "note").name.prefix("their_"))
+    others = theirs.verdicts.select(*KEYS, pl.col("score", "judged").name.prefix("their_"))
+    table = ours.answers.with_row_index("place")
+    for more in (other, ours.verdicts, others):
+        table = table.join(more, on=KEYS, how="left")
+    return list(_grouped(table.sort("place"), facts))
+
+
+def _grouped(table: pl.DataFrame, facts: Facts) -> Iterator[Item]:
+    rows = table.partition_by(["benchmark", "item_id"], maintain_order=True)
+    for part in rows:
+        turns = sorted(part.to_dicts(), key=lambda row: row["turn"])
+        fact = facts.get(turns[0]["item_id"], {})
+        preferences = [row["preference"] for row in turns if row["preference"] is not None]
+        preference = sum(preferences) / len(preferences) if preferences else None
+        yield {
+            "id": shown(turns[0]["item_id"]),
+            "benchmark": shown(turns[0]["benchmark"]),
+            "family": shown(fact.get("family", "")),
+            "turns": [_turn(row, fact.get("gold", [])) for row in turns],
+            "preference": _rounded(preference),
+            **judged(preference, [(row["score"], row["their_score"]) for row in turns]),
+        }
+
+
+def _turn(row: Mapping[str, Any], gold: list[str]) -> dict[str, Any]:
+    place = row["turn"] - 1
+    return {
+        "prompt": shown(row["prompt"]),
+        "gold": shown(gold[place]) if 0 <= place < len(gold) else None,
+        "said": shown(row["said"]) if row["said"] else None,
+        "ours": _answer(row["answer"], row["judged"] or row["note"], row["score"]),
+        "theirs": _answer(row["their_answer"], row["their_judged"] or row["their_note"],
+                          row["their_score"]),
+    }  # fmt: skip
+
+
+def _answer(text: str | None, note: str | None, score: float | None) -> dict[str, Any]:
+    if text is None:
+        return {"text": None, "note": "no answer", "score": None}
+    return {"text": shown(text), "note": shown(note or ""), "score": _rounded(score)}
+
+
+def judged(
+    preference: float | None, scores: list[tuple[float | None, float | None]]
+) -> dict[str, Any]:
+    """Outcome ("won", "lost", "tied", "not judged") of an item, and how far the two are apart.
+
+    With scores from 1 to 10 of all turns of both runs the distance is the difference of their
+    means over 9, else with a preference |preference - 0.5| x 2; both lie in [0, 1].
+    """
+    if scores and all(ours is not None and theirs is not None for ours, theirs in scores):
+        lead = sum((ours or 0.0) - (theirs or 0.0) for ours, theirs in scores) / len(scores) / SCALE
+    elif preference is not None:
+        lead = (preference - 0.5) * 2.0
+    else:
+        return {"outcome": "not judged", "lead": None, "disagreement": 0.0}
+    outcome = "tied" if abs(lead) < 1e-9 else "won" if lead > 0 else "lost"
+    return {"outcome": outcome, "lead": _rounded(lead), "disagreement": _rounded(abs(lead))}
+
+
+def shown(text: str) -> str:
+    """A text for the page: hidden characters by their number, the end of a huge one left out."""
+    rest = len(text) - LONGEST
+    if rest > 0:
+        text = f"{text[:LONGEST]}\u2026 ({rest:,} more characters)"
+    return text.replace("\r\n", "\n").translate(VISIBLE)
+
+
+def _rounded(value: float | None) -> float | None:
+    return None if value is None else round(value, 4)

@@ -1,0 +1,207 @@
+"""Eval items from a folder of public benchmarks: as published, as hub copies, or one's own.
+
+The folder has the layout that `harness.data` has too (docs/benchmarks.md), so one folder serves
+both: here its items are kept out of all training data, and those of AlpacaEval and MT-Bench are
+answered and judged.
+"""
+
+import json
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from montessori.artifacts import read_json
+from montessori.errors import MontessoriError
+from montessori.harness.data import PUBLISHED, LocalData
+from montessori.sources.rows import read_turns
+
+Item = dict[str, Any]
+SPLIT = "test"  # public items are never used to choose settings
+REFERENCES = "reference_answer/gpt-4.jsonl"  # of MT-Bench
+#: Where AlpacaEval's prompts with the outputs of its reference model may lie.
+ALPACA = (
+    "alpaca_eval/alpaca_eval_gpt4_baseline.json",
+    "tatsu-lab/alpaca_eval/alpaca_eval_gpt4_baseline.json",
+    "alpaca_eval/results/gpt4_1106_preview/model_outputs.json",
+)
+
+
+@dataclass(frozen=True)
+class Questions:
+    """A benchmark of questions: its data set and how a row of it is asked.
+
+    `folder` and `pattern` find its published files; the part that `*` stands for is the
+    configuration. `splits` are those of the hub that are scored, the first that is there.
+    """
+
+    data_set: str
+    question: Callable[[Mapping[str, Any]], str]
+    pattern: str
+    splits: tuple[str, ...] = (SPLIT,)
+    config: str = ""  # the only one that counts, of several
+
+
+def lettered(question: str, choices: Sequence[str]) -> str:
+    """A question with its choices below it as A, B, C and so on, as lm-eval asks MMLU's."""
+    listed = (f"{chr(ord('A') + place)}. {choice}" for place, choice in enumerate(choices))
+    return "\n".join([question.strip(), *listed])
+
+
+#: The public benchmarks that lm-eval scores, by the names of their items' files.
+QUESTIONS: Mapping[str, Questions] = {
+    "mmlu": Questions(
+        "cais/mmlu", lambda row: lettered(row["question"], row["choices"]),
+        "mmlu/test/*_test.csv", config="all",
+    ),
+    "gsm8k": Questions("openai/gsm8k", lambda row: row["question"], "gsm8k/test.jsonl",
+                       config="main"),
+    "arc_challenge": Questions(
+        "allenai/ai2_arc", lambda row: lettered(row["question"], row["choices"]["text"]),
+        "arc/llmfoundry_arc_challenge.jsonl", config="ARC-Challenge",
+    ),
+    "bbh": Questions("SaylorTwift/bbh", lambda row: row["input"], "bbh/data/*.json"),
+    "hellaswag": Questions("Rowan/hellaswag", lambda row: row["ctx"], "", ("validation",)),
+    "gpqa": Questions("Idavidrein/gpqa", lambda row: row["Question"], "", ("train",),
+                      config="gpqa_main"),
+}  # fmt: skip
+
+
+def public_items(folder: Path) -> dict[str, list[Item]]:
+    """The items of every benchmark that a folder has, by name.
+
+    An item has the fields item_id, family, turns, answers and responses: AlpacaEval's response is
+    the reference model's output, MT-Bench's are the reference answers of mathematics, reasoning
+    and coding, and empty elsewhere. Other JSON Lines files at the top of the folder hold items of
+    one's own, rows with or without a response. Raises MontessoriError when there is no benchmark,
+    or a file cannot be read.
+    """
+    folder = Path(folder)
+    found = {name: _asked(folder, name, asked) for name, asked in QUESTIONS.items()}
+    found |= {"alpaca_eval": _alpaca(folder), "mt_bench": _mt_bench(folder / "mt_bench")}
+    for file in sorted(folder.glob("*.jsonl")):
+        if found.get(file.stem):
+            raise _twice(file)
+        found[file.stem] = own_items(file)
+    if not any(found.values()):
+        raise MontessoriError(
+            "the folder holds no benchmark",
+            where=str(folder),
+            expected="mmlu/test/*.csv, gsm8k/test.jsonl, alpaca_eval/..., mt_bench/question.jsonl, "
+            "copies of hub data sets, or *.jsonl files of items (docs/benchmarks.md)",
+            next="set sources.evals in params.yaml to the folder of your benchmarks",
+        )
+    return {name: items for name, items in found.items() if items}
+
+
+def _twice(file: Path) -> MontessoriError:
+    return MontessoriError(
+        f"two sets of items are called {file.stem}",
+        where=str(file),
+        expected="names other than those of the public benchmarks in the folder",
+        next=f"rename {file.name}, then dvc repro seed",
+    )
+
+
+def own_items(file: Path) -> list[Item]:
+    """Items of a JSON Lines file: rows with an instruction or messages, with or without answers."""
+    rows = enumerate(read_turns(file), 1)
+    return [_item(f"{file.stem}-{number}", file.stem, turns) for number, turns in rows]
+
+
+def _item(item_id: str, family: str, turns: Sequence[str], responses: Sequence[str] = ()) -> Item:
+    empty = [""] * len(turns)
+    return {"item_id": item_id, "family": family, "turns": list(turns), "answers": empty,
+            "responses": list(responses) or empty}  # fmt: skip
+
+
+# ------------------------------------------------------------------------- questions of lm-eval
+def _asked(folder: Path, name: str, asked: Questions) -> list[Item]:
+    """One item for each question of a benchmark; none where the folder does not have it."""
+    numbered = (
+        (config or name, number, row)
+        for config, rows in _parts(folder, asked)
+        for number, row in enumerate(rows)
+    )
+    try:
+        return [
+            _item("-".join(dict.fromkeys([name, family])) + f"-{number}", family,
+                  [asked.question(row)])
+            for family, number, row in numbered
+        ]  # fmt: skip
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise _unreadable(name, folder, error) from error
+
+
+def _parts(folder: Path, asked: Questions) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
+    """Configurations and their rows, from a copy of the hub's data set or the published files."""
+    data = LocalData(folder)
+    if (folder / asked.data_set).is_dir():
+        yield from _hub_parts(folder / asked.data_set, asked, data)
+        return
+    for file in sorted(folder.glob(asked.pattern)) if asked.pattern else ():
+        start, star, end = Path(asked.pattern).name.partition("*")
+        config = file.name.removeprefix(start).removesuffix(end) if star else asked.config
+        yield config if star else "", PUBLISHED[asked.data_set](data, config)[SPLIT]
+
+
+def _hub_parts(
+    copy: Path, asked: Questions, data: LocalData
+) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
+    from datasets import get_dataset_config_names
+
+    configs = get_dataset_config_names(str(copy.resolve()))
+    for config in [asked.config] if asked.config in configs else configs:
+        splits = data.load(asked.data_set, config)
+        split = next((name for name in asked.splits if name in splits), None)
+        if split is not None:
+            yield config if config not in (asked.config, "default") else "", list(splits[split])
+
+
+# ------------------------------------------------------------------------------ open benchmarks
+def _alpaca(folder: Path) -> list[Item]:
+    """AlpacaEval's prompts in their published order, with the reference model's outputs."""
+    file = next((folder / place for place in ALPACA if (folder / place).is_file()), None)
+    if file is None:
+        return []
+    try:
+        return [
+            _item(f"alpaca_eval-{number:04d}", row["dataset"], [row["instruction"]],
+                  [row["output"]])
+            for number, row in enumerate(read_json(file))
+        ]  # fmt: skip
+    except (KeyError, TypeError) as error:
+        raise _unreadable("alpaca_eval", file, error) from error
+
+
+def _mt_bench(folder: Path) -> list[Item]:
+    """MT-Bench's questions, with GPT-4's reference answers where the folder has them."""
+    if not (folder / "question.jsonl").is_file():
+        return []
+    try:
+        references = {
+            row["question_id"]: row["choices"][0]["turns"] for row in _lines(folder / REFERENCES)
+        }
+        return [
+            _item(f"mt_bench-{row['question_id']}", row["category"], row["turns"],
+                  references.get(row["question_id"], ()))
+            for row in _lines(folder / "question.jsonl")
+        ]  # fmt: skip
+    except (KeyError, IndexError, TypeError, ValueError) as error:
+        raise _unreadable("mt_bench", folder, error) from error
+
+
+def _lines(file: Path) -> list[Any]:
+    if not file.is_file():
+        return []
+    text = file.read_text(encoding="utf-8")
+    return [json.loads(line) for line in text.split("\n") if line.strip()]
+
+
+def _unreadable(name: str, where: Path, error: Exception) -> MontessoriError:
+    return MontessoriError(
+        f"the items of {name} cannot be read: {error!r}",
+        where=str(where),
+        expected="the files as their authors published them (docs/benchmarks.md)",
+        next="fetch them again, then dvc repro seed",
+    )
