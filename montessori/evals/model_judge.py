@@ -1,6 +1,8 @@
 """A language model as a judge: by its log-probabilities, or by what it writes."""
 
 import json
+import logging
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -20,6 +22,7 @@ from montessori.seeding import seed_of
 if TYPE_CHECKING:
     from montessori.generate.kept import KeepingEngine
 
+LOG = logging.getLogger(__name__)
 NOTHING = Answer("", 0, False)  # of a prompt that leaves no room in the judge's context
 
 
@@ -57,13 +60,26 @@ class ModelJudge:
         asked = self._asked(open_)
         for sampling in dict.fromkeys(one.sampling for one in asked):
             self._ask([one for one in asked if one.sampling == sampling], sampling)
-        found = iter([self._verdict(one) for one in asked])
-        return [_TIE if _is_tie(question) else next(found) for question in questions]
+        found = [self._verdict(one) for one in asked]
+        self._warn(open_, found)
+        said = iter(found)
+        return [_TIE if _is_tie(question) else next(said) for question in questions]
 
     def facts(self) -> dict[str, object]:
         """See `Judge`: `spent` is what this stage paid, answers that were lost included."""
         spent = self.engine.ledger.summary()
         return {"name": self.name, **self.about, "spent": spent}
+
+    def _warn(self, questions: Sequence[Question], verdicts: Sequence[Verdict]) -> None:
+        """Say what metrics will count: no log-probabilities, verdicts that cannot be used."""
+        chosen = [verdict.method for question, verdict in zip(questions, verdicts, strict=True)
+                  if question.is_choice]  # fmt: skip
+        if chosen and self.params.top_logprobs and "logprobs" not in chosen:
+            LOG.warning("%s gives no log-probabilities: its text is read instead", self.name)
+        problems = Counter(verdict.problem for verdict in verdicts if verdict.problem)
+        if problems:
+            listed = ", ".join(f"{count} {problem}" for problem, count in problems.items())
+            LOG.warning("of %d verdicts of %s: %s", len(verdicts), self.name, listed)
 
     def _asked(self, questions: Sequence[Question]) -> list[Asked]:
         specials = self.engine.specials

@@ -114,7 +114,7 @@ def test_the_preference_is_that_of_the_log_probabilities(tmp_path, evals, sides)
 
 @pytest.mark.parametrize("how", ["silent", "refuses"])
 def test_without_log_probabilities_the_text_is_read_and_the_metrics_say_so(
-    tmp_path, evals, sides, how
+    tmp_path, evals, sides, how, caplog
 ):
     with serve(lambda turns: "M" if choice_of(turns) else "[[5]]") as server:
         if how == "refuses":
@@ -126,12 +126,13 @@ def test_without_log_probabilities_the_text_is_read_and_the_metrics_say_so(
     assert pairs["preference"].to_list() == pairs["swapped"].cast(pl.Float64).to_list()
     metrics = metrics_of(table, None, facts(tmp_path))
     assert metrics["judge"]["logprobs"] is False
+    assert "gives no log-probabilities: its text is read instead" in caplog.text
     assert metrics["judging"]["alpaca_eval"]["methods"] == {"text": 6}
     paid = [body for body in server.answered if choice_of([body["messages"][-1]["content"]])]
     assert len(paid) == 12
 
 
-def test_malformed_verdicts_are_counted_shown_and_not_scored(tmp_path, evals, sides):
+def test_malformed_verdicts_are_counted_shown_and_not_scored(tmp_path, evals, sides, caplog):
     said = {"Question 0": "I like it.", "Question 2": "Rating: [[11]]", "Question 4": "[[8.5]]"}
 
     def reply(turns):
@@ -142,6 +143,8 @@ def test_malformed_verdicts_are_counted_shown_and_not_scored(tmp_path, evals, si
 
     with serve(reply) as server:
         table = judged(tmp_path, evals, hosted(tmp_path, server.url), *sides, choice_tokens=8)
+    # twice on alpaca_eval-0001, and on both turns of mt_bench-81; the other two are [[11]]
+    assert "of 24 verdicts of big-2026-01-01: 4 unparsed, 2 out of range" in caplog.text
     scores = {(r["item_id"], r["turn"]): r["score"] for r in rows_of(table, "mt_bench").to_dicts()}
     assert scores["mt_bench-81", 1] is scores["mt_bench-83", 2] is None
     assert (scores["mt_bench-85", 1], scores["mt_bench-82", 1]) == (8.5, 6.0)
@@ -306,3 +309,25 @@ def test_what_is_no_judge_is_refused(tmp_path, evals, sides):
     (tmp_path / "x.json").write_text('{"kind": "oracle"}')
     with pytest.raises(MontessoriError, match="no judge"):
         judged(tmp_path, evals, tmp_path / "x.json", *sides)
+
+
+def test_the_labs_benchmarks_go_through_the_same_code(tmp_path):
+    """A model on the lab's items: gold answers in view, metrics under the lab's names."""
+    from tests.evals.conftest import make_evals
+
+    lab = make_evals(tmp_path / "lab")
+    ours = answered(lab, tmp_path / "ours", lambda item, turn: f"ours {item} {turn}")
+    theirs = answered(lab, tmp_path / "theirs", lambda item, turn: f"theirs {item} {turn}")
+
+    def reply(turns):
+        text = turns[-1]
+        if choice_of(turns):
+            return "m" if text.index("ours") < text.index("theirs") else "M"
+        return "[[8]]" if "# Correct answer" in text else "[[2]]"
+
+    with serve(reply) as server:
+        table = judged(tmp_path, lab, hosted(tmp_path, server.url), ours, theirs)
+    metrics = metrics_of(table, None, facts(tmp_path))
+    assert metrics["micro_alpaca_eval_win_rate"] == 100.0
+    assert metrics["micro_mt_bench"] == 8.0
+    assert set(metrics["judging"]) == {"micro_alpaca_eval", "micro_mt_bench"}
