@@ -11,6 +11,8 @@ if TYPE_CHECKING:
     import polars as pl
 
     from montessori.generate import Engine
+    from montessori.generate.transformers_engine import TransformersEngine
+    from montessori.generate.vllm_engine import VllmEngine
     from montessori.stage import Machine
 
 Message = dict[str, str]
@@ -33,12 +35,22 @@ def write_answers(
     facts: dict[str, Any] = {"split": bench.split, "items": counts}
     inputs = {"model": model, "evals": Path(evals) / bench.split}
     with new_folder(out, inputs, facts) as folder:
-        from montessori.generate.transformers_engine import TransformersEngine
-
-        engine = TransformersEngine.open(model, machine)
+        engine = _open(model, bench, machine)
         facts["template"] = template_hash(engine.tokenizer)
         table = answer(engine, asked, bench.max_new_tokens)
         write_table(table, folder / "answers.parquet", ANSWERS)
+
+
+def _open(
+    model: Path, bench: BenchmarkParams, machine: "Machine"
+) -> "TransformersEngine | VllmEngine":
+    if bench.engine == "vllm":
+        from montessori.generate.vllm_engine import VllmEngine
+
+        return VllmEngine.open(model, machine, "benchmark.engine")
+    from montessori.generate.transformers_engine import TransformersEngine
+
+    return TransformersEngine.open(model, machine)
 
 
 def answer(

@@ -10,12 +10,14 @@ from montessori.generate.settings import EngineName
 class BenchmarkParams:
     """Section `benchmark`: which items are asked, and how long an answer may be.
 
+    engine: what runs the model that answers the open benchmarks.
     split: "dev" while settings are chosen, "test" once.
     max_new_tokens: tokens of one answer; decoding is greedy.
     """
 
     split: Literal["dev", "test"]
     max_new_tokens: int
+    engine: Literal["transformers", "vllm"] = "transformers"
 
     def check(self) -> list[str]:
         """Problems of the values, one line each."""

@@ -45,6 +45,7 @@ class VllmEngine(Local):
         gpus: int = 1,
         memory: float = 0.9,
         log_level: str = "warning",
+        key: str = "generation.engine",
     ) -> None:
         super().__init__(folder)
         eos, self.limit = folder_facts(folder)
@@ -58,15 +59,16 @@ class VllmEngine(Local):
             memory=memory,
             log_level=log_level,
         )
-        self.llm = _load(folder, settings | (lora_settings(adapters) if adapters else {}))
+        self.llm = _load(folder, key, settings | (lora_settings(adapters) if adapters else {}))
         self.adapters = _request(adapters) if adapters else None
         self.limit = min(self.limit, self.llm.model_config.max_model_len)
 
     @classmethod
-    def open(cls, folder: Path, machine: "Machine") -> "VllmEngine":
+    def open(cls, folder: Path, machine: "Machine", key: str = "generation.engine") -> "VllmEngine":
         """The engine for the model in `folder`, as the section `machine` has it.
 
-        Raises MontessoriError when vLLM is not installed or cannot load the model.
+        `key` of params.yaml asked for it; errors name it. Raises MontessoriError when vLLM is not
+        installed or cannot load the model.
         """
         return cls(
             folder,
@@ -75,6 +77,7 @@ class VllmEngine(Local):
             gpus=machine.tensor_parallel,
             memory=machine.gpu_memory,
             log_level=machine.log_level,
+            key=key,
         )
 
     def generate(
@@ -236,12 +239,12 @@ def _request(adapters: Path) -> Any:
     return LoRARequest("adapter", 1, str(adapters.resolve()))
 
 
-def _load(folder: Path, settings: dict[str, Any]) -> Any:
+def _load(folder: Path, key: str, settings: dict[str, Any]) -> Any:
     """vLLM with the model of a folder, from safetensors only, without remote code."""
     try:
         from vllm import LLM
     except ImportError as error:
-        raise not_installed(error, "generation.engine") from error
+        raise not_installed(error, key) from error
     try:
         return LLM(
             model=str(folder),
@@ -252,7 +255,7 @@ def _load(folder: Path, settings: dict[str, Any]) -> Any:
             **settings,
         )
     except LOADING as error:
-        raise not_loaded(error, folder, "generation.engine") from error
+        raise not_loaded(error, folder, key) from error
 
 
 def not_installed(error: ImportError, key: str) -> MontessoriError:

@@ -14,6 +14,8 @@ from montessori.generate.local import Local
 from montessori.stage import Machine
 from tests.tiny_models import tiny_tokenizer
 
+STUDENT = Path(__file__).parents[2] / "data" / "micro" / "llama"
+
 
 class Echo(Local):
     """Answers with the number of tokens that it was shown; keeps what it was shown."""
@@ -77,6 +79,25 @@ def test_artifact_of_a_real_model(evals: Path, model_folder: Path, tmp_path: Pat
     facts = read_json(outs[0] / "manifest.json")["facts"]
     assert facts["items"] == {"micro_alpaca_eval": 12, "micro_mt_bench": 12}
     assert len(facts["template"]) == 64
+
+
+@pytest.mark.xdist_group("vllm")
+def test_answers_of_a_real_vllm(evals: Path, tmp_path: Path) -> None:
+    pytest.importorskip("vllm", reason="vLLM is not installed for this machine")
+    machine = Machine(device="cpu", threads=1)
+    found = []
+    for engine in ("transformers", "vllm"):
+        write_answers(
+            STUDENT, evals, tmp_path / engine, BenchmarkParams("test", 20, engine), machine
+        )
+        found.append(read_table(tmp_path / engine / "answers.parquet", ANSWERS))
+    equal = (found[0]["answer"] == found[1]["answer"]).mean()
+    assert equal > 0.9  # greedy; rounding may decide between two tokens that are alike
+    assert (
+        found[0]
+        .drop("answer", "tokens", "finished")
+        .equals(found[1].drop("answer", "tokens", "finished"))
+    )
 
 
 def test_missing_items_leave_nothing_behind(tmp_path: Path, model_folder: Path) -> None:
