@@ -27,9 +27,12 @@ from montessori.plan import Harness, Run
 
 #: Between a metric file and the outcomes beside it; outcomes are written with 4 decimals.
 TOLERANCE = 0.01
-#: Metrics that are looked up in the metric file. The public length-controlled rates are not: they
-#: are published by another regression than the one that is fitted in every sample.
-CHECKED = tuple(name for name in ORDER if name not in ("alpaca_eval", "alpaca_eval_public"))
+#: Length-controlled rates by AlpacaEval's own regression, with penalties found by cross-validation:
+#: too slow for every sample. Their values are those of the metric file, the spread around them
+#: is that of the regression that is fitted in every sample.
+PUBLISHED = ("alpaca_eval", "alpaca_eval_public")
+#: Metrics that are told alike by the metric file and the outcomes.
+CHECKED = tuple(name for name in ORDER if name not in PUBLISHED)
 
 Entry = dict[
     str, float
@@ -62,7 +65,7 @@ def compare_runs(
             next="montessori check",
         )
     found = find(runs, harnesses or {}, Path(outcomes))
-    table = entries(found, params)
+    table = entries(found, params, {run: _published(Path(evals) / f"{run}.json") for run in runs})
     for run in runs:
         checked = [name for name in CHECKED if name in table[run] and not found.left_out[name]]
         _require_fresh(Path(evals) / f"{run}.json", table[run], checked)
@@ -92,9 +95,20 @@ def _facts(found: Found, name: str) -> dict[str, Any]:
     }
 
 
-def entries(found: Found, params: CompareParams) -> Runs:
+def _published(path: Path) -> dict[str, float]:
+    """The values of PUBLISHED in a metric file, as far as it has them."""
+    metrics = read_json(path)
+    return {name: float(metrics[name]) for name in PUBLISHED if metrics.get(name) is not None}
+
+
+def entries(
+    found: Found, params: CompareParams, published: Mapping[str, Mapping[str, float]] | None = None
+) -> Runs:
     """Entries of each run and metric. Where the baseline or a run lacks a benchmark there is none;
-    p-values are those of a paired bootstrap, and corrected for the number of all of them."""
+    p-values are those of a paired bootstrap, and corrected for the number of all of them.
+
+    published: by run and metric, values in place of those of the outcomes; samples move with them.
+    """
     values: dict[str, dict[str, float]] = {run: {} for run in found.runs}
     samples: dict[str, dict[str, Floats]] = {run: {} for run in found.runs}
     for name in found.benchmarks:
@@ -102,8 +116,10 @@ def entries(found: Found, params: CompareParams) -> Runs:
         if params.baseline not in having:
             continue
         for run, drawn in sampled(name, having, params.resamples).items():
-            values[run][name] = observed(name, having[run])
-            samples[run][name] = drawn
+            value = observed(name, having[run])
+            told = (published or {}).get(run, {}).get(name, value)
+            values[run][name] = told
+            samples[run][name] = drawn + (told - value)
     for run in found.runs:
         values[run][MEAN] = float(np.mean([values[run][name] for name in found.in_mean]))
         samples[run][MEAN] = np.mean([samples[run][name] for name in found.in_mean], axis=0)

@@ -88,6 +88,25 @@ def named(*runs: str) -> dict[str, Run]:
     return {run: Run(f"students/{run}", "self-instruct") for run in runs}
 
 
+def test_public_length_controlled_rates_are_those_of_the_metric_files() -> None:
+    random = np.random.default_rng(0)
+    ids = tuple(f"alpaca_eval-{n:04d}" for n in range(ITEMS))
+    runs = {
+        run: {"alpaca_eval": Outcome(ids, random.random(ITEMS) * 100.0, random.normal(size=ITEMS))}
+        for run in ("self-instruct", "montessori-1")
+    }
+    found = Found(runs, frozenset({"alpaca_eval"}))
+    plain = entries(found, PARAMS)["montessori-1"]["alpaca_eval"]
+    told = {"self-instruct": {"alpaca_eval": 50.0}, "montessori-1": {"alpaca_eval": 57.5}}
+    entry = entries(found, PARAMS, told)["montessori-1"]["alpaca_eval"]
+    assert entry["value"] == 57.5
+    assert entry["delta"] == 7.5
+    for end in ("low", "high"):  # the spread is that of the fits
+        assert entry[end] - entry["delta"] == pytest.approx(plain[end] - plain["delta"])
+    table = entries(found, PARAMS, told)["montessori-1"]
+    assert table[MEAN]["value"] == 57.5
+
+
 def compared(root: Path, *runs: str, **harnesses: Harness) -> dict:
     return compare_runs(named(*runs), root / "eval", root / "outcomes", PARAMS, harnesses)
 
