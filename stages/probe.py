@@ -9,7 +9,7 @@ def main(job: Job) -> None:
     from montessori.writing.produce import write_probe
     from montessori.writing.settings import ProbeParams
 
-    probe = job.section("probe", ProbeParams)
+    probe = job.section("probe", ProbeParams, rows="probes")
     task = assignment(job, ("teacher", "seeds", "template"))
     job.metrics(write_probe(task, probe, job.paths.out))
 
