@@ -60,9 +60,9 @@ def write_mistakes(
     frame = read_table(rows / "rows.parquet", ROWS)
     frame = frame.head(settings.rows) if settings.rows else frame
     if settings.by == "grader":
-        wrong, tokens = _by_grader(student, frame, settings, machine)
+        wrong, work = _by_grader(student, frame, settings, machine)
     else:
-        wrong, tokens = _by_loss(student, rows, frame, settings, machine)
+        wrong, work = _by_loss(student, rows, frame, settings, machine)
     found = frame.filter(pl.Series([bool(answer) for answer in wrong], dtype=pl.Boolean))
     judged = [answer for answer in wrong if answer is not None]
     if found.height < settings.min_rows:
@@ -78,14 +78,13 @@ def write_mistakes(
         "judged": len(judged),
         "looked_at": frame.height,
         "skills": dict(known.iter_rows()),
-        "tokens": tokens,
-    }
+    } | work
 
 
 def _by_grader(
     student: Path, frame: pl.DataFrame, settings: MistakesParams, machine: "Machine"
-) -> tuple[list[bool | None], int]:
-    """Whether the student's answers are wrong, None for no task of the lab; tokens written."""
+) -> tuple[list[bool | None], dict[str, int]]:
+    """Whether the student's answers are wrong, None for no task of the lab; what it took."""
     from montessori.generate.transformers_engine import TransformersEngine
 
     engine = TransformersEngine.open(student, machine)
@@ -101,16 +100,19 @@ def _by_grader(
                 answers[place].append(text)
                 tokens += number
             progress.advance(len(places) if turn == 0 else 0)
-    return [_is_wrong(*both) for both in zip(turns, answers, strict=True)], tokens
+    wrong = [_is_wrong(*both) for both in zip(turns, answers, strict=True)]
+    return wrong, {"tokens_forward": tokens, "parameters": engine.model.num_parameters()}
 
 
 def _greedy(
     engine: "Engine", dialogues: list[list[dict[str, str]]], most: int
 ) -> list[tuple[str, int]]:
+    """Greedy answers, and the tokens read and written for each."""
     from montessori.generate import Request, Sampling
 
     requests = [Request(prompt) for prompt in engine.prompts(dialogues)]
-    return [(out.text, out.tokens) for out in engine.generate(requests, Sampling(most))]
+    written = engine.generate(requests, Sampling(most))
+    return [(out.text, len(requests[out.request].ids) + out.tokens) for out in written]
 
 
 def _dialogue(turns: Sequence[str], answers: Sequence[str]) -> list[dict[str, str]]:
@@ -126,8 +128,8 @@ def _is_wrong(turns: tuple[str, ...], answers: list[str]) -> bool | None:
 
 def _by_loss(
     student: Path, rows: Path, frame: pl.DataFrame, settings: MistakesParams, machine: "Machine"
-) -> tuple[list[bool | None], int]:
-    """Whether a row's loss is among the highest; tokens read. Of equal losses earlier rows win."""
+) -> tuple[list[bool | None], dict[str, int]]:
+    """Whether a row's loss is among the highest (of equal ones the earlier); what it took."""
     from montessori import chat
     from montessori.adapters import load_merged
     from montessori.signals.student import mean_loss, require_responses, values
@@ -141,7 +143,9 @@ def _by_loss(
     losses = values(mean_loss, model, tokens, tokenizer.pad_token_id or 0)
     worst = sorted(range(len(losses)), key=lambda i: -losses[i])
     chosen = set(worst[: math.ceil(settings.share * len(losses))])
-    return [i in chosen for i in range(len(losses))], sum(len(row.ids) for row in tokens)
+    read = sum(len(row.ids) for row in tokens)
+    wrong: list[bool | None] = [i in chosen for i in range(len(losses))]
+    return wrong, {"tokens_forward": read, "parameters": model.num_parameters()}
 
 
 def _too_few(

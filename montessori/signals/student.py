@@ -85,7 +85,7 @@ def score_by_student(
     metrics = write_scores(frame, (every["value"] * sign).to_list(), out, inputs, facts)
     parts.clear()
     tokens = sum(len(row.ids) for row in rows)
-    return metrics | {"tokens": tokens, "parameters": model.num_parameters()}
+    return metrics | {"tokens_forward": tokens, "parameters": model.num_parameters()}
 
 
 def values(
