@@ -11,7 +11,7 @@ from typing import Any
 
 from montessori.artifacts import read_json
 from montessori.errors import MontessoriError
-from montessori.plan import Node, Rows, key_of, references
+from montessori.plan import Node, Rows, references
 
 #: Stages of a row by its section: the stage's name, and the folder of its metrics, if it has some.
 STAGES: Mapping[str, tuple[tuple[str, str], ...]] = {
@@ -106,7 +106,7 @@ def _stage_cost(stage: str, folder: str, node: Node, metrics: Path) -> Cost:
         teacher_tokens=int(values.get("tokens", 0)) if stage in WRITES else 0,
         judge_calls=int(values.get("judge_calls", 0)),
         usd=float(values.get("server", {}).get("usd", 0.0)),
-        unknown=tuple(_missing(stage, values, key_of(node))),
+        unknown=tuple(_missing(stage, values, name)),
         **{"teacher_flops" if stage in TRAINS_TEACHER else "student_flops": flops(values)},
     )
 
@@ -117,11 +117,11 @@ def flops(values: Mapping[str, Any]) -> float:
     return float(values.get("parameters", 0)) * work
 
 
-def _missing(stage: str, values: Mapping[str, Any], key: str) -> Iterator[str]:
+def _missing(stage: str, values: Mapping[str, Any], name: str) -> Iterator[str]:
     """What metrics of an older version lack; of other stages nothing is expected."""
     trains = ("warmup", "influence", "student-sft", "loss", "uncertainty", "mistakes")
     if stage in (*trains, *TRAINS_TEACHER) and "parameters" not in values:
-        yield f"FLOPs of {stage} {key}"
+        yield f"FLOPs of {stage} {name}"
 
 
 def _trained_rows(nodes: tuple[Node, ...], model: str, metrics: Path) -> int | None:

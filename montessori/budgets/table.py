@@ -82,15 +82,21 @@ def _equal_rows(shown: Mapping[str, Mapping[str, Any]], rows: Rows, baseline: st
     equal = {name: v["baseline_rows_at_equal_teacher_tokens"] or 0 for name, v in shown.items()}
     dearest = max(equal, key=lambda name: equal[name], default="")
     run = rows["runs"].get(baseline)
-    student = rows["students"].get(run.model.partition("/")[2]) if run else None
+    student = rows["students"].get(run.model.partition("/")[2]) if run is not None else None
     data = rows["datasets"].get(student.dataset) if student else None
-    if data is None or student is None or equal[dearest] <= (shown[baseline]["rows"] or 0):
+    if (
+        run is None
+        or student is None
+        or data is None
+        or equal[dearest] <= (shown[baseline]["rows"] or 0)
+    ):
         return []
+    more = f"{baseline}-more"
     return [
         "",
         f"{baseline} with the teacher tokens of {dearest} is not derived but run, by these rows:",
-        f"  datasets: {{{baseline}-more: {{teacher: {data.teacher}, seeds: {data.seeds}, "
+        f"  datasets: {{{more}: {{teacher: {data.teacher}, seeds: {data.seeds}, "
         f"synth: {{rows: {equal[dearest]}}}}}}}",
-        f"  students: {{{baseline}-more: {{dataset: {baseline}-more, student: {student.student}}}}}",
-        f"  runs: {{{baseline}-more: {{model: students/{baseline}-more, against: {run.against}}}}}",
+        f"  students: {{{more}: {{dataset: {more}, student: {student.student}}}}}",
+        f"  runs: {{{more}: {{model: students/{more}, against: {run.against}}}}}",
     ]
