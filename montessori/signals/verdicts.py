@@ -10,6 +10,7 @@ from pathlib import Path
 from montessori.errors import MontessoriError
 
 BEST = 5.0
+_PROBES = ("<instruction 7f0c>", "<response 7f0c>")  # texts that no template holds by itself
 _MARK = re.compile(r"(?im)^\W*score\W*?:\W*([0-9]+(?:\.[0-9]+)?)(?:\s*/\s*5)?\W*$")
 
 
@@ -35,8 +36,8 @@ def load_judge_template(path: Path) -> str:
             next="set judge_signal.template in params.yaml to an existing file",
         )
     template = path.read_text(encoding="utf-8")
-    shown = render_question("an instruction", "a response", template)
-    if "an instruction" not in shown or "a response" not in shown:
+    shown = render_question(*_PROBES, template=template)
+    if not all(text in shown for text in _PROBES):
         raise MontessoriError(
             "the judge's template does not show what is to be judged",
             where=str(path),
