@@ -92,7 +92,7 @@ def test_the_shipped_params_are_right():
         (
             "selections/s",
             {"probe": "montessori-1", "scores": "influence/montessori-2"},
-            "selections.s.scores: influence/montessori-2 scores the probe montessori-2, but the sel",
+            "selections.s.scores: influence/montessori-2 scores the probe montessori-2, but the ",
         ),
         (
             "joins/self-instruct",
