@@ -1,7 +1,7 @@
 """A data set of the best rows of a probe, by a signal; the teacher stays as it is.
 
 `top` is the bootstrap ablation of Montessori-Instruct (arXiv 2410.14208, section 5): the most
-influential rows. `best-of-n` takes the best row of each prompt.
+influential rows. `best-of-n` takes the best rows of each prompt.
 """
 
 from dataclasses import dataclass
@@ -27,10 +27,12 @@ class SelectParams:
 
     rows: int  # exactly
     rule: Literal["top", "best-of-n"]  # best of all rows; best of each prompt, in order
+    per_prompt: int  # by best-of-n: rows of a prompt
 
     def check(self) -> list[str]:
         """Problems of the values, each starting with its key."""
-        return [] if self.rows >= 1 else [f"rows: {self.rows} is below 1"]
+        values = (("rows", self.rows), ("per_prompt", self.per_prompt))
+        return [f"{name}: {value} is below 1" for name, value in values if value < 1]
 
 
 def select_rows(
@@ -69,12 +71,14 @@ def select_rows(
 def best(scored: pl.DataFrame, settings: SelectParams) -> pl.DataFrame:
     """At most `settings.rows` rows of a table with column `score`, in the table's order.
 
-    Of equal scores the earlier rows win. With "best-of-n" the first prompts give a row each.
+    Of equal scores the earlier rows win. With "best-of-n" the first prompts give
+    `settings.per_prompt` rows each.
     """
     placed = scored.with_row_index("place")
     ranked = placed.sort("score", "place", descending=[True, False])
     if settings.rule == "best-of-n":
-        ranked = ranked.unique("prompt_id", keep="first", maintain_order=True).sort("place")
+        rank = pl.int_range(pl.len()).over("prompt_id")
+        ranked = ranked.filter(rank < settings.per_prompt).sort("place")
     return ranked.head(settings.rows).sort("place").drop("place")
 
 

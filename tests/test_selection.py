@@ -14,7 +14,7 @@ from montessori.join import JoinParams, join
 from montessori.selection import SelectParams, select_rows
 from tests.tiny_rows import probe_frame, write_probe
 
-TOP = SelectParams(rows=3, rule="top")
+TOP = SelectParams(rows=3, rule="top", per_prompt=1)
 CLEAN = DecontaminationParams(ngram=20, limit=1.0)
 FRAME = probe_frame(3, 4)  # rows 0 to 11, four to a prompt; row 1 is dropped
 SCORE = {0: 1.0, 2: 5.0, 3: 9.0, 4: 2.0, 5: 2.0, 6: -1.0, 7: 0.0, 8: 8.0, 9: 7.0, 10: 6.0, 11: 0.5}
@@ -64,7 +64,8 @@ def test_the_best_rows_in_order_of_the_probe(selected):
 
 def test_the_best_row_of_each_prompt_of_equal_ones_the_earlier(selected):
     assert selected(replace(TOP, rule="best-of-n"))[0] == [3, 4, 8]
-    assert selected(SelectParams(rows=2, rule="best-of-n"))[0] == [3, 4]  # the first prompts
+    assert selected(SelectParams(2, "best-of-n", 1))[0] == [3, 4]  # the first prompts
+    assert selected(SelectParams(6, "best-of-n", 2))[0] == [2, 3, 4, 5, 8, 9]
 
 
 def test_an_eval_item_is_never_selected(selected, tmp_path):
@@ -75,7 +76,7 @@ def test_an_eval_item_is_never_selected(selected, tmp_path):
 
 def test_too_few_rows_are_an_error_before_anything_is_written(selected, tmp_path):
     with pytest.raises(MontessoriError, match="3 of 4 rows: the probe has 11 scored") as error:
-        selected(SelectParams(rows=4, rule="best-of-n"))
+        selected(SelectParams(4, "best-of-n", 1))
     assert "larger probe" in error.value.next
     assert not (tmp_path / "out").exists()
 
