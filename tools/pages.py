@@ -27,7 +27,7 @@ TOP = {
     "montessori/": "the package: all algorithms",
     "data/": "outputs of the stages (DVC) and `micro/`, the lab's base models and sources (git)",
     "metrics/": "JSON per run and stage, plot data, the comparison and the proof (git)",
-    "docs/": "the proof, influence, signals, baselines, generation, filters, benchmarks, scores, lab",
+    "docs/": "the proof, influence, signals, baselines, generation, filters, benchmarks, lab",
     "tests/": "the tests; they mirror the package",
     "tools/": "set-up of the environment, generated parts of these pages",
     "requirements/": "the lock file, and what differs with vLLM on a CPU",
