@@ -181,7 +181,10 @@ def _scored_probe(rows: Rows, scores: str) -> str | None:
     for section in FOLDERS.get(folder, ()):
         row = rows[section].get(name)
         if row is not None:
-            return _scored_probe(rows, row.scores) if section == "shuffles" else str(row.probe)
+            if section == "shuffles":
+                return _scored_probe(rows, row.scores)
+            kind, _, probe = getattr(row, "rows", "").partition("/")  # or rows of another kind
+            return getattr(row, "probe", probe if kind == "probe" else None)
     return None
 
 

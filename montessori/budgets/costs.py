@@ -11,13 +11,13 @@ from typing import Any
 
 from montessori.artifacts import read_json
 from montessori.errors import MontessoriError
-from montessori.plan import Node, Rows, references
+from montessori.plan import Node, Rows, key_of, references
 
 #: Stages of a row by its section: the stage's name, and the folder of its metrics, if it has some.
 STAGES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "probes": (("probe", "probe"),), "probe_files": (("probe-file", ""),),
     "response_probes": (("response-probe", "probe"),), "warmups": (("warmup", "warmup"),),
-    "influences": (("influence", "influence"),), "icls": (("icl", "icl"),),
+    "influences": (("influence", "influence"),),
     "judge_signals": (("judge-signal", "judge-signal"),), "losses": (("loss", "loss"),),
     "uncertainties": (("uncertainty", "uncertainty"),), "shuffles": (("shuffle", ""),),
     "rounds": (("prefs", ""), ("teacher-dpo", "teacher-dpo")),
@@ -25,9 +25,18 @@ STAGES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "dataset_files": (("dataset-file", ""),), "selections": (("select", ""),),
     "joins": (("join", ""),), "trims": (("trim", ""),),
     "students": (("student-sft", "student-sft"),),
+    # ARTE
+    "tasks": (("task", ""),), "examinees": (("examinee", "examinee"),),
+    "preferences": (("preference", ""),), "drafts": (("draft", "draft"),),
+    "icls": (("icl", "icl"),), "alignments": (("align", ""), ("teacher-dpo", "teacher-dpo")),
+    "tailored": (("tailor", "synth"),),
 }  # fmt: skip
-WRITES = ("probe", "response-probe", "synth")  # stages in which a teacher writes
+FREE = ("models", "runs", "harnesses")  # sections whose stages are no cost of a method
+WRITES = ("probe", "response-probe", "synth", "draft", "tailor")  # stages in which a teacher writes
 TRAINS_TEACHER = ("teacher-dpo",)
+#: Stages in which a student trains, reads or writes.
+STUDENT = ("warmup", "influence", "student-sft", "loss", "uncertainty", "mistakes", "icl",
+           "examinee")  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -89,6 +98,8 @@ def needed(start: Node, needs: Mapping[Node, set[Node]]) -> tuple[Node, ...]:
 
 
 def _cost_of(node: Node, metrics: Path) -> Cost:
+    if node[0] not in STAGES and node[0] not in FREE:
+        return Cost(unknown=(f"what {key_of(node)} costs",))
     return sum((_stage_cost(*stage, node, metrics) for stage in STAGES.get(node[0], ())), Cost())
 
 
@@ -119,8 +130,7 @@ def flops(values: Mapping[str, Any]) -> float:
 
 def _missing(stage: str, values: Mapping[str, Any], name: str) -> Iterator[str]:
     """What metrics of an older version lack; of other stages nothing is expected."""
-    trains = ("warmup", "influence", "student-sft", "loss", "uncertainty", "mistakes")
-    if stage in (*trains, *TRAINS_TEACHER) and "parameters" not in values:
+    if stage in (*STUDENT, *TRAINS_TEACHER) and "parameters" not in values:
         yield f"FLOPs of {stage} {name}"
 
 

@@ -118,3 +118,19 @@ def test_calls_of_a_judge_count(project):
     assert cost.judge_calls == 982
     assert cost.student_flops == 60 * 22  # no warm-up and no influence
     assert cost.unknown == ("seconds of judge-signal j",)
+
+
+def test_every_section_has_its_costs_and_one_without_is_not_free(project, monkeypatch):
+    from montessori.budgets import costs
+    from montessori.plan import ROWS as CLASSES
+
+    assert set(CLASSES) <= {*costs.STAGES, *costs.FREE}
+    graph = load(ROOT / "dvc.yaml")["stages"]
+    rows = {entry["foreach"].strip("${}"): name for name, entry in graph.items()
+            if "foreach" in entry}  # fmt: skip
+    for section in set(CLASSES) - {"runs"}:
+        if section in costs.STAGES:
+            assert rows[section] in [stage for stage, _ in costs.STAGES[section]]
+    monkeypatch.delitem(costs.STAGES, "influences")
+    found = budgets(ROWS, project / "metrics")["montessori-1"].cost
+    assert found.unknown == ("what influences.montessori-1 costs",)
