@@ -75,8 +75,10 @@ def standard_round(rows: Rows, name: str, old: str) -> dict[str, dict[str, dict[
         "students": {"dataset": name, "student": student},
         "runs": {"model": f"students/{name}", "against": getattr(run, "against", name)},
     }  # fmt: skip
-    old_rows = {"probes": rows["probes"].get(probe), "influences": scored, "datasets": data}
-    old_rows["rounds"] = rows["rounds"][old]
+    old_rows = {
+        "probes": rows["probes"].get(probe), "warmups": warmed, "influences": scored,
+        "rounds": rows["rounds"][old], "datasets": data, "students": rows["students"].get(old),
+    }  # fmt: skip
     for section, row in old_rows.items():
         made[section] |= {k: getattr(row, k) for k in CHANGES[section] if getattr(row, k, None)}
     return {section: {name: row} for section, row in made.items()}

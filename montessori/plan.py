@@ -49,6 +49,7 @@ class ResponseProbe:
     probe: str
     warmup: str
     teacher: str
+    response_probe: Changes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -57,6 +58,7 @@ class Warmup:
 
     probe: str
     student: str
+    warmup: Changes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -163,6 +165,7 @@ class Student:
 
     dataset: str
     student: str
+    student_sft: Changes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -230,7 +233,7 @@ BY_NAME: Mapping[tuple[str, str], tuple[str, ...]] = {
     **{(section, "probe"): _PROBE for section, cls in ROWS.items()
        if "probe" in cls.__annotations__ and section != "probes"},
     **{(section, "warmup"): ("warmups",) for section, cls in ROWS.items()
-       if "warmup" in cls.__annotations__},
+       if "warmup" in cls.__annotations__ and section != "warmups"},
     ("warmups", "student"): ("models",), ("students", "dataset"): _DATASET,
     ("joins", "first"): ("datasets",), ("joins", "second"): ("datasets",),
     ("trims", "dataset"): ("datasets",), ("trims", "like"): ("datasets",),

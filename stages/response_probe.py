@@ -19,7 +19,7 @@ def main(job: Job) -> None:
         paths.warmup,
         paths.teacher,
         paths.out,
-        job.section("response_probe", ResponseProbeParams),
+        job.section("response_probe", ResponseProbeParams, rows="response_probes"),
         generation,
         job.seed,
         partial(open_engine, paths.teacher, generation, job.machine, job.secret),
