@@ -1,6 +1,7 @@
 """A judge of training rows: marks read from verdicts, the lab's checker, and judges that fail."""
 
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -8,9 +9,13 @@ import pytest
 
 from montessori.artifacts import PROBE, SCORES, new_folder, read_table, write_json, write_table
 from montessori.errors import MontessoriError
+from montessori.generate.engines import open_engine
+from montessori.generate.settings import GenerationParams
 from montessori.signals.judge import score_by_judge
 from montessori.signals.settings import JudgeSignalParams
 from montessori.signals.verdicts import load_judge_template, read_mark, render_question
+from montessori.stage import Machine
+from tests.generate.fake_server import FakeServer
 from tests.signals.conftest import TellingEngine
 from tests.tiny_rows import probe_frame
 
@@ -174,3 +179,25 @@ def test_a_small_model_runs_as_a_judge_and_is_found_unable(judged, student, mach
     engine = TransformersEngine.open(student, machine)
     with pytest.raises(MontessoriError, match="of 35 verdicts have no mark"):
         judged(engine, replace(SETTINGS, max_new_tokens=8), judge=student)
+
+
+def test_a_hosted_judge_pays_for_each_verdict_once(tmp_path, probe):
+    def reply(turns, seed):
+        return f"Fine.\nScore: {4 if 'What is' in turns[-1] else 2}", True
+
+    machine, generation = Machine(server_requests=4), GenerationParams("transformers")
+    with FakeServer(reply, faults=["500"], models=["gpt-4o"], key="k") as server:
+        hosted = {"server": server.url, "model": "gpt-4o", "key_env": "KEY"}
+        prices = {"usd_per_million": {"input": 1.0, "output": 1.0}}
+        write_json(tmp_path / "judge" / "server.json", hosted | prices)
+        engine = partial(open_engine, tmp_path / "judge", generation, machine, {"KEY": "k"}.get)
+        metrics = score_by_judge(
+            probe, tmp_path / "judge", TEMPLATE, tmp_path / "out", SETTINGS, 0, engine,
+            tmp_path / "work", "test",
+        )  # fmt: skip
+    scores = read_table(tmp_path / "out" / "scores.parquet", SCORES)
+    assert set(scores["score"]) == {2.0, 4.0}
+    assert len(server.answered) == 35 == metrics["judge_calls"]
+    assert metrics["server"]["requests"] == 35
+    assert metrics["server"]["usd"] > 0
+    assert not list((tmp_path / "work").glob("*.jsonl"))
