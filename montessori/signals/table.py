@@ -33,7 +33,7 @@ def write_scores(
         pl.lit(None, dtype=pl.Float64).alias("neutral"),
     )
     metrics = described(table, rows["skill"].to_list())
-    if metrics["prompts_tied"] == metrics["prompts"]:
+    if metrics["values"] == 1 or 0 < metrics["prompts_tied"] == metrics["prompts_with_several"]:
         raise _all_tied(metrics, out)
     with new_folder(out, inputs, {"rows": table.height, **facts}) as folder:
         write_table(table, folder / "scores.parquet", SCORES)
