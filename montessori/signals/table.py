@@ -23,7 +23,8 @@ def write_scores(
     """Write `out`/scores.parquet: `values` (higher is better) of the PROBE rows `rows`.
 
     The neutral score is null: pairs compare the rows of a prompt with each other. Returns what
-    `described` says. Raises MontessoriError when no two rows of a prompt differ.
+    `described` says. Raises MontessoriError when no two rows of a prompt differ; where every
+    prompt has one row, as in a file of one's own, when no two rows do.
     """
     table = rows.select(
         "row_id",
@@ -43,15 +44,17 @@ def write_scores(
 def described(table: pl.DataFrame, skills: Sequence[str | None]) -> dict[str, Any]:
     """Metrics of a SCORES table with one reference, and the mean by skill where rows have one.
 
-    `prompts_tied` are prompts whose rows all have one score; no pair can come from them.
+    `prompts_tied` are prompts with several rows, all of one score; no pair can come from them.
     """
     score = pl.col("score")
-    by_prompt = table.group_by("prompt_id").agg(score.n_unique().alias("values"))
+    by_prompt = table.group_by("prompt_id").agg(score.n_unique().alias("values"), pl.len())
+    several = by_prompt.filter(pl.col("len") > 1)
     shape = table.select(mean=score.mean(), std=score.std(ddof=0)).row(0, named=True)
     facts: dict[str, Any] = {
         "rows": table.height,
         "prompts": by_prompt.height,
-        "prompts_tied": by_prompt.filter(pl.col("values") == 1).height,
+        "prompts_with_several": several.height,
+        "prompts_tied": several.filter(pl.col("values") == 1).height,
         "values": table["score"].n_unique(),
         **shape,
         "quantiles": table.select(

@@ -133,3 +133,12 @@ def test_a_row_without_response_is_an_error(scored):
     with pytest.raises(MontessoriError, match="no response") as error:
         scored("loss", replace(LOSS, max_length=4))
     assert "loss.max_length" in error.value.next
+
+
+def test_a_file_with_a_row_a_prompt_is_scored_for_selection(scored, tmp_path, probe):
+    frame = read_table(probe / "rows.parquet", PROBE).with_columns(prompt_id=pl.col("row_id"))
+    with new_folder(tmp_path / "own", {}) as folder:
+        write_table(frame, folder / "rows.parquet", PROBE)
+    scores, metrics = scored("loss", LOSS, probe=tmp_path / "own")
+    assert scores["score"].n_unique() == scores.height == metrics["prompts"]
+    assert metrics["prompts_tied"] == metrics["prompts_with_several"] == 0
