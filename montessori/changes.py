@@ -9,7 +9,7 @@ from montessori.check import check
 from montessori.edit import difference, merge
 from montessori.errors import MontessoriError
 from montessori.params import load
-from montessori.plan import Rows, read_rows
+from montessori.plan import CHANGES, Rows, read_rows
 
 
 def apply_round(params: Path, name: str, old: str, dry_run: bool = False) -> str:
@@ -72,7 +72,7 @@ def apply_profile(params: Path, folder: Path, name: str, dry_run: bool = False) 
     return _apply(params, load(path), dry_run)
 
 
-def standard_round(rows: Rows, name: str, old: str) -> dict[str, dict[str, dict[str, str]]]:
+def standard_round(rows: Rows, name: str, old: str) -> dict[str, dict[str, dict[str, Any]]]:
     """The rows of a standard round by section, with the settings of the round before it."""
     if old not in rows["rounds"]:
         raise MontessoriError(
@@ -97,7 +97,7 @@ def standard_round(rows: Rows, name: str, old: str) -> dict[str, dict[str, dict[
     student = getattr(rows["students"].get(old), "student", getattr(warmed, "student", "student"))
     teacher = f"teachers/{old}"
     seeds = getattr(rows["probes"].get(probe), "seeds", getattr(data, "seeds", "seed/seeds"))
-    made = {
+    made: dict[str, dict[str, Any]] = {
         "probes": {"teacher": teacher, "seeds": seeds},
         "warmups": {"probe": name, "student": getattr(warmed, "student", student)},
         "influences": {"probe": name, "warmup": name,
@@ -107,6 +107,12 @@ def standard_round(rows: Rows, name: str, old: str) -> dict[str, dict[str, dict[
         "students": {"dataset": name, "student": student},
         "runs": {"model": f"students/{name}", "against": getattr(run, "against", name)},
     }  # fmt: skip
+    old_rows = {
+        "probes": rows["probes"].get(probe), "warmups": warmed, "influences": scored,
+        "rounds": rows["rounds"][old], "datasets": data, "students": rows["students"].get(old),
+    }  # fmt: skip
+    for section, row in old_rows.items():
+        made[section] |= {k: getattr(row, k) for k in CHANGES[section] if getattr(row, k, None)}
     return {section: {name: row} for section, row in made.items()}
 
 

@@ -3,14 +3,18 @@
 import re
 from collections.abc import Mapping
 from importlib import import_module
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 from montessori.artifacts import read_json
 from montessori.generate.hosted import HostedModel
-from montessori.params import FILE, problems_error, read_section
+from montessori.params import FILE, for_row, problems_error, read_section
 from montessori.plan import (
     BY_FOLDER,
+    CHANGES,
+    FOLDERS,
+    LAB,
     ROWS,
     SEED_SETS,
     Rows,
@@ -41,6 +45,13 @@ SETTINGS: Mapping[str, str] = {
     "student_sft": "montessori.train.settings:StudentSftParams",
     "benchmark": "montessori.evals.settings:BenchmarkParams",
     "judge": "montessori.evals.settings:JudgeParams",
+    "judge_signal": "montessori.signals.settings:JudgeSignalParams",
+    "loss": "montessori.signals.settings:LossParams",
+    "uncertainty": "montessori.signals.settings:UncertaintyParams",
+    "response_probe": "montessori.writing.settings:ResponseProbeParams",
+    "mistakes": "montessori.mistakes:MistakesParams",
+    "select": "montessori.selection:SelectParams",
+    "join": "montessori.join:JoinParams",
     "eval": "montessori.evals.settings:EvalParams",
     "harness": "montessori.harness.settings:HarnessParams",
     "compare": "montessori.compare.settings:CompareParams",
@@ -71,7 +82,7 @@ def problems(raw: Mapping[str, Any], root: Path | None = None) -> list[str]:
     rows, of_rows = read_rows(raw)
     sources, of_sources = read_section(raw, "sources", Sources)
     found += of_rows + of_sources + _settings_problems(raw)
-    found += _name_problems(rows) + _reference_problems(rows)
+    found += _name_problems(rows) + _reference_problems(rows) + _change_problems(raw, rows)
     circle = find_circle(rows)
     if circle:
         found.append(
@@ -93,12 +104,23 @@ def _settings_problems(raw: Mapping[str, Any]) -> list[str]:
     return found
 
 
+def _change_problems(raw: Mapping[str, Any], rows: Rows) -> list[str]:
+    """Of the settings that rows replace for themselves."""
+    found = []
+    for section, keys in CHANGES.items():
+        for name, row in rows[section].items():
+            for key in (key for key in keys if getattr(row, key)):
+                place, module = f"{section}.{name}.{key}", SETTINGS[key].split(":")
+                settings = for_row(raw, key, section, name).get(key)
+                cls = getattr(import_module(module[0]), module[1])
+                found += read_section({place: settings}, place, cls)[1]
+    return found
+
+
 #: Pairs of sections whose rows write to the same folder.
 SAME_OUT = (
-    ("probes", "probe_files"),
-    ("datasets", "dataset_files"),
-    ("datasets", "trims"),
-    ("dataset_files", "trims"),
+    *combinations(("probes", "probe_files", "response_probes"), 2),
+    *combinations(FOLDERS["datasets"], 2),
 )
 
 
@@ -135,28 +157,34 @@ def _reference_problems(rows: Rows) -> list[str]:
 
 
 def _form(folder: str) -> str:
+    if folder == LAB:
+        return f"{folder}/FILE.json"
     return f"{folder}/{{{','.join(SEED_SETS)}}}" if folder == "seed" else f"{folder}/NAME"
 
 
 def _probe_problems(rows: Rows) -> list[str]:
-    """Scores must be those of the round's own probe: other rows have other ids."""
+    """Scores must be those of the row's own probe: other rows have other ids."""
     found = []
-    for name, row in rows["rounds"].items():
-        scored = _scored_probe(rows, row.scores)
-        if scored is not None and scored != row.probe:
-            found.append(
-                f"rounds.{name}.scores: {row.scores} scores the probe {scored}, "
-                f"but the round's probe is {row.probe}"
-            )
+    for section, what in (("rounds", "round"), ("selections", "selection")):
+        for name, row in rows[section].items():
+            scored = _scored_probe(rows, row.scores)
+            if scored is not None and scored != row.probe:
+                found.append(
+                    f"{section}.{name}.scores: {row.scores} scores the probe {scored}, "
+                    f"but the {what}'s probe is {row.probe}"
+                )
     return found
 
 
 def _scored_probe(rows: Rows, scores: str) -> str | None:
     folder, _, name = scores.partition("/")
-    if folder == "shuffle" and name in rows["shuffles"]:
-        return _scored_probe(rows, rows["shuffles"][name].scores)
-    if folder == "influence" and name in rows["influences"]:
-        return rows["influences"][name].probe
+    for section in FOLDERS.get(folder, ()):
+        row = rows[section].get(name)
+        if row is not None:
+            if section == "shuffles":
+                return _scored_probe(rows, row.scores)
+            kind, _, probe = getattr(row, "rows", "").partition("/")  # or rows of another kind
+            return getattr(row, "probe", probe if kind == "probe" else None)
     return None
 
 
@@ -174,11 +202,18 @@ def _file_problems(
     raw: Mapping[str, Any], rows: Rows, sources: Sources | None, root: Path
 ) -> list[str]:
     named = {f"models.{name}.path": row.path for name, row in rows["models"].items()}
+    for name, row in rows["judge_signals"].items():
+        if row.judge.startswith(f"{LAB}/"):
+            named[f"judge_signals.{name}.judge"] = f"data/{row.judge}"
     for section in ("probe_files", "dataset_files"):
         named |= {f"{section}.{name}.rows": row.rows for name, row in rows[section].items()}
     if sources is not None:
         named |= {f"sources.{key}": path for key, path in vars(sources).items()}
-    for section, key in (("model", "fallback_template"), ("instruction", "template")):
+    for section, key in (
+        ("model", "fallback_template"),
+        ("instruction", "template"),
+        ("judge_signal", "template"),
+    ):
         value = raw.get(section)
         if isinstance(value, Mapping) and isinstance(value.get(key), str):
             named[f"{section}.{key}"] = value[key]
@@ -208,6 +243,6 @@ def _hosted_problems(rows: Rows, root: Path) -> list[str]:
             problems = read_section({name: described}, name, HostedModel)[1]
             found += [f"models.{problem} (in {row.path})" for problem in problems]
     for node, key, text, nodes in references(rows):
-        if key != "teacher" and hosted & set(nodes):
-            found.append(f"{key_of(node)}.{key}: {text!r} is hosted; only a teacher can be")
+        if key not in ("teacher", "judge") and hosted & set(nodes):
+            found.append(f"{key_of(node)}.{key}: {text!r} is hosted; only a teacher or a judge can")
     return found

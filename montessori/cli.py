@@ -1,5 +1,5 @@
 """The command line: `montessori check`, `add round`, `add benchmark`, `profile`, `doctor`, `table`,
-`report`, `proof`, `shard`, `bench`, `score`.
+`budgets`, `report`, `proof`, `shard`, `bench`, `score`.
 
 Every command loads what it needs when it runs, so that help and checks are quick.
 """
@@ -94,6 +94,16 @@ def table() -> None:
     from montessori.params import load
 
     typer.echo(comparison_table(Path("metrics/compare.json"), load(FILE)))
+
+
+@app.command()
+def budgets(
+    json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
+) -> None:
+    """Print what each run cost: teacher tokens, FLOPs, judge calls, seconds."""
+    from montessori.budgets.command import command
+
+    typer.echo(command(Path(), json))
 
 
 @app.command("report")

@@ -47,6 +47,21 @@ def section(raw: Mapping[str, Any], name: str, cls: type[T], file: str = FILE) -
     return value
 
 
+def for_row(raw: Mapping[str, Any], name: str, rows: str, row: str) -> Mapping[str, Any]:
+    """`raw` with section `name` as row `row` of the plural section `rows` has it.
+
+    A row may hold a mapping named like a section: `{prefs: {rule: best-worst}}` replaces one key
+    of section `prefs` for this row. Without `rows` and for a row that is not there, `raw` itself.
+    """
+    named = raw.get(rows)
+    entry = named.get(row) if isinstance(named, Mapping) else None
+    changes = entry.get(name) if isinstance(entry, Mapping) else None
+    base = raw.get(name, {})
+    if not isinstance(changes, Mapping) or not isinstance(base, Mapping):
+        return raw
+    return {**raw, name: {**base, **changes}}
+
+
 def problems_error(problems: list[str], file: str = FILE) -> MontessoriError:
     """One error that lists problems, each of which starts with its key."""
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"

@@ -1,10 +1,12 @@
 """The rows of params.yaml that make the graph, and how they refer to each other."""
 
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from montessori.params import read_section
+
+Changes = dict[str, Any]  # keys of a section that a row replaces for itself
 
 
 @dataclass(frozen=True)
@@ -30,6 +32,7 @@ class Probe:
 
     teacher: str
     seeds: str
+    probe: Changes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -40,11 +43,22 @@ class RowsFile:
 
 
 @dataclass(frozen=True)
+class ResponseProbe:
+    """Probing data of responses: several to each instruction of a probe that warm-up left over."""
+
+    probe: str
+    warmup: str
+    teacher: str
+    response_probe: Changes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class Warmup:
     """A base student warmed up on the first rows of a probe."""
 
     probe: str
     student: str
+    warmup: Changes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -54,6 +68,34 @@ class Influence:
     probe: str
     warmup: str
     reference: str
+    influence: Changes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class JudgeSignal:
+    """Scores of a probe's rows by a judge: a model, or a .json file such as micro/judge.json."""
+
+    probe: str
+    judge: str
+    judge_signal: Changes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Loss:
+    """Scores of a probe's other rows: the warmed-up student's loss on them."""
+
+    probe: str
+    warmup: str
+    loss: Changes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Uncertainty:
+    """Scores of a probe's other rows: how uncertain the warmed-up student is of them."""
+
+    probe: str
+    warmup: str
+    uncertainty: Changes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -70,6 +112,8 @@ class Round:
     scores: str
     probe: str
     start: str
+    prefs: Changes = field(default_factory=dict)
+    teacher_dpo: Changes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -78,6 +122,33 @@ class Dataset:
 
     teacher: str
     seeds: str
+    synth: Changes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class MistakeSet:
+    """The rows of a set that a student gets wrong."""
+
+    student: str
+    rows: str
+    mistakes: Changes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Selection:
+    """A data set of the best rows of a probe, by their scores."""
+
+    probe: str
+    scores: str
+    select: Changes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Join:
+    """A data set of all rows of `second` behind the first rows of `first`."""
+
+    first: str
+    second: str
 
 
 @dataclass(frozen=True)
@@ -94,6 +165,7 @@ class Student:
 
     dataset: str
     student: str
+    student_sft: Changes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -115,37 +187,55 @@ class Harness:
 
 #: Plural sections: the class of their rows.
 ROWS: Mapping[str, type[Any]] = {
-    "models": Model, "probes": Probe, "probe_files": RowsFile, "warmups": Warmup,
-    "influences": Influence, "shuffles": Shuffle, "rounds": Round, "datasets": Dataset,
-    "dataset_files": RowsFile, "trims": Trim, "students": Student, "runs": Run,
-    "harnesses": Harness,
+    "models": Model, "probes": Probe, "probe_files": RowsFile, "response_probes": ResponseProbe,
+    "warmups": Warmup, "influences": Influence, "judge_signals": JudgeSignal, "losses": Loss,
+    "uncertainties": Uncertainty, "shuffles": Shuffle, "rounds": Round, "mistake_sets": MistakeSet,
+    "datasets": Dataset, "dataset_files": RowsFile, "selections": Selection, "joins": Join,
+    "trims": Trim, "students": Student, "runs": Run, "harnesses": Harness,
 }  # fmt: skip
-OPTIONAL = ("trims", "dataset_files", "harnesses")  # plural sections that may be left out
+OPTIONAL = (  # plural sections that may be left out
+    "trims", "dataset_files", "harnesses", "response_probes", "judge_signals", "losses",
+    "uncertainties", "mistake_sets", "selections", "joins",
+)  # fmt: skip
+#: Keys of rows that are no reference but settings of the section of this name, for the row alone.
+CHANGES: Mapping[str, tuple[str, ...]] = {
+    section: tuple(f.name for f in fields(cls) if f.default_factory is dict)
+    for section, cls in ROWS.items()
+}
 
 #: What the first part of a reference such as `teachers/montessori-1` stands for.
 FOLDERS: Mapping[str, tuple[str, ...]] = {
     "models": ("models",), "teachers": ("rounds",), "students": ("students",),
-    "influence": ("influences",), "shuffle": ("shuffles",),
-    "datasets": ("datasets", "dataset_files", "trims"),
+    "influence": ("influences",), "judge-signal": ("judge_signals",), "loss": ("losses",),
+    "uncertainty": ("uncertainties",), "shuffle": ("shuffles",), "mistakes": ("mistake_sets",),
+    "datasets": ("datasets", "dataset_files", "selections", "joins", "trims"),
 }  # fmt: skip
 SEED_SETS = ("seeds", "reference", "other_reference")
+LAB = "micro"  # folder of the lab's files in git; a judge may be one of them
 
-_TEACHER, _ROWS, _SCORES = ("models", "teachers"), ("seed", "datasets"), ("influence", "shuffle")
+_TEACHER, _ROWS = ("models", "teachers"), ("seed", "datasets", "mistakes")
+_SCORES = ("influence", "icl", "judge-signal", "loss", "uncertainty", "shuffle")
+_EVALUATED = ("models", "teachers", "students")
 #: Keys that refer to other rows by folder and name: which folders they may name.
 BY_FOLDER: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("probes", "teacher"): _TEACHER, ("probes", "seeds"): _ROWS,
+    ("response_probes", "teacher"): _TEACHER, ("judge_signals", "judge"): (*_TEACHER, LAB),
     ("datasets", "teacher"): _TEACHER, ("datasets", "seeds"): _ROWS,
     ("influences", "reference"): _ROWS, ("shuffles", "scores"): _SCORES,
     ("rounds", "scores"): _SCORES, ("rounds", "start"): _TEACHER,
-    ("runs", "model"): ("models", "teachers", "students"),
-    ("harnesses", "model"): ("models", "teachers", "students"),
+    ("mistake_sets", "student"): ("models", "students"), ("mistake_sets", "rows"): _ROWS,
+    ("selections", "scores"): _SCORES, ("runs", "model"): _EVALUATED,
+    ("harnesses", "model"): _EVALUATED,
 }  # fmt: skip
+_PROBE, _DATASET = ("probes", "probe_files", "response_probes"), FOLDERS["datasets"]
 #: Keys that refer to other rows by name alone: in which sections.
 BY_NAME: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("warmups", "probe"): ("probes", "probe_files"), ("warmups", "student"): ("models",),
-    ("influences", "probe"): ("probes", "probe_files"), ("influences", "warmup"): ("warmups",),
-    ("rounds", "probe"): ("probes", "probe_files"),
-    ("students", "dataset"): ("datasets", "dataset_files", "trims"),
+    **{(section, "probe"): _PROBE for section, cls in ROWS.items()
+       if "probe" in cls.__annotations__ and section != "probes"},
+    **{(section, "warmup"): ("warmups",) for section, cls in ROWS.items()
+       if "warmup" in cls.__annotations__ and section != "warmups"},
+    ("warmups", "student"): ("models",), ("students", "dataset"): _DATASET,
+    ("joins", "first"): ("datasets",), ("joins", "second"): ("datasets",),
     ("trims", "dataset"): ("datasets",), ("trims", "like"): ("datasets",),
     ("students", "student"): ("models",), ("runs", "against"): ("runs",),
 }  # fmt: skip
@@ -180,8 +270,8 @@ def read_rows(raw: Mapping[str, Any]) -> tuple[Rows, list[str]]:
 def references(rows: Rows) -> Iterator[tuple[Node, str, str, tuple[Node, ...]]]:
     """Row, key, text and the nodes that the text may stand for, for each reference.
 
-    No node means that the text has the wrong form; the sets of the seed stage are no rows and
-    are left out.
+    No node means that the text has the wrong form; the sets of the seed stage and the lab's files
+    are no rows and are left out.
     """
     for section, key in (*BY_FOLDER, *BY_NAME):
         for name, row in rows[section].items():
@@ -191,6 +281,8 @@ def references(rows: Rows) -> Iterator[tuple[Node, str, str, tuple[Node, ...]]]:
             else:
                 folder, _, target = text.partition("/")
                 if folder == "seed" and "seed" in BY_FOLDER[section, key] and target in SEED_SETS:
+                    continue
+                if folder == LAB and LAB in BY_FOLDER[section, key]:
                     continue
                 allowed = folder in BY_FOLDER[section, key] and folder in FOLDERS
                 nodes = tuple((s, target) for s in FOLDERS[folder]) if allowed else ()

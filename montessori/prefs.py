@@ -11,8 +11,17 @@ from typing import Any, Literal
 
 import polars as pl
 
-from montessori.artifacts import PAIRS, PROBE, SCORES, new_folder, read_table, row_id, write_table
+from montessori.artifacts import (
+    PAIRS,
+    PROBE,
+    SCORES,
+    new_folder,
+    read_table,
+    row_id,
+    write_table,
+)
 from montessori.errors import MontessoriError
+from montessori.lineage import written_by
 
 ALL = "all"
 
@@ -22,7 +31,7 @@ class PrefsParams:
     """Section `prefs`: which pairs are made."""
 
     rule: Literal["cross", "best-worst"]  # all above over all below, or one pair a prompt
-    neutral: Literal["scores", "prompt"]  # the scores table's own, or the median of each prompt
+    neutral: Literal["scores", "prompt", "prompt-mean"]  # the table's own; a prompt's median, mean
     skills: dict[str, float]  # weights of references; none: the whole reference set
     margin: float  # least difference of scores, in standard deviations of the table
     max_per_prompt: int  # largest difference first; 0 = all
@@ -55,11 +64,24 @@ def write_pairs(scores: Path, probe: Path, out: Path, settings: PrefsParams) -> 
     )
     pairs = pairs_of(labelled, settings)
     facts = counts(labelled, pairs)
+    if labelled["score"].n_unique() == 1:
+        raise _all_equal(labelled.height, scores)
     if pairs.height < settings.min_pairs:
         raise _too_few(facts, settings, scores)
-    with new_folder(out, {"scores": scores, "probe": probe}, {"pairs": pairs.height}) as folder:
+    about = {"pairs": pairs.height, **written_by(probe)}
+    with new_folder(out, {"scores": scores, "probe": probe}, about) as folder:
         write_table(pairs, folder / "pairs.parquet", PAIRS)
     return facts | skill_shares(labelled, pairs)
+
+
+#: Of the rows of a prompt; the mean of equal scores is that score, whatever rounding says.
+_SCORE = pl.col("score")
+_MEDIAN = _SCORE.median().over("prompt_id")
+_MEAN = (
+    pl.when(_SCORE.min().over("prompt_id") == _SCORE.max().over("prompt_id"))
+    .then(_SCORE)
+    .otherwise(_SCORE.mean().over("prompt_id"))
+)
 
 
 def labels(
@@ -72,7 +94,8 @@ def labels(
 
     Columns row_id, prompt_id, score, neutral, side (1 above neutral, -1 below, 0 equal), prompt,
     raw, skill, place (row of the probe). A null neutral is the median of its prompt, with
-    `neutral` "prompt" every one is. Dropped rows of the probe are left out. Raises MontessoriError
+    `neutral` "prompt" every one is, with "prompt-mean" the mean, which also parts a prompt in which
+    most rows have the best score. Dropped rows of the probe are left out. Raises MontessoriError
     when a scored row is not in the probe.
     """
     whole = _weighted(scores, skills) if skills else scores.filter(pl.col("reference") == ALL)
@@ -88,10 +111,10 @@ def labels(
             expected="a scores table of this probe's rows, with reference 'all'",
             next="give the round the probe that its scores were made from, in params.yaml, rounds",
         )
-    median = pl.col("score").median().over("prompt_id").alias("neutral")
+    own = {"scores": pl.col("neutral").fill_null(_MEDIAN), "prompt": _MEDIAN, "prompt-mean": _MEAN}
     return (
         joined.filter(pl.col("dropped").is_null())
-        .with_columns(median if neutral == "prompt" else pl.col("neutral").fill_null(median))
+        .with_columns(own[neutral].alias("neutral"))
         .with_columns((pl.col("score") - pl.col("neutral")).sign().cast(pl.Int64).alias("side"))
         .drop("reference", "dropped")
         .sort("place")
@@ -200,6 +223,15 @@ def skill_shares(labelled: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
     return shares
 
 
+def _all_equal(rows: int, scores: Path) -> MontessoriError:
+    return MontessoriError(
+        f"all {rows} scores are equal, so no text is preferred to another",
+        where=str(scores / "scores.parquet"),
+        expected="scores that differ within prompts",
+        next="take another signal in params.yaml, section rounds, then `dvc repro`",
+    )
+
+
 def _too_few(facts: dict[str, Any], settings: PrefsParams, scores: Path) -> MontessoriError:
     return MontessoriError(
         f"{facts['pairs']} preference pairs are too few: of {facts['prompts']} prompts "
@@ -207,6 +239,7 @@ def _too_few(facts: dict[str, Any], settings: PrefsParams, scores: Path) -> Mont
         f"{facts['ties']} of {facts['rows']} rows are exactly neutral",
         where=str(scores / "scores.parquet"),
         expected=f"at least {settings.min_pairs} pairs (prefs.min_pairs)",
-        next="set prefs.neutral: prompt (rows of a prompt are then compared with its median), "
-        "lower prefs.margin, or raise probe.prompts in params.yaml; then `dvc repro`",
+        next="set prefs.neutral: prompt (rows of a prompt are then compared with its median) or "
+        "prompt-mean (with its mean, for scores with many ties), lower prefs.margin, or raise "
+        "probe.prompts in params.yaml; then `dvc repro`",
     )

@@ -110,11 +110,14 @@ class Job:
 
         return section(self._raw, "machine", Machine) if Path(PARAMS).is_file() else Machine()
 
-    def section(self, name: str, cls: type[T]) -> T:
-        """A section of params.yaml as a frozen dataclass; all its problems in one error."""
-        from montessori.params import section
+    def section(self, name: str, cls: type[T], rows: str = "") -> T:
+        """A section of params.yaml as a frozen dataclass; all its problems in one error.
 
-        return section(self._raw, name, cls)
+        With `rows`, a plural section, what the job's row there says under the same name goes first.
+        """
+        from montessori.params import for_row, section
+
+        return section(for_row(self._raw, name, rows, self.name), name, cls)
 
     def row(self, section: str, cls: type[T]) -> T:
         """The job's row of a plural section as a frozen dataclass; all its problems in one error.

@@ -16,7 +16,7 @@ def main(job: Job) -> None:
         paths.reference,
         paths.out,
         paths.plot,
-        job.section("influence", InfluenceParams),
+        job.section("influence", InfluenceParams, rows="influences"),
         job.machine,
         job.work,
         f"influence {job.name}",

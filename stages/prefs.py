@@ -7,7 +7,7 @@ def main(job: Job) -> None:
     """Write data/prefs/<name> from a scores table and its probe."""
     from montessori.prefs import PrefsParams, write_pairs
 
-    settings = job.section("prefs", PrefsParams)
+    settings = job.section("prefs", PrefsParams, rows="rounds")
     job.metrics(write_pairs(job.paths.scores, job.paths.probe, job.paths.out, settings))
 
 

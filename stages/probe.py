@@ -12,7 +12,7 @@ def main(job: Job) -> None:
     from montessori.writing.produce import write_probe
     from montessori.writing.settings import ProbeParams
 
-    probe = job.section("probe", ProbeParams)
+    probe = job.section("probe", ProbeParams, rows="probes")
     task = replace(
         assignment(job, ("teacher", "seeds", "evals", "template")),
         decontamination=job.section("decontamination", DecontaminationParams),

@@ -10,7 +10,7 @@ def main(job: Job) -> None:
     from montessori.train.sft import train_student
 
     paths = job.paths
-    settings = job.section("student_sft", StudentSftParams)
+    settings = job.section("student_sft", StudentSftParams, rows="students")
     job.metrics(
         train_student(
             paths.student,

@@ -12,7 +12,7 @@ def main(job: Job) -> None:
     from montessori.writing.produce import write_dataset
     from montessori.writing.settings import SynthParams
 
-    synth = job.section("synth", SynthParams)
+    synth = job.section("synth", SynthParams, rows="datasets")
     task = replace(
         assignment(job, ("teacher", "seeds", "evals", "template")),
         decontamination=job.section("decontamination", DecontaminationParams),

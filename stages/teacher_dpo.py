@@ -9,7 +9,7 @@ def main(job: Job) -> None:
     from montessori.train.settings import TeacherDpoParams
 
     paths = job.paths
-    settings = job.section("teacher_dpo", TeacherDpoParams)
+    settings = job.section("teacher_dpo", TeacherDpoParams, rows="rounds")
     job.metrics(
         train_teacher(
             paths.start,

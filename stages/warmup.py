@@ -10,7 +10,7 @@ def main(job: Job) -> None:
     from montessori.train.warmup import warm_up
 
     paths = job.paths
-    settings = job.section("warmup", WarmupParams)
+    settings = job.section("warmup", WarmupParams, rows="warmups")
     job.metrics(
         warm_up(
             paths.student,

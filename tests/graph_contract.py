@@ -197,6 +197,8 @@ def _read(tree: ast.AST) -> tuple[set[str], set[str]]:
     for node in ast.walk(tree):
         if isinstance(node, ast.Call) and _called(node) == "section":
             params.add(ast.literal_eval(node.args[0]))
+            rows = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg == "rows"}
+            params |= {name + ".${key}" for name in rows.values()}
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "job.row":
             params.add(ast.literal_eval(node.args[0]) + ".${key}")
         elif isinstance(node, ast.Call) and ast.unparse(node.func) == "job.metrics":

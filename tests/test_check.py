@@ -73,6 +73,37 @@ def test_the_shipped_params_are_right():
             "montessori-1",
             "influence/montessori-2 scores the probe montessori-2, but the round's probe is",
         ),
+        (
+            "rounds/montessori-1/prefs",
+            {"rule": "best", "limit": 1},
+            "rounds.montessori-1.prefs.rule: 'best' (str) is not one of cross, best-worst",
+        ),
+        (
+            "influences/montessori-1/influence",
+            {"untl": "group"},
+            "influences.montessori-1.influence.untl: unknown key (did you mean unit?)",
+        ),
+        ("datasets/self-instruct/synth", {"rows": 0}, "datasets.self-instruct.synth.rows: 0 is be"),
+        (
+            "judge_signals/j",
+            {"probe": "montessori-1", "judge": "students/self-instruct"},
+            "is not one of models/NAME, teachers/NAME, micro/FILE.json",
+        ),
+        (
+            "selections/s",
+            {"probe": "montessori-1", "scores": "influence/montessori-2"},
+            "selections.s.scores: influence/montessori-2 scores the probe montessori-2, but the ",
+        ),
+        (
+            "joins/self-instruct",
+            {"first": "montessori-1", "second": "montessori-2"},
+            "has a row of",
+        ),
+        (
+            "response_probes/montessori-1",
+            {"probe": "montessori-2", "warmup": "montessori-2", "teacher": "models/teacher"},
+            "response_probes.montessori-1: probes has a row of this name too",
+        ),
         ("shuffles/s", {"scores": "shuffle/s"}, "shuffles.s: goes in a circle: shuffles.s needs"),
     ],
 )
@@ -126,6 +157,23 @@ def test_files_that_do_not_exist_are_named(tmp_path: Path):
     found = problems(RAW, tmp_path)
     for key in ("models.teacher.path", "sources.evals", "instruction.template"):
         assert any(problem.startswith(f"{key}: data/micro/") for problem in found)
+
+
+def test_scores_of_every_signal_may_feed_a_round_and_a_missing_judge_is_told(tmp_path: Path):
+    raw = copy.deepcopy(RAW)
+    row = {"probe": "montessori-1", "warmup": "montessori-1"}
+    raw["losses"], raw["uncertainties"] = {"l": row}, {"u": row}
+    raw["judge_signals"] = {"j": {"probe": "montessori-1", "judge": "micro/judge.json"}}
+    raw["shuffles"] = {"s": {"scores": "judge-signal/j"}}
+    for scores in ("loss/l", "uncertainty/u", "judge-signal/j", "shuffle/s"):
+        raw["rounds"]["montessori-1"]["scores"] = scores
+        assert problems(raw, ROOT) == []
+    raw["rounds"]["montessori-2"]["scores"] = "shuffle/s"
+    assert "shuffle/s scores the probe montessori-1, but" in "\n".join(problems(raw, ROOT))
+    raw["judge_signals"]["j"]["judge"] = "micro/nobody.json"
+    assert "judge_signals.j.judge: data/micro/nobody.json does not exist" in "\n".join(
+        problems(raw, ROOT)
+    )
 
 
 def test_a_check_is_quick_and_loads_no_model_library():

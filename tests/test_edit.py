@@ -87,6 +87,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
     shutil.copytree(ROOT / "data/micro/prompts", tmp_path / "data/micro/prompts")
+    shutil.copy(ROOT / "data/micro/judge.json", tmp_path / "data/micro")
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -126,6 +127,17 @@ def test_a_benchmark_is_a_row_for_each_run(project: Path):
     with pytest.raises(MontessoriError, match="no run nobody"):
         apply_benchmark(params, "gsm8k", 8, ["base", "nobody"])
     assert params.read_text() == before
+
+
+def test_a_round_keeps_the_settings_that_its_rows_have_for_themselves(project: Path):
+    text = (project / "params.yaml").read_text()
+    old = "start: teachers/montessori-1}"
+    assert old in text
+    changed = text.replace(old, "start: teachers/montessori-1, prefs: {rule: best-worst}}")
+    (project / "params.yaml").write_text(changed)
+    apply_round(project / "params.yaml", "montessori-3", "montessori-2")
+    rounds = load(project / "params.yaml")["rounds"]
+    assert rounds["montessori-3"]["prefs"] == {"rule": "best-worst"}
 
 
 def test_a_dry_run_and_a_bad_name_write_nothing(project: Path):

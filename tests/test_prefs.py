@@ -5,7 +5,15 @@ from typing import Any
 import polars as pl
 import pytest
 
-from montessori.artifacts import PAIRS, SCORES, new_folder, read_table, write_table
+from montessori.artifacts import (
+    PAIRS,
+    PROBE,
+    SCORES,
+    new_folder,
+    read_json,
+    read_table,
+    write_table,
+)
 from montessori.errors import MontessoriError
 from montessori.prefs import PrefsParams, labels, pairs_of, write_pairs
 from tests.tiny_rows import probe_frame, write_probe
@@ -59,6 +67,15 @@ def test_a_neutral_of_its_own_decides_the_side():
 
 def test_without_neutral_the_median_of_the_prompt_decides():
     assert made({4: 5.0, 5: 6.0, 6: 7.0, 8: 1.0, 9: 2.0}, table_neutral=None) == {(6, 4), (9, 8)}
+
+
+def test_a_prompts_mean_parts_a_prompt_in_which_most_rows_tie():
+    values = {4: 5.0, 5: 5.0, 6: 5.0, 7: 1.5, 8: 0.1, 9: 0.1, 10: 0.1}
+    assert made(values, table_neutral=None) == set()  # the median is the best score
+    assert made(values, table_neutral=None, neutral="prompt-mean") == {(4, 7), (5, 7), (6, 7)}
+    probe = probe_frame(3, 4)
+    tied = labels(scores_of(probe, {8: 0.1, 9: 0.1, 10: 0.1}, None), probe, "prompt-mean")
+    assert tied["side"].to_list() == [0, 0, 0]  # though the mean of three 0.1 is not 0.1
 
 
 def test_the_prompts_median_can_be_neutral_whatever_the_table_says():
@@ -124,6 +141,23 @@ def test_written_pairs_hold_raw_texts_and_metrics_count(tmp_path):
     assert metrics["prompts_one_sided"] == 1
     assert metrics["mean_difference"] == 3.0
     assert metrics["chosen_skills"] == {"sums": 1.0}
+
+
+def test_scores_that_are_all_equal_are_an_error_of_their_own(tmp_path):
+    scores, probe = written(tmp_path, {4: 1.0, 5: 1.0, 8: 1.0})
+    with pytest.raises(MontessoriError, match="all 3 scores are equal"):
+        write_pairs(scores, probe, tmp_path / "prefs", SETTINGS)
+    assert not (tmp_path / "prefs").exists()
+
+
+def test_pairs_remember_who_wrote_them(tmp_path):
+    scores, _ = written(tmp_path, {4: 2.0, 5: -1.0})
+    writer = {"template_hash": "a" * 64, "tokenizer_hash": "b" * 64}
+    with new_folder(tmp_path / "probe", {}, {"rows": 12, **writer}) as folder:
+        write_table(probe_frame(3, 4), folder / "rows.parquet", PROBE)
+    write_pairs(scores, tmp_path / "probe", tmp_path / "prefs", SETTINGS)
+    facts = read_json(tmp_path / "prefs" / "manifest.json")["facts"]
+    assert facts == {"pairs": 1, **writer}
 
 
 def test_too_few_pairs_are_an_error_that_counts(tmp_path):

@@ -60,13 +60,13 @@ def open_keeping(
 
 
 def teacher_facts(folder: Path, generation: GenerationParams) -> dict[str, Any]:
-    """What a manifest says of the teacher: its template, and the engine where it is another."""
-    from montessori.chat import folder_template, text_hash
+    """What a manifest says of the teacher: template, tokenizer, and the engine if it is another."""
+    from montessori.lineage import hashes_of
 
     hosted = read_hosted(folder)
     if hosted is not None:
         return {"server": hosted.server, "model": hosted.model}
-    facts: dict[str, Any] = {"template_hash": text_hash(folder_template(folder))}
+    facts: dict[str, Any] = hashes_of(folder)
     if generation.engine == "vllm":
         from montessori.generate.vllm_engine import version
 

@@ -70,14 +70,14 @@ def read_inputs(
     Raises MontessoriError when nothing is left after warm-up, a probe row has no response within
     `settings.max_length` tokens, or no reference row has one.
     """
-    frame = _left_after(warmup, probe)
+    frame = left_after(warmup, probe)
     rows = tokenised(tokenizer, frame["messages"].to_list(), settings.max_length)
     _require_responses(rows, frame, probe, settings)
     references = _references(tokenizer, reference, settings)
     return Inputs(frame, rows, references, tokenizer.pad_token_id or 0)
 
 
-def _left_after(warmup: Path, probe: Path) -> pl.DataFrame:
+def left_after(warmup: Path, probe: Path) -> pl.DataFrame:
     """Kept rows of the probe that did not take part in warm-up, in table order."""
     frame = read_table(probe / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
     left = frame.filter(~pl.col("row_id").is_in(warmup_rows(warmup)))

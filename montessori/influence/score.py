@@ -72,6 +72,7 @@ def score_probe(
         neutral = float(engine.neutral.cpu() @ inputs.references.weights)
         shift = float(_shift(engine, settings) @ inputs.references.weights)
         centred = (scores.filter(pl.col("reference") == ALL)["score"] - shift).to_list()
+        parameters = model.num_parameters()
         del engine, model
         audit = _audit(warmup, inputs, centred, settings, machine)
     facts = {
@@ -85,8 +86,19 @@ def score_probe(
     _write_histogram(plot, centred)
     parts.clear()
     metrics = summary(centred, inputs.frame["skill"].to_list())
-    metrics["momentum_only"] = neutral
+    metrics |= {"momentum_only": neutral, "parameters": parameters, **_passes(inputs, settings)}
     return metrics | ({"audit": asdict(audit)} if audit else {})
+
+
+def _passes(inputs: Inputs, settings: "InfluenceParams") -> dict[str, int]:
+    """Tokens with a backward pass and tokens only read; rows of the audit count at mean length."""
+    rows = sum(len(row.ids) for row in inputs.rows)
+    references = sum(len(row.ids) for row in inputs.references.rows)
+    number, audited = len(inputs.rows), min(settings.audit, len(inputs.rows))
+    exact = number if settings.estimate == "exact" else 0
+    steps = exact + audited  # each with a reference pass, besides that of no step at all
+    trained = rows + (0 if exact else references) + round(rows * audited / number)
+    return {"tokens_trained": trained, "tokens_forward": references * (steps + bool(steps))}
 
 
 def _digest(warmup: Path, probe: Path, reference: Path, settings: "InfluenceParams") -> str:

@@ -10,6 +10,7 @@ import polars as pl
 from montessori import chat
 from montessori.artifacts import PAIRS, new_folder, read_table
 from montessori.errors import MontessoriError
+from montessori.lineage import require_same_line
 from montessori.seeding import seed_of
 from montessori.train import arguments
 from montessori.train.curve import Recorder, write_curve
@@ -54,6 +55,7 @@ def train_teacher(
     tokenizer = chat.load_tokenizer(start)
     frame = read_table(pairs / "pairs.parquet", PAIRS)
     _require_pairs(frame, settings, pairs)
+    require_same_line(start, pairs)
     device = settle(machine)
     facts = {"pairs": frame.height, "template_hash": chat.template_hash(tokenizer)}
     with new_folder(out, {"start": start, "pairs": pairs}, facts) as folder:
@@ -69,7 +71,14 @@ def train_teacher(
         save_model(model, start, folder)
         chat.require_same_template(start, folder)
     write_curve(plot, recorder.points, ("step", *CURVE))
-    return {"pairs": frame.height, "steps": trainer.state.global_step} | _ends(recorder.points)
+    tokens = pair_tokens(trainer.train_dataset)
+    return {
+        "pairs": frame.height,
+        "steps": trainer.state.global_step,
+        "tokens_trained": settings.epochs * tokens,
+        "tokens_forward": tokens,  # by the reference policy
+        "parameters": model.num_parameters(),
+    } | _ends(recorder.points)
 
 
 def conversations(frame: pl.DataFrame) -> dict[str, list[list[dict[str, str]]]]:
@@ -125,6 +134,12 @@ def pair_lengths(dataset: Any) -> list[int]:
     """Tokens of the longer text of each pair, prompt included."""
     columns = (dataset["prompt_ids"], dataset["chosen_ids"], dataset["rejected_ids"])
     return [len(p) + max(len(c), len(r)) for p, c, r in zip(*columns, strict=True)]
+
+
+def pair_tokens(dataset: Any) -> int:
+    """Tokens of all pairs: the prompt with each of its two texts."""
+    columns = (dataset["prompt_ids"], dataset["chosen_ids"], dataset["rejected_ids"])
+    return sum(2 * len(p) + len(c) + len(r) for p, c, r in zip(*columns, strict=True))
 
 
 def _require_pairs(frame: pl.DataFrame, settings: "TeacherDpoParams", pairs: Path) -> None:

@@ -55,9 +55,9 @@ def row_losses(
     Rows are padded at the right with token `pad`, which no row attends to.
     """
     device = model.device
-    ids = _padded([row.ids for row in rows], pad, device)  # (B, T)
-    labels = _padded([row.labels for row in rows], IGNORED, device)[:, 1:]  # (B, T - 1)
-    attention = _padded([[1] * len(row.ids) for row in rows], 0, device)
+    ids = padded([row.ids for row in rows], pad, device)  # (B, T)
+    labels = padded([row.labels for row in rows], IGNORED, device)[:, 1:]  # (B, T - 1)
+    attention = padded([[1] * len(row.ids) for row in rows], 0, device)
     equal = len({len(row.ids) for row in rows}) == 1
     output = model(input_ids=ids, attention_mask=None if equal else attention, use_cache=False)
     logits = output.logits[:, :-1]  # (B, T - 1, V)
@@ -95,6 +95,7 @@ def by_length(rows: Sequence[Row], batch: int, tokens: float = math.inf) -> Iter
         yield together
 
 
-def _padded(values: list[list[int]], fill: int, device: torch.device) -> torch.Tensor:
+def padded(values: list[list[int]], fill: int, device: torch.device) -> torch.Tensor:
+    """Rows of token ids filled up at the right, shape (rows, longest)."""
     width = max(map(len, values))
     return torch.tensor([row + [fill] * (width - len(row)) for row in values], device=device)

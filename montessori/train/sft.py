@@ -69,6 +69,8 @@ def train_student(
         "rows_without_response": len(every) - len(rows),
         "steps": trainer.state.global_step,
         "tokens": sum(len(row.ids) for row in rows),
+        "tokens_trained": settings.epochs * sum(len(row.ids) for row in rows),
+        "parameters": model.num_parameters(),
         "assistant_tokens": sum(row.targets for row in rows),
         "loss_first": recorder.points[0]["loss"],
         "loss_last": recorder.points[-1]["loss"],

@@ -70,6 +70,8 @@ def warm_up(
         "steps": state.step,
         "rows_without_response": len(rows) - len(usable),
         "tokens": sum(len(row.ids) for row in usable),
+        "tokens_trained": settings.epochs * sum(len(row.ids) for row in usable),
+        "parameters": model.num_parameters(),
         "loss_first": _mean(losses[: max(1, len(losses) // 10)]),
         "loss_last": _mean(losses[-max(1, len(losses) // 10) :]),
     }

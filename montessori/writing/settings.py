@@ -106,6 +106,32 @@ class SynthParams:
         return problems
 
 
+@dataclass(frozen=True)
+class ResponseProbeParams:
+    """Section `response_probe`: which instructions are answered, and how."""
+
+    instructions: int  # the first with one turn; 0 = all
+    samples: int  # responses to an instruction
+    max_new_tokens: int
+    temperature: float
+    top_p: float
+    instructions_per_part: int
+
+    def check(self) -> list[str]:
+        """Problems of the values, each starting with its key."""
+        least = {"instructions": 0, "samples": 2, "max_new_tokens": 1, "instructions_per_part": 1}
+        problems = [
+            f"{key}: {getattr(self, key)} is below {bound}"
+            for key, bound in least.items()
+            if getattr(self, key) < bound
+        ]
+        if self.temperature <= 0:
+            problems.append(f"temperature: {self.temperature} makes all responses alike")
+        if not 0 < self.top_p <= 1:
+            problems.append(f"top_p: {self.top_p} is not in (0, 1]")
+        return problems
+
+
 def _sampling_problems(params: InstructionParams | ResponseParams) -> list[str]:
     problems = []
     if params.max_new_tokens < 1:

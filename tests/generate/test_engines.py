@@ -32,7 +32,10 @@ def test_transformers_is_opened(folder, tmp_path):
     from montessori.generate.transformers_engine import TransformersEngine
 
     assert isinstance(opened(folder, "transformers", tmp_path), TransformersEngine)
-    assert set(teacher_facts(folder, GenerationParams("transformers"))) == {"template_hash"}
+    assert set(teacher_facts(folder, GenerationParams("transformers"))) == {
+        "template_hash",
+        "tokenizer_hash",
+    }
 
 
 def test_without_vllm_it_says_what_to_install(folder, tmp_path, monkeypatch):

@@ -1,0 +1,147 @@
+"""The cost of a run: of every stage that it needs, from their metrics.
+
+FLOPs are counted as usual: 6 N for a token that is trained on (forward and backward pass), 2 N for
+one that is only read or written, N the model's parameters (arXiv 2001.08361, section 2.1).
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+from typing import Any
+
+from montessori.artifacts import read_json
+from montessori.errors import MontessoriError
+from montessori.plan import Node, Rows, key_of, references
+
+#: Stages of a row by its section: the stage's name, and the folder of its metrics, if it has some.
+STAGES: Mapping[str, tuple[tuple[str, str], ...]] = {
+    "probes": (("probe", "probe"),), "probe_files": (("probe-file", ""),),
+    "response_probes": (("response-probe", "probe"),), "warmups": (("warmup", "warmup"),),
+    "influences": (("influence", "influence"),),
+    "judge_signals": (("judge-signal", "judge-signal"),), "losses": (("loss", "loss"),),
+    "uncertainties": (("uncertainty", "uncertainty"),), "shuffles": (("shuffle", ""),),
+    "rounds": (("prefs", ""), ("teacher-dpo", "teacher-dpo")),
+    "mistake_sets": (("mistakes", "mistakes"),), "datasets": (("synth", "synth"),),
+    "dataset_files": (("dataset-file", ""),), "selections": (("select", ""),),
+    "joins": (("join", ""),), "trims": (("trim", ""),),
+    "students": (("student-sft", "student-sft"),),
+    # ARTE
+    "tasks": (("task", ""),), "examinees": (("examinee", "examinee"),),
+    "preferences": (("preference", ""),), "drafts": (("draft", "draft"),),
+    "icls": (("icl", "icl"),), "alignments": (("align", ""), ("teacher-dpo", "teacher-dpo")),
+    "tailored": (("tailor", "synth"),),
+}  # fmt: skip
+FREE = ("models", "runs", "harnesses")  # sections whose stages are no cost of a method
+WRITES = ("probe", "response-probe", "synth", "draft", "tailor")  # stages in which a teacher writes
+TRAINS_TEACHER = ("teacher-dpo",)
+#: Stages in which a student trains, reads or writes.
+STUDENT = ("warmup", "influence", "student-sft", "loss", "uncertainty", "mistakes", "icl",
+           "examinee")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What stages took.
+
+    teacher_tokens: tokens that teachers wrote, dropped samples included. student_flops and
+    teacher_flops: of training and of forward passes, generation left out for teachers. usd: paid
+    to servers. seconds: on this machine. unknown: metrics that are not there.
+    """
+
+    teacher_tokens: int = 0
+    student_flops: float = 0.0
+    teacher_flops: float = 0.0
+    judge_calls: int = 0
+    usd: float = 0.0
+    seconds: float = 0.0
+    unknown: tuple[str, ...] = ()
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+
+
+@dataclass(frozen=True)
+class Budget:
+    """The cost of a run, the rows its student was trained on, and the rows of params it needs."""
+
+    cost: Cost
+    rows: int | None
+    needs: tuple[Node, ...] = field(repr=False)
+
+
+def budgets(rows: Rows, metrics: Path) -> dict[str, Budget]:
+    """The budget of each run, by name. A stage that several runs share counts in each of them."""
+    needs: dict[Node, set[Node]] = {}
+    for node, key, _, nodes in references(rows):
+        if key != "against":
+            needs.setdefault(node, set()).update((s, name) for s, name in nodes if name in rows[s])
+    found = {}
+    for name in rows["runs"]:
+        nodes = needed(("runs", name), needs)
+        cost = sum((_cost_of(node, metrics) for node in nodes), Cost())
+        found[name] = Budget(cost, _trained_rows(nodes, rows["runs"][name].model, metrics), nodes)
+    if not found:
+        raise MontessoriError("params.yaml has no runs", next="add one to section runs")
+    return found
+
+
+def needed(start: Node, needs: Mapping[Node, set[Node]]) -> tuple[Node, ...]:
+    """All rows that a row needs, directly or not, each once, in a fixed order."""
+    seen: set[Node] = set()
+    waiting = [start]
+    while waiting:
+        node = waiting.pop()
+        new = needs.get(node, set()) - seen
+        seen |= new
+        waiting += new
+    return tuple(sorted(seen))
+
+
+def _cost_of(node: Node, metrics: Path) -> Cost:
+    if node[0] not in STAGES and node[0] not in FREE:
+        return Cost(unknown=(f"what {key_of(node)} costs",))
+    return sum((_stage_cost(*stage, node, metrics) for stage in STAGES.get(node[0], ())), Cost())
+
+
+def _stage_cost(stage: str, folder: str, node: Node, metrics: Path) -> Cost:
+    name = node[1]
+    runtime = _read(metrics / "runtime" / stage / f"{name}.json")
+    cost = Cost(seconds=float((runtime or {}).get("seconds", 0.0)))
+    cost += Cost(unknown=() if runtime else (f"seconds of {stage} {name}",))
+    if not folder:
+        return cost
+    values = _read(metrics / folder / f"{name}.json")
+    if values is None:
+        return cost + Cost(unknown=(f"{stage} {name}",))
+    return cost + Cost(
+        teacher_tokens=int(values.get("tokens", 0)) if stage in WRITES else 0,
+        judge_calls=int(values.get("judge_calls", 0)),
+        usd=float(values.get("server", {}).get("usd", 0.0)),
+        unknown=tuple(_missing(stage, values, name)),
+        **{"teacher_flops" if stage in TRAINS_TEACHER else "student_flops": flops(values)},
+    )
+
+
+def flops(values: Mapping[str, Any]) -> float:
+    """FLOPs by a stage's metrics: N (6 tokens_trained + 2 tokens_forward)."""
+    work = 6 * values.get("tokens_trained", 0) + 2 * values.get("tokens_forward", 0)
+    return float(values.get("parameters", 0)) * work
+
+
+def _missing(stage: str, values: Mapping[str, Any], name: str) -> Iterator[str]:
+    """What metrics of an older version lack; of other stages nothing is expected."""
+    if stage in (*STUDENT, *TRAINS_TEACHER) and "parameters" not in values:
+        yield f"FLOPs of {stage} {name}"
+
+
+def _trained_rows(nodes: tuple[Node, ...], model: str, metrics: Path) -> int | None:
+    """Rows that the run's own student was trained on; None for a model without such a stage."""
+    folder, _, name = model.partition("/")
+    if folder != "students" or ("students", name) not in nodes:
+        return None
+    values = _read(metrics / "student-sft" / f"{name}.json") or {}
+    return values.get("rows")
+
+
+def _read(path: Path) -> dict[str, Any] | None:
+    return read_json(path) if path.is_file() else None

@@ -1,0 +1,45 @@
+"""A data set of two: the first rows of one, and all of the other; as LLM2LLM adds to its start."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from montessori.artifacts import PROBE, new_folder, read_table, write_table
+from montessori.errors import MontessoriError
+
+
+@dataclass(frozen=True)
+class JoinParams:
+    """Section `join`."""
+
+    rows: int  # of the joined data set, exactly
+
+    def check(self) -> list[str]:
+        """Problems of the values, each starting with its key."""
+        return [] if self.rows >= 1 else [f"rows: {self.rows} is below 1"]
+
+
+def join(first: Path, second: Path, out: Path, settings: JoinParams) -> dict[str, Any]:
+    """Write all rows of `second` behind as many first rows of `first` as make `settings.rows`.
+
+    A row of `first` whose instruction is in `second` is passed over. Returns metrics. Raises
+    MontessoriError when the two cannot make exactly that many rows.
+    """
+    head, tail = (read_table(path / "rows.parquet", PROBE) for path in (first, second))
+    new = head.filter(~pl.col("instruction").is_in(tail["instruction"].to_list()))
+    wanted = settings.rows - tail.height
+    if not 0 <= wanted <= new.height:
+        raise MontessoriError(
+            f"{new.height} new rows of {first.name} and {tail.height} of {second.name} do not make "
+            f"{settings.rows} rows",
+            where=f"params.yaml, joins.{out.name}",
+            expected=f"a second data set of at most {settings.rows} rows (join.rows), and enough "
+            "rows in the first",
+            next="give the second fewer rows (datasets.NAME.synth: {rows: N}), then `dvc repro`",
+        )
+    rows = pl.concat([new.head(wanted), tail])
+    with new_folder(out, {"first": first, "second": second}, {"rows": rows.height}) as folder:
+        write_table(rows, folder / "rows.parquet", PROBE)
+    return {"rows": rows.height, "of_first": wanted, "of_second": tail.height}

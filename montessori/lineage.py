@@ -1,0 +1,42 @@
+"""Which template and tokenizer wrote the texts of an artifact, and whether a model has the same.
+
+A line of models (base teacher, tuned teachers) keeps both; another line would be trained on texts
+that it would render or cut up otherwise than their writer did.
+"""
+
+from pathlib import Path
+
+from montessori.artifacts import file_digest, read_json
+from montessori.chat import folder_template, text_hash
+from montessori.errors import MontessoriError
+
+TOKENIZER = "tokenizer.json"
+NAMES = {"template_hash": "chat template", "tokenizer_hash": "tokenizer"}
+
+
+def hashes_of(model: Path) -> dict[str, str]:
+    """The hashes of a model folder's template and, where there is a file for it, tokenizer."""
+    found = {"template_hash": text_hash(folder_template(model))}
+    if (model / TOKENIZER).is_file():
+        found["tokenizer_hash"] = file_digest(model / TOKENIZER)
+    return found
+
+
+def written_by(artifact: Path) -> dict[str, str]:
+    """The same hashes of who wrote an artifact, from its manifest; empty where no model did."""
+    manifest = artifact / "manifest.json"
+    facts = read_json(manifest)["facts"] if manifest.is_file() else {}
+    return {name: facts[name] for name in NAMES if name in facts}
+
+
+def require_same_line(model: Path, artifact: Path) -> None:
+    """Raise MontessoriError when the artifact's texts are of another template or tokenizer."""
+    own = hashes_of(model)
+    for name, value in written_by(artifact).items():
+        if own.get(name, value) != value:
+            raise MontessoriError(
+                f"the start teacher has another {NAMES[name]} than the one that wrote the pairs",
+                where=f"{model} ({own[name][:12]}) and {artifact} ({value[:12]})",
+                expected="a round that starts from the probe's teacher, or from its line",
+                next="mend start or probe of this round in params.yaml, section rounds",
+            )

@@ -1,0 +1,161 @@
+"""The rows of a set that a student gets wrong, for LLM2LLM (arXiv 2403.15042).
+
+A teacher that is shown these rows as examples writes new data around the student's mistakes: they
+are a seed pool like any other.
+"""
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import polars as pl
+
+from montessori.artifacts import ROWS, new_folder, read_table, write_table
+from montessori.errors import MontessoriError
+from montessori.progress import track
+from montessori.writing.examples import user_turns
+from montessori.writing.lab import graded
+
+if TYPE_CHECKING:
+    from montessori.generate import Engine
+    from montessori.stage import Machine
+
+
+@dataclass(frozen=True)
+class MistakesParams:
+    """Section `mistakes`: what a mistake is."""
+
+    by: Literal["grader", "loss"]  # the lab's checker on the student's answers; or its loss
+    rows: int  # first rows of the set that are looked at; 0 = all
+    share: float  # by loss: the rows with the highest loss, as a share
+    max_new_tokens: int  # by grader: tokens of an answer, greedy
+    max_length: int  # by loss: tokens of a row
+    min_rows: int  # fewer mistakes are an error
+
+    def check(self) -> list[str]:
+        """Problems of the values, each starting with its key."""
+        least = {"rows": 0, "max_new_tokens": 1, "max_length": 1, "min_rows": 1}
+        problems = [
+            f"{key}: {getattr(self, key)} is below {bound}"
+            for key, bound in least.items()
+            if getattr(self, key) < bound
+        ]
+        if not 0 < self.share <= 1:
+            problems.append(f"share: {self.share} is not in (0, 1]")
+        return problems
+
+
+def write_mistakes(
+    student: Path, rows: Path, out: Path, settings: MistakesParams, machine: "Machine"
+) -> dict[str, Any]:
+    """Write `out`/rows.parquet (ROWS): the rows of `rows` that the student gets wrong, in order.
+
+    By grader: rows that the lab's checker knows, whose greedy answers it calls wrong in any turn;
+    a row's own responses do not count, so that a wrong training row is no mistake of the student.
+    By loss: the share of rows with the highest mean loss per answer token. Returns metrics. Raises
+    MontessoriError for fewer mistakes than `settings.min_rows`.
+    """
+    frame = read_table(rows / "rows.parquet", ROWS)
+    frame = frame.head(settings.rows) if settings.rows else frame
+    if settings.by == "grader":
+        wrong, work = _by_grader(student, frame, settings, machine)
+    else:
+        wrong, work = _by_loss(student, rows, frame, settings, machine)
+    found = frame.filter(pl.Series([bool(answer) for answer in wrong], dtype=pl.Boolean))
+    judged = [answer for answer in wrong if answer is not None]
+    if found.height < settings.min_rows:
+        raise _too_few(found.height, len(judged), frame.height, rows, settings)
+    facts = {"rows": found.height, "by": settings.by}
+    with new_folder(out, {"student": student, "rows": rows}, facts) as folder:
+        write_table(found, folder / "rows.parquet", ROWS)
+    known = found.filter(pl.col("skill").is_not_null()).group_by("skill").len().sort("skill")
+    return {
+        "by": settings.by,
+        "oracle": settings.by == "grader",
+        "rows": found.height,
+        "judged": len(judged),
+        "looked_at": frame.height,
+        "skills": dict(known.iter_rows()),
+    } | work
+
+
+def _by_grader(
+    student: Path, frame: pl.DataFrame, settings: MistakesParams, machine: "Machine"
+) -> tuple[list[bool | None], dict[str, int]]:
+    """Whether the student's answers are wrong, None for no task of the lab; what it took."""
+    from montessori.generate.transformers_engine import TransformersEngine
+
+    engine = TransformersEngine.open(student, machine)
+    turns = [user_turns(messages) for messages in frame["messages"].to_list()]
+    answers: list[list[str]] = [[] for _ in turns]
+    tokens = 0
+    with track(len(turns), "rows", "mistakes") as progress:
+        for turn in range(max(map(len, turns), default=0)):
+            places = [i for i, texts in enumerate(turns) if len(texts) > turn]
+            asked = [_dialogue(turns[i][: turn + 1], answers[i]) for i in places]
+            written = _greedy(engine, asked, settings.max_new_tokens)
+            for place, (text, number) in zip(places, written, strict=True):
+                answers[place].append(text)
+                tokens += number
+            progress.advance(len(places) if turn == 0 else 0)
+    wrong = [_is_wrong(*both) for both in zip(turns, answers, strict=True)]
+    return wrong, {"tokens_forward": tokens, "parameters": engine.model.num_parameters()}
+
+
+def _greedy(
+    engine: "Engine", dialogues: list[list[dict[str, str]]], most: int
+) -> list[tuple[str, int]]:
+    """Greedy answers, and the tokens read and written for each."""
+    from montessori.generate import Request, Sampling
+
+    requests = [Request(prompt) for prompt in engine.prompts(dialogues)]
+    written = engine.generate(requests, Sampling(most))
+    return [(out.text, len(requests[out.request].ids) + out.tokens) for out in written]
+
+
+def _dialogue(turns: Sequence[str], answers: Sequence[str]) -> list[dict[str, str]]:
+    """User turns with the answers between them."""
+    texts = [text for pair in zip(turns, [*answers, ""], strict=True) for text in pair][:-1]
+    return [{"role": ("user", "assistant")[i % 2], "content": t} for i, t in enumerate(texts)]
+
+
+def _is_wrong(turns: tuple[str, ...], answers: list[str]) -> bool | None:
+    correct = graded(turns, answers)
+    return None if correct is None else not correct
+
+
+def _by_loss(
+    student: Path, rows: Path, frame: pl.DataFrame, settings: MistakesParams, machine: "Machine"
+) -> tuple[list[bool | None], dict[str, int]]:
+    """Whether a row's loss is among the highest (of equal ones the earlier); what it took."""
+    from montessori import chat
+    from montessori.adapters import load_merged
+    from montessori.signals.student import mean_loss, require_responses, values
+    from montessori.train.device import settle
+    from montessori.train.loss import tokenised
+
+    tokenizer = chat.load_tokenizer(student)
+    tokens = tokenised(tokenizer, frame["messages"].to_list(), settings.max_length)
+    require_responses(tokens, frame, rows, "mistakes.max_length")
+    model = load_merged(student).to(settle(machine)).eval()
+    losses = values(mean_loss, model, tokens, tokenizer.pad_token_id or 0)
+    worst = sorted(range(len(losses)), key=lambda i: -losses[i])
+    chosen = set(worst[: math.ceil(settings.share * len(losses))])
+    read = sum(len(row.ids) for row in tokens)
+    wrong: list[bool | None] = [i in chosen for i in range(len(losses))]
+    return wrong, {"tokens_forward": read, "parameters": model.num_parameters()}
+
+
+def _too_few(
+    found: int, judged: int, looked_at: int, rows: Path, settings: MistakesParams
+) -> MontessoriError:
+    return MontessoriError(
+        f"{found} mistakes are too few: of {looked_at} rows {judged} could be judged",
+        where=f"{rows / 'rows.parquet'}, judged by {settings.by}",
+        expected=f"at least {settings.min_rows} rows that the student gets wrong "
+        "(mistakes.min_rows; the teacher needs them as examples)",
+        next="look at more rows (mistakes.rows), or set mistakes.by: loss in params.yaml: the "
+        "rows with the highest loss always are a share of the set",
+    )

@@ -1,0 +1,135 @@
+"""A data set of the best rows of a probe, by a signal; the teacher stays as it is.
+
+`top` is the bootstrap ablation of Montessori-Instruct (arXiv 2410.14208, section 5): the most
+influential rows. `best-of-n` takes the best rows of each prompt.
+"""
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import polars as pl
+
+from montessori.artifacts import PROBE, SCORES, new_folder, read_table, write_table
+from montessori.errors import MontessoriError
+from montessori.filters.settings import DecontaminationParams
+from montessori.writing.evals import read_evals
+from montessori.writing.examples import user_turns
+from montessori.writing.lab import task_of
+from montessori.writing.measures import skills
+
+ALL = "all"
+
+
+@dataclass(frozen=True)
+class SelectParams:
+    """Section `select`: how many rows, and which."""
+
+    rows: int  # exactly
+    rule: Literal["top", "best-of-n"]  # best of all rows; best of each prompt, in order
+    per_prompt: int  # by best-of-n: rows of a prompt
+
+    def check(self) -> list[str]:
+        """Problems of the values, each starting with its key."""
+        values = (("rows", self.rows), ("per_prompt", self.per_prompt))
+        return [f"{name}: {value} is below 1" for name, value in values if value < 1]
+
+
+def select_rows(
+    probe: Path,
+    scores: Path,
+    evals: Path,
+    out: Path,
+    settings: SelectParams,
+    decontamination: DecontaminationParams,
+) -> dict[str, Any]:
+    """Write exactly `settings.rows` rows of the probe to `out`, in its order; no eval item.
+
+    Returns metrics. Raises MontessoriError when scores and probe do not belong together, all
+    scores are equal, or too few rows are left.
+    """
+    rows = read_table(probe / "rows.parquet", PROBE)
+    scored = _scored(rows, read_table(scores / "scores.parquet", SCORES), scores)
+    clean = scored.filter(~_eval_items(scored, evals, decontamination.ngram))
+    chosen = best(clean, settings)
+    if chosen.height < settings.rows:
+        raise _too_few(chosen.height, clean, settings, probe)
+    inputs = {"probe": probe, "scores": scores, "evals": evals}
+    with new_folder(out, inputs, {"rows": chosen.height}) as folder:
+        write_table(chosen.select(list(PROBE)), folder / "rows.parquet", PROBE)
+    return {
+        "rows": chosen.height,
+        "of_rows": clean.height,
+        "eval_items": scored.height - clean.height,
+        "score_mean": float(chosen.select(pl.col("score").mean()).item()),
+        "score_mean_of_all": float(clean.select(pl.col("score").mean()).item()),
+        "response_tokens": float(chosen.select(pl.col("response_tokens").mean()).item()),
+        "skills": skills(chosen),
+    }
+
+
+def best(scored: pl.DataFrame, settings: SelectParams) -> pl.DataFrame:
+    """At most `settings.rows` rows of a table with column `score`, in the table's order.
+
+    Of equal scores the earlier rows win. With "best-of-n" the first prompts give
+    `settings.per_prompt` rows each.
+    """
+    placed = scored.with_row_index("place")
+    ranked = placed.sort("score", "place", descending=[True, False])
+    if settings.rule == "best-of-n":
+        rank = pl.int_range(pl.len()).over("prompt_id")
+        ranked = ranked.filter(rank < settings.per_prompt).sort("place")
+    return ranked.head(settings.rows).sort("place").drop("place")
+
+
+def _scored(rows: pl.DataFrame, scores: pl.DataFrame, where: Path) -> pl.DataFrame:
+    """The kept rows of the probe that have a score on the whole reference."""
+    whole = scores.filter(pl.col("reference") == ALL).select("row_id", "score")
+    kept = rows.filter(pl.col("dropped").is_null())
+    joined = kept.join(whole, on="row_id", how="inner", maintain_order="left")
+    if joined.height < whole.height or whole.height == 0:
+        raise MontessoriError(
+            f"{whole.height - joined.height} of {whole.height} scored rows are not kept rows of "
+            "the probe",
+            where=str(where / "scores.parquet"),
+            expected="a scores table of this probe's rows, with reference 'all'",
+            next="name scores and their probe in params.yaml, section selections",
+        )
+    if joined["score"].n_unique() == 1:
+        raise MontessoriError(
+            f"all {joined.height} scores are equal, so no row is better than another",
+            where=str(where / "scores.parquet"),
+            expected="scores that differ",
+            next="take another signal in params.yaml, section selections",
+        )
+    return joined
+
+
+def _eval_items(rows: pl.DataFrame, evals: Path, ngram: int) -> pl.Series:
+    """Whether each row asks or answers with an eval item."""
+    items, keys = read_evals(evals, ngram)
+
+    def holds(messages: list[dict[str, str]]) -> bool:
+        turns = user_turns(messages)
+        responses = [m["content"] for m in messages if m["role"] == "assistant"]
+        task = task_of(turns)
+        return (
+            items.asked(turns) is not None
+            or items.held_by(responses) is not None
+            or (task is not None and task[1] in keys)
+        )
+
+    return pl.Series([holds(messages) for messages in rows["messages"]], dtype=pl.Boolean)
+
+
+def _too_few(
+    found: int, clean: pl.DataFrame, settings: SelectParams, probe: Path
+) -> MontessoriError:
+    return MontessoriError(
+        f"{found} of {settings.rows} rows: the probe has {clean.height} scored rows of "
+        f"{clean['prompt_id'].n_unique()} prompts",
+        where=str(probe / "rows.parquet"),
+        expected=f"{settings.rows} rows by rule {settings.rule}",
+        next="give the selection a larger probe (probes.NAME.probe: {prompts: N} in params.yaml), "
+        "or lower select.rows",
+    )

@@ -1,0 +1,15 @@
+"""A dataset of the first rows of one and all rows of another."""
+
+from montessori.stage import Job, run
+
+
+def main(job: Job) -> None:
+    """Write data/datasets/<name> from two datasets."""
+    from montessori.join import JoinParams, join
+
+    settings = job.section("join", JoinParams)
+    job.metrics(join(job.paths.first, job.paths.second, job.paths.out, settings))
+
+
+if __name__ == "__main__":
+    run(main, "first", "second", "out", "metrics")

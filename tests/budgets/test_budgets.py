@@ -1,0 +1,136 @@
+"""Costs of runs, added up by hand."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from montessori.artifacts import write_json
+from montessori.budgets.command import command
+from montessori.budgets.costs import Cost, budgets, flops
+from montessori.params import load
+from montessori.plan import read_rows
+
+ROOT = Path(__file__).parents[2]
+RAW = load(ROOT / "params.yaml")
+ROWS = read_rows(RAW)[0]
+
+#: Metrics by folder and row: N is 10 for the student and 100 for the teacher.
+METRICS = {
+    "probe/montessori-1": {"tokens": 400},
+    "probe/montessori-2": {"tokens": 500},
+    "warmup/montessori-1": {"parameters": 10, "tokens_trained": 3, "tokens": 77},
+    "warmup/montessori-2": {"parameters": 10, "tokens_trained": 3},
+    "influence/montessori-1": {"parameters": 10, "tokens_trained": 7, "tokens_forward": 5},
+    "influence/montessori-2": {"parameters": 10, "tokens_trained": 7, "tokens_forward": 5},
+    "teacher-dpo/montessori-1": {"parameters": 100, "tokens_trained": 2, "tokens_forward": 1},
+    "teacher-dpo/montessori-2": {"parameters": 100, "tokens_trained": 2, "tokens_forward": 1},
+    "synth/self-instruct": {"tokens": 1000, "server": {"usd": 0.25}},
+    "synth/montessori-1": {"tokens": 1200},
+    "synth/montessori-2": {"tokens": 1300},
+    "student-sft/self-instruct": {"parameters": 10, "tokens_trained": 20, "rows": 50},
+    "student-sft/montessori-1": {"parameters": 10, "tokens_trained": 22, "rows": 50},
+    "student-sft/montessori-2": {"parameters": 10, "tokens_trained": 24, "rows": 50},
+}
+STAGES = [*METRICS, "prefs/montessori-1", "prefs/montessori-2", "eval/base", "answers/base"]
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    """A folder with params.yaml, metrics and a second of runtime for each stage."""
+    (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
+    for name, values in METRICS.items():
+        write_json(tmp_path / "metrics" / f"{name}.json", values)
+    for name in STAGES:
+        write_json(tmp_path / "metrics" / "runtime" / f"{name}.json", {"seconds": 1.0})
+    return tmp_path
+
+
+def test_flops_by_hand():
+    assert flops({"parameters": 10, "tokens_trained": 7, "tokens_forward": 5}) == 520
+    assert flops({"tokens": 7}) == 0
+
+
+def test_a_run_costs_all_the_stages_it_needs_and_no_others(project):
+    found = budgets(ROWS, project / "metrics")
+    assert found["base"].cost == Cost()
+    assert found["base"].rows is None
+    assert found["self-instruct"].cost == Cost(1000, 1200.0, usd=0.25, seconds=2.0)
+    one = Cost(
+        teacher_tokens=400 + 1200,
+        student_flops=60 * 3 + 520 + 60 * 22,
+        teacher_flops=600 * 2 + 200 * 1,
+        seconds=7.0,  # probe, warmup, influence, prefs, teacher-dpo, synth, student-sft
+    )
+    assert found["montessori-1"].cost == one
+    # the second round needs the first, but not the data that the first teacher wrote
+    assert found["montessori-2"].cost.teacher_tokens == 400 + 500 + 1300
+    assert found["montessori-2"].cost.seconds == 12.0
+    assert found["montessori-2"].cost.teacher_flops == 2 * one.teacher_flops
+
+
+def test_equal_budgets_are_proportions_of_the_baseline(project):
+    text = command(project, project / "b.json")
+    figures = json.loads((project / "b.json").read_text())
+    one = figures["montessori-1"]
+    assert one["baseline_rows_at_equal_teacher_tokens"] == 80  # 50 x 1600 / 1000
+    assert one["baseline_rows_at_equal_student_flops"] == round(50 * 2020 / 1200)
+    assert figures["self-instruct"]["baseline_rows_at_equal_teacher_tokens"] == 50
+    assert figures["base"]["baseline_rows_at_equal_teacher_tokens"] == 0
+    assert "with the teacher tokens of montessori-2 is not derived but run" in text
+    assert "synth: {rows: 110}" in text  # 50 x 2200 / 1000
+
+
+def test_the_rows_that_the_table_proposes_are_right(project):
+    from ruamel.yaml import YAML
+
+    from montessori.check import problems
+
+    proposed = command(project, None).partition("by these rows:")[2]
+    raw = load(project / "params.yaml")
+    for section, rows in YAML(typ="safe").load(proposed).items():
+        raw[section] |= rows
+    assert problems(raw, ROOT) == []
+    assert raw["datasets"]["self-instruct-more"]["synth"] == {"rows": 110}
+
+
+def test_what_is_not_known_is_marked_and_never_taken_for_nothing(project):
+    (project / "metrics" / "influence" / "montessori-1.json").unlink()
+    write_json(project / "metrics/student-sft/montessori-2.json", {"rows": 50, "tokens": 3})
+    (project / "metrics" / "runtime" / "synth" / "self-instruct.json").unlink()
+    text = command(project, project / "b.json")
+    lines = {line.split()[0]: line for line in text.splitlines() if line.strip()}
+    assert " 1600+ " in lines["montessori-1"]
+    assert " 1000 " in lines["self-instruct"]  # only its seconds are not known
+    assert " 1+ " in lines["self-instruct"]
+    assert "such as FLOPs of student-sft montessori-2" in text
+    figures = json.loads((project / "b.json").read_text())
+    assert figures["montessori-1"]["baseline_rows_at_equal_teacher_tokens"] is None
+    assert figures["montessori-1"]["unknown"] == ["influence montessori-1"]
+
+
+def test_calls_of_a_judge_count(project):
+    raw = load(project / "params.yaml")
+    raw["judge_signals"] = {"j": {"probe": "montessori-1", "judge": "micro/judge.json"}}
+    raw["rounds"]["montessori-1"]["scores"] = "judge-signal/j"
+    write_json(project / "metrics" / "judge-signal" / "j.json", {"judge_calls": 982})
+    cost = budgets(read_rows(raw)[0], project / "metrics")["montessori-1"].cost
+    assert cost.judge_calls == 982
+    assert cost.student_flops == 60 * 22  # no warm-up and no influence
+    assert cost.unknown == ("seconds of judge-signal j",)
+
+
+def test_every_section_has_its_costs_and_one_without_is_not_free(project, monkeypatch):
+    from montessori.budgets import costs
+    from montessori.plan import ROWS as CLASSES
+
+    assert set(CLASSES) <= {*costs.STAGES, *costs.FREE}
+    graph = load(ROOT / "dvc.yaml")["stages"]
+    rows = {entry["foreach"].strip("${}"): name for name, entry in graph.items()
+            if "foreach" in entry}  # fmt: skip
+    for section in set(CLASSES) - {"runs"}:
+        if section in costs.STAGES:
+            assert rows[section] in [stage for stage, _ in costs.STAGES[section]]
+    monkeypatch.delitem(costs.STAGES, "influences")
+    found = budgets(ROWS, project / "metrics")["montessori-1"].cost
+    assert found.unknown == ("what influences.montessori-1 costs",)
