@@ -44,6 +44,14 @@ SETTINGS: Mapping[str, str] = {
     "eval": "montessori.evals.settings:EvalParams",
     "harness": "montessori.harness.settings:HarnessParams",
     "compare": "montessori.compare.settings:CompareParams",
+    "task": "montessori.arte.settings:TaskParams",
+    "elicit": "montessori.arte.settings:ElicitParams",
+    "draft": "montessori.arte.settings:DraftParams",
+    "examinee": "montessori.icl.settings:ExamineeParams",
+    "preference": "montessori.arte.settings:PreferenceParams",
+    "icl": "montessori.icl.settings:IclParams",
+    "align": "montessori.arte.settings:AlignParams",
+    "tailor": "montessori.arte.settings:TailorParams",
 }
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -78,7 +86,7 @@ def problems(raw: Mapping[str, Any], root: Path | None = None) -> list[str]:
             f"{key_of(circle[0])}: goes in a circle: {' needs '.join(map(key_of, circle))}"
         )
     if not (of_rows or circle):
-        found += _probe_problems(rows)
+        found += _probe_problems(rows) + _draft_problems(rows)
     found += _baseline_problem(raw)
     if root is None:
         return found
@@ -99,6 +107,10 @@ SAME_OUT = (
     ("datasets", "dataset_files"),
     ("datasets", "trims"),
     ("dataset_files", "trims"),
+    ("datasets", "tailored"),
+    ("dataset_files", "tailored"),
+    ("trims", "tailored"),
+    ("rounds", "alignments"),
 )
 
 
@@ -157,7 +169,23 @@ def _scored_probe(rows: Rows, scores: str) -> str | None:
         return _scored_probe(rows, rows["shuffles"][name].scores)
     if folder == "influence" and name in rows["influences"]:
         return rows["influences"][name].probe
+    if folder == "icl" and name in rows["icls"]:
+        scored: str = rows["icls"][name].rows
+        return scored.removeprefix("probe/")
     return None
+
+
+def _draft_problems(rows: Rows) -> list[str]:
+    """An alignment pairs the very drafts that its scores are of."""
+    found = []
+    for name, row in rows["alignments"].items():
+        icl = rows["icls"].get(row.scores.removeprefix("icl/"))
+        if icl is not None and icl.rows != f"drafts/{row.drafts}":
+            found.append(
+                f"alignments.{name}.scores: {row.scores} scores {icl.rows}, "
+                f"but the alignment's drafts are drafts/{row.drafts}"
+            )
+    return found
 
 
 def _baseline_problem(raw: Mapping[str, Any]) -> list[str]:
@@ -178,7 +206,11 @@ def _file_problems(
         named |= {f"{section}.{name}.rows": row.rows for name, row in rows[section].items()}
     if sources is not None:
         named |= {f"sources.{key}": path for key, path in vars(sources).items()}
-    for section, key in (("model", "fallback_template"), ("instruction", "template")):
+    named |= {f"tasks.{name}.source": row.source for name, row in rows["tasks"].items()}
+    for section, key in (
+        ("model", "fallback_template"), ("instruction", "template"),
+        ("elicit", "templates"), ("icl", "templates"),
+    ):  # fmt: skip
         value = raw.get(section)
         if isinstance(value, Mapping) and isinstance(value.get(key), str):
             named[f"{section}.{key}"] = value[key]

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 from montessori.params import read_section
 
@@ -89,6 +89,63 @@ class Trim:
 
 
 @dataclass(frozen=True)
+class Tasks:
+    """Tasks of ARTE: a tasks file, a lab recipe, or a folder of BBH files."""
+
+    source: str
+
+
+@dataclass(frozen=True)
+class Examinee:
+    """A model that takes tasks' validation questions, so that the best questions are found."""
+
+    model: str
+    tasks: str
+
+
+@dataclass(frozen=True)
+class Preference:
+    """The most discriminative validation questions of tasks."""
+
+    tasks: str
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """Questions of tasks, and rationales to them, that a teacher wrote."""
+
+    teacher: str
+    tasks: str
+
+
+@dataclass(frozen=True)
+class Icl:
+    """In-context scores of rows: each is the one example of a student that answers questions."""
+
+    rows: str
+    student: str
+    questions: str
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """A round of ARTE makes a teacher: from scores of drafts, starting from another teacher."""
+
+    drafts: str
+    scores: str
+    start: str
+
+
+@dataclass(frozen=True)
+class Tailored:
+    """Training data by ARTE: questions of tasks, solved by the naive or a task's own prompt."""
+
+    teacher: str
+    tasks: str
+    strategy: Literal["naive", "task"] = "naive"
+
+
+@dataclass(frozen=True)
 class Student:
     """A base student trained on a data set."""
 
@@ -118,36 +175,53 @@ ROWS: Mapping[str, type[Any]] = {
     "models": Model, "probes": Probe, "probe_files": RowsFile, "warmups": Warmup,
     "influences": Influence, "shuffles": Shuffle, "rounds": Round, "datasets": Dataset,
     "dataset_files": RowsFile, "trims": Trim, "students": Student, "runs": Run,
-    "harnesses": Harness,
+    "harnesses": Harness, "tasks": Tasks, "examinees": Examinee, "preferences": Preference,
+    "drafts": Drafts, "icls": Icl, "alignments": Alignment, "tailored": Tailored,
 }  # fmt: skip
-OPTIONAL = ("trims", "dataset_files", "harnesses")  # plural sections that may be left out
+#: Plural sections that may be left out.
+OPTIONAL = (
+    "trims", "dataset_files", "harnesses", "tasks", "examinees", "preferences", "drafts", "icls",
+    "alignments", "tailored",
+)  # fmt: skip
 
 #: What the first part of a reference such as `teachers/montessori-1` stands for.
 FOLDERS: Mapping[str, tuple[str, ...]] = {
-    "models": ("models",), "teachers": ("rounds",), "students": ("students",),
+    "models": ("models",), "teachers": ("rounds", "alignments"), "students": ("students",),
     "influence": ("influences",), "shuffle": ("shuffles",),
-    "datasets": ("datasets", "dataset_files", "trims"),
+    "datasets": ("datasets", "dataset_files", "trims", "tailored"), "icl": ("icls",),
+    "drafts": ("drafts",), "probe": ("probes", "probe_files"), "preferences": ("preferences",),
+    "tasks": ("tasks",),
 }  # fmt: skip
 SEED_SETS = ("seeds", "reference", "other_reference")
 
-_TEACHER, _ROWS, _SCORES = ("models", "teachers"), ("seed", "datasets"), ("influence", "shuffle")
+_TEACHER, _ROWS, _SCORES = (
+    ("models", "teachers"), ("seed", "datasets"), ("influence", "shuffle", "icl"),
+)  # fmt: skip
+_ANY = ("models", "teachers", "students")
 #: Keys that refer to other rows by folder and name: which folders they may name.
 BY_FOLDER: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("probes", "teacher"): _TEACHER, ("probes", "seeds"): _ROWS,
     ("datasets", "teacher"): _TEACHER, ("datasets", "seeds"): _ROWS,
     ("influences", "reference"): _ROWS, ("shuffles", "scores"): _SCORES,
     ("rounds", "scores"): _SCORES, ("rounds", "start"): _TEACHER,
-    ("runs", "model"): ("models", "teachers", "students"),
-    ("harnesses", "model"): ("models", "teachers", "students"),
+    ("runs", "model"): _ANY,
+    ("harnesses", "model"): _ANY, ("examinees", "model"): _ANY,
+    ("drafts", "teacher"): _TEACHER, ("tailored", "teacher"): _TEACHER,
+    ("icls", "rows"): ("drafts", "probe"), ("icls", "student"): ("models", "students"),
+    ("icls", "questions"): ("seed", "preferences", "tasks"),
+    ("alignments", "scores"): ("icl",), ("alignments", "start"): _TEACHER,
 }  # fmt: skip
 #: Keys that refer to other rows by name alone: in which sections.
 BY_NAME: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("warmups", "probe"): ("probes", "probe_files"), ("warmups", "student"): ("models",),
     ("influences", "probe"): ("probes", "probe_files"), ("influences", "warmup"): ("warmups",),
     ("rounds", "probe"): ("probes", "probe_files"),
-    ("students", "dataset"): ("datasets", "dataset_files", "trims"),
+    ("students", "dataset"): ("datasets", "dataset_files", "trims", "tailored"),
     ("trims", "dataset"): ("datasets",), ("trims", "like"): ("datasets",),
     ("students", "student"): ("models",), ("runs", "against"): ("runs",),
+    ("examinees", "tasks"): ("tasks",), ("preferences", "tasks"): ("tasks",),
+    ("drafts", "tasks"): ("tasks",), ("tailored", "tasks"): ("tasks",),
+    ("alignments", "drafts"): ("drafts",),
 }  # fmt: skip
 
 Node = tuple[str, str]  # section and name of a row

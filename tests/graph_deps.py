@@ -3,7 +3,7 @@
 import sys
 from pathlib import Path
 
-from tests.graph_contract import code_difference, read_graph
+from tests.graph_contract import Stage, code_difference, read_graph
 
 
 def report(root: Path) -> str:
@@ -28,15 +28,15 @@ def written(root: Path) -> str:
         if not (root / stage.script).is_file():
             continue
         missing, superfluous = code_difference(root, stage)
-        text = _rewrite(text, stage.script, stage.code, missing, superfluous)
+        text = _rewrite(text, stage, missing, superfluous)
     return text
 
 
-def _rewrite(
-    text: str, script: str, code: set[str], missing: list[str], superfluous: list[str]
-) -> str:
+def _rewrite(text: str, stage: Stage, missing: list[str], superfluous: list[str]) -> str:
     lines = text.split("\n")
-    start = next(i for i, line in enumerate(lines) if line.strip() == f"- {script}")
+    script, code = stage.script, stage.code
+    head = lines.index(f"  {stage.name}:")  # several stages may run one script
+    start = next(i for i in range(head, len(lines)) if lines[i].strip() == f"- {script}")
     indent = lines[start][: -len(f"- {script}")]
     end = start
     while lines[end].startswith(f"{indent}- "):

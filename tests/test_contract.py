@@ -19,6 +19,12 @@ NAMES = [stage.name for stage in STAGES]
 NAMED_IN_PARAMS = {
     "montessori/templates/instruction.jinja": "instruction.template",
     "montessori/templates/plain_chat.jinja": "model.fallback_template",
+    "montessori/templates/elicit/questions.jinja": "elicit.templates",
+    "montessori/templates/elicit/rationale.jinja": "elicit.templates",
+    "montessori/templates/elicit/reasoning.json": "elicit.templates",
+    "montessori/templates/elicit/response.jinja": "elicit.templates",
+    "montessori/templates/icl/demonstration.jinja": "icl.templates",
+    "montessori/templates/icl/question.jinja": "icl.templates",
 }
 
 

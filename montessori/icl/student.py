@@ -1,0 +1,256 @@
+"""A student's answers to questions after demonstrations, each demonstration read once.
+
+The prefix (the demonstration) runs through the model once; its keys and values are repeated for
+the questions. Then either the closed answers are read from one forward pass (`forced`) or the
+student writes (`written`): the same numbers as asking each question by itself, but for rounding.
+"""
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Self
+
+import torch
+from transformers import Cache
+
+from montessori.errors import MontessoriError
+from montessori.generate.cache import buffer_cache
+from montessori.generate.transformers_engine import TransformersEngine
+
+if TYPE_CHECKING:
+    from montessori.stage import Machine
+
+Ids = tuple[int, ...]
+
+
+@dataclass(frozen=True)
+class Asked:
+    """A question behind a prefix: its tokens and the tokens of each way to state its answer."""
+
+    question: Ids
+    answers: tuple[Ids, ...] = ()
+
+
+@dataclass(frozen=True)
+class Reading:
+    """`greedy`: one of the answers is what the student writes greedily, and there it stops.
+
+    `logprobs`: the summed log-probability of each answer's tokens, in nats, without the stop.
+    """
+
+    greedy: bool
+    logprobs: tuple[float, ...]
+
+
+@dataclass
+class State:
+    """Rows in the middle of a text: cache, mask (rows, width), next logits and last position."""
+
+    cache: Cache
+    mask: torch.Tensor
+    logits: torch.Tensor
+    position: torch.Tensor  # (rows, 1)
+
+    def select(self, rows: torch.Tensor) -> None:
+        """Go on with the rows at `rows` (int64), in that order; a row may occur twice."""
+        self.cache.batch_select_indices(rows)
+        self.mask, self.logits = self.mask[rows], self.logits[rows]
+        self.position = self.position[rows]
+
+
+class Student:
+    """A causal language model that answers plain text; `stop` is the text that ends an answer."""
+
+    def __init__(self, engine: TransformersEngine, stop: str) -> None:
+        self.engine = engine
+        self.tokenizer = engine.tokenizer
+        self.ends = torch.tensor(sorted(engine.end_ids | self._stops(stop)), device=engine.device)
+        self.stop = stop
+
+    @classmethod
+    def open(cls, folder: Path, machine: "Machine", stop: str) -> Self:
+        """The student in `folder`. Raises MontessoriError when it holds no usable model."""
+        return cls(TransformersEngine.open(folder, machine), stop)
+
+    def _stops(self, stop: str) -> frozenset[int]:
+        """Tokens whose text begins with the first character of `stop`."""
+        ids = range(len(self.tokenizer))
+        texts = self.tokenizer.batch_decode([[i] for i in ids], clean_up_tokenization_spaces=False)
+        return frozenset(i for i, text in zip(ids, texts, strict=True) if text[:1] == stop[:1])
+
+    # --------------------------------------------------------------------------------- tokens
+    def asked(
+        self, prefix: str, questions: Sequence[str], answers: Sequence[Sequence[str]]
+    ) -> tuple[Ids, list[Asked]]:
+        """Tokens of a prefix and of what follows it, as the whole texts are tokenised.
+
+        Raises MontessoriError when an answer would merge with the last token before it.
+        """
+        texts = [prefix + question for question in questions]
+        longer = [t + answer for t, forms in zip(texts, answers, strict=True) for answer in forms]
+        whole = self.tokenizer([*texts, *longer], add_special_tokens=False)["input_ids"]
+        contexts, rest = whole[: len(texts)], iter(whole[len(texts) :])
+        shared = _common(contexts)
+        rows = []
+        for context, forms in zip(contexts, answers, strict=True):
+            found = [next(rest) for _ in forms]
+            if any(joint[: len(context)] != context for joint in found):
+                raise _merged(str(self.tokenizer.name_or_path), forms)
+            tails = tuple(tuple(joint[len(context) :]) for joint in found)
+            rows.append(Asked(tuple(context[shared:]), tails))
+        return tuple(contexts[0][:shared]), rows
+
+    # --------------------------------------------------------------------------------- reading
+    def forced(self, groups: Sequence[tuple[Ids, Sequence[Asked]]]) -> list[list[Reading]]:
+        """A reading for each question of each group (prefix, questions)."""
+
+        def read(chunk: list[tuple[int, int]]) -> list[Reading]:
+            return self._read([(groups[g][0], groups[g][1][q]) for g, q in chunk])
+
+        return self._spread(groups, read)
+
+    def written(
+        self, groups: Sequence[tuple[Ids, Sequence[Asked]]], max_new_tokens: int
+    ) -> list[list[str]]:
+        """What the student writes greedily after each question, up to `stop`."""
+
+        def write(chunk: list[tuple[int, int]]) -> list[str]:
+            return self._write([(groups[g][0], groups[g][1][q]) for g, q in chunk], max_new_tokens)
+
+        return self._spread(groups, write)
+
+    def _spread(self, groups: Sequence[tuple[Ids, Sequence[Asked]]], work):  # type: ignore[no-untyped-def]
+        """`work` on chunks of (group, question) places; its results in the form of `groups`."""
+        order = sorted(range(len(groups)), key=lambda g: (-len(groups[g][0]), g))
+        places = [(g, q) for g in order for q in range(len(groups[g][1]))]
+        size = max(1, self.engine.batch)
+        chunks = [places[i : i + size] for i in range(0, len(places), size)]
+        results = [[None] * len(rows) for _, rows in groups]
+        for chunk, found in zip(chunks, self._run(chunks, work), strict=True):
+            for (g, q), result in zip(chunk, found, strict=True):
+                results[g][q] = result
+        return results
+
+    def _run(self, chunks, work) -> Iterator:  # type: ignore[no-untyped-def, type-arg]
+        workers = min(self.engine.threads, len(chunks)) if self.engine.device == "cpu" else 1
+        inner = max(1, self.engine.threads // max(1, workers))
+
+        def job(chunk):  # type: ignore[no-untyped-def]
+            torch.set_num_threads(inner)
+            with torch.inference_mode():
+                return work(chunk)
+
+        if workers <= 1:
+            yield from map(job, chunks)
+            return
+        with ThreadPoolExecutor(workers) as pool:
+            yield from pool.map(job, chunks)
+
+    def _read(self, rows: list[tuple[Ids, Asked]]) -> list[Reading]:
+        state = self._after_questions(rows, max(len(a) for _, r in rows for a in r.answers) + 1)
+        owners = [n for n, (_, row) in enumerate(rows) for _ in row.answers]
+        forms = [form for _, row in rows for form in row.answers]
+        state.select(torch.tensor(owners, device=self.engine.device))
+        before = state.logits
+        ids, present = self._padded(forms, left=False)
+        after = self._forward(state, ids, present, keep=0)
+        logits = torch.cat([before[:, None], after], dim=1).float()  # (forms, width + 1, vocab)
+        best = logits.argmax(-1)
+        token = logits[:, :-1].gather(2, ids[..., None])[..., 0] - logits[:, :-1].logsumexp(-1)
+        sums = (token * present).sum(1).tolist()
+        right = ((best[:, :-1] == ids) | (present == 0)).all(1)
+        last = best.gather(1, present.sum(1, keepdim=True))[:, 0]
+        right &= torch.isin(last, self.ends)
+        readings = []
+        for n in range(len(rows)):
+            mine = [i for i, owner in enumerate(owners) if owner == n]
+            readings.append(Reading(any(bool(right[i]) for i in mine), tuple(sums[i] for i in mine)))
+        return readings
+
+    def _write(self, rows: list[tuple[Ids, Asked]], new: int) -> list[str]:
+        state = self._after_questions(rows, new)
+        texts: list[list[int]] = [[] for _ in rows]
+        alive = list(range(len(rows)))
+        for step in range(new):
+            tokens = state.logits.argmax(-1)
+            going = []
+            for place, (row, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
+                if token not in self.engine.end_ids:
+                    texts[row].append(token)
+                    if self.stop not in self._text(texts[row][-8:]):
+                        going.append(place)
+            if not going or step + 1 == new:
+                break
+            if len(going) < len(alive):
+                kept = torch.tensor(going, device=self.engine.device)
+                state.select(kept)
+                tokens, alive = tokens[kept], [alive[place] for place in going]
+            state.logits = self._forward(state, tokens[:, None], None, keep=1)[:, -1]
+        return [self._text(text).split(self.stop)[0] for text in texts]
+
+    def _text(self, ids: list[int]) -> str:
+        return self.engine.texts([ids])[0]
+
+    # ---------------------------------------------------------------------------------- passes
+    def _after_questions(self, rows: list[tuple[Ids, Asked]], new: int) -> State:
+        """The state after prefix and question of each row, with room for `new` tokens."""
+        prefixes = list(dict.fromkeys(prefix for prefix, _ in rows))
+        number = {prefix: n for n, prefix in enumerate(prefixes)}
+        ids, mask = self._padded(prefixes, left=True)
+        questions, present = self._padded([row.question for _, row in rows], left=True)
+        cache = buffer_cache(
+            self.engine.model.config, ids.shape[1] + questions.shape[1] + new
+        )
+        empty = torch.zeros(len(prefixes), 0, dtype=mask.dtype, device=self.engine.device)
+        start = torch.full((len(prefixes), 1), -1, device=self.engine.device)
+        state = State(cache, empty, torch.empty(0), start)
+        state.logits = self._forward(state, ids, mask, keep=1)[:, -1]
+        state.select(torch.tensor([number[p] for p, _ in rows], device=self.engine.device))
+        state.logits = self._forward(state, questions, present, keep=1)[:, -1]
+        return state
+
+    def _forward(
+        self, state: State, ids: torch.Tensor, mask: torch.Tensor | None, keep: int
+    ) -> torch.Tensor:
+        """Logits of the last `keep` (0 = all) of `ids` (rows, new); `state` moves behind them."""
+        if mask is None:
+            mask = torch.ones_like(ids)
+        positions = state.position + mask.cumsum(-1)
+        state.mask = torch.cat([state.mask, mask], dim=1)
+        output = self.engine.model(
+            input_ids=ids, attention_mask=state.mask, position_ids=positions.clamp(min=0),
+            past_key_values=state.cache, use_cache=True, logits_to_keep=keep,
+        )  # fmt: skip
+        state.position = positions[:, -1:]
+        logits: torch.Tensor = output.logits
+        return logits
+
+    def _padded(self, texts: Sequence[Ids], left: bool) -> tuple[torch.Tensor, torch.Tensor]:
+        """Ids (texts, width) padded on one side, and the mask: 1 where a token stands."""
+        width, device = max(1, *map(len, texts)), self.engine.device
+        ids = torch.zeros(len(texts), width, dtype=torch.long, device=device)
+        mask = torch.zeros_like(ids)
+        for n, text in enumerate(texts):
+            place = slice(width - len(text), width) if left else slice(0, len(text))
+            ids[n, place] = torch.tensor(text, device=device)
+            mask[n, place] = 1
+        return ids, mask
+
+
+def _common(rows: Sequence[Sequence[int]]) -> int:
+    """Length of the longest prefix of all rows that leaves at least one token of each."""
+    first, last = min(rows), max(rows)  # the two that differ soonest
+    most = min(map(len, rows)) - 1
+    return next((n for n in range(most) if first[n] != last[n]), most)
+
+
+def _merged(tokenizer: str, forms: Sequence[str]) -> MontessoriError:
+    return MontessoriError(
+        "the tokenizer merges an answer with the end of the question, so that it cannot be read "
+        "by its tokens",
+        where=f"{tokenizer}, answers {list(forms)[:2]}",
+        expected="a question template whose end is the end of a token; answers that begin with "
+        "a space or a new line",
+        next="mend icl.answers or question.jinja, or set icl.read: generate in params.yaml",
+    )
