@@ -9,7 +9,9 @@ def main(job: Job) -> None:
     from montessori.arte.settings import PreferenceParams
 
     rows = job.section("examinees", dict[str, dict[str, str]])
-    names = [name for name, row in rows.items() if f"data/tasks/{row['tasks']}" == str(job.paths.tasks)]
+    names = [
+        name for name, row in rows.items() if f"data/tasks/{row['tasks']}" == str(job.paths.tasks)
+    ]
     settings = job.section("preference", PreferenceParams)
     paths = job.paths
     job.metrics(write_preference(paths.tasks, paths.examinees, names, paths.out, settings))

@@ -61,9 +61,7 @@ class Elicitor:
     held_out: tuple[EvalItems, frozenset[str]]
     parts: Parts
 
-    def task(
-        self, number: int, task: Task, wanted: int, attempts: float
-    ) -> Iterator[pl.DataFrame]:
+    def task(self, number: int, task: Task, wanted: int, attempts: float) -> Iterator[pl.DataFrame]:
         """Waves of PART rows until `wanted` questions have a kept rationale, or no more attempts.
 
         `number` is the task's place in the job; finished waves come from disk.

@@ -54,7 +54,9 @@ def take(
                 )
             ]  # fmt: skip
     outcomes = pl.DataFrame(records, schema=OUTCOMES)
-    with new_folder(out, {"model": model, "tasks": tasks, "templates": templates}, {"rows": outcomes.height}) as folder:
+    with new_folder(
+        out, {"model": model, "tasks": tasks, "templates": templates}, {"rows": outcomes.height}
+    ) as folder:
         write_table(outcomes, folder / "outcomes.parquet", OUTCOMES)
     means = outcomes.group_by("examinee", maintain_order=True).agg(pl.col("correct").mean())
     return {"accuracy": dict(means.iter_rows())}

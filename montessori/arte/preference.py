@@ -1,6 +1,6 @@
 """The preference set: of each task's validation questions the most discriminative ones."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,7 +32,8 @@ def write_preference(
     outcomes = pl.concat(
         [read_table(folder / "outcomes.parquet", OUTCOMES) for folder in folders.values()]
     )
-    kept, metrics = [], {}
+    kept: list[pl.DataFrame] = []
+    metrics: dict[str, dict[str, Any]] = {}
     for (task,), questions in asked.group_by(["task"], maintain_order=True):
         correct = answers(outcomes, questions, str(task))
         scores, facts = _discrimination(correct, str(task), settings)
@@ -105,7 +106,7 @@ def _discrimination(
 
 def _facts(
     correct: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64], pool: int
-) -> Mapping[str, Any]:
+) -> dict[str, Any]:
     varied = correct.min(axis=0) != correct.max(axis=0)
     return {
         "pool": pool,

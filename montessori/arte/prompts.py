@@ -81,7 +81,14 @@ class Prompts:
                 expected='{"naive": text, "special": [text, ...]}',
                 next="compare with data/micro/prompts/elicit/reasoning.json",
             )
-        return cls(*(texts[name] for name in NAMES), naive, tuple(special), settings.per_call)
+        return cls(
+            questions=texts["questions"],
+            rationale=texts["rationale"],
+            response=texts["response"],
+            naive=naive,
+            special=tuple(special),
+            per_call=settings.per_call,
+        )
 
     def question_prompt(self, task: Task) -> str:
         """What asks for further questions: the description and all seed questions of a task."""

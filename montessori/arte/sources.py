@@ -71,7 +71,9 @@ def _drawn(
     for index in range(count * ATTEMPTS):
         if len(items) == count:
             break
-        task = draw(FAMILIES[name], bucket, random.Random(seed_of(seed, "task", name, bucket, index)))
+        task = draw(
+            FAMILIES[name], bucket, random.Random(seed_of(seed, "task", name, bucket, index))
+        )
         if task.key not in seen:
             seen.add(task.key)
             turn = task.turns[0]
@@ -131,7 +133,9 @@ def _examples(raw: Any, file: Path) -> list[Item]:
     """The examples of a file, each input once, in the file's order."""
     listed: Sequence[Any] = raw.get("examples", []) if isinstance(raw, Mapping) else []
     try:
-        items = {str(each["input"]): Item(str(each["input"]), str(each["target"])) for each in listed}
+        items = {
+            str(each["input"]): Item(str(each["input"]), str(each["target"])) for each in listed
+        }
     except (TypeError, KeyError) as error:
         raise MontessoriError(
             f"an example lacks {error}",

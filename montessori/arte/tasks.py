@@ -22,6 +22,7 @@ from montessori.icl.questions import QUESTIONS_FILE
 
 FILE = "tasks.json"
 SHOWN = 10  # problems in one error
+KINDS = ("seeds", "validation", "test")
 
 
 @dataclass(frozen=True)
@@ -70,17 +71,14 @@ def write_tasks(tasks: Sequence[Task], source: Path, out: Path) -> dict[str, Any
         _write_held_out(tasks, folder)
     return {
         "tasks": len(tasks),
-        **{
-            kind: sum(len(getattr(task, kind)) for task in tasks)
-            for kind in ("seeds", "validation", "test")
-        },
+        **{kind: sum(len(getattr(task, kind)) for task in tasks) for kind in KINDS},
     }
 
 
 def read_tasks(folder: Path) -> list[Task]:
     """The tasks of a folder of the stage, without their validation and test questions."""
     return [
-        Task(**{**raw, **{kind: _items(raw[kind]) for kind in ("seeds", "validation", "test")},
+        Task(**{**raw, **{kind: _items(raw[kind]) for kind in KINDS},
                 "reasoning": tuple(raw["reasoning"])})
         for raw in read_json(folder / FILE)
     ]  # fmt: skip
@@ -95,7 +93,7 @@ def task_problems(task: Task) -> list[str]:
     ]
     if not task.description.strip():
         problems.append(f"{task.name}: has no description")
-    sets = {kind: {i.input for i in getattr(task, kind)} for kind in ("seeds", "validation", "test")}
+    sets = {kind: {i.input for i in getattr(task, kind)} for kind in KINDS}
     for first, second in (("seeds", "validation"), ("seeds", "test"), ("validation", "test")):
         common = sets[first] & sets[second]
         if common:
@@ -127,20 +125,29 @@ def _task(value: Mapping[str, Any]) -> Task:
     unknown = sorted(set(value) - set(Task.__dataclass_fields__))
     if unknown:
         raise ValueError(f"unknown key {unknown[0]!r}")
-    texts = {key: value.get(key, "") for key in ("description", "strategy")} | {
-        "name": value["name"]
-    }
-    wrong = [key for key, text in texts.items() if not isinstance(text, str)]
-    if wrong:
-        raise ValueError(f"{wrong[0]} is not a text")
-    sets = {kind: _items(value.get(kind, [])) for kind in ("seeds", "validation", "test")}
+    name, description, strategy = (_text(value, key) for key in ("name", "description", "strategy"))
+    sets: dict[str, Any] = {kind: _items(value.get(kind, [])) for kind in KINDS}
     reasoning = value.get("reasoning", [])
     if not isinstance(reasoning, list) or not all(isinstance(text, str) for text in reasoning):
         raise ValueError("reasoning is not a list of texts")
     closed = value.get("closed", True)
     if not isinstance(closed, bool):
         raise ValueError("closed is not true or false")
-    return Task(**texts, **sets, closed=closed, reasoning=tuple(reasoning))
+    return Task(
+        name,
+        description,
+        closed=closed,
+        reasoning=tuple(reasoning),
+        strategy=strategy,
+        **sets,
+    )
+
+
+def _text(value: Mapping[str, Any], key: str) -> str:
+    text = value["name"] if key == "name" else value.get(key, "")
+    if not isinstance(text, str):
+        raise ValueError(f"{key} is not a text")
+    return text
 
 
 def _items(values: Sequence[Mapping[str, Any]]) -> tuple[Item, ...]:

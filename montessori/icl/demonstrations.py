@@ -3,13 +3,17 @@
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import polars as pl
 
 from montessori.icl.answers import tagged_answer, working_of
 from montessori.icl.settings import IclParams
-from montessori.icl.student import Asked, Ids, Student
 from montessori.icl.templates import read_templates, render
+from montessori.icl.tokens import Group, split_tokens
+
+if TYPE_CHECKING:
+    from montessori.icl.student import Student
 
 NAMES = ("demonstration", "question")
 
@@ -26,7 +30,7 @@ class Texts:
     def load(cls, folder: Path, settings: IclParams) -> "Texts":
         """From a folder of templates. Raises MontessoriError when one is missing."""
         found = read_templates(folder, *NAMES)
-        return cls(*(found[name] for name in NAMES), settings.answers)
+        return cls(found[NAMES[0]], found[NAMES[1]], settings.answers)
 
     def shown(self, question: str, response: str) -> str:
         """One solved question. A tagged answer is told apart from the working before it."""
@@ -49,22 +53,28 @@ class Texts:
         """An open question, up to where the student answers."""
         return render(self.question, NAMES[1], question=question)
 
-    def stated(self, answer: str) -> list[str]:
-        """Every way to state an answer, each once."""
-        return list(dict.fromkeys(form.format(answer=answer) for form in self.answers))
+    def stated(self, target: str, response: str | None) -> list[str]:
+        """Every way to state an answer, each once; the gold response itself is one of them."""
+        forms = [form.format(answer=target) for form in self.answers]
+        gold = [] if response is None else [self.whole(response)]
+        return list(dict.fromkeys(forms + gold))
+
+    def whole(self, response: str) -> str:
+        """A full response in the first of the ways to state an answer."""
+        return self.answers[0].format(answer=response)
 
 
 def group(
-    student: Student, texts: Texts, prefix: str, questions: pl.DataFrame, whole: bool
-) -> tuple[Ids, list[Asked]]:
+    student: "Student", texts: Texts, prefix: str, questions: pl.DataFrame, whole: bool
+) -> Group:
     """What `student` reads: a prefix and questions (QUESTIONS).
 
-    With `whole` the answer to an open question is its gold response, where it has one.
+    With `whole` the only answer is the gold response, or the target where there is none.
     """
-    answers = []
-    for target, response in questions.select("target", "response").iter_rows():
-        gold = response if whole and response is not None else target
-        answers.append(texts.stated(gold)[: 1 if whole else None])
+    golds = questions.select("target", "response").iter_rows()
+    answers = [
+        [texts.whole(response or target)] if whole else texts.stated(target, response)
+        for target, response in golds
+    ]
     asked = [texts.asked(text) for text in questions["input"]]
-    return student.asked(prefix, asked, answers)
-
+    return split_tokens(student.tokenizer, prefix, asked, answers)

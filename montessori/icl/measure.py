@@ -41,13 +41,24 @@ def values(
             right = [[r.greedy for r in row] for row in student.forced(groups)]
         else:
             wrote = student.written(groups, settings.max_new_tokens)
-            right = [
-                [same_answer(answer_of(text), t) for text, t in zip(row, f["target"], strict=True)]
-                for row, f in zip(wrote, frames, strict=True)
-            ]
+            right = [right_answers(row, frame) for row, frame in zip(wrote, frames, strict=True)]
         for n, row in zip(some, right, strict=True):
             for place, value in zip(places[n], row, strict=True):
                 found[n][place] = float(value)
+    return found
+
+
+def right_answers(wrote: Sequence[str], questions: pl.DataFrame) -> list[bool]:
+    """Whether each text gives its question's target, or is its gold response.
+
+    The answer to a closed question is the first line.
+    """
+    golds = questions.select("target", "response", "closed").iter_rows()
+    found = []
+    for text, (target, gold, closed) in zip(wrote, golds, strict=True):
+        given = text.strip().split("\n")[0] if closed else text
+        whole = gold is not None and same_answer(given, gold)
+        found.append(whole or same_answer(answer_of(given), target))
     return found
 
 

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from montessori.stage import Machine
 
 ALL = "all"
+WHOLE = Shard(1, 1)
 ZERO = ""  # the prefix without a demonstration
 
 
@@ -44,7 +45,7 @@ def score_rows(
     machine: "Machine",
     work: Path,
     label: str = "icl",
-    shard: Shard = Shard(1, 1),
+    shard: Shard = WHOLE,
 ) -> dict[str, Any] | None:
     """Write `out`/scores.parquet for the kept rows of the folder `rows`.
 
@@ -121,9 +122,13 @@ def score_part(
     for n, (row, prompt, skill) in enumerate(
         rows.select("row_id", "prompt_id", "skill").iter_rows()
     ):
-        table = questions[n].select("skill").with_columns(
-            pl.Series("score", found[n], dtype=pl.Float64),
-            pl.Series("neutral", zero.get(skill, [None] * len(found[n])), dtype=pl.Float64),
+        table = (
+            questions[n]
+            .select("skill")
+            .with_columns(
+                pl.Series("score", found[n], dtype=pl.Float64),
+                pl.Series("neutral", zero.get(skill, [None] * len(found[n])), dtype=pl.Float64),
+            )
         )
         records += [
             {"row_id": row, "prompt_id": prompt, **reference} for reference in _references(table)
@@ -179,4 +184,8 @@ def _metrics(
     )
     tied = by_task.filter(pl.col("values") == 1)["skill"].to_list()
     means = dict(by_task.select("skill", "mean").iter_rows())
-    return metrics | {"tasks": means, "tasks_tied": sorted(tied), "all_tie": len(tied) == len(means)}
+    return metrics | {
+        "tasks": means,
+        "tasks_tied": sorted(tied),
+        "all_tie": len(tied) == len(means),
+    }

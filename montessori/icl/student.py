@@ -5,31 +5,25 @@ the questions. Then either the closed answers are read from one forward pass (`f
 student writes (`written`): the same numbers as asking each question by itself, but for rounding.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Self
+from typing import TYPE_CHECKING, Self, TypeVar
 
 import torch
 from transformers import Cache
 
-from montessori.errors import MontessoriError
 from montessori.generate.cache import buffer_cache
 from montessori.generate.transformers_engine import TransformersEngine
+from montessori.icl.tokens import Asked, Group, Ids
 
 if TYPE_CHECKING:
     from montessori.stage import Machine
 
-Ids = tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Asked:
-    """A question behind a prefix: its tokens and the tokens of each way to state its answer."""
-
-    question: Ids
-    answers: tuple[Ids, ...] = ()
+Result = TypeVar("Result")
+Place = tuple[int, int]  # group and question
+Row = tuple[Ids, Asked]
 
 
 @dataclass(frozen=True)
@@ -65,78 +59,51 @@ class Student:
     def __init__(self, engine: TransformersEngine, stop: str) -> None:
         self.engine = engine
         self.tokenizer = engine.tokenizer
-        self.ends = torch.tensor(sorted(engine.end_ids | self._stops(stop)), device=engine.device)
+        pieces = self._pieces()
+        begin = {i for i, text in enumerate(pieces) if text[:1] == stop[:1]}
+        self.ends = torch.tensor(sorted(engine.end_ids | begin), device=engine.device)
         self.stop = stop
+        self.closing = {i for i, text in enumerate(pieces) if stop[-1] in text}
 
     @classmethod
     def open(cls, folder: Path, machine: "Machine", stop: str) -> Self:
         """The student in `folder`. Raises MontessoriError when it holds no usable model."""
         return cls(TransformersEngine.open(folder, machine), stop)
 
-    def _stops(self, stop: str) -> frozenset[int]:
-        """Tokens whose text begins with the first character of `stop`."""
-        ids = range(len(self.tokenizer))
-        texts = self.tokenizer.batch_decode([[i] for i in ids], clean_up_tokenization_spaces=False)
-        return frozenset(i for i, text in zip(ids, texts, strict=True) if text[:1] == stop[:1])
-
-    # --------------------------------------------------------------------------------- tokens
-    def asked(
-        self, prefix: str, questions: Sequence[str], answers: Sequence[Sequence[str]]
-    ) -> tuple[Ids, list[Asked]]:
-        """Tokens of a prefix and of what follows it, as the whole texts are tokenised.
-
-        Raises MontessoriError when an answer would merge with the last token before it.
-        """
-        texts = [prefix + question for question in questions]
-        longer = [t + answer for t, forms in zip(texts, answers, strict=True) for answer in forms]
-        whole = self.tokenizer([*texts, *longer], add_special_tokens=False)["input_ids"]
-        contexts, rest = whole[: len(texts)], iter(whole[len(texts) :])
-        shared = _common(contexts)
-        rows = []
-        for context, forms in zip(contexts, answers, strict=True):
-            found = [next(rest) for _ in forms]
-            if any(joint[: len(context)] != context for joint in found):
-                raise _merged(str(self.tokenizer.name_or_path), forms)
-            tails = tuple(tuple(joint[len(context) :]) for joint in found)
-            rows.append(Asked(tuple(context[shared:]), tails))
-        return tuple(contexts[0][:shared]), rows
+    def _pieces(self) -> list[str]:
+        """The text of each token by itself."""
+        ids = [[i] for i in range(len(self.tokenizer))]
+        return self.tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
 
     # --------------------------------------------------------------------------------- reading
-    def forced(self, groups: Sequence[tuple[Ids, Sequence[Asked]]]) -> list[list[Reading]]:
-        """A reading for each question of each group (prefix, questions)."""
+    def forced(self, groups: Sequence[Group]) -> list[list[Reading]]:
+        """A reading for each question of each group."""
+        return self._spread(groups, self._read)
 
-        def read(chunk: list[tuple[int, int]]) -> list[Reading]:
-            return self._read([(groups[g][0], groups[g][1][q]) for g, q in chunk])
-
-        return self._spread(groups, read)
-
-    def written(
-        self, groups: Sequence[tuple[Ids, Sequence[Asked]]], max_new_tokens: int
-    ) -> list[list[str]]:
+    def written(self, groups: Sequence[Group], max_new_tokens: int) -> list[list[str]]:
         """What the student writes greedily after each question, up to `stop`."""
+        return self._spread(groups, lambda rows: self._write(rows, max_new_tokens))
 
-        def write(chunk: list[tuple[int, int]]) -> list[str]:
-            return self._write([(groups[g][0], groups[g][1][q]) for g, q in chunk], max_new_tokens)
-
-        return self._spread(groups, write)
-
-    def _spread(self, groups: Sequence[tuple[Ids, Sequence[Asked]]], work):  # type: ignore[no-untyped-def]
-        """`work` on chunks of (group, question) places; its results in the form of `groups`."""
+    def _spread(
+        self, groups: Sequence[Group], work: Callable[[list[Row]], list[Result]]
+    ) -> list[list[Result]]:
+        """`work` on chunks of questions, longest prefixes first; results as `groups` lie."""
         order = sorted(range(len(groups)), key=lambda g: (-len(groups[g][0]), g))
         places = [(g, q) for g in order for q in range(len(groups[g][1]))]
         size = max(1, self.engine.batch)
-        chunks = [places[i : i + size] for i in range(0, len(places), size)]
-        results = [[None] * len(rows) for _, rows in groups]
-        for chunk, found in zip(chunks, self._run(chunks, work), strict=True):
-            for (g, q), result in zip(chunk, found, strict=True):
-                results[g][q] = result
-        return results
+        rows = [(groups[g][0], groups[g][1][q]) for g, q in places]
+        chunks = [rows[i : i + size] for i in range(0, len(rows), size)]
+        found = (result for results in self._run(chunks, work) for result in results)
+        by_place = dict(zip(places, found, strict=True))
+        return [[by_place[g, q] for q in range(len(asked))] for g, (_, asked) in enumerate(groups)]
 
-    def _run(self, chunks, work) -> Iterator:  # type: ignore[no-untyped-def, type-arg]
+    def _run(
+        self, chunks: list[list[Row]], work: Callable[[list[Row]], list[Result]]
+    ) -> Iterator[list[Result]]:
         workers = min(self.engine.threads, len(chunks)) if self.engine.device == "cpu" else 1
         inner = max(1, self.engine.threads // max(1, workers))
 
-        def job(chunk):  # type: ignore[no-untyped-def]
+        def job(chunk: list[Row]) -> list[Result]:
             torch.set_num_threads(inner)
             with torch.inference_mode():
                 return work(chunk)
@@ -147,7 +114,7 @@ class Student:
         with ThreadPoolExecutor(workers) as pool:
             yield from pool.map(job, chunks)
 
-    def _read(self, rows: list[tuple[Ids, Asked]]) -> list[Reading]:
+    def _read(self, rows: list[Row]) -> list[Reading]:
         state = self._after_questions(rows, max(len(a) for _, r in rows for a in r.answers) + 1)
         owners = [n for n, (_, row) in enumerate(rows) for _ in row.answers]
         forms = [form for _, row in rows for form in row.answers]
@@ -165,10 +132,12 @@ class Student:
         readings = []
         for n in range(len(rows)):
             mine = [i for i, owner in enumerate(owners) if owner == n]
-            readings.append(Reading(any(bool(right[i]) for i in mine), tuple(sums[i] for i in mine)))
+            readings.append(
+                Reading(any(bool(right[i]) for i in mine), tuple(sums[i] for i in mine))
+            )
         return readings
 
-    def _write(self, rows: list[tuple[Ids, Asked]], new: int) -> list[str]:
+    def _write(self, rows: list[Row], new: int) -> list[str]:
         state = self._after_questions(rows, new)
         texts: list[list[int]] = [[] for _ in rows]
         alive = list(range(len(rows)))
@@ -178,7 +147,7 @@ class Student:
             for place, (row, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
                 if token not in self.engine.end_ids:
                     texts[row].append(token)
-                    if self.stop not in self._text(texts[row][-8:]):
+                    if token not in self.closing or not self._stopped(texts[row]):
                         going.append(place)
             if not going or step + 1 == new:
                 break
@@ -189,19 +158,20 @@ class Student:
             state.logits = self._forward(state, tokens[:, None], None, keep=1)[:, -1]
         return [self._text(text).split(self.stop)[0] for text in texts]
 
+    def _stopped(self, ids: list[int]) -> bool:
+        return self.stop in self._text(ids)
+
     def _text(self, ids: list[int]) -> str:
         return self.engine.texts([ids])[0]
 
     # ---------------------------------------------------------------------------------- passes
-    def _after_questions(self, rows: list[tuple[Ids, Asked]], new: int) -> State:
+    def _after_questions(self, rows: list[Row], new: int) -> State:
         """The state after prefix and question of each row, with room for `new` tokens."""
         prefixes = list(dict.fromkeys(prefix for prefix, _ in rows))
         number = {prefix: n for n, prefix in enumerate(prefixes)}
         ids, mask = self._padded(prefixes, left=True)
         questions, present = self._padded([row.question for _, row in rows], left=True)
-        cache = buffer_cache(
-            self.engine.model.config, ids.shape[1] + questions.shape[1] + new
-        )
+        cache = buffer_cache(self.engine.model.config, ids.shape[1] + questions.shape[1] + new)
         empty = torch.zeros(len(prefixes), 0, dtype=mask.dtype, device=self.engine.device)
         start = torch.full((len(prefixes), 1), -1, device=self.engine.device)
         state = State(cache, empty, torch.empty(0), start)
@@ -236,21 +206,3 @@ class Student:
             ids[n, place] = torch.tensor(text, device=device)
             mask[n, place] = 1
         return ids, mask
-
-
-def _common(rows: Sequence[Sequence[int]]) -> int:
-    """Length of the longest prefix of all rows that leaves at least one token of each."""
-    first, last = min(rows), max(rows)  # the two that differ soonest
-    most = min(map(len, rows)) - 1
-    return next((n for n in range(most) if first[n] != last[n]), most)
-
-
-def _merged(tokenizer: str, forms: Sequence[str]) -> MontessoriError:
-    return MontessoriError(
-        "the tokenizer merges an answer with the end of the question, so that it cannot be read "
-        "by its tokens",
-        where=f"{tokenizer}, answers {list(forms)[:2]}",
-        expected="a question template whose end is the end of a token; answers that begin with "
-        "a space or a new line",
-        next="mend icl.answers or question.jinja, or set icl.read: generate in params.yaml",
-    )
