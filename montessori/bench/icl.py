@@ -59,7 +59,6 @@ def bench(options: Options, settings: IclParams, say: Callable[[str], None]) -> 
     accuracy = replace(settings, measure="accuracy", questions=0)
     warm = Work(work.prefixes[:2], work.frames[:2])
     figures: dict[str, Any] = {"demonstrations": len(work.prefixes), "calls": work.calls}
-    figures["open_questions"] = sum(int((~frame["closed"]).sum()) for frame in work.frames)
 
     def by(read: str, measure: str, some: Work) -> Scores:
         changed = replace(accuracy, read=read, measure=measure)  # type: ignore[arg-type]
@@ -127,12 +126,14 @@ def _singly(
 
 def _work(options: Options, texts: Texts) -> Work:
     kept = read_table(options.rows / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
-    asked = read_questions(options.questions)
-    if kept.height < 2:
+    asked = read_questions(options.questions).filter("closed")
+    if asked["task"].null_count() < asked.height:
+        kept = kept.filter(pl.col("skill").is_in(asked["task"].to_list()))
+    if kept.height < 2 or asked.is_empty():
         raise MontessoriError(
-            "fewer than two kept rows to measure with",
-            where=str(options.rows),
-            expected="a folder of drafts or of a probe",
+            f"{kept.height} kept rows and {asked.height} closed questions are nothing to measure",
+            where=f"{options.rows} and {options.questions}",
+            expected="a folder of drafts or of a probe, and closed questions of its tasks",
             next="montessori bench icl --help",
         )
     step = max(1, kept.height // options.sample)
@@ -177,9 +178,8 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
 
 
 def _line(name: str, figures: dict[str, Any]) -> str:
-    text = (
-        f"{name}: {figures[f'{name}_seconds']:.2f} s, {figures[f'{name}_per_second']:.0f} calls/s"
-    )
+    seconds, speed = figures[f"{name}_seconds"], figures[f"{name}_per_second"]
+    text = f"{name}: {seconds:.2f} s, {speed:.0f} calls/s"
     if name == "plain":
         return text
     equal, rank = figures.get(f"{name}_equal"), figures[f"{name}_spearman"]
