@@ -103,7 +103,7 @@ def rationale_pairs(scored: pl.DataFrame, settings: AlignParams) -> pl.DataFrame
             if best["score"] > worst["score"] and best["response"] != worst["response"]:
                 prompt_id = row_id("prompt", best["skill"], best["naive"])
                 found.append(_pair(best, worst, best["naive"], prompt_id, "response", "row_id"))
-        found.sort(key=lambda pair: pair["rejected_score"] - pair["chosen_score"])
+        found.sort(key=lambda pair: round(pair["rejected_score"] - pair["chosen_score"], 9))
         records += found[: settings.rationale_pairs]
     return pl.DataFrame(records, schema=PAIRS)
 

@@ -38,7 +38,7 @@ def values(
         frames = [questions[n][places[n]] for n in some]
         groups = [group(student, texts, prefixes[n], f, False) for n, f in zip(some, frames)]
         if closed:
-            right = [[r.greedy for r in row] for row in student.forced(groups)]
+            right = student.right(groups)
         else:
             wrote = student.written(groups, settings.max_new_tokens)
             right = [right_answers(row, frame) for row, frame in zip(wrote, frames, strict=True)]

@@ -80,6 +80,10 @@ class Student:
         """A reading for each question of each group."""
         return self._spread(groups, self._read)
 
+    def right(self, groups: Sequence[Group]) -> list[list[bool]]:
+        """`Reading.greedy` alone: answers that begin otherwise than the student are not read."""
+        return self._spread(groups, self._judge)
+
     def written(self, groups: Sequence[Group], max_new_tokens: int) -> list[list[str]]:
         """What the student writes greedily after each question, up to `stop`."""
         return self._spread(groups, lambda rows: self._write(rows, max_new_tokens))
@@ -116,26 +120,42 @@ class Student:
 
     def _read(self, rows: list[Row]) -> list[Reading]:
         state = self._after_questions(rows, max(len(a) for _, r in rows for a in r.answers) + 1)
-        owners = [n for n, (_, row) in enumerate(rows) for _ in row.answers]
-        forms = [form for _, row in rows for form in row.answers]
-        state.select(torch.tensor(owners, device=self.engine.device))
+        places = [(n, form) for n, (_, row) in enumerate(rows) for form in row.answers]
+        state.select(torch.tensor([n for n, _ in places], device=self.engine.device))
+        found = iter(self._forms(state, [form for _, form in places]))
+        return [
+            Reading(any(right for right, _ in mine), tuple(value for _, value in mine))
+            for mine in ([next(found) for _ in row.answers] for _, row in rows)
+        ]
+
+    def _judge(self, rows: list[Row]) -> list[bool]:
+        state = self._after_questions(rows, max(len(a) for _, r in rows for a in r.answers) + 1)
+        first = state.logits.argmax(-1).tolist()
+        places = [
+            (n, form)
+            for n, (_, row) in enumerate(rows)
+            for form in row.answers
+            if form[0] == first[n]  # no other one can be what the student writes
+        ]
+        if not places:
+            return [False] * len(rows)
+        state.select(torch.tensor([n for n, _ in places], device=self.engine.device))
+        found = self._forms(state, [form for _, form in places])
+        right = {n for (n, _), (greedy, _) in zip(places, found, strict=True) if greedy}
+        return [n in right for n in range(len(rows))]
+
+    def _forms(self, state: State, forms: list[Ids]) -> list[tuple[bool, float]]:
+        """Whether each text is what `state`'s row writes, and its log-probability."""
         before = state.logits
         ids, present = self._padded(forms, left=False)
         after = self._forward(state, ids, present, keep=0)
         logits = torch.cat([before[:, None], after], dim=1).float()  # (forms, width + 1, vocab)
         best = logits.argmax(-1)
         token = logits[:, :-1].gather(2, ids[..., None])[..., 0] - logits[:, :-1].logsumexp(-1)
-        sums = (token * present).sum(1).tolist()
         right = ((best[:, :-1] == ids) | (present == 0)).all(1)
         last = best.gather(1, present.sum(1, keepdim=True))[:, 0]
         right &= torch.isin(last, self.ends)
-        readings = []
-        for n in range(len(rows)):
-            mine = [i for i, owner in enumerate(owners) if owner == n]
-            readings.append(
-                Reading(any(bool(right[i]) for i in mine), tuple(sums[i] for i in mine))
-            )
-        return readings
+        return list(zip(right.tolist(), (token * present).sum(1).tolist(), strict=True))
 
     def _write(self, rows: list[Row], new: int) -> list[str]:
         state = self._after_questions(rows, new)
