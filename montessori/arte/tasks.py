@@ -21,6 +21,7 @@ from montessori.errors import MontessoriError
 from montessori.icl.questions import QUESTIONS_FILE
 
 FILE = "tasks.json"
+TEST = "test/bbh/data"  # where lm-eval's BBH looks below harness.data
 SHOWN = 10  # problems in one error
 KINDS = ("seeds", "validation", "test")
 
@@ -179,7 +180,7 @@ def _questions(tasks: Sequence[Task]) -> pl.DataFrame:
 
 
 def _write_held_out(tasks: Sequence[Task], folder: Path) -> None:
-    """evals/<task>.jsonl, what no data may hold, and test/<task>.json in the layout of BBH."""
+    """evals/<task>.jsonl, what no data may hold, and the test questions in the layout of BBH."""
     import json
 
     for task in tasks:
@@ -194,7 +195,7 @@ def _write_held_out(tasks: Sequence[Task], folder: Path) -> None:
         (folder / "evals" / f"{task.name}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
         if task.test:
             examples = [{"input": item.input, "target": item.target} for item in task.test]
-            write_json(folder / "test" / f"{task.name}.json", {"examples": examples})
+            write_json(folder / TEST / f"{task.name}.json", {"examples": examples})
 
 
 def _malformed(problems: Sequence[str], path: Path) -> MontessoriError:

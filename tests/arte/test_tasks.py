@@ -47,7 +47,7 @@ def test_a_file_of_ones_own_goes_there_and_back(tmp_path):
     assert asked.select("task", "input", "target", "closed").rows() == [("t", "q1", "1", False)]
     held = (tmp_path / "out" / "evals" / "t.jsonl").read_text().splitlines()
     assert [json.loads(line)["turns"] for line in held] == [["q1"], ["q2"]]
-    kept = json.loads((tmp_path / "out" / "test" / "t.json").read_text())
+    kept = json.loads((tmp_path / "out" / "test" / "bbh" / "data" / "t.json").read_text())
     assert kept == {"examples": [item(2)]}
 
 

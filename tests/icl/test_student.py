@@ -46,7 +46,7 @@ ASKED = pl.DataFrame(
     [question(f"What is {a} plus {b}?", str(a + b)) for a, b in ((3, 4), (61, 8))]
     + [question(f"What is {a} minus {b}?", str(a - b)) for a, b in ((30, 4), (57, 39))]
     + [question("A rope is 3 metres and 46 centimetres long. How many centimetres is that?", "346")]
-    + [question("What is 8 plus 1?", "10")],
+    + [question("What is 8 plus 1?", "10"), question("What is 6 plus 5?", "1")],
     schema=QUESTIONS,
 )
 
