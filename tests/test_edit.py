@@ -85,6 +85,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in [row["path"] for row in raw["models"].values()] + list(raw["sources"].values()):
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
+    (tmp_path / "data/micro/sources/tasks.json").touch()  # of profile arte
     shutil.copytree(ROOT / "data/micro/prompts", tmp_path / "data/micro/prompts")
     monkeypatch.chdir(tmp_path)
     return tmp_path
