@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import torch
 from transformers import Cache
 
+from montessori.errors import MontessoriError
 from montessori.generate.cache import buffer_cache
 from montessori.generate.transformers_engine import TransformersEngine
 from montessori.icl.tokens import Asked, Group, Ids
@@ -96,10 +97,27 @@ class Student:
         places = [(g, q) for g in order for q in range(len(groups[g][1]))]
         size = max(1, self.engine.batch)
         rows = [(groups[g][0], groups[g][1][q]) for g, q in places]
+        self._require_room(rows)
         chunks = [rows[i : i + size] for i in range(0, len(rows), size)]
         found = (result for results in self._run(chunks, work) for result in results)
         by_place = dict(zip(places, found, strict=True))
         return [[by_place[g, q] for q in range(len(asked))] for g, (_, asked) in enumerate(groups)]
+
+    def _require_room(self, rows: list[Row]) -> None:
+        """Raise MontessoriError when a text is longer than the student's context."""
+        lengths = [
+            len(prefix) + len(row.question) + max(map(len, row.answers), default=1)
+            for prefix, row in rows
+        ]
+        longest = max(lengths, default=0)
+        if longest > self.engine.limit:
+            raise MontessoriError(
+                f"demonstration and question have {longest} tokens, more than the student reads",
+                where=f"{self.tokenizer.name_or_path}, context {self.engine.limit}",
+                expected="one demonstration, one question and its answer within the context",
+                next="lower elicit.rationale_max_new_tokens or filter.max_characters, leave tasks "
+                "with long questions out, or take another student",
+            )
 
     def _run(
         self, chunks: list[list[Row]], work: Callable[[list[Row]], list[Result]]

@@ -9,6 +9,7 @@ import torch
 
 from montessori.artifacts import QUESTIONS
 from montessori.bench.icl import Work, plain, spearman
+from montessori.errors import MontessoriError
 from montessori.generate import Request, Sampling
 from montessori.generate.transformers_engine import TransformersEngine
 from montessori.icl.demonstrations import Texts, group
@@ -134,6 +135,14 @@ def test_probability_and_logprob_come_from_the_same_reading(student, texts, work
     assert all(0 <= value <= 1 for row in likely for value in row)
     first = math.exp(nats[0][0] * tokens)  # " 7" is one of the ways to state 7
     assert 0 < first <= likely[0][0] + 1e-6
+
+
+def test_a_text_longer_than_the_context_is_refused(student, texts):
+    limit = student.engine.limit
+    groups = [group(student, texts, "word " * limit, ASKED, False)]
+    for ask in (student.forced, student.right, lambda rows: student.written(rows, 4)):
+        with pytest.raises(MontessoriError, match="more than the student reads"):
+            ask(groups)
 
 
 def test_the_common_prefix_leaves_a_token_of_each():
