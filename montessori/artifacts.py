@@ -55,6 +55,33 @@ PAIRS: Schema = {
     "chosen_score": pl.Float64,
     "rejected_score": pl.Float64,
 }
+#: Questions with their answers: a preference set. `response` is the full gold text or null; a
+#: closed question is answered at once, without working.
+QUESTIONS: Schema = {
+    "question_id": pl.String,
+    "task": pl.String,
+    "skill": pl.String,
+    "input": pl.String,
+    "target": pl.String,
+    "response": pl.String,
+    "closed": pl.Boolean,
+}
+#: What examinees made of questions: one row per examinee (model and shots) and question.
+OUTCOMES: Schema = {
+    "examinee": pl.String,
+    "task": pl.String,
+    "question_id": pl.String,
+    "correct": pl.Boolean,
+}
+#: ARTE's drafts, one row per question and rationale; `instruction` is the question, `response`
+#: the rationale as written, `skill` the task, `prompt` and `raw` those of the question.
+DRAFTS: Schema = {
+    **PROBE,
+    "question_id": pl.String,
+    "target": pl.String,
+    "style": pl.Int64,
+    "naive": pl.String,
+}
 #: A run's answers to the open benchmarks.
 ANSWERS: Schema = {
     "item_id": pl.String,

@@ -55,6 +55,14 @@ SETTINGS: Mapping[str, str] = {
     "eval": "montessori.evals.settings:EvalParams",
     "harness": "montessori.harness.settings:HarnessParams",
     "compare": "montessori.compare.settings:CompareParams",
+    "task": "montessori.arte.settings:TaskParams",
+    "elicit": "montessori.arte.settings:ElicitParams",
+    "draft": "montessori.arte.settings:DraftParams",
+    "examinee": "montessori.icl.settings:ExamineeParams",
+    "preference": "montessori.arte.settings:PreferenceParams",
+    "icl": "montessori.icl.settings:IclParams",
+    "align": "montessori.arte.settings:AlignParams",
+    "tailor": "montessori.arte.settings:TailorParams",
 }
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
@@ -89,7 +97,7 @@ def problems(raw: Mapping[str, Any], root: Path | None = None) -> list[str]:
             f"{key_of(circle[0])}: goes in a circle: {' needs '.join(map(key_of, circle))}"
         )
     if not (of_rows or circle):
-        found += _probe_problems(rows)
+        found += _probe_problems(rows) + _draft_problems(rows)
     found += _baseline_problem(raw)
     if root is None:
         return found
@@ -121,6 +129,7 @@ def _change_problems(raw: Mapping[str, Any], rows: Rows) -> list[str]:
 SAME_OUT = (
     *combinations(("probes", "probe_files", "response_probes"), 2),
     *combinations(FOLDERS["datasets"], 2),
+    ("rounds", "alignments"),
 )
 
 
@@ -183,9 +192,22 @@ def _scored_probe(rows: Rows, scores: str) -> str | None:
         if row is not None:
             if section == "shuffles":
                 return _scored_probe(rows, row.scores)
-            kind, _, probe = getattr(row, "rows", "").partition("/")  # or rows of another kind
-            return getattr(row, "probe", probe if kind == "probe" else None)
+            named = getattr(row, "rows", "").removeprefix("probe/")  # other kinds keep their folder
+            return getattr(row, "probe", named or None)
     return None
+
+
+def _draft_problems(rows: Rows) -> list[str]:
+    """An alignment pairs the very drafts that its scores are of."""
+    found = []
+    for name, row in rows["alignments"].items():
+        icl = rows["icls"].get(row.scores.removeprefix("icl/"))
+        if icl is not None and icl.rows != f"drafts/{row.drafts}":
+            found.append(
+                f"alignments.{name}.scores: {row.scores} scores {icl.rows}, "
+                f"but the alignment's drafts are drafts/{row.drafts}"
+            )
+    return found
 
 
 def _baseline_problem(raw: Mapping[str, Any]) -> list[str]:
@@ -209,10 +231,13 @@ def _file_problems(
         named |= {f"{section}.{name}.rows": row.rows for name, row in rows[section].items()}
     if sources is not None:
         named |= {f"sources.{key}": path for key, path in vars(sources).items()}
+    named |= {f"tasks.{name}.source": row.source for name, row in rows["tasks"].items()}
     for section, key in (
         ("model", "fallback_template"),
         ("instruction", "template"),
         ("judge_signal", "template"),
+        ("elicit", "templates"),
+        ("icl", "templates"),
     ):
         value = raw.get(section)
         if isinstance(value, Mapping) and isinstance(value.get(key), str):

@@ -230,6 +230,35 @@ def bench_generate(
         write_json(json, figures)
 
 
+@bench.command("icl")
+def bench_icl(
+    student: Annotated[Path, typer.Argument(help="A model folder: data/models/student.")],
+    rows: Annotated[Path, typer.Option(help="A folder of drafts or of a probe.")],
+    questions: Annotated[Path, typer.Option(help="A preference set, tasks, or rows.")],
+    sample: Annotated[int, typer.Option(min=2, help="Demonstrations, evenly spread.")] = 64,
+    most: Annotated[int, typer.Option(min=1, help="Questions of each.")] = 40,
+    single: Annotated[int, typer.Option(min=0, help="Calls also timed one by one.")] = 64,
+    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
+    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
+    out: Annotated[Path, typer.Option(help="The figures, as JSON.")] = Path(".work/bench/icl.json"),
+) -> None:
+    """In-context scores by log-probability and by plain generation: time, and whether they agree.
+
+    On closed questions, which are answered at once; open ones are written in either way.
+    Templates, ways to state an answer and the rest are those of section icl in params.yaml.
+    """
+    from montessori.artifacts import write_json
+    from montessori.bench.icl import Options
+    from montessori.bench.icl import bench as measure
+    from montessori.icl.settings import IclParams
+    from montessori.params import load, section
+
+    settings = section(load(FILE), "icl", IclParams)
+    options = Options(student, rows, questions, sample, most, single, threads, device)
+    write_json(out, measure(options, settings, typer.echo))
+    typer.echo(f"Figures: {out}")
+
+
 @bench.command("filters")
 def bench_filters(
     rows: Annotated[Path, typer.Option(help="JSONL rows, or instructions alone.")],

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 from montessori.params import read_section
 
@@ -160,6 +160,64 @@ class Trim:
 
 
 @dataclass(frozen=True)
+class Tasks:
+    """Tasks of ARTE: a tasks file, a lab recipe, or a folder of BBH files."""
+
+    source: str
+
+
+@dataclass(frozen=True)
+class Examinee:
+    """A model that takes tasks' validation questions, so that the best questions are found."""
+
+    model: str
+    tasks: str
+
+
+@dataclass(frozen=True)
+class Preference:
+    """The most discriminative validation questions of tasks."""
+
+    tasks: str
+
+
+@dataclass(frozen=True)
+class Drafts:
+    """Questions of tasks, and rationales to them, that a teacher wrote."""
+
+    teacher: str
+    tasks: str
+
+
+@dataclass(frozen=True)
+class Icl:
+    """In-context scores of rows: each is the one example of a student that answers questions."""
+
+    rows: str
+    student: str
+    questions: str
+
+
+@dataclass(frozen=True)
+class Alignment:
+    """A round of ARTE makes a teacher: from scores of drafts, starting from another teacher."""
+
+    drafts: str
+    scores: str
+    start: str
+    teacher_dpo: Changes = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class Tailored:
+    """Training data by ARTE: questions of tasks, solved by the naive or a task's own prompt."""
+
+    teacher: str
+    tasks: str
+    strategy: Literal["naive", "task"] = "naive"
+
+
+@dataclass(frozen=True)
 class Student:
     """A base student trained on a data set."""
 
@@ -191,11 +249,14 @@ ROWS: Mapping[str, type[Any]] = {
     "warmups": Warmup, "influences": Influence, "judge_signals": JudgeSignal, "losses": Loss,
     "uncertainties": Uncertainty, "shuffles": Shuffle, "rounds": Round, "mistake_sets": MistakeSet,
     "datasets": Dataset, "dataset_files": RowsFile, "selections": Selection, "joins": Join,
-    "trims": Trim, "students": Student, "runs": Run, "harnesses": Harness,
+    "trims": Trim, "students": Student, "runs": Run, "harnesses": Harness, "tasks": Tasks,
+    "examinees": Examinee, "preferences": Preference, "drafts": Drafts, "icls": Icl,
+    "alignments": Alignment, "tailored": Tailored,
 }  # fmt: skip
 OPTIONAL = (  # plural sections that may be left out
     "trims", "dataset_files", "harnesses", "response_probes", "judge_signals", "losses",
-    "uncertainties", "mistake_sets", "selections", "joins",
+    "uncertainties", "mistake_sets", "selections", "joins", "tasks", "examinees", "preferences",
+    "drafts", "icls", "alignments", "tailored",
 )  # fmt: skip
 #: Keys of rows that are no reference but settings of the section of this name, for the row alone.
 CHANGES: Mapping[str, tuple[str, ...]] = {
@@ -205,10 +266,12 @@ CHANGES: Mapping[str, tuple[str, ...]] = {
 
 #: What the first part of a reference such as `teachers/montessori-1` stands for.
 FOLDERS: Mapping[str, tuple[str, ...]] = {
-    "models": ("models",), "teachers": ("rounds",), "students": ("students",),
-    "influence": ("influences",), "judge-signal": ("judge_signals",), "loss": ("losses",),
-    "uncertainty": ("uncertainties",), "shuffle": ("shuffles",), "mistakes": ("mistake_sets",),
-    "datasets": ("datasets", "dataset_files", "selections", "joins", "trims"),
+    "models": ("models",), "teachers": ("rounds", "alignments"), "students": ("students",),
+    "influence": ("influences",), "icl": ("icls",), "judge-signal": ("judge_signals",),
+    "loss": ("losses",), "uncertainty": ("uncertainties",), "shuffle": ("shuffles",),
+    "mistakes": ("mistake_sets",), "drafts": ("drafts",), "preferences": ("preferences",),
+    "tasks": ("tasks",), "probe": ("probes", "probe_files", "response_probes"),
+    "datasets": ("datasets", "dataset_files", "selections", "joins", "trims", "tailored"),
 }  # fmt: skip
 SEED_SETS = ("seeds", "reference", "other_reference")
 LAB = "micro"  # folder of the lab's files in git; a judge may be one of them
@@ -225,7 +288,11 @@ BY_FOLDER: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("rounds", "scores"): _SCORES, ("rounds", "start"): _TEACHER,
     ("mistake_sets", "student"): ("models", "students"), ("mistake_sets", "rows"): _ROWS,
     ("selections", "scores"): _SCORES, ("runs", "model"): _EVALUATED,
-    ("harnesses", "model"): _EVALUATED,
+    ("harnesses", "model"): _EVALUATED, ("examinees", "model"): _EVALUATED,
+    ("drafts", "teacher"): _TEACHER, ("tailored", "teacher"): _TEACHER,
+    ("icls", "rows"): ("drafts", "probe"), ("icls", "student"): ("models", "students"),
+    ("icls", "questions"): ("seed", "preferences", "tasks"),
+    ("alignments", "scores"): ("icl",), ("alignments", "start"): _TEACHER,
 }  # fmt: skip
 _PROBE, _DATASET = ("probes", "probe_files", "response_probes"), FOLDERS["datasets"]
 #: Keys that refer to other rows by name alone: in which sections.
@@ -238,6 +305,9 @@ BY_NAME: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("joins", "first"): ("datasets",), ("joins", "second"): ("datasets",),
     ("trims", "dataset"): ("datasets",), ("trims", "like"): ("datasets",),
     ("students", "student"): ("models",), ("runs", "against"): ("runs",),
+    ("examinees", "tasks"): ("tasks",), ("preferences", "tasks"): ("tasks",),
+    ("drafts", "tasks"): ("tasks",), ("tailored", "tasks"): ("tasks",),
+    ("alignments", "drafts"): ("drafts",),
 }  # fmt: skip
 
 Node = tuple[str, str]  # section and name of a row

@@ -30,6 +30,40 @@ def changed(path: str, value: Any) -> dict[str, Any]:
     return raw
 
 
+ARTE = {
+    "tasks": {"t": {"source": "tasks.json"}},
+    "preferences": {"t": {"tasks": "t"}},
+    "drafts": {"a": {"teacher": "models/teacher", "tasks": "t"},
+               "b": {"teacher": "models/teacher", "tasks": "t"}},
+    "icls": {"a": {"rows": "drafts/a", "student": "models/student", "questions": "preferences/t"},
+             "m": {"rows": "probe/montessori-1", "student": "models/student",
+                   "questions": "seed/reference"}},
+    "alignments": {"a": {"drafts": "a", "scores": "icl/a", "start": "models/teacher"}},
+    "tailored": {"a": {"teacher": "teachers/a", "tasks": "t"}},
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("section", "name", "change", "problem"),
+    [
+        ("alignments", "a", {"drafts": "b"}, "icl/a scores drafts/a, but the alignment's drafts"),
+        ("alignments", "a", {"scores": "influence/montessori-1"}, "is not one of icl/NAME"),
+        ("icls", "a", {"rows": "datasets/self-instruct"}, "is not one of drafts/NAME, probe/NAME"),
+        ("tailored", "a", {"strategy": "clever"}, "is not one of naive, task"),
+        ("tailored", "a", {"teacher": "teachers/b"}, "rounds or alignments has a, montessori-1"),
+        ("alignments", "montessori-1", ARTE["alignments"]["a"], "rounds has a row of this name"),
+        ("tailored", "self-instruct", ARTE["tailored"]["a"], "datasets has a row of this name"),
+        ("rounds", "montessori-1", {"scores": "icl/a"}, "icl/a scores the probe drafts/a"),
+        ("rounds", "montessori-2", {"scores": "icl/m"}, "icl/m scores the probe montessori-1"),
+    ],
+)
+def test_rows_of_arte_name_their_problem(section, name, change, problem):
+    raw = copy.deepcopy(RAW) | copy.deepcopy(ARTE)
+    assert problems(raw) == []
+    raw[section][name] = raw[section].get(name, {}) | change
+    assert any(problem in found for found in problems(raw)), problems(raw)
+
+
 def test_the_shipped_params_are_right():
     assert problems(RAW) == []
 
@@ -57,7 +91,7 @@ def test_the_shipped_params_are_right():
         (
             "rounds/montessori-2/start",
             "teachers/montessori-9",
-            "'teachers/montessori-9' does not exist; rounds has montessori-1, montessori-2",
+            "'teachers/montessori-9' does not exist; rounds or alignments has montessori-1",
         ),
         ("rounds/montessori-2/start", "montessori-1", "is not one of models/NAME, teachers/NAME"),
         ("rounds/montessori-2/start", "students/base", "is not one of models/NAME, teachers/NAME"),

@@ -21,6 +21,12 @@ NAMED_IN_PARAMS = {
     "montessori/templates/plain_chat.jinja": "model.fallback_template",
     "montessori/templates/judge/alpaca_eval_clf.txt": "judge.prompts",
     "montessori/templates/judge/judge_prompts.jsonl": "judge.prompts",
+    "montessori/templates/elicit/questions.jinja": "elicit.templates",
+    "montessori/templates/elicit/rationale.jinja": "elicit.templates",
+    "montessori/templates/elicit/reasoning.json": "elicit.templates",
+    "montessori/templates/elicit/response.jinja": "elicit.templates",
+    "montessori/templates/icl/demonstration.jinja": "icl.templates",
+    "montessori/templates/icl/question.jinja": "icl.templates",
 }
 
 

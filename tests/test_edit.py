@@ -86,6 +86,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     for path in [*named, raw["judge"]["model"]]:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
         (tmp_path / path).touch()
+    (tmp_path / "data/micro/sources/tasks.json").touch()  # of profile arte
     shutil.copytree(ROOT / "data/micro/prompts", tmp_path / "data/micro/prompts")
     shutil.copy(ROOT / "data/micro/judge.json", tmp_path / "data/micro")
     monkeypatch.chdir(tmp_path)

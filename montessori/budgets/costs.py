@@ -28,12 +28,12 @@ STAGES: Mapping[str, tuple[tuple[str, str], ...]] = {
     # ARTE
     "tasks": (("task", ""),), "examinees": (("examinee", "examinee"),),
     "preferences": (("preference", ""),), "drafts": (("draft", "draft"),),
-    "icls": (("icl", "icl"),), "alignments": (("align", ""), ("teacher-dpo", "teacher-dpo")),
+    "icls": (("icl", "icl"),), "alignments": (("align", ""), ("align-dpo", "teacher-dpo")),
     "tailored": (("tailor", "synth"),),
 }  # fmt: skip
 FREE = ("models", "runs", "harnesses")  # sections whose stages are no cost of a method
 WRITES = ("probe", "response-probe", "synth", "draft", "tailor")  # stages in which a teacher writes
-TRAINS_TEACHER = ("teacher-dpo",)
+TRAINS_TEACHER = ("teacher-dpo", "align-dpo")
 #: Stages in which a student trains, reads or writes.
 STUDENT = ("warmup", "influence", "student-sft", "loss", "uncertainty", "mistakes", "icl",
            "examinee")  # fmt: skip

@@ -9,6 +9,7 @@ import pytest
 from montessori.artifacts import PROBE, SCORES, read_table
 from montessori.bench.world import FALLBACK
 from montessori.errors import MontessoriError
+from montessori.filters.settings import DecontaminationParams
 from montessori.generate.transformers_engine import TransformersEngine
 from montessori.mistakes import MistakesParams, write_mistakes
 from montessori.models import prepare_model
@@ -37,7 +38,10 @@ def world(tmp_path_factory, machine) -> Path:
     prepare_model(MODEL, FALLBACK, folder / "model")
     short = [r for r in json.loads(ALPACA.read_text("utf-8")) if 20 < len(r["output"]) < 200]
     write_rows(folder / "rows.jsonl", random.Random(0).sample(short, 96))
-    probe_file(folder / "rows.jsonl", folder / "probe")
+    (folder / "evals").mkdir()
+    (folder / "evals" / "exam.jsonl").write_text('{"turns": ["Which item is none of these?"]}')
+    anything = DecontaminationParams(ngram=0, limit=1.0)
+    probe_file(folder / "rows.jsonl", folder / "evals", folder / "probe", anything)
     warm_up(folder / "model", folder / "probe", folder / "warm", WARMUP, 0, machine)
     return folder
 

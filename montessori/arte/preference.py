@@ -1,0 +1,126 @@
+"""The preference set: of each task's validation questions the most discriminative ones."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import polars as pl
+
+from montessori.arte.irt import correlations, fit
+from montessori.arte.settings import PreferenceParams
+from montessori.artifacts import OUTCOMES, QUESTIONS, new_folder, read_table, write_table
+from montessori.errors import MontessoriError
+from montessori.icl.questions import QUESTIONS_FILE
+
+
+def write_preference(
+    tasks: Path, examinees: Path, names: Sequence[str], out: Path, settings: PreferenceParams
+) -> dict[str, Any]:
+    """Write `out`/questions.parquet: the `settings.questions` most discriminative of each task.
+
+    `examinees` is the folder of outcomes by name, of which `names` are read. Returns metrics: by
+    task how items were ranked ("2pl" or the fallback), how many examinees told the kept ones
+    apart. Raises MontessoriError when there are no examinees, outcomes are not of these questions,
+    every examinee answers a whole task alike, or the fit does not converge and no fallback is set.
+    """
+    asked = read_table(tasks / QUESTIONS_FILE, QUESTIONS)
+    if not names:
+        raise _no_examinees(tasks)
+    folders = {name: examinees / name for name in names}
+    outcomes = pl.concat(
+        [read_table(folder / "outcomes.parquet", OUTCOMES) for folder in folders.values()]
+    )
+    kept: list[pl.DataFrame] = []
+    metrics: dict[str, dict[str, Any]] = {}
+    for (task,), questions in asked.group_by(["task"], maintain_order=True):
+        correct = answers(outcomes, questions, str(task))
+        scores, facts = _discrimination(correct, str(task), settings)
+        best = np.argsort(-scores, kind="stable")[: settings.questions]
+        kept.append(questions[sorted(best.tolist())])
+        metrics[str(task)] = facts | _facts(correct[:, best], scores[best], questions.height)
+    table = pl.concat(kept)
+    with new_folder(out, {"tasks": tasks, **folders}, {"questions": table.height}) as folder:
+        write_table(table, folder / QUESTIONS_FILE, QUESTIONS)
+    rankings = [facts["ranking"] for facts in metrics.values()]
+    return {
+        "questions": table.height,
+        "examinees": outcomes["examinee"].n_unique(),
+        "fallbacks": sum(ranking != "2pl" for ranking in rankings),
+        "tasks": metrics,
+    }
+
+
+def answers(outcomes: pl.DataFrame, questions: pl.DataFrame, task: str) -> npt.NDArray[np.bool_]:
+    """Right answers (examinees, questions) bool, in the order of the outcomes and of `questions`.
+
+    Raises MontessoriError when an examinee has not answered every question.
+    """
+    mine = outcomes.filter(pl.col("task") == task)
+    names = mine["examinee"].unique(maintain_order=True).to_list()
+    known = {(e, q): c for e, q, c in mine.select("examinee", "question_id", "correct").iter_rows()}
+    ids = questions["question_id"].to_list()
+    try:
+        rows = [[known[name, question] for question in ids] for name in names]
+    except KeyError as error:
+        raise MontessoriError(
+            "an examinee has not answered every question",
+            where=f"task {task}, (examinee, question) {error}",
+            expected="examinees that took the same tasks",
+            next="dvc repro examinee",
+        ) from error
+    if not rows:
+        raise _no_examinees(task)
+    return np.array(rows, dtype=np.bool_)
+
+
+def _discrimination(
+    correct: npt.NDArray[np.bool_], task: str, settings: PreferenceParams
+) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
+    """A number per item, higher is more discriminative, and how it was found."""
+    varied = correct.min(axis=0) != correct.max(axis=0)
+    if not varied.any():
+        raise MontessoriError(
+            f"all {correct.shape[0]} examinees answer every question of the task {task} alike, so "
+            "none tells them apart",
+            where="data/examinee",
+            expected="examinees of different strength, and questions that some of them can answer",
+            next="name other models in params.yaml, examinees, or leave the task out",
+        )
+    found = fit(correct, settings.prior, settings.iterations)
+    facts: dict[str, Any] = {"iterations": found.iterations, "all_alike": int((~varied).sum())}
+    if found.converged:
+        return np.where(varied, found.discrimination, -1.0), facts | {"ranking": "2pl"}
+    if settings.fallback == "error":
+        raise MontessoriError(
+            f"the 2-parameter model of the task {task} does not converge: {found.message}",
+            where=f"{correct.shape[0]} examinees, {correct.shape[1]} questions",
+            expected="a converged fit, or a fallback",
+            next="raise preference.iterations, set preference.prior above 0, add examinees, or set "
+            "preference.fallback: correlation",
+        )
+    scores = np.where(varied, correlations(correct), -2.0)
+    return scores, facts | {"ranking": "correlation", "reason": found.message}
+
+
+def _facts(
+    correct: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64], pool: int
+) -> dict[str, Any]:
+    varied = correct.min(axis=0) != correct.max(axis=0)
+    return {
+        "pool": pool,
+        "kept": int(correct.shape[1]),
+        "kept_all_alike": int((~varied).sum()),
+        "accuracy": float(correct.mean()),
+        "least_discrimination": float(scores.min()),
+    }
+
+
+def _no_examinees(where: object) -> MontessoriError:
+    return MontessoriError(
+        "there are no examinees, so no question can be told from another",
+        where=str(where),
+        expected="rows in params.yaml, examinees, of the preference set's tasks",
+        next="add one per model: NAME: {model: models/student, tasks: TASKS}",
+    )

@@ -1,0 +1,1 @@
+"""In-context scoring: what one demonstration does to a student's answers."""

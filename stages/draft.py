@@ -1,0 +1,16 @@
+"""ARTE's drafts: a teacher writes questions of tasks, and rationales in several ways."""
+
+from montessori.stage import Job, run
+
+
+def main(job: Job) -> None:
+    """Write data/drafts/<name>: questions with a rationale for each special reasoning prompt."""
+    from montessori.arte.produce import commission, write_drafts
+    from montessori.arte.settings import DraftParams
+
+    ask = commission(job, ("teacher", "tasks", "templates"))
+    job.metrics(write_drafts(ask, job.section("draft", DraftParams), job.paths.out))
+
+
+if __name__ == "__main__":
+    run(main, "teacher", "tasks", "templates", "out", "metrics")

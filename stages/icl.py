@@ -1,0 +1,30 @@
+"""What one row as a demonstration does to a student's answers."""
+
+from montessori.stage import Job, run
+
+
+def main(job: Job) -> None:
+    """Write data/icl/<name> from a student, rows of drafts or of a probe, and questions."""
+    from montessori.icl.score import score_rows
+    from montessori.icl.settings import IclParams
+    from montessori.parts import Shard
+
+    paths = job.paths
+    metrics = score_rows(
+        paths.student,
+        paths.rows,
+        paths.questions,
+        paths.templates,
+        paths.out,
+        job.section("icl", IclParams),
+        job.machine,
+        job.work,
+        f"icl {job.name}",
+        Shard.parse(job.shard or "1/1"),
+    )
+    if metrics is not None:
+        job.metrics(metrics)
+
+
+if __name__ == "__main__":
+    run(main, "student", "rows", "questions", "templates", "out", "metrics", shards=True)

@@ -1,0 +1,18 @@
+"""Tailored data: a teacher writes questions of tasks and one solution to each."""
+
+from montessori.stage import Job, run
+
+
+def main(job: Job) -> None:
+    """Write data/datasets/<name>, exactly N kept rows, free of eval items."""
+    from montessori.arte.produce import commission, write_tailored
+    from montessori.arte.settings import TailorParams
+    from montessori.plan import Tailored
+
+    ask = commission(job, ("teacher", "tasks", "evals", "templates"))
+    strategy = job.row("tailored", Tailored).strategy
+    job.metrics(write_tailored(ask, job.section("tailor", TailorParams), strategy, job.paths.out))
+
+
+if __name__ == "__main__":
+    run(main, "teacher", "tasks", "evals", "templates", "out", "metrics")

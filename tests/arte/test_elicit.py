@@ -1,0 +1,200 @@
+"""Drafts and tailored data with a scripted teacher: format, filters, exact counts, resume."""
+
+import json
+import random
+import re
+from dataclasses import replace
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from montessori.arte.produce import Commission, write_drafts, write_tailored
+from montessori.arte.prompts import Prompts, parse_questions
+from montessori.arte.settings import DraftParams, ElicitParams, TailorParams
+from montessori.arte.tasks import Item, Task, write_tasks
+from montessori.artifacts import DRAFTS, PROBE, read_table
+from montessori.errors import MontessoriError
+from montessori.filters.settings import DecontaminationParams
+from montessori.generate import Generated
+from montessori.generate.local import Local
+from montessori.generate.settings import GenerationParams
+from montessori.writing.settings import FilterParams
+from tests.tiny_models import tiny_tokenizer
+
+ROOT = Path(__file__).parents[2]
+ELICIT = ElicitParams(
+    templates="", per_call=2, wave=4, max_new_tokens=200, temperature=1.0, top_p=1.0,
+    rationale_max_new_tokens=100, rationale_temperature=0.0,
+)  # fmt: skip
+FILTER = FilterParams(3, 400, 1.0, (), False, 0.0, False)
+TASKS = [
+    Task("sums", "sums", (Item("seed 1", "1"), Item("seed 2", "2")), (Item("held 5", "5"),)),
+    Task("words", "words", (Item("seed w", "w"),), (Item("held w", "w"),), strategy="Be brief."),
+]
+QUESTION = "<Question_{n}><input>{text}</input><target>{target}</target></Question_{n}>"
+
+
+class Teacher(Local):
+    """Writes numbered questions by its seed, and one rationale a prompt."""
+
+    def __init__(self, broken=False):
+        self.tokenizer, self.broken, self.calls = tiny_tokenizer(), broken, 0
+
+    def generate(self, requests, sampling, on_done=None):
+        self.calls += 1
+        made = []
+        for i, request in enumerate(requests):
+            prompt = self.tokenizer.decode(request.ids)
+            for k, seed in enumerate(request.seeds):
+                text, finished = self._text(prompt, random.Random(seed))
+                made.append(Generated(text, 10, finished, i, k))
+        return made
+
+    def _text(self, prompt, rng):
+        if "Write more questions." not in prompt:
+            asked = prompt.split("<|user|>")[1].split("<|end|>")[0]
+            if "seven" in asked:
+                return "no answer in tags", True
+            return f"as asked: {asked[-12:]} <ans>{len(asked)}</ans>", "endless" not in asked
+        if self.broken:
+            return "I cannot do that.", True
+        first = 1 + max(int(n) for n in re.findall(r"<Question_(\d+)>", prompt))
+        word = rng.choice(["one", "the same", "the same", "seven", "held 5", "seed 1", "endless"])
+        texts = [f"{word} {rng.randrange(10**6)}", word if " " in word else f"x {rng.random():.9f}"]
+        return "\n".join(
+            QUESTION.format(n=first + n, text=text, target=n) for n, text in enumerate(texts)
+        ), True
+
+
+@pytest.fixture
+def ask(tmp_path) -> Commission:
+    (tmp_path / "source.json").write_text("[]")
+    write_tasks(TASKS, tmp_path / "source.json", tmp_path / "tasks")
+    tiny_tokenizer().save_pretrained(tmp_path / "teacher")
+    teacher = Teacher()
+    return Commission(
+        name="arte", work=tmp_path / "work", seed=0, elicit=ELICIT, filter=FILTER,
+        inputs={"teacher": tmp_path / "teacher", "tasks": tmp_path / "tasks",
+                "templates": ROOT / "data" / "micro" / "prompts" / "elicit"},
+        generation=GenerationParams("transformers"),
+        decontamination=DecontaminationParams(ngram=0, limit=0.5),
+        open_engine=lambda ledger: teacher,
+    )  # fmt: skip
+
+
+def drafts_of(ask, out, questions=7, **changes):
+    metrics = write_drafts(replace(ask, **changes), DraftParams(questions, attempts=8.0), out)
+    return read_table(out / "rows.parquet", DRAFTS), metrics
+
+
+def test_drafts_have_the_questions_asked_for_and_every_rationale(ask, tmp_path):
+    rows, metrics = drafts_of(ask, tmp_path / "out")
+    assert rows.group_by("skill").agg(pl.col("question_id").n_unique()).sort("skill").rows() == [
+        ("sums", 7),
+        ("words", 7),
+    ]
+    special = json.loads((ask.inputs["templates"] / "reasoning.json").read_text())["special"]
+    for _, group in rows.group_by("question_id"):
+        assert sorted(group["style"]) == [0, 1, 2, 3]
+        asked = group["instruction"][0]
+        assert {*group["naive"]} == {f"{asked}\nLet's think step by step."}
+        for style, text in group.select("style", "response").iter_rows():
+            assert f"{asked}\n{special[style]}"[-12:] in text
+    assert metrics["questions"] == 14
+    assert metrics["rows"] == rows.height == 56
+
+
+def test_the_prompt_of_a_task_is_one_and_its_questions_have_one_number(ask, tmp_path):
+    rows, _ = drafts_of(ask, tmp_path / "out")
+    sums = rows.filter(pl.col("skill") == "sums")
+    assert sums["prompt"].unique().to_list() == [
+        "Task: sums.\nWrite more questions.\n"
+        "<Question_1><input>seed 1</input><target>1</target></Question_1>\n"
+        "<Question_2><input>seed 2</input><target>2</target></Question_2>"
+    ]
+    assert all(raw.startswith("<Question_3><input>") for raw in sums["raw"])
+    assert all(raw.endswith("</target></Question_3>") for raw in sums["raw"])
+
+
+def test_seeds_validation_questions_and_broken_rationales_are_dropped(ask, tmp_path):
+    rows, metrics = drafts_of(ask, tmp_path / "out", questions=25)
+    dropped = metrics["dropped"]
+    assert {"held out", "duplicate", "rationale no answer", "rationale endless"} <= {*dropped}
+    words = " ".join(rows["instruction"])
+    assert "seven" not in words
+    assert "endless" not in words
+    assert not {"held 5", "seed 1"} & {*rows.filter(pl.col("skill") == "sums")["instruction"]}
+
+
+def test_finished_waves_are_taken_up_and_give_the_same_rows(ask, tmp_path):
+    whole, _ = drafts_of(ask, tmp_path / "whole", 18)
+    calls = [0]
+
+    class Stopped(Teacher):
+        def generate(self, requests, sampling, on_done=None):
+            calls[0] += 1
+            if calls[0] == 6:
+                raise KeyboardInterrupt
+            return super().generate(requests, sampling, on_done)
+
+    with pytest.raises(KeyboardInterrupt):
+        drafts_of(ask, tmp_path / "out", 18, open_engine=lambda ledger: Stopped())
+    assert not (tmp_path / "out").exists()
+    assert len(list(ask.work.rglob("*.parquet"))) == 2  # two waves of the first task
+    teacher = Teacher()
+    again, _ = drafts_of(ask, tmp_path / "out", 18, open_engine=lambda ledger: teacher)
+    assert again.equals(whole)
+    assert again.filter(pl.col("instruction") == "the same")["question_id"].n_unique() <= 2
+    assert not list(ask.work.glob("*"))
+
+
+def test_the_seed_changes_what_is_written(ask, tmp_path):
+    first, _ = drafts_of(ask, tmp_path / "one")
+    second, _ = drafts_of(ask, tmp_path / "two", seed=1)
+    assert {*first["instruction"]} & {*second["instruction"]} <= {"the same"}
+
+
+@pytest.mark.parametrize(
+    ("strategy", "words"), [("naive", "Let's think step by step."), ("task", "Be brief.")]
+)
+def test_tailored_data_are_exact_and_use_one_prompt(ask, tmp_path, strategy, words):
+    out = tmp_path / "out"
+    write_tailored(ask, TailorParams(rows=9, attempts=9.0), strategy, out)
+    rows = read_table(out / "rows.parquet", PROBE)
+    assert rows.group_by("skill").len().sort("skill").rows() == [("sums", 5), ("words", 4)]
+    assert rows["row_id"].n_unique() == 9
+    mine = rows.filter(pl.col("skill") == "words")
+    assert all(words[-12:] in text for text in mine["response"])
+    for messages, asked, answer in rows.select("messages", "instruction", "response").iter_rows():
+        assert [m["content"] for m in messages] == [asked, answer]
+        assert re.fullmatch(r"as asked: .*\n?.*\n#### \d+", answer)
+
+
+def test_a_teacher_that_writes_no_questions_is_an_error(ask, tmp_path):
+    with pytest.raises(MontessoriError, match="task sums has 0 of 7 questions.*"):
+        drafts_of(ask, tmp_path / "out", open_engine=lambda ledger: Teacher(broken=True))
+    assert not (tmp_path / "out").exists()
+
+
+def test_questions_are_read_from_tags():
+    text = "".join(QUESTION.format(n=n, text=f" a{n} ", target=n) for n in (2, 3, 4, 5))
+    found = parse_questions(text, first=3, most=2)
+    assert [(q.input, q.target) for q in found] == [("a3", "3"), ("a4", "4")]
+    assert found[1].raw == "<Question_3><input> a4 </input><target>4</target></Question_3>"
+    for broken in ("<Question_3><input></input><target>1</target></Question_3>",
+                   "<Question_3><input>a</input><target>1</target></Question_4>",
+                   "<Question_3><input>a<target>1</target></Question_3>"):  # fmt: skip
+        assert parse_questions(broken, 3, 5) == []
+
+
+@pytest.mark.parametrize("folder", ["data/micro/prompts/elicit", "montessori/templates/elicit"])
+def test_the_shipped_templates_show_everything(folder):
+    prompts = Prompts.load(ROOT / folder, ELICIT)
+    text = prompts.question_prompt(TASKS[0])
+    assert text.index("sums") < text.index("<Question_1><input>seed 1") < text.index("<Question_2>")
+    asked = prompts.rationale_prompt(TASKS[0], "why?", prompts.naive)
+    assert asked.index("why?") < asked.index("Let's think step by step.")
+    assert len({*prompts.special}) == 4
+    assert prompts.strategy_of(TASKS[1]) == "Be brief."
+    assert prompts.strategy_of(TASKS[0]) == prompts.special[0]

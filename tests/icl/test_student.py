@@ -1,0 +1,157 @@
+"""Reading with shared demonstrations equals asking each question by itself, on real students."""
+
+import math
+from pathlib import Path
+
+import polars as pl
+import pytest
+import torch
+
+from montessori.artifacts import QUESTIONS
+from montessori.bench.icl import Work, plain, spearman
+from montessori.errors import MontessoriError
+from montessori.generate import Request, Sampling
+from montessori.generate.transformers_engine import TransformersEngine
+from montessori.icl.demonstrations import Texts, group
+from montessori.icl.measure import values
+from montessori.icl.settings import IclParams
+from montessori.icl.student import Student
+from montessori.icl.tokens import common_length, split_tokens
+
+ROOT = Path(__file__).parents[2]
+SETTINGS = IclParams(
+    templates="data/micro/prompts/icl",
+    answers=(" {answer}", " The answer is {answer}."),
+    stop="\n\n",
+    read="forced",
+    measure="accuracy",
+    neutral="none",
+    questions=0,
+    max_new_tokens=24,
+    rows_per_part=4,
+)
+SHOWN = [
+    ("What is 17 plus 25?", "42"),
+    ("What is 9 minus 4?", "The answer is 5."),
+    ("Which is larger, 41 or 17?", "Step 1: compare. <ans>41</ans>"),
+    ("What is the opposite of hot?", "nonsense nonsense nonsense"),
+]
+
+
+def question(text: str, target: str, closed: bool = True, response: str | None = None):
+    known = {"input": text, "target": target, "closed": closed, "response": response}
+    return known | {"question_id": text, "task": None, "skill": None}
+
+
+ASKED = pl.DataFrame(
+    [question(f"What is {a} plus {b}?", str(a + b)) for a, b in ((3, 4), (61, 8))]
+    + [question(f"What is {a} minus {b}?", str(a - b)) for a, b in ((30, 4), (57, 39))]
+    + [question("A rope is 3 metres and 46 centimetres long. How many centimetres is that?", "346")]
+    + [question("What is 8 plus 1?", "10"), question("What is 6 plus 5?", "1")],
+    schema=QUESTIONS,
+)
+
+
+@pytest.fixture(scope="module", params=["llama", "qwen"])
+def student(request) -> Student:
+    folder = ROOT / "data" / "micro" / request.param
+    return Student(TransformersEngine(folder, batch=7, device="cpu", threads=1), SETTINGS.stop)
+
+
+@pytest.fixture(scope="module")
+def texts() -> Texts:
+    return Texts.load(ROOT / SETTINGS.templates, SETTINGS)
+
+
+@pytest.fixture(scope="module")
+def work(texts) -> Work:
+    prefixes = ["", *(texts.shown(q, r) for q, r in SHOWN)]
+    return Work(prefixes, [ASKED] * len(prefixes))
+
+
+def test_a_demonstration_as_the_lab_shows_it(texts):
+    assert texts.shown("A?", "Step 1: b. <ans>c</ans>") == (
+        "Question: A?\nAnswer: Step 1: b.\n#### c\n\n"
+    )
+    assert texts.shown("A?", " c ") == "Question: A?\nAnswer: c\n\n"
+    assert texts.asked("A?") == "Question: A?\nAnswer:"
+    assert texts.stated("4", "4\n#### 4") == [" 4", " The answer is 4.", " 4\n#### 4"]
+
+
+def test_read_scores_are_those_of_plain_generation(student, texts, work):
+    read = values(student, texts, work.prefixes, work.frames, SETTINGS)
+    truth = plain(student, texts, work, SETTINGS.max_new_tokens)
+    assert read == truth
+    assert {value for row in read for value in row} == {0.0, 1.0}
+
+
+def test_shared_generation_writes_what_plain_generation_writes(student, texts, work):
+    groups = [group(student, texts, prefix, ASKED, False) for prefix in work.prefixes]
+    shared = student.written(groups, 24)
+    for prefix, wrote in zip(work.prefixes, shared, strict=True):
+        for asked, text in zip(ASKED["input"], wrote, strict=True):
+            ids = student.tokenizer(prefix + texts.asked(asked), add_special_tokens=False)
+            out = student.engine.generate([Request(ids["input_ids"])], Sampling(24))[0]
+            assert text == out.text.split("\n\n")[0]
+
+
+def test_log_probabilities_are_those_of_one_whole_forward_pass(student, texts, work):
+    groups = [group(student, texts, prefix, ASKED, False) for prefix in work.prefixes]
+    for (prefix, asked), row in zip(groups, student.forced(groups), strict=True):
+        for one, reading in zip(asked, row, strict=True):
+            for answer, found in zip(one.answers, reading.logprobs, strict=True):
+                ids = torch.tensor([[*prefix, *one.question, *answer]])
+                with torch.no_grad():
+                    logits = student.engine.model(ids).logits[0].log_softmax(-1)
+                start = ids.shape[1] - len(answer)
+                truth = sum(float(logits[start + k - 1, t]) for k, t in enumerate(answer))
+                assert found == pytest.approx(truth, abs=2e-4)
+
+
+def test_pruned_reading_judges_as_the_full_one(student, texts, work):
+    groups = [group(student, texts, prefix, ASKED, False) for prefix in work.prefixes]
+    full = [[reading.greedy for reading in row] for row in student.forced(groups)]
+    assert student.right(groups) == full
+
+
+def test_tokens_are_those_of_the_whole_text(student, texts):
+    prefix = texts.shown(*SHOWN[0])
+    asked = [texts.asked(text) for text in ASKED["input"]]
+    shared, rows = split_tokens(student.tokenizer, prefix, asked, [[" 7"]] * len(asked))
+    assert len(shared) > 10
+    for text, row in zip(asked, rows, strict=True):
+        whole = student.tokenizer(prefix + text + " 7", add_special_tokens=False)["input_ids"]
+        assert [*shared, *row.question, *row.answers[0]] == whole
+
+
+def test_probability_and_logprob_come_from_the_same_reading(student, texts, work):
+    from dataclasses import replace
+
+    likely = values(
+        student, texts, work.prefixes, work.frames, replace(SETTINGS, measure="probability")
+    )
+    nats = values(student, texts, work.prefixes, work.frames, replace(SETTINGS, measure="logprob"))
+    tokens = len(student.tokenizer(" 7", add_special_tokens=False)["input_ids"])
+    assert all(0 <= value <= 1 for row in likely for value in row)
+    first = math.exp(nats[0][0] * tokens)  # " 7" is one of the ways to state 7
+    assert 0 < first <= likely[0][0] + 1e-6
+
+
+def test_a_text_longer_than_the_context_is_refused(student, texts):
+    limit = student.engine.limit
+    groups = [group(student, texts, "word " * limit, ASKED, False)]
+    for ask in (student.forced, student.right, lambda rows: student.written(rows, 4)):
+        with pytest.raises(MontessoriError, match="more than the student reads"):
+            ask(groups)
+
+
+def test_the_common_prefix_leaves_a_token_of_each():
+    assert common_length([[1, 2, 3], [1, 2, 4]]) == 2
+    assert common_length([[1, 2], [1, 2, 4]]) == 1
+    assert common_length([[5, 2], [1, 2]]) == 0
+    assert common_length([[1, 2, 3]]) == 2
+
+
+def test_spearman_by_hand():
+    assert spearman([1, 2, 3], [10, 20, 15]) == pytest.approx(0.5)
+    assert spearman([1, 1, 1], [1, 2, 3]) is None
