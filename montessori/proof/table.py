@@ -125,8 +125,13 @@ def _sentence(subject: str, entry: Mapping[str, float | None]) -> str:
     p, corrected = entry["p"], entry["p_holm"]
     if p is None or corrected is None:
         return f"{text}."
-    verdict = "significant" if corrected <= ALPHA else "not significant"
-    return f"{text}, p {p_text(p)}, corrected {p_text(corrected)}: {verdict}."
+    return f"{text}, p {p_text(p)}, corrected {p_text(corrected)}: {_verdict(p, corrected)}."
+
+
+def _verdict(p: float, corrected: float) -> str:
+    if corrected <= ALPHA:
+        return "significant"
+    return "significant only by itself" if p <= ALPHA else "not significant"
 
 
 def metric_table(runs: Mapping[str, Mapping[str, Any]]) -> str:

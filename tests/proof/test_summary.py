@@ -115,7 +115,7 @@ def test_words_say_what_is_significant() -> None:
     assert "**52.2 (+4.2; +4.0 to +4.4)\\***" in readme_block(summarise(sure))
     alone = [record(0, 50.0, 48.0), record(1, 52.0, 48.0), record(2, 51.0, 48.0)]
     words = findings(summarise(alone)["students"]["student"])[0]
-    assert words.endswith("p 0.035, corrected 0.35: not significant.")
+    assert words.endswith("p 0.035, corrected 0.35: significant only by itself.")
     block = readme_block(summarise(alone))  # 2, 4, 3: p = 0.035 alone, 0.35 corrected
     assert "**51.0 (+3.0; +0.5 to +5.5)**" in block
     assert "5 seeds (0-4)" in readme_block(summarise(sure))
