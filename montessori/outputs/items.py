@@ -145,7 +145,7 @@ def _turn(row: Mapping[str, Any], gold: list[str]) -> dict[str, Any]:
     place = row["turn"] - 1
     return {
         "prompt": shown(row["prompt"]),
-        "gold": shown(gold[place]) if 0 <= place < len(gold) else None,
+        "gold": shown(gold[place]) if 0 <= place < len(gold) and gold[place] else None,
         "said": shown(row["said"]) if row["said"] else None,
         "ours": _answer(row["answer"], row["judged"] or row["note"], row["score"]),
         "theirs": _answer(row["their_answer"], row["their_judged"] or row["their_note"],

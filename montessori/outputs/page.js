@@ -115,7 +115,7 @@ function card(item) {
   item.turns.forEach((turn, number) => {
     const title = item.turns.length > 1 ? `Prompt, turn ${number + 1}` : "Prompt";
     made.append(element("p", {class: "head", text: title}), block(turn.prompt, "(empty)"));
-    if (turn.gold !== null) made.append(element("p", {class: "head", text: "Gold"}), block(turn.gold, "(empty)"));
+    if (turn.gold !== null) made.append(element("p", {class: "head", text: "Reference answer"}), block(turn.gold, "(empty)"));
     made.append(element("div", {class: "pair"}, answer(data.run, turn.ours), answer(data.against, turn.theirs)));
     if (turn.said) made.append(element("details", {}, element("summary", {text: "what the judge wrote"}), block(turn.said, "")));
   });
