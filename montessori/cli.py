@@ -240,7 +240,7 @@ def bench_icl(
     single: Annotated[int, typer.Option(min=0, help="Calls also timed one by one.")] = 64,
     threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
     device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    out: Annotated[Path, typer.Option(help="The figures, as JSON.")] = Path(".work/bench/icl.json"),
+    json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
 ) -> None:
     """In-context scores by log-probability and by plain generation: time, and whether they agree.
 
@@ -255,8 +255,9 @@ def bench_icl(
 
     settings = section(load(FILE), "icl", IclParams)
     options = Options(student, rows, questions, sample, most, single, threads, device)
-    write_json(out, measure(options, settings, typer.echo))
-    typer.echo(f"Figures: {out}")
+    figures = measure(options, settings, typer.echo)
+    if json:
+        write_json(json, figures)
 
 
 @bench.command("filters")
