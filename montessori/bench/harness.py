@@ -11,6 +11,7 @@ from typing import Any
 from montessori.harness.data import LocalData
 from montessori.harness.run import run_task
 from montessori.harness.settings import HarnessParams
+from montessori.harness.tasks import index
 from montessori.stage import Machine
 
 
@@ -32,10 +33,10 @@ def bench(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
     """Seconds of both, and whether their scores are equal; lines for a person go to `say`.
 
     Each round runs both in this process, the first one changing, from loading the task and the
-    model to the scores; ours also writes its table and outcomes. A round before them, which is not
-    counted, reads lm-eval's index of tasks and compiles what is compiled. `ratio` is the median of
-    the rounds' ratios of processor time, `wall_ratio` of the clock: on a machine shared with other
-    work the first counts. Raises MontessoriError as the stage does.
+    model to the scores; ours also writes its table and outcomes. A round before them is not
+    counted. `ratio` is the median of the rounds' ratios of processor time, `wall_ratio` of the
+    clock: on a machine shared with other work the first counts. Raises MontessoriError as the
+    stage does.
     """
     settings = HarnessParams(
         "transformers", str(options.data), options.limit, options.batch, chat_template=False
@@ -69,7 +70,8 @@ def _figures(found: dict[str, list[tuple[float, float]]]) -> dict[str, float]:
 
 
 def _ours(options: Options, settings: HarnessParams) -> dict[str, float]:
-    """The scores of our stage, by metric."""
+    """The scores of our stage, by metric; like lm-eval it reads the index of tasks anew."""
+    index.cache_clear()
     with TemporaryDirectory() as folder:
         out = Path(folder)
         metrics = run_task(
