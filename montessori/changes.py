@@ -8,8 +8,9 @@ from typing import Any
 from montessori.check import check
 from montessori.edit import difference, merge
 from montessori.errors import MontessoriError
+from montessori.graph import CHANGES
 from montessori.params import load
-from montessori.plan import CHANGES, Rows, read_rows
+from montessori.plan import Rows, read_rows
 
 
 def apply_round(params: Path, name: str, old: str, dry_run: bool = False) -> str:

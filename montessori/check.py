@@ -9,16 +9,14 @@ from typing import Any
 
 from montessori.artifacts import read_json
 from montessori.generate.hosted import HostedModel
+from montessori.graph import CHANGES, ROWS, Sources
 from montessori.params import FILE, for_row, problems_error, read_section
 from montessori.plan import (
     BY_FOLDER,
-    CHANGES,
     FOLDERS,
     LAB,
-    ROWS,
     SEED_SETS,
     Rows,
-    Sources,
     find_circle,
     key_of,
     read_rows,

@@ -7,7 +7,7 @@ def main(job: Job) -> None:
     """Write data/datasets/<name>, exactly N kept rows, free of eval items."""
     from montessori.arte.produce import commission, write_tailored
     from montessori.arte.settings import TailorParams
-    from montessori.plan import Tailored
+    from montessori.graph import Tailored
 
     ask = commission(job, ("teacher", "tasks", "evals", "templates"))
     strategy = job.row("tailored", Tailored).strategy

@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
+from montessori.graph import ROWS as ROW_CLASSES
 from montessori.params import load
-from montessori.plan import ROWS as ROW_CLASSES
 from tests import graph_deps
 from tests.graph_contract import PLUMBING, Stage, closure, problems, read_graph
 

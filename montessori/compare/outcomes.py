@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from montessori.errors import MontessoriError
 from montessori.evals.outcomes import COLUMNS, Outcome, require_same_items
-from montessori.plan import Harness, Run
+from montessori.graph import Harness, Run
 
 #: Benchmarks of runs in the order of tables; those of lm-eval follow by name.
 ORDER = ("micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k",

@@ -122,7 +122,7 @@ def test_calls_of_a_judge_count(project):
 
 def test_every_section_has_its_costs_and_one_without_is_not_free(project, monkeypatch):
     from montessori.budgets import costs
-    from montessori.plan import ROWS as CLASSES
+    from montessori.graph import ROWS as CLASSES
 
     assert set(CLASSES) <= {*costs.STAGES, *costs.FREE}
     graph = load(ROOT / "dvc.yaml")["stages"]

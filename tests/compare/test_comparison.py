@@ -21,7 +21,7 @@ from montessori.evals.alpaca import length_controlled
 from montessori.evals.outcomes import Outcome
 from montessori.evals.significance import bootstrap_p, holm, paired_bootstrap
 from montessori.evals.statistics import resample_counts
-from montessori.plan import Harness, Run
+from montessori.graph import Harness, Run
 
 ALPACA, MT_BENCH = "micro_alpaca_eval", "micro_mt_bench"
 BENCHMARKS = ORDER[:4]
