@@ -88,6 +88,8 @@ def test_items_hold_both_answers_and_the_verdicts(root: Path) -> None:
     assert two["disagreement"] == pytest.approx((6.5 - 2.0) / 9)  # means of 4, 9 and of 3, 1
     assert [turn["gold"] for turn in two["turns"]] == ["right", "<b>"]
     assert two["turns"][1]["ours"] == {"text": "mine two", "note": "truncated", "score": 1.0}
+    without = joined(root, {"t-1": {"family": "dialogue", "gold": ["", ""]}})["t-1"]
+    assert [turn["gold"] for turn in without["turns"]] == [None, None]
 
 
 def test_what_is_missing_is_said(root: Path) -> None:
