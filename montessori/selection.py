@@ -13,9 +13,9 @@ import polars as pl
 from montessori.artifacts import PROBE, SCORES, new_folder, read_table, write_table
 from montessori.errors import MontessoriError
 from montessori.filters.settings import DecontaminationParams
-from montessori.writing.evals import read_evals
+from montessori.writing.evals import is_eval_item, read_evals
 from montessori.writing.examples import user_turns
-from montessori.writing.lab import task_of
+from montessori.writing.leaks import responses
 from montessori.writing.measures import skills
 
 ALL = "all"
@@ -108,18 +108,11 @@ def _scored(rows: pl.DataFrame, scores: pl.DataFrame, where: Path) -> pl.DataFra
 def _eval_items(rows: pl.DataFrame, evals: Path, ngram: int) -> pl.Series:
     """Whether each row asks or answers with an eval item."""
     items, keys = read_evals(evals, ngram)
-
-    def holds(messages: list[dict[str, str]]) -> bool:
-        turns = user_turns(messages)
-        responses = [m["content"] for m in messages if m["role"] == "assistant"]
-        task = task_of(turns)
-        return (
-            items.asked(turns) is not None
-            or items.held_by(responses) is not None
-            or (task is not None and task[1] in keys)
-        )
-
-    return pl.Series([holds(messages) for messages in rows["messages"]], dtype=pl.Boolean)
+    found = [
+        is_eval_item(user_turns(messages), responses(messages), items, keys)
+        for messages in rows["messages"]
+    ]
+    return pl.Series(found, dtype=pl.Boolean)
 
 
 def _too_few(

@@ -5,9 +5,8 @@ from typing import Any
 
 from montessori.artifacts import PROBE, read_table
 from montessori.errors import MontessoriError
-from montessori.writing.evals import read_evals
+from montessori.writing.evals import is_eval_item, read_evals
 from montessori.writing.examples import user_turns
-from montessori.writing.lab import task_of
 
 
 def count_leaks(rows: Path, evals: Path, ngram: int) -> dict[str, Any]:
@@ -45,11 +44,13 @@ def _dialogues(path: Path) -> list[list[dict[str, str]]]:
 def _matches(dialogues: list[list[dict[str, str]]], evals: Path, ngram: int) -> set[int]:
     """Places of the dialogues that are or hold an item."""
     items, keys = read_evals(evals, ngram)
-    places = set()
-    for place, messages in enumerate(dialogues):
-        turns = user_turns(messages)
-        answers = [message["content"] for message in messages if message["role"] == "assistant"]
-        task = task_of(turns)
-        if items.asked(turns) or items.held_by(answers) or (task and task[1] in keys):
-            places.add(place)
-    return places
+    return {
+        place
+        for place, messages in enumerate(dialogues)
+        if is_eval_item(user_turns(messages), responses(messages), items, keys)
+    }
+
+
+def responses(messages: list[dict[str, str]]) -> list[str]:
+    """The assistant's texts of a dialogue."""
+    return [message["content"] for message in messages if message["role"] == "assistant"]
