@@ -1,11 +1,13 @@
 # Everything sets itself up: `make repro` and `make test` need only Python 3.11 or newer.
-# Settings: PYTHON=python3.12 (which Python), SEEDS=0-4 (of the proof), ARGS=... (for pytest and
-# dvc repro), MONTESSORI_ACCELERATOR=cuda|cpu|none (what to install vLLM and torch for).
+# Settings: PYTHON=python3.12 (which Python), SEEDS=0-4 and PROFILES=baselines (of the proof),
+# ARGS=... (for pytest and dvc repro), MONTESSORI_ACCELERATOR=cuda|cpu|none (what to install vLLM
+# and torch for).
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 SEEDS ?= 0-4
+PROFILES ?= controls baselines signals
 ARGS ?=
 PYTHON ?=
 PYTHONS := $(or $(PYTHON),.venv/bin/python python3.11 python3.12 python3.13 python3.14 python3)
@@ -44,8 +46,11 @@ repro: setup  ## run the whole pipeline, as far as something changed; print the 
 	$(BIN)/dvc repro $(ARGS)
 	@echo; $(BIN)/montessori table; echo; echo "Report: $(CURDIR)/report/index.html"
 
-proof: setup  ## the comparison over SEEDS=0-4, both students, with controls (hours; continues)
-	$(BIN)/montessori proof --seeds $(SEEDS)
+proof: setup  ## the comparisons of PROFILES over SEEDS=0-4 (hours; continues where it stopped)
+	@set -e; for profile in $(PROFILES); do \
+	  if test $$profile = controls; then students=student,student-2; else students=student; fi; \
+	  $(BIN)/montessori proof --seeds $(SEEDS) --profile $$profile --students $$students; \
+	done
 
 test: setup  ## all quick tests, two at a time
 	$(offline) $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not gpu" $(ARGS)

@@ -11,6 +11,7 @@ from montessori.errors import MontessoriError
 from montessori.graph import CHANGES
 from montessori.params import load
 from montessori.plan import Rows, read_rows
+from montessori.profiles import read_profile
 
 
 def apply_round(params: Path, name: str, old: str, dry_run: bool = False) -> str:
@@ -61,16 +62,7 @@ def apply_profile(params: Path, folder: Path, name: str, dry_run: bool = False) 
     Returns the difference and what to do next. Raises MontessoriError if there is no such profile
     or the result is not right; nothing is written then, nor with `dry_run`.
     """
-    path = folder / f"{name}.yaml"
-    if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"
-        raise MontessoriError(
-            f"no profile {name!r}",
-            where=str(folder),
-            expected=f"one of {known}",
-            next="montessori profile lab",
-        )
-    return _apply(params, load(path), dry_run)
+    return _apply(params, read_profile(folder, name), dry_run)
 
 
 def standard_round(rows: Rows, name: str, old: str) -> dict[str, dict[str, dict[str, Any]]]:

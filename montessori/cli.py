@@ -122,15 +122,19 @@ def write_report(
 @app.command()
 def proof(
     seeds: Annotated[str, typer.Option(help="Such as 0-4 or 0,2,7-9.")] = "0-4",
+    profile: Annotated[
+        str, typer.Option(help="A file of profiles/, without .yaml: the rows that are added.")
+    ] = "controls",
     students: Annotated[
-        str, typer.Option(help="Rows of models; the first gets the controls.")
+        str, typer.Option(help="Rows of models; the first gets the profile's rows.")
     ] = "student,student-2",
     jobs: Annotated[int, typer.Option(help="Experiments that run at once.")] = 2,
 ) -> None:
     """Run the pipeline over seeds and students as DVC experiments, and write the proof."""
     from montessori.proof import command
 
-    command(seeds=seeds, students=students, jobs=jobs)
+    for path in command(seeds=seeds, profile=profile, students=students, jobs=jobs):
+        typer.echo(f"written: {path}")
 
 
 @app.command()

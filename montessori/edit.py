@@ -123,7 +123,7 @@ def _compose(text: str) -> Any:
     from ruamel.yaml.error import YAMLError
 
     try:
-        node = YAML(pure=True).compose(text)
+        node = YAML(typ="safe", pure=True).compose(text)
     except YAMLError as error:
         raise MontessoriError(
             f"not valid YAML: {error}", where=FILE, next=f"mend {FILE}, then montessori check"

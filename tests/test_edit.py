@@ -12,6 +12,7 @@ from montessori.changes import apply_benchmark, apply_profile, apply_round
 from montessori.edit import difference, flow, merge
 from montessori.errors import MontessoriError
 from montessori.params import load
+from montessori.profiles import read_profile
 from tests.lab_profile import profile_text
 
 ROOT = Path(__file__).parents[1]
@@ -158,6 +159,38 @@ def test_every_profile_fits(project: Path, name: str):
     apply_profile(project / "params.yaml", project / "profiles", name)
     again = apply_profile(project / "params.yaml", project / "profiles", name)
     assert again == "params.yaml has these settings already"
+
+
+def test_several_profiles_fit_together(project: Path):
+    for name in ("baselines", "arte", "signals", "ablations", "controls"):
+        apply_profile(project / "params.yaml", project / "profiles", name)
+    rows = load(project / "params.yaml")
+    assert rows["alignments"]["arte-1"]["drafts"] == "arte-1"
+    assert rows["rounds"]["margin"]["prefs"] == {"margin": 0.5}
+    again = apply_profile(project / "params.yaml", project / "profiles", "baselines")
+    assert again == "params.yaml has these settings already"
+
+
+def test_a_profile_includes_others(project: Path):
+    folder = project / "profiles"
+    (folder / "one.yaml").write_text("prefs: {margin: 0.5, max_per_prompt: 1}\n")
+    (folder / "two.yaml").write_text("include: [one]\nprefs: {margin: 0.25}\n")
+    assert read_profile(folder, "two") == {"prefs": {"margin": 0.25, "max_per_prompt": 1}}
+    assert "arte-1" in read_profile(folder, "baselines")["alignments"]
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [("include: [two]", "two -> one -> two"), ("include: [nine]", "no profile 'nine'"),
+     ("include: one", "a list of other profiles")],
+)  # fmt: skip
+def test_a_profile_that_cannot_be_read_is_an_error(project: Path, text: str, words: str):
+    (project / "profiles/one.yaml").write_text(text + "\n")
+    (project / "profiles/two.yaml").write_text("include: [one]\n")
+    with pytest.raises(MontessoriError) as caught:
+        read_profile(project / "profiles", "two")
+    assert words in str(caught.value)
+    assert "one.yaml" in str(caught.value)
 
 
 def test_lab_is_what_ships_and_comes_back(project: Path):

@@ -7,14 +7,17 @@ from pathlib import Path
 
 def command(
     seeds: str = "0-4",
+    profile: str = "controls",
     students: str = "student,student-2",
     jobs: int = 2,
     root: Path = Path("."),
-) -> None:
+) -> list[Path]:
     """Run every (student, seed) that is not complete yet, then write the proof.
 
+    Returns the files written: the summary in metrics/proof, the picture, the pages with places.
+
     `seeds` is a list such as `0-4` or `0,2,7-9`; `students` names rows of `models` in
-    params.yaml, the first one gets the controls of profiles/proof.yaml; `jobs` experiments run
+    params.yaml, the first one gets the rows of profiles/<profile>.yaml; `jobs` experiments run
     at once. What is complete stays complete: the same command continues a stopped proof.
 
     Raises:
@@ -23,7 +26,8 @@ def command(
     """
     from .session import prove
 
-    prove(Path(root), seeds, [name.strip() for name in students.split(",") if name.strip()], jobs)
+    names = [name.strip() for name in students.split(",") if name.strip()]
+    return prove(Path(root), profile, seeds, names, jobs)
 
 
 main = command

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 import hashlib
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,15 +13,18 @@ from typing import Any
 
 from montessori.errors import MontessoriError
 from montessori.params import load
+from montessori.profiles import merged, read_profile
 
 LOOKING = ("compare", "outputs", "leaks-learned", "leaks-probed")  # stages that change no metric
 UNTRACKED = ("machine", "compare")  # sections that change no metric of a run
+PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")  # texts that an override needs no quotes for
 
 
 @dataclass(frozen=True)
 class Experiment:
     """One run of the whole pipeline: a student, a seed, the overrides of params.yaml."""
 
+    profile: str
     student: str
     seed: int
     digest: str
@@ -59,17 +63,19 @@ def _bad_seeds(text: str) -> MontessoriError:
     )
 
 
-def plan(root: Path, seeds: list[int], students: list[str], threads: int) -> list[Experiment]:
+def plan(
+    root: Path, profile: str, seeds: list[int], students: list[str], threads: int
+) -> list[Experiment]:
     """The experiments in the order they are started: all seeds of the first student first.
 
-    The first student of `students` gets the rows of profiles/proof.yaml. A later student shares
-    what does not depend on it (probes, the untouched teacher's dataset) through DVC's run cache.
+    The first student of `students` gets the rows of the profile. A later student shares what does
+    not depend on it (probes, the untouched teacher's dataset) through DVC's run cache.
 
     Raises:
-        MontessoriError: a student that `models` does not name.
+        MontessoriError: a profile that is not there, a student that `models` does not name.
     """
     base = load(root / "params.yaml")
-    rows = load(root / "profiles" / "proof.yaml")
+    rows = read_profile(root / "profiles", profile)
     graph = load(root / "dvc.yaml")["stages"]
     _check_students(base, students)
     experiments = []
@@ -79,7 +85,7 @@ def plan(root: Path, seeds: list[int], students: list[str], threads: int) -> lis
             params = _merged(base, extra, student, seed)
             overrides = _overrides(base, extra, student, seed, threads)
             digest = _digest(root, params, graph)
-            experiments.append(Experiment(student, seed, digest, overrides, params))
+            experiments.append(Experiment(profile, student, seed, digest, overrides, params))
     return experiments
 
 
@@ -99,9 +105,7 @@ def _merged(
     base: Mapping[str, Any], extra: Mapping[str, Any], student: str, seed: int
 ) -> dict[str, Any]:
     """The params of one experiment: the rows added, the student in its role, the seed set."""
-    params = copy.deepcopy(dict(base))
-    for section, rows in extra.items():
-        params[section] = {**params.get(section, {}), **rows}
+    params = copy.deepcopy(merged(base, extra))
     params["models"]["student"]["path"] = base["models"][student]["path"]
     params["seed"] = seed
     return params
@@ -115,10 +119,20 @@ def _overrides(
     if student != "student":
         options.append(f"models.student.path={base['models'][student]['path']}")
     for section, rows in extra.items():
-        for name, row in rows.items():
-            fields = ",".join(f"{key}:{value}" for key, value in row.items())
-            options.append(f"++{section}.{name}={{{fields}}}")
+        entries = rows.items() if isinstance(rows, Mapping) else [("", rows)]
+        options += [f"++{section}{'.' if name else ''}{name}={_option(v)}" for name, v in entries]
     return tuple(options)
+
+
+def _option(value: Any) -> str:
+    """A value in the grammar of DVC's overrides (Hydra's)."""
+    if isinstance(value, Mapping):
+        return "{" + ",".join(f"{key}:{_option(child)}" for key, child in value.items()) + "}"
+    if isinstance(value, list):
+        return "[" + ",".join(map(_option, value)) + "]"
+    if isinstance(value, str):
+        return value if PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)
+    return json.dumps(value)
 
 
 def _digest(root: Path, params: Mapping[str, Any], graph: Mapping[str, Any]) -> str:

@@ -1,27 +1,36 @@
-"""What is kept of one experiment: metrics/proof/<student>-<seed>.json, tracked by git."""
+"""What is kept of one experiment: metrics/proof/<profile>/<student>-<seed>.json, in git."""
 
 from __future__ import annotations
 
 import csv
 import io
 import json
+import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from montessori.artifacts import read_json, write_json
+from montessori.budgets.costs import budgets
+from montessori.budgets.table import figures
 from montessori.errors import MontessoriError
+from montessori.plan import read_rows
 
 from .experiment import read_files
 from .plan import Experiment
 
 KINDS = ("eval", "synth", "influence", "prefs", "teacher-dpo", "student-sft", "trim")
+COSTS = (
+    "rows", "teacher_tokens", "student_flops", "teacher_flops", "judge_calls", "usd",
+    "baseline_rows_at_equal_teacher_tokens", "baseline_rows_at_equal_student_flops",
+)  # fmt: skip
 LONGEST_LIST = 8  # longer lists in metrics are curves and stay in the experiment
 
 
 def path_of(root: Path, experiment: Experiment) -> Path:
     """Where the record of an experiment lies."""
-    return root / "metrics" / "proof" / f"{experiment.student}-{experiment.seed}.json"
+    folder = root / "metrics" / "proof" / experiment.profile
+    return folder / f"{experiment.student}-{experiment.seed}.json"
 
 
 def is_complete(root: Path, experiment: Experiment) -> bool:
@@ -38,7 +47,8 @@ def collect(root: Path, experiment: Experiment, reference: str) -> None:
     """
     metrics: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
     skills: dict[str, dict[str, int]] = {}
-    for name, text in read_files(root, reference, (".json", ".csv")).items():
+    texts = read_files(root, reference, (".json", ".csv"))
+    for name, text in texts.items():
         parts = name.split("/")
         if len(parts) == 3 and parts[1] in KINDS:
             metrics[parts[1]][Path(name).stem] = _short(json.loads(text))
@@ -60,6 +70,7 @@ def collect(root: Path, experiment: Experiment, reference: str) -> None:
         "runs": runs,
         "metrics": {kind: values for kind, values in metrics.items() if values},
         "skills": skills,
+        "budgets": _budgets(experiment.params, texts),
     }
     write_json(path_of(root, experiment), record)
 
@@ -67,14 +78,31 @@ def collect(root: Path, experiment: Experiment, reference: str) -> None:
 def _runs(params: Mapping[str, Any]) -> dict[str, dict[str, str | None]]:
     """For each run: what it is compared against, its dataset and its round (null for a base)."""
     rows: dict[str, dict[str, str | None]] = {}
+    written = {**params.get("tailored", {}), **params["datasets"]}
     for run, row in params["runs"].items():
         place, _, student = row["model"].partition("/")
         dataset = params["students"][student]["dataset"] if place == "students" else None
         whole = params.get("trims", {}).get(dataset, {}).get("dataset", dataset)
-        teacher = params["datasets"].get(whole, {}).get("teacher", "")
+        teacher = written.get(whole, {}).get("teacher", "")
         round_name = teacher.partition("/")[2] if teacher.startswith("teachers/") else None
         rows[run] = {"against": row["against"], "dataset": dataset, "round": round_name}
     return rows
+
+
+def _budgets(params: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+    """What each run cost, without seconds, which are not in git."""
+    with tempfile.TemporaryDirectory() as folder:
+        for name, text in texts.items():
+            path = Path(folder, name)
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_text(text, encoding="utf-8")
+        rows, _ = read_rows(params)
+        found = budgets(rows, Path(folder, "metrics"))
+    shown = figures(found, params.get("compare", {}).get("baseline", ""))
+    return {
+        run: {name: values[name] for name in COSTS if values[name] is not None}
+        for run, values in shown.items()
+    }
 
 
 def _skills(text: str) -> dict[str, int]:

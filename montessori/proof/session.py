@@ -17,8 +17,8 @@ from montessori.progress import Progress, track
 
 from . import experiment as experiments
 from . import record
+from .pages import write_proof
 from .plan import Experiment, parse_seeds, plan
-from .table import write_proof
 
 POLL_SECONDS = 1.0
 STOP_SECONDS = 15.0
@@ -32,8 +32,10 @@ class _Running:
     log: Path
 
 
-def prove(root: Path, seeds: str, students: list[str], jobs: int) -> None:
-    """Complete all experiments, then write metrics/proof.json, the tables and the picture.
+def prove(root: Path, profile: str, seeds: str, students: list[str], jobs: int) -> list[Path]:
+    """Complete all experiments, then write the proof, its tables and its picture.
+
+    Returns the files written.
 
     Raises:
         MontessoriError: what `plan` and `check_repository` refuse; experiments that failed.
@@ -42,18 +44,19 @@ def prove(root: Path, seeds: str, students: list[str], jobs: int) -> None:
         raise MontessoriError(f"jobs is {jobs}", expected="1 or more", next="make proof JOBS=2")
     experiments.check_repository(root)
     threads = max(1, (os.cpu_count() or 1) // jobs)
-    planned = plan(root, parse_seeds(seeds), students, threads)
+    planned = plan(root, profile, parse_seeds(seeds), students, threads)
     work = root / ".work" / "proof"
     with _only_one(work) as lock:
         experiments.remove_leftovers(root)
         failed = _run_all(root, work, planned, jobs, threads, lock)
-    write_proof(root, [e for e in planned if record.is_complete(root, e)])
+    written = write_proof(root, profile, [e for e in planned if record.is_complete(root, e)])
     if failed:
         raise MontessoriError(
             f"{len(failed)} of {len(planned)} experiments failed:\n" + "\n".join(failed.values()),
             where=", ".join(str(work / f"{name}.log") for name in failed),
             next="mend what the logs say, then the same command again (the others are kept)",
         )
+    return written
 
 
 @contextmanager

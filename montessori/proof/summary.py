@@ -10,7 +10,13 @@ from montessori.errors import MontessoriError
 from montessori.evals.significance import holm
 from montessori.evals.statistics import over_seeds
 
-STEPS = (("montessori-2", "montessori-1"), ("montessori-1", "placebo"))
+#: Differences between two methods that the papers speak of; taken on the mean alone.
+STEPS = (
+    ("montessori-2", "montessori-1"), ("montessori-1", "placebo"), ("montessori-1", "responses"),
+    ("montessori-1", "bootstrap"), ("montessori-1", "self-reward"), ("montessori-1", "loss"),
+    ("montessori-1", "uncertainty"), ("montessori-1", "icl"), ("arte-1", "arte-0"),
+    ("consistent", "arte-0"),
+)  # fmt: skip
 
 Record = Mapping[str, Any]
 
@@ -28,7 +34,7 @@ def measured(records: Sequence[Record]) -> list[str]:
 
 
 def summarise(records: Sequence[Record]) -> dict[str, Any]:
-    """The content of metrics/proof.json.
+    """The content of metrics/proof/<profile>.json.
 
     A run's delta is against the run named by its `against`: self-instruct, and for the rows at
     equal response tokens self-instruct cut in the same way. Seeds pair the two. p-values are those
@@ -58,12 +64,14 @@ def _student(name: str, records: list[Record]) -> dict[str, Any]:
     pairs = [pair for pair in STEPS if set(pair) <= set(runs)]
     tables = {
         "runs": {run: _paired(records, run, row["against"]) for run, row in runs.items()},
-        "steps": {f"{run} - {other}": _paired(records, run, other) for run, other in pairs},
+        "steps": {f"{run} - {other}": _paired(records, run, other, [MEAN]) for run, other in pairs},
     }
     themselves = {run for run, row in runs.items() if row["against"] == run}
     return {
         "seeds": [record["seed"] for record in records],
         "comparisons": _correct(tables, themselves),
+        "against": {run: row["against"] for run, row in runs.items()},
+        "trained": [run for run, row in runs.items() if row["dataset"] is not None],
         **tables,
         "data": {run: data_facts(records, run) for run in runs},
     }
@@ -86,14 +94,16 @@ def _correct(tables: Mapping[str, Mapping[str, Any]], themselves: set[str]) -> i
     return len(counted)
 
 
-def _paired(records: Sequence[Record], run: str, other: str) -> dict[str, dict[str, float | None]]:
-    """Every metric of a run, with its difference to another run."""
+def _paired(
+    records: Sequence[Record], run: str, other: str, metrics: Sequence[str] = ()
+) -> dict[str, dict[str, float | None]]:
+    """Metrics of a run (all that were measured, if none is named) and the difference to another."""
     return {
         metric: over_seeds(
             [points(record, run, metric) for record in records],
             [points(record, other, metric) for record in records],
         )
-        for metric in measured(records)
+        for metric in metrics or measured(records)
     }
 
 
@@ -101,7 +111,7 @@ def data_facts(records: Sequence[Record], run: str) -> dict[str, Any]:
     """Means over seeds of what a run's dataset and round look like; {} for an untrained base.
 
     `synth` holds the numbers of the dataset's stage (rows, valid, tokens, ...), `skills` rows per
-    task family, `influence` those of the round's influence stage.
+    task family, `influence` and `prefs` those of the round's stages, `budgets` the run's costs.
     """
     row = records[0]["runs"][run]
     dataset, round_name = row["dataset"], row["round"]
@@ -110,7 +120,10 @@ def data_facts(records: Sequence[Record], run: str) -> dict[str, Any]:
         "skills": _mean_of([record["skills"].get(dataset, {}) for record in records]),
         "influence": _mean_of([_metrics(r, ("influence",), round_name) for r in records]),
         "prefs": _mean_of([_metrics(record, ("prefs",), round_name) for record in records]),
+        "budgets": _mean_of([record.get("budgets", {}).get(run, {}) for record in records]),
     }
+    if "rows" in facts["budgets"]:  # of joined and selected data no stage writes metrics of synth
+        facts["synth"].setdefault("rows", facts["budgets"]["rows"])
     return {name: values for name, values in facts.items() if values}
 
 

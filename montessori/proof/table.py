@@ -1,71 +1,48 @@
-"""The proof in words: metrics/proof.json, the README's table, docs/proof.md and the picture."""
+"""The proof in words: findings, tables and the picture, as Markdown and SVG."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
-from montessori.artifacts import read_json, write_json
 from montessori.compare.outcomes import MEAN, ordered
 from montessori.compare.words import p_text, titled
-from montessori.errors import MontessoriError
-from montessori.report.svg import Interval, intervals, standalone
+from montessori.report.svg import Interval, intervals
 
-from .plan import Experiment
-from .record import path_of
-from .summary import Record, points, summarise
+from .markdown import markdown_table, signed
+from .summary import Record, points
 
-BEGIN, END = "<!-- proof:begin -->", "<!-- proof:end -->"
 ALPHA = 0.05  # of corrected p-values
-#: Column title, then the paths of the numbers in a run's data facts whose product it shows.
+TERA = 1e-12
+#: Column title; the paths of the numbers in a run's data facts whose product it shows, the factor
+#: and the digits that it shows them with.
 FACTS = (
-    ("rows", ("synth.rows",)),
-    ("valid, %", ("synth.valid",)),
-    ("correct, %", ("synth.correct",)),
-    ("tokens a response", ("synth.response_tokens",)),
-    ("response tokens", ("synth.rows", "synth.response_tokens")),
-    ("pairs", ("prefs.pairs",)),
-    ("influence between families, %", ("influence.variance_between_skills",)),
+    ("rows", ("synth.rows",), 1, 0),
+    ("valid, %", ("synth.valid",), 100, 1),
+    ("correct, %", ("synth.correct",), 100, 1),
+    ("tokens a response", ("synth.response_tokens",), 1, 1),
+    ("response tokens", ("synth.rows", "synth.response_tokens"), 1, 0),
+    ("pairs", ("prefs.pairs",), 1, 0),
+    ("influence between families, %", ("influence.variance_between_skills",), 100, 1),
+    ("teacher tokens", ("budgets.teacher_tokens",), 1, 0),
+    ("student TFLOPs", ("budgets.student_flops",), TERA, 1),
+    ("teacher TFLOPs", ("budgets.teacher_flops",), TERA, 1),
+    ("judge calls", ("budgets.judge_calls",), 1, 0),
+    (
+        "baseline rows at its teacher tokens",
+        ("budgets.baseline_rows_at_equal_teacher_tokens",),
+        1,
+        0,
+    ),
 )
-
-PICTURE = "![difference to self-instruct over seeds](docs/img/proof.svg)"
 
 Proof = Mapping[str, Any]
 
 
-def write_proof(root: Path, complete: Sequence[Experiment]) -> None:
-    """Write metrics/proof.json from the records of complete experiments, and what shows it."""
-    records = [read_json(path_of(root, experiment)) for experiment in complete]
-    proof = summarise(records)
-    write_json(root / "metrics" / "proof.json", proof)
-    picture = root / "docs" / "img" / "proof.svg"
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    picture.write_text(standalone(figure(proof)), encoding="utf-8")
-    replace_block(root / "README.md", readme_block(proof))
-    replace_block(root / "docs" / "proof.md", details_block(proof, records))
-
-
-def replace_block(path: Path, text: str) -> None:
-    """Put `text` between the markers of a Markdown file.
-
-    Raises:
-        MontessoriError: the file or one of its markers is missing.
-    """
-    page = path.read_text(encoding="utf-8") if path.exists() else ""
-    before, begin, rest = page.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not (begin and end):
-        raise MontessoriError(
-            "no place for the proof's table", where=str(path), expected=f"lines {BEGIN} and {END}"
-        )
-    path.write_text(f"{before}{BEGIN}\n{text.strip()}\n{END}{after}", encoding="utf-8")
-
-
-def readme_block(proof: Proof) -> str:
-    """Findings in sentences, then a table for each student."""
-    parts = [PICTURE, _introduction(proof)]
+def summary_block(proof: Proof, picture: str) -> str:
+    """Findings in sentences, then a table for each student; `picture` is the picture's address."""
+    parts = [f"![difference to self-instruct over seeds]({picture})", _introduction(proof)]
     for name, student in proof["students"].items():
         parts.append("\n".join([f"**{name}**", "", *(f"- {text}" for text in findings(student))]))
         parts.append(metric_table(student["runs"]))
@@ -103,25 +80,24 @@ def _ranges(seeds: Sequence[int]) -> str:
 
 
 def findings(student: Mapping[str, Any]) -> list[str]:
-    """One sentence for each question that the proof is to answer, on the mean."""
-    sentences = []
-    for run in ("montessori-1", "montessori-2", "placebo", "flipped", "reference-seeds"):
-        if run in student["runs"]:
-            entry = student["runs"][run]["mean"]
-            sentences.append(_sentence(f"{run} against self-instruct", entry))
-    if "montessori-1-tokens" in student["runs"]:
-        entry = student["runs"]["montessori-1-tokens"]["mean"]
-        sentences.append(_sentence("The same at equal response tokens", entry))
-    for step, metrics in student["steps"].items():
-        sentences.append(_sentence(step.replace(" - ", " against "), metrics["mean"]))
+    """One sentence on the mean for each trained run but the baselines, and for each step."""
+    against = student["against"]
+    sentences = [
+        _sentence(f"`{run}` against `{against[run]}`", entries[MEAN])
+        for run, entries in student["runs"].items()
+        if run in student["trained"] and against[run] != run
+    ]
+    for step, entries in student["steps"].items():
+        run, other = step.split(" - ")
+        sentences.append(_sentence(f"`{run}` against `{other}`", entries[MEAN]))
     return sentences
 
 
 def _sentence(subject: str, entry: Mapping[str, float | None]) -> str:
     delta, low, high = entry["delta"], entry["low"], entry["high"]
     if low is None or high is None:
-        return f"{subject}: {_signed(delta)} (one seed, no interval)."
-    text = f"{subject}: {_signed(delta)} ({_signed(low)} to {_signed(high)})"
+        return f"{subject}: {signed(delta)} (one seed, no interval)."
+    text = f"{subject}: {signed(delta)} ({signed(low)} to {signed(high)})"
     p, corrected = entry["p"], entry["p_holm"]
     if p is None or corrected is None:
         return f"{text}."
@@ -149,21 +125,11 @@ def _cell(entry: Mapping[str, float | None]) -> str:
     if delta == 0 and not low and not high:
         return f"{value:.1f}"
     if low is None or high is None:
-        return f"{value:.1f} ({_signed(delta)})"
-    text = f"{value:.1f} ({_signed(delta)}; {_signed(low)} to {_signed(high)})"
+        return f"{value:.1f} ({signed(delta)})"
+    text = f"{value:.1f} ({signed(delta)}; {signed(low)} to {signed(high)})"
     corrected = entry["p_holm"]
     text += "\\*" if corrected is not None and corrected <= ALPHA else ""
     return f"**{text}**" if low > 0 or high < 0 else text
-
-
-def _signed(value: float | None) -> str:
-    return f"{value or 0.0:+.1f}".replace("-", "\u2212")
-
-
-def markdown_table(head: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """A Markdown table, first column left, the others right."""
-    lines = [head, ["---", *["---:"] * (len(head) - 1)], *rows]
-    return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
 def details_block(proof: Proof, records: Sequence[Record]) -> str:
@@ -190,24 +156,19 @@ def seed_table(records: Sequence[Record]) -> str:
 
 
 def facts_table(data: Mapping[str, Mapping[str, Any]]) -> str:
-    """What is known of the dataset and the round behind each run, means over seeds."""
-    rows = [
-        [f"`{run}`", *(_fact(facts, title, paths) for title, paths in FACTS)]
-        for run, facts in data.items()
-        if facts
-    ]
-    return markdown_table(["run", *(title for title, _ in FACTS)], rows) if rows else ""
+    """What is known of the dataset, the round and the costs behind each run, means over seeds."""
+    cells = {run: [_fact(facts, *fact[1:]) for fact in FACTS] for run, facts in data.items()}
+    shown = [i for i in range(len(FACTS)) if any(row[i] for row in cells.values())]
+    rows = [[f"`{run}`", *(row[i] for i in shown)] for run, row in cells.items() if any(row)]
+    return markdown_table(["run", *(FACTS[i][0] for i in shown)], rows) if rows else ""
 
 
-def _fact(facts: Mapping[str, Any], title: str, paths: Sequence[str]) -> str:
+def _fact(facts: Mapping[str, Any], paths: Sequence[str], factor: float, digits: int) -> str:
     """The product of the numbers at the paths; empty if one is missing."""
     numbers = [facts.get(kind, {}).get(key) for kind, _, key in (p.partition(".") for p in paths)]
     if any(number is None for number in numbers):
         return ""
-    value = math.prod(numbers)
-    if title.endswith("%"):
-        return f"{100 * value:.1f}"
-    return f"{value:.1f}" if title.startswith("tokens") else f"{value:,.0f}"
+    return f"{factor * math.prod(numbers):,.{digits}f}"
 
 
 def skill_table(data: Mapping[str, Mapping[str, Any]]) -> str:
@@ -221,15 +182,15 @@ def skill_table(data: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def figure(proof: Proof) -> str:
-    """Difference of the mean to self-instruct, of every run of every student."""
+    """Difference of the mean to its baseline, of every trained run of every student."""
     rows = [
-        Interval(_label(run, index, student), entry["delta"], entry["low"], entry["high"], index)
-        for index, student in enumerate(proof["students"])
-        for run, metrics in proof["students"][student]["runs"].items()
-        if run not in ("base", "self-instruct", "self-instruct-tokens")
-        for entry in [metrics["mean"]]
+        Interval(_label(run, index, name), entry["delta"], entry["low"], entry["high"], index)
+        for index, (name, student) in enumerate(proof["students"].items())
+        for run, metrics in student["runs"].items()
+        if run in student["trained"] and student["against"][run] != run
+        for entry in [metrics[MEAN]]
     ]
-    return intervals(rows, "Mean of four benchmarks: difference to self-instruct, 95 % over seeds")
+    return intervals(rows, "Mean of the benchmarks: difference to the baseline, 95 % over seeds")
 
 
 def _label(run: str, index: int, student: str) -> str:

@@ -16,7 +16,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def names(root: Path) -> list[str]:
-    return [entry.name for entry in plan(root, [0, 1], ["student", "student-2"], 1)]
+    return [entry.name for entry in plan(root, "controls", [0, 1], ["student", "student-2"], 1)]
 
 
 def test_seeds_are_numbers_and_ranges() -> None:
@@ -30,7 +30,7 @@ def test_bad_seeds_are_an_error(text: str) -> None:
 
 
 def test_all_seeds_of_the_first_student_come_first_and_have_the_controls(root: Path) -> None:
-    entries = plan(root, [3, 4], ["student", "student-2"], 1)
+    entries = plan(root, "controls", [3, 4], ["student", "student-2"], 1)
     assert [(entry.student, entry.seed) for entry in entries] == [
         ("student", 3), ("student", 4), ("student-2", 3), ("student-2", 4),
     ]  # fmt: skip
@@ -41,9 +41,29 @@ def test_all_seeds_of_the_first_student_come_first_and_have_the_controls(root: P
     assert entries[2].params["models"]["student"]["path"] == "data/micro/b"
 
 
+def test_rows_with_settings_of_their_own_reach_dvc_whole(root: Path) -> None:
+    (root / "profiles/more.yaml").write_text(
+        "include: [controls]\nseed: 9\nmachine: {threads: 3}\n"
+        "datasets: {x: {teacher: models/teacher, synth: {rows: 10, flag: true, list: [a b]}}}\n"
+    )
+    (entry,) = plan(root, "more", [3], ["student"], 1)
+    option = '++datasets.x={teacher:models/teacher,synth:{rows:10,flag:true,list:["a b"]}}'
+    assert option in entry.overrides
+    assert "++runs.placebo={model:students/placebo,against:self-instruct}" in entry.overrides
+    assert "++machine.threads=3" in entry.overrides
+    assert entry.params["datasets"]["x"]["synth"] == {"rows": 10, "flag": True, "list": ["a b"]}
+    assert "placebo" in entry.params["runs"]
+    assert entry.params["seed"] == 3
+
+
+def test_unknown_profile_is_an_error(root: Path) -> None:
+    with pytest.raises(MontessoriError, match="no profile 'nothing'"):
+        plan(root, "nothing", [0], ["student"], 1)
+
+
 def test_unknown_student_is_an_error(root: Path) -> None:
     with pytest.raises(MontessoriError, match="student-9"):
-        plan(root, [0], ["student-9"], 1)
+        plan(root, "controls", [0], ["student-9"], 1)
 
 
 def test_names_are_stable_and_distinct(root: Path) -> None:
@@ -58,7 +78,7 @@ CHANGES = {
     "the graph": ("dvc.yaml", "params: [seed]", "params: [seed, machine]", True),
     "a stage that only looks": ("dvc.yaml", "stages:\n", "stages:\n  outputs: {cmd: x}\n", False),
     "another stage": ("dvc.yaml", "stages:\n", "stages:\n  inputs: {cmd: x}\n", True),
-    "a control": ("profiles/proof.yaml", "placebo:", "nonsense:", True),
+    "a control": ("profiles/controls.yaml", "placebo:", "nonsense:", True),
     "machine settings": ("params.yaml", "threads: 0", "threads: 2", False),
     "the report's page": ("README.md", "before", "changed", False),
 }
@@ -77,7 +97,7 @@ def test_name_follows_all_that_decides_the_metrics(
 
 def test_plan_of_this_project_is_planned() -> None:
     root = Path(__file__).parents[2]
-    (entry,) = plan(root, [0], ["student"], 1)
+    (entry,) = plan(root, "controls", [0], ["student"], 1)
     assert isinstance(entry, Experiment)
     for run, row in entry.params["runs"].items():
         place, _, student = row["model"].partition("/")

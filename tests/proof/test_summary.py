@@ -5,9 +5,13 @@ from pathlib import Path
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.proof.summary import measured, summarise
-from montessori.proof.table import details_block, findings, readme_block, replace_block
+from montessori.profiles import read_profile
+from montessori.proof.pages import fill
+from montessori.proof.papers import papers_block, published
+from montessori.proof.summary import STEPS, measured, summarise
+from montessori.proof.table import details_block, facts_table, findings, summary_block
 
+ROOT = Path(__file__).parents[2]
 METRICS = ("micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k", "mean")
 
 
@@ -74,7 +78,7 @@ def test_public_benchmarks_that_all_runs_have_are_metrics_too() -> None:
     student = summarise(records)["students"]["student"]
     assert student["runs"]["cut"]["mt_bench"]["value"] == pytest.approx(60.0)  # 50, 60, 70
     assert student["comparisons"] == 12
-    assert "| micro_gsm8k | mt_bench |" in readme_block(summarise(records))
+    assert "| micro_gsm8k | mt_bench |" in summary_block(summarise(records), "p.svg")
 
 
 def test_a_run_is_compared_with_its_own_against() -> None:
@@ -91,7 +95,7 @@ def test_one_seed_has_no_interval() -> None:
     assert student["runs"]["montessori-1"]["mean"]["p_holm"] is None
     assert student["comparisons"] == 0
     assert "one seed, no interval" in findings(student)[0]
-    assert "50.0 (+2.0)" in readme_block(summarise(RECORDS[:1]))
+    assert "50.0 (+2.0)" in summary_block(summarise(RECORDS[:1]), "p.svg")
 
 
 def test_data_facts_are_means() -> None:
@@ -109,17 +113,17 @@ def test_words_say_what_is_significant() -> None:
     assert "corrected < 0.0001" in words
     unsure = findings(summarise(RECORDS)["students"]["student"])[0]
     assert unsure == (
-        "montessori-1 against self-instruct: +4.0 (\u22121.0 to +9.0), p 0.074, corrected 0.74: "
-        "not significant."
+        "`montessori-1` against `self-instruct`: +4.0 (\u22121.0 to +9.0), p 0.074, "
+        "corrected 0.74: not significant."
     )
-    assert "**52.2 (+4.2; +4.0 to +4.4)\\***" in readme_block(summarise(sure))
+    assert "**52.2 (+4.2; +4.0 to +4.4)\\***" in summary_block(summarise(sure), "p.svg")
     alone = [record(0, 50.0, 48.0), record(1, 52.0, 48.0), record(2, 51.0, 48.0)]
     words = findings(summarise(alone)["students"]["student"])[0]
     assert words.endswith("p 0.035, corrected 0.35: significant only by itself.")
-    block = readme_block(summarise(alone))  # 2, 4, 3: p = 0.035 alone, 0.35 corrected
+    block = summary_block(summarise(alone), "p.svg")  # 2, 4, 3: p = 0.035 alone, 0.35 corrected
     assert "**51.0 (+3.0; +0.5 to +5.5)**" in block
-    assert "5 seeds (0-4)" in readme_block(summarise(sure))
-    assert "docs/img/proof.svg" in readme_block(summarise(sure))
+    assert "5 seeds (0-4)" in summary_block(summarise(sure), "p.svg")
+    assert "(p.svg)" in summary_block(summarise(sure), "p.svg")
 
 
 def test_details_hold_each_seed_and_family() -> None:
@@ -140,14 +144,78 @@ def test_no_records_are_an_error() -> None:
         summarise([])
 
 
-def test_block_is_replaced_and_the_rest_stays(tmp_path: Path) -> None:
-    page = tmp_path / "README.md"
-    page.write_text("a\n<!-- proof:begin -->\nold\n<!-- proof:end -->\nb\n")
-    replace_block(page, "new")
-    replace_block(page, "newer\n")
-    assert page.read_text() == "a\n<!-- proof:begin -->\nnewer\n<!-- proof:end -->\nb\n"
+def test_steps_are_on_the_mean_alone_and_counted() -> None:
+    records = [record(seed, 50.0 + seed, 48.0) for seed in range(3)]
+    for one in records:
+        one["runs"]["placebo"] = {"against": "self-instruct", "dataset": "p", "round": "p"}
+        one["order"].append("placebo")
+        one["metrics"]["eval"]["placebo"] = one["metrics"]["eval"]["self-instruct"]
+    student = summarise(records)["students"]["student"]
+    assert list(student["steps"]["montessori-1 - placebo"]) == ["mean"]
+    assert student["comparisons"] == 3 * 5 + 1
+    assert "`montessori-1` against `placebo`: +3.0" in findings(student)[-1]
 
 
-def test_page_without_markers_is_an_error(tmp_path: Path) -> None:
-    with pytest.raises(MontessoriError, match="no place"):
-        replace_block(tmp_path / "README.md", "x")
+def test_a_run_without_training_has_no_sentence() -> None:
+    records = [record(seed, 50.0 + seed, 48.0) for seed in range(3)]
+    for one in records:
+        one["runs"]["cut"] = {"against": "self-instruct", "dataset": None, "round": None}
+    assert [text.split(" ")[0] for text in findings(summarise(records)["students"]["student"])] == [
+        "`montessori-1`"
+    ]
+
+
+def test_costs_and_rows_come_from_the_budgets() -> None:
+    records = [record(seed, 50.0, 48.0) for seed in range(2)]
+    for one in records:
+        one["budgets"] = {
+            "self-instruct": {"rows": 100, "teacher_tokens": 1000 + one["seed"], "judge_calls": 0},
+            "montessori-1": {"rows": 90, "teacher_tokens": 3000, "student_flops": 2.5e12},
+        }
+    data = summarise(records)["students"]["student"]["data"]
+    assert data["self-instruct"]["budgets"]["teacher_tokens"] == 1000.5
+    assert data["self-instruct"]["synth"]["rows"] == 100  # no stage wrote metrics of synth
+    assert data["montessori-1"]["synth"]["rows"] == 100  # the stage's own
+    text = facts_table(data)
+    assert "student TFLOPs" in text
+    assert "teacher TFLOPs" not in text  # nobody has it
+    assert "| `montessori-1` | 100 | 55.0 | 3,000 | 2.5 |" in text
+
+
+PAGE = "a\n<!-- proof:begin x details -->\nold\n<!-- proof:end -->\nb\n"
+
+
+def test_places_of_that_name_are_filled_and_the_rest_stays(tmp_path: Path) -> None:
+    page = tmp_path / "page.md"
+    page.write_text(PAGE + PAGE.replace("x details", "y details"))
+    assert fill(page, {"x details": lambda path: f"in {path.name}\n"})
+    assert page.read_text() == PAGE.replace("old", "in page.md") + PAGE.replace("x d", "y d")
+    before = page.stat().st_mtime_ns
+    assert fill(page, {"x details": lambda path: "in page.md"})
+    assert not fill(page, {"z details": lambda path: "never"})
+    assert page.stat().st_mtime_ns == before
+
+
+def test_a_page_that_is_not_there_is_not_made(tmp_path: Path) -> None:
+    assert not fill(tmp_path / "README.md", {})
+    assert not (tmp_path / "README.md").exists()
+
+
+def test_published_results_stand_beside_ours() -> None:
+    text = papers_block([summarise(RECORDS)])
+    # 54.92 - 50; 53.25 - 50; (6.903 - 6.490) x 100 / 9; (2.485 - 2.154) x 100 / 9; ...
+    assert (
+        "| Montessori-Instruct, round 1 | `montessori-1` | +4.0 (\u22121.0 to +9.0) "
+        "| +4.0 (\u22121.0 to +9.0) | +4.9 | +3.2 | +4.0 (\u22121.0 to +9.0) | +4.6 | +3.7 "
+        "| +4.0 (\u22121.0 to +9.0) | +0.5 | +4.0 (\u22121.0 to +9.0) | +0.0 |"
+    ) in text
+    assert "| signal: training loss | `loss` |  |  | +2.3 |" in text  # not measured by us
+    assert "| ARTE | `arte-1` |  | +4.4 |" in text
+
+
+def test_published_rows_name_runs_of_the_profiles() -> None:
+    rows = {run for name in ("baselines", "signals", "lab")
+            for run in read_profile(ROOT / "profiles", name)["runs"]}  # fmt: skip
+    named = {row["run"] for paper in published().values() for row in paper["rows"]}
+    assert named <= rows
+    assert {run for step in STEPS for run in step} <= rows

@@ -112,7 +112,7 @@ runs:
   placebo: {model: students/placebo, against: self-instruct}
 """
 
-PAGE = "# Toy\n\nbefore\n\n<!-- proof:begin -->\n<!-- proof:end -->\n\nafter\n"
+PAGE = "# Toy\n\nbefore\n\n<!-- proof:begin controls {} -->\n<!-- proof:end -->\n\nafter\n"
 
 
 def write(root: Path) -> Path:
@@ -121,9 +121,9 @@ def write(root: Path) -> Path:
         "stages/toy.py": STAGE,
         "dvc.yaml": GRAPH,
         "params.yaml": PARAMS,
-        "profiles/proof.yaml": PROFILE,
-        "README.md": PAGE,
-        "docs/proof.md": PAGE,
+        "profiles/controls.yaml": PROFILE,
+        "README.md": PAGE.format("summary"),
+        "docs/proof.md": PAGE.format("details"),
         ".gitignore": ".work\n",
     }
     texts |= {f"data/micro/{name}/x": name for name in ("teacher", "a", "b")}
