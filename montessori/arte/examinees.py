@@ -32,8 +32,8 @@ def take(
 ) -> dict[str, Any]:
     """Write `out`/outcomes.parquet: each number of shots makes one examinee `<name>-<shots>`.
 
-    Shots are a task's first seeds. Returns accuracies by examinee. Raises MontessoriError for more
-    shots than seeds.
+    Shots are a task's first seeds. Returns accuracies by examinee, and what they took. Raises
+    MontessoriError for more shots than seeds.
     """
     listed = read_tasks(tasks)
     _require_seeds(listed, examinee.shots)
@@ -59,7 +59,11 @@ def take(
     ) as folder:
         write_table(outcomes, folder / "outcomes.parquet", OUTCOMES)
     means = outcomes.group_by("examinee", maintain_order=True).agg(pl.col("correct").mean())
-    return {"accuracy": dict(means.iter_rows())}
+    return {
+        "accuracy": dict(means.iter_rows()),
+        "tokens_forward": student.tokens,
+        "parameters": student.parameters,
+    }
 
 
 def _solved(texts: Texts, item: Item) -> str:

@@ -13,6 +13,7 @@ import polars as pl
 from montessori.artifacts import (
     PROBE,
     SCORES,
+    Schema,
     folder_digest,
     new_folder,
     read_table,
@@ -31,6 +32,8 @@ if TYPE_CHECKING:
     from montessori.stage import Machine
 
 ALL = "all"
+#: What a part of the table took, in each of its rows.
+WORK: Schema = {"tokens_forward": pl.Int64, "parameters": pl.Int64}
 WHOLE = Shard(1, 1)
 ZERO = ""  # the prefix without a demonstration
 
@@ -60,13 +63,16 @@ def score_rows(
     digests = {name: folder_digest(path) for name, path in inputs.items()}
     params = asdict(settings)
     params.pop("templates")  # their texts count, not their place
-    parts = Parts(work, parts_digest(params, digests, SCORES))
+    parts = Parts(work, parts_digest(params, digests, {**SCORES, **WORK}))
     texts = Texts.load(templates, settings)
     frames = _fill(parts, kept, asked, texts, settings, student, machine, label, shard)
     if frames is None:
         return None
-    scores = pl.concat(frames)
-    metrics = _metrics(scores, kept, asked, settings)
+    scores = pl.concat(frames).select(*SCORES)
+    metrics = _metrics(scores, kept, asked, settings) | {
+        "tokens_forward": sum(frame["tokens_forward"][0] for frame in frames),
+        "parameters": frames[0]["parameters"][0],
+    }
     with new_folder(out, inputs, {"rows": kept.height, "measure": settings.measure}) as folder:
         write_table(scores, folder / "scores.parquet", SCORES)
     parts.clear()
@@ -94,7 +100,13 @@ def _fill(
         with track(len(missing), "parts", label) as progress:
             for n in missing:
                 rows = kept.slice(starts[n], settings.rows_per_part)
-                parts.write(n, score_part(student, texts, rows, asked, settings))
+                before = student.tokens
+                frame = score_part(student, texts, rows, asked, settings)
+                took = {
+                    "tokens_forward": pl.lit(student.tokens - before, pl.Int64),
+                    "parameters": pl.lit(student.parameters, pl.Int64),
+                }
+                parts.write(n, frame.with_columns(**took))
                 progress.advance(1)
     if not all(parts.done(n) for n in range(len(starts))):
         return None

@@ -5,10 +5,11 @@ the questions. Then either the closed answers are read from one forward pass (`f
 student writes (`written`): the same numbers as asking each question by itself, but for rounding.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from threading import Lock
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import torch
@@ -55,10 +56,15 @@ class State:
 
 
 class Student:
-    """A causal language model that answers plain text; `stop` is the text that ends an answer."""
+    """A causal language model that answers plain text; `stop` is the text that ends an answer.
+
+    `tokens` is what it has read and written so far: demonstrations once, padding not at all.
+    """
 
     def __init__(self, engine: TransformersEngine, stop: str) -> None:
         self.engine = engine
+        self.tokens = 0
+        self._counting = Lock()  # chunks run in threads
         self.tokenizer = engine.tokenizer
         pieces = self._pieces()
         begin = {i for i, text in enumerate(pieces) if text[:1] == stop[:1]}
@@ -98,10 +104,21 @@ class Student:
         size = max(1, self.engine.batch)
         rows = [(groups[g][0], groups[g][1][q]) for g, q in places]
         self._require_room(rows)
+        self._count(len(prefix) for prefix, _ in groups)
+        self._count(len(row.question) for _, row in rows)
         chunks = [rows[i : i + size] for i in range(0, len(rows), size)]
         found = (result for results in self._run(chunks, work) for result in results)
         by_place = dict(zip(places, found, strict=True))
         return [[by_place[g, q] for q in range(len(asked))] for g, (_, asked) in enumerate(groups)]
+
+    def _count(self, lengths: Iterable[int]) -> None:
+        with self._counting:
+            self.tokens += sum(lengths)
+
+    @property
+    def parameters(self) -> int:
+        """How many parameters the model has."""
+        return int(self.engine.model.num_parameters())
 
     def _require_room(self, rows: list[Row]) -> None:
         """Raise MontessoriError when a text is longer than the student's context."""
@@ -165,6 +182,7 @@ class Student:
     def _forms(self, state: State, forms: list[Ids]) -> list[tuple[bool, float]]:
         """Whether each text is what `state`'s row writes, and its log-probability."""
         before = state.logits
+        self._count(map(len, forms))
         ids, present = self._padded(forms, left=False)
         after = self._forward(state, ids, present, keep=0)
         logits = torch.cat([before[:, None], after], dim=1).float()  # (forms, width + 1, vocab)
@@ -194,6 +212,7 @@ class Student:
                 state.select(kept)
                 tokens, alive = tokens[kept], [alive[place] for place in going]
             state.logits = self._forward(state, tokens[:, None], None, keep=1)[:, -1]
+        self._count(map(len, texts))
         return [self._text(text).split(self.stop)[0] for text in texts]
 
     def _stopped(self, ids: list[int]) -> bool:

@@ -112,11 +112,13 @@ def test_a_probe_row_is_scored_on_the_whole_reference_set_and_each_skill(scored)
 
 
 def test_shards_and_parts_make_the_same_table(scored, tmp_path):
-    whole, _ = scored(out="whole")
+    whole, metrics = scored(out="whole")
     assert scored(shard="2/2")[0] is None
     assert not (tmp_path / "out").exists()
-    parts, _ = scored(shard="1/2")
+    parts, same = scored(shard="1/2")
     assert parts.equals(whole)
+    assert same == metrics
+    assert metrics["parameters"] > 1e6
     other, _ = scored(settings=replace(SETTINGS, rows_per_part=99), out="other")
     assert other.equals(whole)
 

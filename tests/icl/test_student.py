@@ -155,3 +155,22 @@ def test_the_common_prefix_leaves_a_token_of_each():
 def test_spearman_by_hand():
     assert spearman([1, 2, 3], [10, 20, 15]) == pytest.approx(0.5)
     assert spearman([1, 1, 1], [1, 2, 3]) is None
+
+
+@pytest.mark.parametrize("batch", [1, 2, 7])
+def test_tokens_are_what_is_read_and_written_whatever_the_batch(
+    texts, student, batch: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(student.engine, "batch", batch)
+    one = group(student, texts, texts.shown(*SHOWN[0]), ASKED[:3], False)
+    read = len(one[0]) + sum(len(row.question) for row in one[1])  # the demonstration once
+    forms = sum(len(form) for row in one[1] for form in row.answers)
+
+    def took(work) -> int:
+        before = student.tokens
+        work([one])
+        return student.tokens - before
+
+    assert took(student.forced) == read + forms
+    assert read <= took(student.right) <= read + forms
+    assert 3 <= took(lambda groups: student.written(groups, 4)) - read <= 3 * 4
