@@ -162,7 +162,7 @@ def test_every_profile_fits(project: Path, name: str):
 
 
 def test_several_profiles_fit_together(project: Path):
-    for name in ("baselines", "arte", "signals", "ablations", "controls"):
+    for name in ("baselines", "arte", "signals", "ablations", "budgets", "controls"):
         apply_profile(project / "params.yaml", project / "profiles", name)
     rows = load(project / "params.yaml")
     assert rows["alignments"]["arte-1"]["drafts"] == "arte-1"

@@ -15,7 +15,8 @@ STEPS = (
     ("montessori-2", "montessori-1"), ("montessori-1", "placebo"), ("montessori-1", "responses"),
     ("montessori-1", "bootstrap"), ("montessori-1", "self-reward"), ("montessori-1", "loss"),
     ("montessori-1", "uncertainty"), ("montessori-1", "icl"), ("arte-1", "arte-0"),
-    ("consistent", "arte-0"),
+    ("consistent", "arte-0"), ("montessori-1", "self-instruct-3100"),
+    ("montessori-1", "self-instruct-4300"),
 )  # fmt: skip
 
 Record = Mapping[str, Any]

@@ -37,7 +37,7 @@ def explanation(comparison: Mapping[str, Any]) -> Markup:
     texts = [
         legend(comparison),
         "An interval over seeds, which also holds the luck of sampling and training, is in "
-        "metrics/proof.json (make proof).",
+        "metrics/proof (make proof).",
         *notes(comparison),
     ]
     return Markup("".join(paragraph(text, "soft") for text in texts))
