@@ -1,3 +1,5 @@
+from dataclasses import replace
+
 import pytest
 import torch
 
@@ -15,10 +17,11 @@ SETTINGS = StudentSftParams(
 )
 
 
-def test_the_rate_rises_stays_and_falls_to_the_least():
+def rates_of(settings: StudentSftParams) -> list[float]:
+    """The rate before each of 100 steps, and behind the last."""
     from transformers import get_scheduler
 
-    arguments = schedule(SETTINGS, 100)
+    arguments = schedule(settings, 100)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], arguments["learning_rate"])
     scheduler = get_scheduler(
         arguments["lr_scheduler_type"],
@@ -32,11 +35,25 @@ def test_the_rate_rises_stays_and_falls_to_the_least():
         rates.append(scheduler.get_last_lr()[0])
         optimizer.step()
         scheduler.step()
+    return rates
+
+
+def test_the_rate_rises_stays_and_falls_to_the_least():
+    rates = rates_of(SETTINGS)
     assert rates[0] == pytest.approx(0.01)
     assert rates[5] == pytest.approx(0.5 * 0.99 + 0.01)
     assert rates[10:61] == [1.0] * 51
     assert rates[80] == pytest.approx(0.5 * 0.99 + 0.01)  # half of a half cosine
     assert rates[100] == pytest.approx(0.01)
+
+
+def test_a_decay_of_all_steps_is_the_cosine_schedule_of_arte():
+    from transformers import get_cosine_schedule_with_warmup
+
+    optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], 1.0)
+    cosine = get_cosine_schedule_with_warmup(optimizer, 10, 100).lr_lambdas[0]
+    found = rates_of(replace(SETTINGS, decay=0.9, min_learning_rate=0.0))
+    assert found == pytest.approx([cosine(step) for step in range(101)])
 
 
 def test_steps_count_a_smaller_last_batch():
