@@ -1,13 +1,17 @@
 """Which experiments there are, and when two count as the same."""
 
+import shutil
 from pathlib import Path
 
 import pytest
 
 from montessori.errors import MontessoriError
+from montessori.params import load
 from montessori.proof.plan import Experiment, parse_seeds, plan
 
 from . import toy
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture
@@ -54,6 +58,19 @@ def test_rows_with_settings_of_their_own_reach_dvc_whole(root: Path) -> None:
     assert entry.params["datasets"]["x"]["synth"] == {"rows": 10, "flag": True, "list": ["a b"]}
     assert "placebo" in entry.params["runs"]
     assert entry.params["seed"] == 3
+
+
+@pytest.mark.parametrize("profile", ["controls", "baselines", "signals", "budgets"])
+def test_dvc_makes_the_params_of_the_overrides(profile: str, tmp_path: Path) -> None:
+    from dvc.utils.hydra import apply_overrides
+
+    (entry,) = plan(ROOT, profile, [3], ["student"], 1)
+    shutil.copy(ROOT / "params.yaml", tmp_path)
+    apply_overrides(tmp_path / "params.yaml", list(entry.overrides))
+    made = load(tmp_path / "params.yaml")
+    assert made.pop("machine")["threads"] == 1
+    assert made == {key: value for key, value in entry.params.items() if key != "machine"}
+    assert made["seed"] == 3
 
 
 def test_unknown_profile_is_an_error(root: Path) -> None:

@@ -214,7 +214,7 @@ def test_published_results_stand_beside_ours() -> None:
 
 
 def test_published_rows_name_runs_of_the_profiles() -> None:
-    rows = {run for name in ("baselines", "signals", "budgets", "lab")
+    rows = {run for name in ("baselines", "signals", "budgets", "ablations", "lab")
             for run in read_profile(ROOT / "profiles", name)["runs"]}  # fmt: skip
     named = {row["run"] for paper in published().values() for row in paper["rows"]}
     assert named <= rows
