@@ -36,7 +36,7 @@ def _read(folder: Path, name: str, above: tuple[str, ...]) -> dict[str, Any]:
             expected=f"one of {known}",
             next="montessori profile lab",
         )
-    own = load(path)
+    own = {name: value for name, value in load(path).items() if value is not None}
     whole: dict[str, Any] = {}
     for other in _included(own.pop(INCLUDE, []), path):
         whole = merged(whole, _read(folder, other, (*above, name)))

@@ -171,6 +171,18 @@ def test_several_profiles_fit_together(project: Path):
     assert again == "params.yaml has these settings already"
 
 
+def test_an_empty_section_changes_nothing(project: Path):
+    before = (project / "params.yaml").read_text()
+    (project / "profiles/empty.yaml").write_text("rounds:\n\nprefs:   # nothing yet\n")
+    apply_profile(project / "params.yaml", project / "profiles", "empty")
+    assert (project / "params.yaml").read_text() == before
+
+
+def test_a_section_without_value_is_no_obstacle():
+    text = "first: {a: 1}\nempty:   # nothing yet\n  null\n\nlast: {b: 2}   # the end\n"
+    assert merge(text, {"last": {"b": 3}}) == text.replace("b: 2", "b: 3")
+
+
 def test_a_profile_includes_others(project: Path):
     folder = project / "profiles"
     (folder / "one.yaml").write_text("prefs: {margin: 0.5, max_per_prompt: 1}\n")

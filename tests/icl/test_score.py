@@ -119,7 +119,8 @@ def test_shards_and_parts_make_the_same_table(scored, tmp_path):
     assert parts.equals(whole)
     assert same == metrics
     assert metrics["parameters"] > 1e6
-    other, _ = scored(settings=replace(SETTINGS, rows_per_part=99), out="other")
+    other, took = scored(settings=replace(SETTINGS, rows_per_part=99), out="other")
+    assert took == metrics
     assert other.equals(whole)
 
 
