@@ -133,15 +133,14 @@ def _cell(entry: Mapping[str, float | None]) -> str:
 
 
 def details_block(proof: Proof, records: Sequence[Record]) -> str:
-    """Per student: every seed, the data behind each run, rows per task family."""
+    """Per student: every seed, the data and the costs of each run, rows per task family."""
     parts = []
     for name, student in proof["students"].items():
         own = sorted((r for r in records if r["student"] == name), key=lambda r: r["seed"])
-        parts += [f"## {name}", metric_table(student["runs"]), "### The mean, seed by seed"]
-        parts.append(seed_table(own))
-        parts += ["### The data", facts_table(student["data"])]
+        parts += [f"### {name}: the mean, seed by seed", seed_table(own)]
+        parts += [f"### {name}: the data and the costs", facts_table(student["data"])]
         if any(facts.get("skills") for facts in student["data"].values()):
-            parts += ["### Rows per task family", skill_table(student["data"])]
+            parts += [f"### {name}: rows per task family", skill_table(student["data"])]
     return "\n\n".join(part for part in parts if part)
 
 
