@@ -6,6 +6,7 @@ import pytest
 
 from montessori.errors import MontessoriError
 from montessori.profiles import read_profile
+from montessori.proof.markdown import signed
 from montessori.proof.pages import fill
 from montessori.proof.papers import papers_block, published
 from montessori.proof.summary import STEPS, measured, summarise
@@ -180,6 +181,13 @@ def test_costs_and_rows_come_from_the_budgets() -> None:
     assert "student TFLOPs" in text
     assert "teacher TFLOPs" not in text  # nobody has it
     assert "| `montessori-1` | 100 | 55.0 | 3,000 | 2.5 |" in text
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(-0.04, "+0.0"), (-0.06, "\u22120.1"), (1.25, "+1.2"), (None, "+0.0")]
+)
+def test_numbers_have_a_sign_and_a_true_minus(value: float | None, text: str) -> None:
+    assert signed(value) == text
 
 
 PAGE = "a\n<!-- proof:begin x details -->\nold\n<!-- proof:end -->\nb\n"
