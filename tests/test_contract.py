@@ -15,6 +15,8 @@ from tests.graph_contract import PLUMBING, Stage, closure, problems, read_graph
 ROOT = Path(__file__).parents[1]
 STAGES = read_graph(ROOT)
 NAMES = [stage.name for stage in STAGES]
+#: Data files of the package that no stage reads, but a command: the module that names each.
+OF_COMMANDS = {"montessori/proof/papers.yaml": "montessori/proof/papers.py"}
 #: Data files of the package that params name, so that dvc tracks them as inputs.
 NAMED_IN_PARAMS = {
     "montessori/templates/instruction.jinja": "instruction.template",
@@ -69,7 +71,8 @@ def test_every_data_file_of_the_package_belongs_to_a_stage():
         if path.is_file() and path.suffix not in (".py", ".pyc") and path.name != "py.typed"
     }
     claimed = set().union(*(closure(ROOT, stage.script) for stage in STAGES))
-    assert data - claimed - set(NAMED_IN_PARAMS) == set()
+    assert data - claimed - set(NAMED_IN_PARAMS) == set(OF_COMMANDS)
+    assert all(path in closure(ROOT, module) for path, module in OF_COMMANDS.items())
 
 
 def test_plumbing_is_short_and_there():
