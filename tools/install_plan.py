@@ -18,7 +18,7 @@ from dataclasses import dataclass
 LOCK = "requirements/lock.txt"
 VLLM_CPU = "requirements/vllm-cpu.txt"
 VLLM_GPU = "requirements/vllm-gpu.txt"
-# Compiling all of site-packages costs half a minute; what is imported is compiled then, once.
+# Compiling all of site-packages takes a minute; environment.py does it for what is imported.
 INSTALL = ("install", "--no-compile")
 CONSTRAINTS = ("-c", VLLM_CPU, "-c", VLLM_GPU)
 OLDEST = (3, 11)

@@ -9,6 +9,7 @@ import json
 import logging
 import os
 import warnings
+import weakref
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,6 +27,7 @@ if TYPE_CHECKING:
 CPU_STEP = 4096  # tokens of a step on a CPU, or more where a prompt may have more
 CPU_CACHE = 1 << 30  # bytes for keys and values on a CPU, where vLLM would ask for half the memory
 LOADING = (ValueError, RuntimeError, OSError)  # what vLLM raises where it cannot load a model
+RUNNING: list["weakref.ref[Any]"] = []  # the core of vLLM that was loaded last in this process
 INSTALL = "make clean-env, then make repro; with a GPU: MONTESSORI_ACCELERATOR=cuda make repro"
 
 
@@ -33,7 +35,8 @@ class VllmEngine(Local):
     """A causal language model in vLLM: fp32 on a CPU, bf16 on GPUs.
 
     `gpus` share each layer's weights (tensor parallel), `memory` is the share of GPU memory that
-    vLLM may take. Adapters in the model's folder are applied while it writes.
+    vLLM may take. Adapters in the model's folder are applied while it writes. A process has one
+    vLLM: opening another ends the one before.
     """
 
     def __init__(
@@ -245,8 +248,9 @@ def _load(folder: Path, key: str, settings: dict[str, Any]) -> Any:
         from vllm import LLM
     except ImportError as error:
         raise not_installed(error, key) from error
+    end_running()
     try:
-        return LLM(
+        llm = LLM(
             model=str(folder),
             skip_tokenizer_init=True,
             max_logprobs=-1,  # as many as are asked for
@@ -256,6 +260,26 @@ def _load(folder: Path, key: str, settings: dict[str, Any]) -> Any:
         )
     except LOADING as error:
         raise not_loaded(error, folder, key) from error
+    is_running(llm)
+    return llm
+
+
+def is_running(llm: Any) -> None:
+    """Note that `llm`, vLLM's class of that name, is what runs in this process now."""
+    RUNNING.append(weakref.ref(llm.llm_engine.engine_core))
+
+
+def end_running() -> None:
+    """End the vLLM that runs in this process; call it before another is loaded.
+
+    vLLM has one parallel state a process, and an engine takes it down when Python collects the
+    engine, which may be while the next one writes ("model parallel group is not initialized").
+    An engine that was ended writes no more.
+    """
+    while RUNNING:
+        core = RUNNING.pop()()
+        if core is not None:
+            core.shutdown()
 
 
 def not_installed(error: ImportError, key: str) -> MontessoriError:

@@ -68,10 +68,13 @@ def _vllm(folder: Path, settings: "HarnessParams", machine: "Machine") -> "VLLM"
             from lm_eval.models.vllm_causallms import VLLM
     except ImportError as error:
         raise vllm_engine.not_installed(error, "harness.engine") from error
+    vllm_engine.end_running()
     try:
-        return VLLM(pretrained=str(folder), **options)
+        model = VLLM(pretrained=str(folder), **options)
     except vllm_engine.LOADING as error:
         raise vllm_engine.not_loaded(error, folder, "harness.engine") from error
+    vllm_engine.is_running(model.model)
+    return model
 
 
 @contextmanager

@@ -33,6 +33,7 @@ def pip_calls(monkeypatch: pytest.MonkeyPatch) -> list[tuple[str, ...]]:
     monkeypatch.setattr(environment, "run_pip", lambda python, args: calls.append(tuple(args)))
     monkeypatch.setattr(environment, "torch_facts", lambda python: ("2.13.0+cpu", ["filelock"]))
     monkeypatch.setattr(environment, "works", lambda python, code: True)
+    monkeypatch.setattr(environment, "compile_imports", lambda python: None)
     monkeypatch.setattr(environment, "has_nvidia", lambda: False)
     monkeypatch.setattr(environment, "create", make_empty)
     return calls
@@ -132,6 +133,18 @@ def test_a_python_without_venv_says_what_to_install(tmp_path, monkeypatch):
     assert "-venv" in caught.value.next
 
 
+def test_what_is_imported_is_compiled_also_where_python_must_not_keep_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("PYTHONDONTWRITEBYTECODE", "1")
+    (tmp_path / "imported.py").write_text("")
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+    monkeypatch.setattr(environment, "IMPORTED", "import imported")
+    environment.compile_imports(Path(sys.executable))
+    assert list((tmp_path / "__pycache__").glob("imported.*.pyc"))
+    monkeypatch.setattr(environment, "IMPORTED", "import no_such_module")
+    with pytest.raises(environment.SetupError, match="No module named 'no_such_module'"):
+        environment.compile_imports(Path(sys.executable))
+
+
 def test_make_says_so_when_python_is_too_old(checkout):
     old = checkout / "old"
     old.write_text("#!/bin/sh\nexit 1\n")
@@ -166,5 +179,7 @@ def test_a_real_installation_and_a_second_call(checkout):
     assert time.monotonic() - started < 1
     assert "Setting up" not in second.stdout
     python = checkout / ".venv" / "bin" / "python"
+    packages = checkout / ".venv/lib"
+    assert list(packages.glob("*/site-packages/transformers/__pycache__/trainer.*.pyc"))
     code = "import datasets, dvc, lm_eval, peft, polars, ray, torch, transformers, trl, montessori"
     subprocess.run([python, "-c", code], check=True, timeout=300)
