@@ -1,7 +1,8 @@
 """The contract between dvc.yaml and the stage scripts, as a checker.
 
-A stage's deps must be exactly its inputs and the files of its import closure; its params exactly
-the sections it reads; its command line exactly the paths it takes.
+A stage's deps must be exactly its inputs and the files of its import closure (a folder that is in
+it whole by its name alone); its params exactly the sections it reads; its command line exactly the
+paths it takes.
 """
 
 import ast
@@ -35,7 +36,7 @@ class Stage:
 
     @property
     def code(self) -> set[str]:
-        """The deps that are files of the package or scripts."""
+        """The deps that are files or folders of the package, or scripts."""
         return {dep for dep in self.deps if dep.startswith(CODE)}
 
 
@@ -86,6 +87,34 @@ def closure(root: Path, script: str) -> set[str]:
             tree = ast.parse((root / path).read_text(encoding="utf-8"))
             waiting += [*_imports(root, path, tree), *_data(root, path, tree)]
     return seen
+
+
+def folded(root: Path, files: set[str]) -> set[str]:
+    """The same files, each folder of the package that is in with all its files by its name alone.
+
+    dvc.lock is written anew after every stage, so its length is time; a folder is four lines
+    there. An __init__ without code counts as in.
+    """
+    kept = set(files)
+    parents = {parent for path in files for parent in Path(path).parents}
+    for folder in sorted(parents, key=lambda folder: -len(folder.parts)):
+        if len(folder.parts) < 2 or folder.parts[0] != "montessori":
+            continue
+        there = {path for path in _files(root, folder) if path in files or _counts(root, path)}
+        if there <= files and len(there) > 1:
+            kept = {path for path in kept if folder not in Path(path).parents}
+            kept.add(folder.as_posix())
+    return kept
+
+
+def _files(root: Path, folder: Path) -> Iterator[str]:
+    for path in (root / folder).rglob("*"):
+        if path.is_file() and "__pycache__" not in path.parts:
+            yield path.relative_to(root).as_posix()
+
+
+def _counts(root: Path, path: str) -> bool:
+    return Path(path).name != "__init__.py" or _has_code(root / path)
 
 
 def _imports(root: Path, path: str, tree: ast.Module) -> Iterator[str]:
@@ -222,8 +251,8 @@ def _definition(root: Path, tree: ast.AST, name: str) -> ast.AST:
 
 # ------------------------------------------------------------------------------------ problems
 def code_difference(root: Path, stage: Stage) -> tuple[list[str], list[str]]:
-    """Files that the stage's deps lack, and code files that they need not have."""
-    needed = closure(root, stage.script)
+    """Files and folders that the stage's deps lack, and code that they need not have."""
+    needed = folded(root, closure(root, stage.script))
     wanted = {path for path in stage.deps if not path.startswith("stages/")}
     inputs = wanted & set(stage.options.values())
     return sorted(needed - stage.deps), sorted(stage.code - needed - inputs)
@@ -242,7 +271,7 @@ def problems(root: Path, stage: Stage) -> list[str]:
     found += _unequal("options in cmd", options, "options of run(main, ...)", set(script.options))
     found += _unequal("options of run(main, ...)", set(script.options), "used", script.paths)
     values = {value for option, value in stage.options.items() if option != "name"}
-    inputs = set(stage.deps - closure(root, stage.script))
+    inputs = set(stage.deps - folded(root, closure(root, stage.script)))
     found += _unequal(
         "inputs and outputs declared", inputs | stage.outs, "passed in cmd", values, keep=stage.code
     )

@@ -125,6 +125,7 @@ FILES = {
     "montessori/deep/__init__.py": '"""Deep."""\n',
     "montessori/deep/inner.py": 'NAME = "table.json"\n',
     "montessori/deep/table.json": "{}",
+    "montessori/deep/unused.py": "",
     "montessori/other.py": "",
 }
 
@@ -199,6 +200,19 @@ def test_an_init_with_code_is_a_dep(toy: Path):
     found = "\n".join(toy_problems(toy))
     assert "dep montessori/deep/__init__.py is missing" in found
     assert "dep montessori/other.py is missing" in found
+
+
+def test_a_folder_that_is_loaded_whole_is_one_dep(toy: Path):
+    (toy / "montessori/deep/unused.py").unlink()
+    assert "dep montessori/deep is missing" in "\n".join(toy_problems(toy))
+    (toy / "dvc.yaml").write_text(graph_deps.written(toy))
+    assert toy_problems(toy) == []
+    files = [line.strip() for line in (toy / "dvc.yaml").read_text().splitlines() if "deep" in line]
+    assert files == ["- montessori/deep"]
+    (toy / "montessori/deep/more.py").write_text("")
+    found = "\n".join(toy_problems(toy))
+    assert "dep montessori/deep is superfluous" in found
+    assert "dep montessori/deep/inner.py is missing" in found
 
 
 def test_a_function_that_is_given_the_job_is_read_too(toy: Path):
