@@ -10,6 +10,11 @@ Row = Mapping[str, Mapping[str, float]]  # metric -> entry
 MOST_NAMES = 8  # benchmarks that a sentence names
 
 
+def signed(value: float | None) -> str:
+    """A number with its sign and one digit, the minus a true one; nearly nothing is +0.0."""
+    return f"{value or 0.0:+z.1f}".replace("-", "\u2212")
+
+
 def titled(metric: str) -> str:
     """A metric as tables call it: (LC) stands for length-controlled."""
     return f"{metric} (LC)" if metric in LENGTH_CONTROLLED else metric

@@ -11,8 +11,9 @@ from importlib import resources
 from typing import Any
 
 from montessori.compare.outcomes import MEAN
+from montessori.compare.words import signed
 
-from .markdown import markdown_table, signed
+from .markdown import markdown_table
 
 #: Column title, the paper's name of the benchmark, ours.
 BENCHMARKS = (

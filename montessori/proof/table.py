@@ -7,10 +7,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from montessori.compare.outcomes import MEAN, ordered
-from montessori.compare.words import p_text, titled
+from montessori.compare.words import p_text, signed, titled
 from montessori.report.svg import Interval, intervals
 
-from .markdown import markdown_table, signed
+from .markdown import markdown_table
 from .summary import Record, points
 
 ALPHA = 0.05  # of corrected p-values

@@ -7,17 +7,12 @@ from html import escape
 from typing import Any
 
 from montessori.compare.outcomes import MEAN, ordered
-from montessori.compare.words import legend, notes, p_text, sentences, titled, verdict
+from montessori.compare.words import legend, notes, p_text, sentences, signed, titled, verdict
 
 from .page import Markup, paragraph, table
 from .svg import COLOURS, Interval, intervals, steps
 
 CLASSES = {"better": "up", "worse": "down", "undecided": "level"}
-
-
-def signed(value: float) -> str:
-    """+1.2 or a true minus sign and 1.2."""
-    return f"{value:+.1f}".replace("-", "\u2212")
 
 
 def metrics_of(comparison: Mapping[str, Any]) -> list[str]:

@@ -4,9 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from montessori.compare.words import signed
 from montessori.errors import MontessoriError
 from montessori.profiles import read_profile
-from montessori.proof.markdown import signed
 from montessori.proof.pages import fill
 from montessori.proof.papers import papers_block, published
 from montessori.proof.summary import STEPS, measured, summarise
