@@ -41,7 +41,7 @@ print(json.dumps([torch.version, torch.requires or []]))
 """
 # What stages and DVC import; some 4,000 files, 10 s of processor time to compile.
 IMPORTED = """
-import datasets, dvc.cli, dvc.repo.reproduce, lm_eval.evaluator, lm_eval.models.huggingface
+import datasets, dvc.cli, dvc.repo.reproduce, lm_eval.evaluator, lm_eval.models.huggingface, polars
 from trl import DPOTrainer, SFTTrainer
 """
 
