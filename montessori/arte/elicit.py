@@ -1,10 +1,12 @@
 """A teacher writes questions of tasks and rationales to them, in resumable waves.
 
 A task's prompt is the same in every call; the calls differ by their seeds. After each wave the new
-questions pass the filters, in order, and get one rationale for each reasoning prompt.
+questions pass the filters of their task, in order, and get one rationale for each reasoning prompt.
+The waves of all tasks that go on are written together, since an engine is quicker with many texts
+at once; what a task gets does not depend on the others.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import polars as pl
@@ -40,6 +42,33 @@ class Draft:
 
 
 @dataclass
+class Share:
+    """What a task still gets: its place in the job, its filters, how far it is.
+
+    `wanted` questions with a kept rationale, in at most `most` calls.
+    """
+
+    number: int
+    task: Task
+    wanted: int
+    most: int
+    keeper: Keeper
+    kept: int = 0
+    calls: int = 0
+    waves: int = 0
+
+    @property
+    def open(self) -> bool:
+        """Whether it needs another wave and may have one."""
+        return self.kept < self.wanted and self.calls < self.most
+
+    @property
+    def part(self) -> int:
+        """The number of its next wave among the parts of the job."""
+        return self.number * 10_000 + self.waves
+
+
+@dataclass
 class Elicitor:
     """All that it takes to write. `reasoning` gives the reasoning prompts of a task.
 
@@ -61,43 +90,73 @@ class Elicitor:
     held_out: tuple[EvalItems, frozenset[str]]
     parts: Parts
 
-    def task(self, number: int, task: Task, wanted: int, attempts: float) -> Iterator[pl.DataFrame]:
-        """Waves of PART rows until `wanted` questions have a kept rationale, or no more attempts.
+    def waves(
+        self, tasks: Sequence[Task], wanted: Mapping[str, int], attempts: float
+    ) -> Iterator[tuple[Share, pl.DataFrame]]:
+        """Waves of PART rows until each task has its `wanted` questions, or no more attempts.
 
-        `number` is the task's place in the job; finished waves come from disk.
+        A task's waves come in order, between those of others; finished ones come from disk.
         """
-        keeper, kept, calls = self.keeper(task), 0, 0
-        most = max(1, round(attempts * wanted / self.settings.per_call))
-        wave = 0
-        while kept < wanted and calls < most:
-            size = min(self.settings.wave, most - calls)
-            part = number * 10_000 + wave
-            if self.parts.done(part):
-                frame = self.parts.read(part)
-            else:
-                frame = self._write(task, range(calls, calls + size), keeper)
-                self.parts.write(part, frame)
-            _remember(keeper, frame)
-            kept += questions_kept(frame)
-            calls, wave = calls + size, wave + 1
-            yield frame
+        shares = [
+            Share(number, task, wanted[task.name], self._most(wanted[task.name], attempts),
+                  self.keeper(task))
+            for number, task in enumerate(tasks)
+        ]  # fmt: skip
+        while going := [share for share in shares if share.open]:
+            fresh = [share for share in going if not self.parts.done(share.part)]
+            if fresh:
+                self._write(fresh)
+            for share in going:
+                yield share, self._take(share)
 
-    def _write(self, task: Task, calls: range, keeper: Keeper) -> pl.DataFrame:
+    def _most(self, wanted: int, attempts: float) -> int:
+        return max(1, round(attempts * wanted / self.settings.per_call))
+
+    def _calls(self, share: Share) -> range:
+        """The calls of its next wave."""
+        return range(share.calls, min(share.calls + self.settings.wave, share.most))
+
+    def _take(self, share: Share) -> pl.DataFrame:
+        """A finished wave, counted."""
+        frame = self.parts.read(share.part)
+        _remember(share.keeper, frame)
+        share.kept += questions_kept(frame)
+        share.calls, share.waves = self._calls(share).stop, share.waves + 1
+        return frame
+
+    def _write(self, shares: Sequence[Share]) -> None:
+        """The next wave of each: all questions in one batch, then all rationales in another."""
         engine = self.open_engine()
-        drafts = self._questions(engine, task, calls)
-        checked = [self._checked(draft, keeper) for draft in drafts]
-        rows = [self._row(draft, 0, None) for draft in checked if draft.dropped is not None]
-        passed = [draft for draft in checked if draft.dropped is None]
-        return pl.DataFrame(rows + self._rationales(engine, passed), schema=PART)
+        written = [
+            [self._checked(draft, share.keeper) for draft in drafts]
+            for share, drafts in zip(shares, self._questions(engine, shares), strict=True)
+        ]
+        passed = [draft for drafts in written for draft in drafts if draft.dropped is None]
+        rationales = self._rationales(engine, passed)
+        for share, drafts in zip(shares, written, strict=True):
+            rows = [self._row(draft, 0, None) for draft in drafts if draft.dropped is not None]
+            rows += [row for row in rationales if row["skill"] == share.task.name]
+            self.parts.write(share.part, pl.DataFrame(rows, schema=PART))
 
-    def _questions(self, engine: Engine, task: Task, calls: range) -> list[Draft]:
-        prompt = engine.prompts(shown([self.prompts.question_prompt(task)]))[0]
-        seeds = tuple(seed_of(self.seed, "question", self.stage, task.name, c) for c in calls)
+    def _questions(self, engine: Engine, shares: Sequence[Share]) -> list[list[Draft]]:
+        """The questions of the next wave of each, in the order of its calls."""
+        calls = [self._calls(share) for share in shares]
+        prompts = [self.prompts.question_prompt(share.task) for share in shares]
+        requests = [
+            Request(
+                prompt,
+                tuple(seed_of(self.seed, "question", self.stage, share.task.name, c) for c in mine),
+            )
+            for share, mine, prompt in zip(
+                shares, calls, engine.prompts(shown(prompts)), strict=True
+            )
+        ]
         params = self.settings
         sampling = Sampling(params.max_new_tokens, params.temperature, params.top_p)
-        drafts = []
-        for out in engine.generate([Request(prompt, seeds)], sampling):
-            drafts += self._read(task, calls[out.sample], out, engine.specials)
+        drafts: list[list[Draft]] = [[] for _ in shares]
+        for out in engine.generate(requests, sampling):
+            task, call = shares[out.request].task, calls[out.request][out.sample]
+            drafts[out.request] += self._read(task, call, out, engine.specials)
         return drafts
 
     def _read(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
-from montessori.arte.elicit import PART, Elicitor, questions_kept
+from montessori.arte.elicit import PART, Elicitor, Share, questions_kept
 from montessori.arte.prompts import Prompts
 from montessori.arte.settings import DraftParams, ElicitParams, TailorParams
 from montessori.arte.tasks import Task, read_tasks
@@ -166,18 +166,15 @@ def _write(
     label: str,
 ) -> pl.DataFrame:
     """Every row written, of all tasks. Raises MontessoriError where a task gets too few."""
-    frames = []
+    frames: dict[str, list[pl.DataFrame]] = {task.name: [] for task in tasks}
     with track(sum(wanted.values()), "questions", f"{label} {ask.name}") as progress:
-        for number, task in enumerate(tasks):
-            mine, kept = [], 0
-            for frame in elicitor.task(number, task, wanted[task.name], attempts):
-                mine.append(frame)
-                before, kept = kept, min(wanted[task.name], kept + questions_kept(frame))
-                progress.advance(kept - before)
-            if kept < wanted[task.name]:
-                raise _too_few(ask, task, kept, wanted[task.name], pl.concat(mine), label)
-            frames += mine
-    written = pl.concat(frames)
+        for share, frame in elicitor.waves(tasks, wanted, attempts):
+            frames[share.task.name].append(frame)
+            more = questions_kept(frame)
+            progress.advance(min(share.kept, share.wanted) - min(share.kept - more, share.wanted))
+            if not share.open and share.kept < share.wanted:
+                raise _too_few(ask, share, pl.concat(frames[share.task.name]), label)
+    written = pl.concat([frame for mine in frames.values() for frame in mine])
     found = written.filter(pl.col("dropped") == "eval item").height
     require_clean(found, written["question_id"].n_unique(), ask.decontamination.limit,
                   str(ask.inputs["teacher"]))  # fmt: skip
@@ -246,14 +243,14 @@ def _finish(
 
 
 def _too_few(
-    ask: Commission, task: Task, kept: int, wanted: int, written: pl.DataFrame, section: str
+    ask: Commission, share: Share, written: pl.DataFrame, section: str
 ) -> MontessoriError:
     reasons = Counter(written["dropped"].drop_nulls().to_list()).most_common(4)
     return MontessoriError(
-        f"the task {task.name} has {kept} of {wanted} questions after "
+        f"the task {share.task.name} has {share.kept} of {share.wanted} questions after "
         f"{written['question_id'].n_unique()} were written, the limit",
         where=f"{ask.inputs['teacher']}; dropped: {', '.join(f'{r} {n}' for r, n in reasons)}",
-        expected=f"{wanted} questions with a rationale whose answer is tagged",
+        expected=f"{share.wanted} questions with a rationale whose answer is tagged",
         next=f"raise {section}.attempts, ask for fewer, loosen the filter that drops most, or "
         "compare elicit.templates with what the teacher understands",
     )

@@ -32,7 +32,7 @@ class ElicitParams:
 
     templates: str  # folder: questions, rationale, response (.jinja), reasoning.json
     per_call: int  # questions that one call asks for
-    wave: int  # calls between two looks at how many are kept
+    wave: int  # calls of each task between two looks at how many are kept
     max_new_tokens: int
     temperature: float
     top_p: float

@@ -141,12 +141,25 @@ def test_finished_waves_are_taken_up_and_give_the_same_rows(ask, tmp_path):
     with pytest.raises(KeyboardInterrupt):
         drafts_of(ask, tmp_path / "out", 18, open_engine=lambda ledger: Stopped())
     assert not (tmp_path / "out").exists()
-    assert len(list(ask.work.rglob("*.parquet"))) == 2  # two waves of the first task
+    finished = sorted(ask.work.rglob("*.parquet"))
+    assert len(finished) == 4  # two waves of each task
+    finished[-1].unlink()  # as if killed between the parts of a wave
     teacher = Teacher()
     again, _ = drafts_of(ask, tmp_path / "out", 18, open_engine=lambda ledger: teacher)
     assert again.equals(whole)
     assert again.filter(pl.col("instruction") == "the same")["question_id"].n_unique() <= 2
     assert not list(ask.work.glob("*"))
+
+
+def test_waves_of_all_tasks_are_written_together_and_a_task_gets_what_it_gets_alone(ask, tmp_path):
+    teacher = Teacher()
+    both, _ = drafts_of(ask, tmp_path / "both", open_engine=lambda ledger: teacher)
+    waves = both.group_by("skill").agg((pl.col("sample").max() // ELICIT.wave + 1).alias("waves"))
+    assert teacher.calls == 2 * waves["waves"].max()  # questions, then rationales
+    write_tasks(TASKS[:1], tmp_path / "source.json", tmp_path / "one")
+    inputs = ask.inputs | {"tasks": tmp_path / "one"}
+    alone, _ = drafts_of(ask, tmp_path / "alone", inputs=inputs)
+    assert alone.equals(both.filter(pl.col("skill") == "sums"))
 
 
 def test_the_seed_changes_what_is_written(ask, tmp_path):
