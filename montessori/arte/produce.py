@@ -242,9 +242,7 @@ def _finish(
     return metrics if cost is None else metrics | {"server": cost}
 
 
-def _too_few(
-    ask: Commission, share: Share, written: pl.DataFrame, section: str
-) -> MontessoriError:
+def _too_few(ask: Commission, share: Share, written: pl.DataFrame, section: str) -> MontessoriError:
     reasons = Counter(written["dropped"].drop_nulls().to_list()).most_common(4)
     return MontessoriError(
         f"the task {share.task.name} has {share.kept} of {share.wanted} questions after "
