@@ -8,6 +8,8 @@ from pathlib import Path
 
 import pytest
 
+from montessori.stage import WAITING, _set_environment
+
 ROOT = Path(__file__).parents[1]
 SCRIPT = '''
 from dataclasses import dataclass
@@ -148,3 +150,11 @@ def test_starting_a_stage_loads_the_standard_library_only():
     )
     loaded = set(done.stdout.split()) - {"montessori"}
     assert loaded <= set(sys.stdlib_module_names)
+
+
+def test_idle_threads_look_for_work_for_a_moment_and_what_the_user_has_set_stays(monkeypatch):
+    monkeypatch.setenv("OMP_WAIT_POLICY", "active")
+    monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
+    _set_environment("synth")
+    assert os.environ["OMP_WAIT_POLICY"] == "active"
+    assert os.environ["GOMP_SPINCOUNT"] == WAITING["GOMP_SPINCOUNT"]
