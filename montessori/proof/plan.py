@@ -11,11 +11,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from montessori.closure import closures, script_of
 from montessori.errors import MontessoriError
 from montessori.params import load
 from montessori.profiles import merged, read_profile
 
-LOOKING = ("compare", "outputs", "leaks-learned", "leaks-probed")  # stages that change no metric
+CODE = "data/code/"  # lists of the code that stages load; stage `code` writes them
+LOOKING = ("code", "compare", "outputs", "leaks-learned", "leaks-probed")  # they change no metric
 UNTRACKED = ("machine", "compare")  # sections that change no metric of a run
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")  # texts that an override needs no quotes for
 
@@ -77,6 +79,8 @@ def plan(
     base = load(root / "params.yaml")
     rows = read_profile(root / "profiles", profile)
     graph = load(root / "dvc.yaml")["stages"]
+    stages = {name: stage for name, stage in graph.items() if name not in LOOKING}
+    named = _named(root, stages)
     _check_students(base, students)
     experiments = []
     for position, student in enumerate(students):
@@ -84,7 +88,7 @@ def plan(
         for seed in seeds:
             params = _merged(base, extra, student, seed)
             overrides = _overrides(base, extra, student, seed, threads)
-            digest = _digest(root, params, graph)
+            digest = _digest(root, params, stages, named)
             experiments.append(Experiment(profile, student, seed, digest, overrides, params))
     return experiments
 
@@ -135,36 +139,45 @@ def _option(value: Any) -> str:
     return json.dumps(value)
 
 
-def _digest(root: Path, params: Mapping[str, Any], graph: Mapping[str, Any]) -> str:
+def _digest(
+    root: Path, params: Mapping[str, Any], stages: Mapping[str, Any], named: set[Path]
+) -> str:
     """8 hex digits over all that decides an experiment's metrics.
 
     These are the params (without machine settings), the graph, and the content of every file
-    that the graph reads and does not make: code named in `deps`, sources, base models. Stages that
-    only look at what others made are left out, so that a change of the report does not call for a
-    new proof.
+    that the graph reads and does not make: the code that its stages load, sources, base models.
+    Stages that only look at what others made are left out, so that a change of the report does not
+    call for a new proof.
     """
-    stages = {name: stage for name, stage in graph.items() if name not in LOOKING}
     tracked = {key: value for key, value in params.items() if key not in UNTRACKED}
     text = json.dumps({"stages": stages, "params": tracked}, sort_keys=True)
     digest = hashlib.blake2b(text.encode(), digest_size=4)
-    for path in _files(root, stages, tracked):
+    for path in sorted(
+        _below(named | {root / value for value in _strings(tracked) if "/" in value})
+    ):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
         digest.update(hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
     return digest.hexdigest()
 
 
-def _files(root: Path, stages: Mapping[str, Any], params: Mapping[str, Any]) -> list[Path]:
-    """The files that stages read and no stage makes, sorted."""
-    named = {dep for stage in stages.values() for dep in stage.get("do", stage).get("deps", [])}
-    named = {dep for dep in named if "${" not in dep and not dep.startswith(("data/", "metrics/"))}
-    named |= {value for value in _strings(params) if "/" in value}
+def _named(root: Path, stages: Mapping[str, Any]) -> set[Path]:
+    """The files and folders that stages themselves name as deps, or whose code they load."""
+    deps = {dep for stage in stages.values() for dep in stage.get("do", stage).get("deps", [])}
+    scripts = [script_of(dep.removeprefix(CODE)) for dep in deps if dep.startswith(CODE)]
+    named = set().union(*closures(root, scripts).values())
+    named |= {dep for dep in deps if "${" not in dep and not dep.startswith(("data/", "metrics/"))}
+    return {root / name for name in named}
+
+
+def _below(paths: set[Path]) -> set[Path]:
+    """The files among paths and in their folders; a path where nothing is counts for nothing."""
     files: set[Path] = set()
-    for path in (root / name for name in named):
+    for path in paths:
         if path.is_dir():
             files.update(inner for inner in path.rglob("*") if inner.is_file())
         elif path.is_file():
             files.add(path)
-    return sorted(path for path in files if "__pycache__" not in path.parts)
+    return {path for path in files if "__pycache__" not in path.parts}
 
 
 def _strings(value: Any) -> list[str]:

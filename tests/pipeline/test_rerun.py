@@ -97,6 +97,15 @@ def test_machine_settings_touch_nothing(fresh: Checkout):
     assert fresh.stale() == set()
 
 
+def test_a_change_of_code_touches_what_loads_it(fresh: Checkout):
+    with (fresh.root / "montessori" / "outputs" / "page.css").open("a") as style:
+        style.write("/* more */\n")
+    assert set(json.loads(fresh.run("dvc", "status", "--json"))) == {"code"}
+    assert fresh.repro("code") == ["code"]
+    runs = YAML(typ="safe").load(fresh.root / "params.yaml")["runs"]
+    assert fresh.stale() == {f"outputs@{run}" for run in runs}
+
+
 def test_a_new_round_touches_its_own_stages_and_compare(fresh: Checkout):
     before = set(fresh.run("dvc", "stage", "list", "--name-only").split())
     fresh.run(

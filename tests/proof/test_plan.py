@@ -112,6 +112,21 @@ def test_name_follows_all_that_decides_the_metrics(
     assert (names(root)[0] != before) == matters
 
 
+def test_name_follows_the_code_that_a_stage_loads_by_its_list(root: Path) -> None:
+    (root / "montessori").mkdir()
+    (root / "montessori/core.py").write_text("WORK = 1\n")
+    (root / "montessori/more.py").write_text("MORE = 1\n")
+    graph = (root / "dvc.yaml").read_text()
+    (root / "dvc.yaml").write_text(graph.replace("- stages/toy.py", "- data/code/toy"))
+    script = (root / "stages/toy.py").read_text()
+    (root / "stages/toy.py").write_text("import montessori.core\n" + script)
+    before = names(root)
+    (root / "montessori/more.py").write_text("MORE = 2\n")  # no stage loads it
+    assert names(root) == before
+    (root / "montessori/core.py").write_text("WORK = 2\n")
+    assert not set(names(root)) & set(before)
+
+
 def test_plan_of_this_project_is_planned() -> None:
     root = Path(__file__).parents[2]
     (entry,) = plan(root, "controls", [0], ["student"], 1)

@@ -1,0 +1,170 @@
+"""The files of the project that a stage may load, listed with their digests.
+
+Every stage depends on the list of its own script instead of on some forty files: as exact, and
+dvc.lock, which DVC writes anew after each stage, is a third as long.
+"""
+
+import ast
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from functools import cache
+from pathlib import Path
+
+from montessori.artifacts import file_digest, new_folder
+from montessori.errors import MontessoriError
+
+#: Files that are in no list, because they cannot change what a stage writes.
+PLUMBING: Mapping[str, str] = {
+    "montessori/errors.py": "texts of errors",
+    "montessori/progress.py": "the progress line on the terminal",
+    "montessori/params.py": "the loader; the values are tracked by dvc",
+    "montessori/stage.py": "command line, signals, runtime record; machine settings",
+}
+PACKAGE, SCRIPTS = "montessori", "stages"
+
+
+def write_lists(package: Path, scripts: Path, out: Path) -> int:
+    """Write a list for each stage script into the folder `out`; returns how many there are.
+
+    A list is named like its stage (`student-sft` for stages/student_sft.py) and has a line per
+    file, sorted: SHA-256, two spaces, path. Raises MontessoriError as `closures` does.
+    """
+    root = package.resolve().parent
+    names = sorted(f"{SCRIPTS}/{path.name}" for path in scripts.glob("*.py"))
+    digest = cache(lambda path: file_digest(root / path))
+    with new_folder(out, inputs={}, facts={"lists": len(names)}, libraries=()) as folder:
+        for script, files in closures(root, names).items():
+            text = "".join(f"{digest(path)}  {path}\n" for path in sorted(files))
+            (folder / list_name(script)).write_text(text, encoding="utf-8")
+    return len(names)
+
+
+def list_name(script: str) -> str:
+    """The name of a script's list: `stages/student_sft.py` -> `student-sft`."""
+    return Path(script).stem.replace("_", "-")
+
+
+def script_of(name: str) -> str:
+    """The script that a list is of: `student-sft` -> `stages/student_sft.py`."""
+    return f"{SCRIPTS}/{name.replace('-', '_')}.py"
+
+
+def closures(root: Path, scripts: Iterable[str]) -> dict[str, set[str]]:
+    """For each script, itself and every file of the project that it may load, also in functions.
+
+    Paths are relative to `root`. Plumbing is left out and not followed. Data files that a module
+    names are in: a text constant equal to the name of a file or folder beside the module.
+
+    Raises:
+        MontessoriError: a file that is no Python, or that imports a module by a computed name.
+    """
+    direct = cache(lambda path: _loads(root, path))  # most files are in many closures
+    return {script: _follow(script, direct) for script in scripts}
+
+
+def _follow(script: str, direct: Callable[[str], list[str]]) -> set[str]:
+    seen: set[str] = set()
+    waiting = [script]
+    while waiting:
+        path = waiting.pop()
+        if path not in seen and path not in PLUMBING:
+            seen.add(path)
+            waiting += direct(path)
+    return seen
+
+
+def _loads(root: Path, path: str) -> list[str]:
+    """What one file loads itself."""
+    if not path.endswith(".py"):
+        return []
+    tree = _parsed(root, path)
+    return [*_imports(root, path, tree), *_data(root, path, tree)]
+
+
+def _parsed(root: Path, path: str) -> ast.Module:
+    try:
+        return ast.parse((root / path).read_text(encoding="utf-8"))
+    except SyntaxError as error:
+        raise MontessoriError(
+            f"not readable as Python ({error.msg})",
+            where=f"{path}:{error.lineno}",
+            next="mend it, then dvc repro",
+        ) from error
+
+
+# ------------------------------------------------------------------------------------- imports
+def _imports(root: Path, path: str, tree: ast.Module) -> Iterator[str]:
+    for node in _runtime_nodes(tree):
+        if isinstance(node, ast.Import):
+            for name in node.names:
+                yield from module_files(root, name.name)
+        elif isinstance(node, ast.ImportFrom):
+            base = _absolute(path, node)
+            yield from module_files(root, base)
+            for name in node.names:
+                yield from module_files(root, f"{base}.{name.name}")
+        elif isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__"):
+            raise MontessoriError(
+                "an import by a computed name cannot be followed",
+                where=f"{path}:{node.lineno}",
+                expected="import statements, so that a stage knows the code it depends on",
+                next="import the module by name, inside the function if need be",
+            )
+
+
+def _runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:
+    """All nodes but those under `if TYPE_CHECKING:`."""
+    for node in ast.iter_child_nodes(tree):
+        if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+            continue
+        yield node
+        yield from _runtime_nodes(node)
+
+
+def _called(node: ast.Call) -> str:
+    function = node.func
+    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
+
+
+def _absolute(path: str, node: ast.ImportFrom) -> str:
+    if node.level == 0:
+        return node.module or ""
+    package = Path(path).parent.parts[: len(Path(path).parent.parts) - (node.level - 1)]
+    return ".".join([*package, *([node.module] if node.module else [])])
+
+
+def module_files(root: Path, name: str) -> Iterator[str]:
+    """The file of a module of the project, and the __init__ files with code on the way to it."""
+    parts = name.split(".")
+    if parts[0] not in (PACKAGE, SCRIPTS):
+        return
+    for depth in range(1, len(parts) + 1):
+        package = "/".join([*parts[:depth], "__init__.py"])
+        if (root / package).is_file() and _has_code(_parsed(root, package)):
+            yield package
+    if root.joinpath(*parts).with_suffix(".py").is_file():
+        yield "/".join(parts) + ".py"
+
+
+def _has_code(module: ast.Module) -> bool:
+    """Whether a file does more than hold its docstring and plain constants such as a version."""
+    plain = (ast.Expr, ast.Assign)
+    return any(
+        not (isinstance(node, plain) and isinstance(node.value, ast.Constant))
+        for node in module.body
+    )
+
+
+# ---------------------------------------------------------------------------------- data files
+def _data(root: Path, path: str, tree: ast.Module) -> Iterator[str]:
+    if not path.startswith(f"{PACKAGE}/"):
+        return
+    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
+    for beside in (root / path).parent.iterdir():
+        if beside.name not in texts or beside.name == "__pycache__":
+            continue
+        below = [beside] if beside.is_file() else list(beside.rglob("*"))
+        inside = [file for file in below if file.is_file() and "__pycache__" not in file.parts]
+        if beside.is_dir() and all(file.suffix == ".py" for file in inside):
+            continue  # a package, not data
+        for file in inside:
+            yield file.relative_to(root).as_posix()

@@ -1,0 +1,121 @@
+"""Which files a stage may load, and the lists that the other stages depend on."""
+
+import hashlib
+import json
+from pathlib import Path
+
+import pytest
+
+from montessori.closure import closures, list_name, script_of, write_lists
+from montessori.errors import MontessoriError
+
+FILES = {
+    "stages/toy_shop.py": "from montessori.stage import run\n\n\ndef main(job):\n"
+    "    from montessori.core import work\n",
+    "stages/other.py": "import montessori.other\n",
+    "montessori/__init__.py": '__version__ = "1"\n',
+    "montessori/stage.py": "import montessori.unused\n",
+    "montessori/core.py": "def work():\n    from .deep import inner\n",
+    "montessori/deep/__init__.py": '"""Deep."""\n',
+    "montessori/deep/inner.py": 'NAME = "table.json"\n',
+    "montessori/deep/table.json": "{}",
+    "montessori/deep/unused.py": "",
+    "montessori/other.py": "",
+    "montessori/unused.py": "",
+}
+TOY = {
+    "stages/toy_shop.py",
+    "montessori/core.py",
+    "montessori/deep/inner.py",
+    "montessori/deep/table.json",
+}
+
+
+@pytest.fixture
+def root(tmp_path: Path) -> Path:
+    for name, text in FILES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    return tmp_path
+
+
+def toy(root: Path) -> set[str]:
+    return closures(root, ["stages/toy_shop.py"])["stages/toy_shop.py"]
+
+
+def lists(root: Path) -> dict[str, str]:
+    write_lists(root / "montessori", root / "stages", root / "out")
+    return {path.name: path.read_text() for path in (root / "out").iterdir()}
+
+
+def edit(root: Path, name: str, text: str) -> None:
+    (root / name).write_text(text + FILES.get(name, ""))
+
+
+def test_imports_inside_functions_and_data_beside_a_module_are_in(root: Path) -> None:
+    assert toy(root) == TOY
+
+
+def test_an_import_counts_at_once(root: Path) -> None:
+    edit(root, "montessori/deep/inner.py", "import montessori.other\n")
+    assert toy(root) == TOY | {"montessori/other.py"}
+
+
+def test_type_checking_imports_do_not_count(root: Path) -> None:
+    edit(root, "montessori/core.py", "if TYPE_CHECKING:\n    import montessori.other\n")
+    assert toy(root) == TOY
+
+
+def test_an_init_with_code_is_in_and_followed(root: Path) -> None:
+    edit(root, "montessori/deep/__init__.py", "from montessori import other\n")
+    assert toy(root) == TOY | {"montessori/deep/__init__.py", "montessori/other.py"}
+
+
+@pytest.mark.parametrize("call", ["importlib.import_module(name)", "__import__(name)"])
+def test_an_import_by_a_computed_name_is_refused(root: Path, call: str) -> None:
+    edit(root, "montessori/deep/inner.py", f"import importlib\n{call}\n")
+    with pytest.raises(MontessoriError, match=r"computed name.*\n.*deep/inner.py:2"):
+        toy(root)
+
+
+def test_a_file_that_is_no_python_is_refused_and_nothing_written(root: Path) -> None:
+    edit(root, "montessori/core.py", "\ndef :\n")
+    with pytest.raises(MontessoriError, match=r"not readable as Python.*\n.*core.py:2"):
+        lists(root)
+    assert not (root / "out").exists()
+
+
+def test_there_is_a_list_for_each_script_with_the_digest_of_each_file(root: Path) -> None:
+    written = lists(root)
+    facts = json.loads(written.pop("manifest.json"))["facts"]
+    assert facts == {"lists": 2}
+    assert set(written) == {"toy-shop", "other"}
+    lines = [line.split("  ") for line in written["toy-shop"].splitlines()]
+    assert [path for _, path in lines] == sorted(TOY)
+    for digest, path in lines:
+        assert digest == hashlib.sha256((root / path).read_bytes()).hexdigest()
+
+
+@pytest.mark.parametrize(
+    ("name", "changed"),
+    [
+        ("montessori/core.py", {"toy-shop"}),
+        ("montessori/deep/table.json", {"toy-shop"}),
+        ("montessori/other.py", {"other"}),
+        ("stages/other.py", {"other"}),
+        ("montessori/deep/unused.py", set()),
+        ("montessori/stage.py", set()),  # plumbing
+    ],
+)
+def test_a_change_touches_the_lists_of_those_that_load_it(
+    root: Path, name: str, changed: set[str]
+) -> None:
+    before = lists(root)
+    edit(root, name, "\n\n")
+    after = lists(root)
+    assert {name for name in after if after[name] != before[name]} - {"manifest.json"} == changed
+
+
+def test_a_list_and_its_script_are_named_alike() -> None:
+    assert list_name("stages/student_sft.py") == "student-sft"
+    assert script_of("student-sft") == "stages/student_sft.py"
