@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from montessori.stage import WAITING, _set_environment
+from montessori.stage import COLLECTING, WAITING, _set_environment
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = '''
@@ -158,3 +158,17 @@ def test_idle_threads_look_for_work_for_a_moment_and_what_the_user_has_set_stays
     _set_environment("synth")
     assert os.environ["OMP_WAIT_POLICY"] == "active"
     assert os.environ["GOMP_SPINCOUNT"] == WAITING["GOMP_SPINCOUNT"]
+
+
+@pytest.mark.parametrize("end", ["", "raise ValueError(1)"])
+def test_the_collector_leaves_alone_what_libraries_leave_for_good(tmp_path: Path, end: str):
+    body = f"""import atexit, gc
+    Job.left = [[] for _ in range(9)]
+    note = lambda: open("end", "w").write(str(gc.get_freeze_count() > 9))
+    atexit.register(note)
+    job.metrics({{"thresholds": gc.get_threshold()}})
+    {end}"""
+    status, _ = finish(start(tmp_path, body))
+    assert status == (1 if end else 0)
+    assert json.loads((tmp_path / "m/mine.json").read_text())["thresholds"] == list(COLLECTING)
+    assert (tmp_path / "end").read_text() == "True"
