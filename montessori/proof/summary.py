@@ -17,6 +17,11 @@ STEPS = (
     ("montessori-1", "uncertainty"), ("montessori-1", "icl"), ("arte-1", "arte-0"),
     ("consistent", "arte-0"), ("montessori-1", "self-instruct-3100"),
     ("montessori-1", "self-instruct-4300"),
+    # Ablations, each against the round of which it changes one thing.
+    ("group", "montessori-1"), ("all-pairs", "montessori-1"), ("best-worst", "montessori-1"),
+    ("margin", "montessori-1"), ("seeds-in-domain", "montessori-1"),
+    ("seeds-out-of-domain", "montessori-1"), ("old-probe", "montessori-2"),
+    ("old-warmup", "montessori-2"), ("from-base", "montessori-2"),
 )  # fmt: skip
 
 Record = Mapping[str, Any]

@@ -60,7 +60,7 @@ def test_rows_with_settings_of_their_own_reach_dvc_whole(root: Path) -> None:
     assert entry.params["seed"] == 3
 
 
-@pytest.mark.parametrize("profile", ["controls", "baselines", "signals", "budgets"])
+@pytest.mark.parametrize("profile", ["controls", "baselines", "signals", "budgets", "ablations"])
 def test_dvc_makes_the_params_of_the_overrides(profile: str, tmp_path: Path) -> None:
     from dvc.utils.hydra import apply_overrides
 
