@@ -55,7 +55,8 @@ def closures(root: Path, scripts: Iterable[str]) -> dict[str, set[str]]:
     names are in: a text constant equal to the name of a file or folder beside the module.
 
     Raises:
-        MontessoriError: a file that is no Python, or that imports a module by a computed name.
+        MontessoriError: a file that is missing or no Python, or that imports a module by a
+            computed name.
     """
     direct = cache(lambda path: _loads(root, path))  # most files are in many closures
     return {script: _follow(script, direct) for script in scripts}
@@ -83,10 +84,11 @@ def _loads(root: Path, path: str) -> list[str]:
 def _parsed(root: Path, path: str) -> ast.Module:
     try:
         return ast.parse((root / path).read_text(encoding="utf-8"))
-    except SyntaxError as error:
+    except (SyntaxError, ValueError, OSError) as error:  # ValueError: NUL bytes, not UTF-8
+        line = getattr(error, "lineno", None)
         raise MontessoriError(
-            f"not readable as Python ({error.msg})",
-            where=f"{path}:{error.lineno}",
+            f"not readable as Python ({getattr(error, 'msg', error)})",
+            where=f"{path}:{line}" if line else path,
             next="mend it, then dvc repro",
         ) from error
 

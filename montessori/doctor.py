@@ -203,6 +203,11 @@ def dvc_findings(root: Path) -> list[Finding]:
     if status is None:
         return [Finding("dvc", "bad", "dvc status fails", "dvc status"), remotes]
     stages = [line for line in status.splitlines() if re.match(r"[^\s].*:$", line)]
+    if "code:" in stages:  # what follows from it is known when its lists are written
+        changed = Finding(
+            "dvc", "note", "code changed", "dvc repro code, then dvc status; or dvc repro"
+        )
+        return [changed, remotes]
     if stages:
         return [
             Finding("dvc", "note", f"{len(stages)} stages are out of date", "dvc repro"),

@@ -7,6 +7,7 @@ environment can say so in one line.
 import argparse
 import errno
 import gc
+import hashlib
 import json
 import logging
 import os
@@ -32,10 +33,11 @@ ONLINE = ("models", "seed")  # stages that may look for a hub
 #: Sleeping at once costs a third of a small model's training on two cores; spinning on makes a
 #: busy machine twenty times slower.
 WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "20000"}
-#: Thresholds of Python's collector: young objects as ever, the old ones hardly. Importing torch,
-#: transformers and trl makes half a million objects that stay, and looking through all of them
-#: again and again takes a quarter of the time of a start.
-COLLECTING = (700, 10, 1000)
+#: Python's collector looks through the oldest objects this many times more seldom than through the
+#: middle ones. Importing torch, transformers and trl makes half a million objects that stay, and
+#: looking through all of them again and again takes a quarter of the time of a start.
+OLDEST = 1000
+CODE = Path("data/code")  # where stage `code` lists which files a stage may load
 
 
 @dataclass(frozen=True)
@@ -156,17 +158,20 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
 
     With `shards` there is an option --shard, for a stage whose parts several processes may fill.
 
+    Started by DVC, a stage ends at once where its code has changed since stage `code` listed it.
     A MontessoriError ends the process with its text and status 2, a missing library with one line
     and status 2, SIGTERM and SIGINT with 128 + the signal after clean-up.
     """
     job = _parse(body, paths, shards)
-    gc.set_threshold(*COLLECTING)
+    gc.set_threshold(*gc.get_threshold()[:2], OLDEST)
     _set_environment(job.kind)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     started = time.monotonic()
     try:
         logging.basicConfig(level=job.machine.log_level.upper(), format="%(name)s: %(message)s")
+        if "DVC_STAGE" in os.environ:
+            _require_listed_code(CODE / job.kind)
         body(job)
         if job.shard is None:
             _record(job, time.monotonic() - started)
@@ -189,6 +194,26 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
         )
     finally:
         gc.freeze()  # or Python looks through all objects once more as it ends: over a second
+
+
+def _require_listed_code(listed: Path) -> None:
+    """Raise MontessoriError when code differs from the list that DVC will record it under.
+
+    A file that was edited after stage `code` ran would make an output that counts as the old
+    code's, in dvc.lock and in the run cache.
+    """
+    if not listed.is_file():
+        return
+    for line in listed.read_text(encoding="utf-8").splitlines():
+        digest, _, path = line.partition("  ")
+        file = Path(path)
+        if not file.is_file() or hashlib.sha256(file.read_bytes()).hexdigest() != digest:
+            raise MontessoriError(
+                "code has changed since stage `code` listed it",
+                where=path,
+                expected=f"what {listed} says, or the result would count as the old code's",
+                next="dvc repro (what is finished stays)",
+            )
 
 
 def _set_environment(kind: str) -> None:

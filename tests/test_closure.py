@@ -85,6 +85,14 @@ def test_a_file_that_is_no_python_is_refused_and_nothing_written(root: Path) -> 
     assert not (root / "out").exists()
 
 
+def test_bytes_that_are_no_text_and_a_script_that_is_not_there_have_an_error(root: Path) -> None:
+    (root / "montessori/core.py").write_bytes(b"\xff\xfe")
+    with pytest.raises(MontessoriError, match=r"not readable as Python.*\n.*core.py"):
+        toy(root)
+    with pytest.raises(MontessoriError, match=r"not readable as Python.*\n.*gone.py"):
+        closures(root, ["stages/gone.py"])
+
+
 def test_there_is_a_list_for_each_script_with_the_digest_of_each_file(root: Path) -> None:
     written = lists(root)
     facts = json.loads(written.pop("manifest.json"))["facts"]

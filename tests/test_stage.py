@@ -1,3 +1,4 @@
+import hashlib
 import json
 import os
 import signal
@@ -8,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from montessori.stage import COLLECTING, WAITING, _set_environment
+from montessori.stage import OLDEST, WAITING, _set_environment
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = '''
@@ -170,5 +171,36 @@ def test_the_collector_leaves_alone_what_libraries_leave_for_good(tmp_path: Path
     {end}"""
     status, _ = finish(start(tmp_path, body))
     assert status == (1 if end else 0)
-    assert json.loads((tmp_path / "m/mine.json").read_text())["thresholds"] == list(COLLECTING)
+    ask = "import gc; print(*gc.get_threshold()[:2])"  # young objects: whatever this Python does
+    young = subprocess.run([sys.executable, "-c", ask], capture_output=True, text=True).stdout
+    thresholds = [*map(int, young.split()), OLDEST]
+    assert json.loads((tmp_path / "m/mine.json").read_text())["thresholds"] == thresholds
     assert (tmp_path / "end").read_text() == "True"
+
+
+@pytest.mark.parametrize("by_dvc", [True, False])
+@pytest.mark.parametrize("change", ["edited", "gone", ""])
+def test_code_that_changed_since_it_was_listed_is_refused_under_dvc(
+    tmp_path: Path, monkeypatch, change: str, by_dvc: bool
+):
+    """Or its output would be recorded as the old code's."""
+    code = tmp_path / "montessori" / "core.py"
+    code.parent.mkdir()
+    code.write_text("old")
+    (tmp_path / "data/code").mkdir(parents=True)
+    digest = hashlib.sha256(b"old").hexdigest()
+    (tmp_path / "data/code/toy-stage").write_text(f"{digest}  montessori/core.py\n")
+    if by_dvc:
+        monkeypatch.setenv("DVC_STAGE", "toy")
+    if change == "edited":
+        code.write_text("new")
+    elif change == "gone":
+        code.unlink()
+    status, errors = finish(start(tmp_path, 'job.metrics({"made": 1})'))
+    refused = by_dvc and bool(change)
+    assert status == (2 if refused else 0)
+    assert (tmp_path / "m/mine.json").exists() != refused
+    if refused:
+        assert "code has changed" in errors
+        assert "montessori/core.py" in errors
+        assert "next: dvc repro" in errors
