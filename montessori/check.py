@@ -95,7 +95,7 @@ def problems(raw: Mapping[str, Any], root: Path | None = None) -> list[str]:
             f"{key_of(circle[0])}: goes in a circle: {' needs '.join(map(key_of, circle))}"
         )
     if not (of_rows or circle):
-        found += _probe_problems(rows) + _draft_problems(rows)
+        found += _probe_problems(rows) + _draft_problems(rows) + _preference_problems(rows)
     found += _baseline_problem(raw)
     if root is None:
         return found
@@ -206,6 +206,17 @@ def _draft_problems(rows: Rows) -> list[str]:
                 f"but the alignment's drafts are drafts/{row.drafts}"
             )
     return found
+
+
+def _preference_problems(rows: Rows) -> list[str]:
+    """Without examinees no question can be told from another."""
+    taken = {row.tasks for row in rows["examinees"].values()}
+    return [
+        f"preferences.{name}.tasks: no row of examinees takes the tasks {row.tasks!r}; add one, "
+        f"such as examinees.mine: {{model: models/student, tasks: {row.tasks}}}"
+        for name, row in rows["preferences"].items()
+        if row.tasks not in taken
+    ]
 
 
 def _baseline_problem(raw: Mapping[str, Any]) -> list[str]:

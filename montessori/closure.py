@@ -17,7 +17,8 @@ PLUMBING: Mapping[str, str] = {
     "montessori/errors.py": "texts of errors",
     "montessori/progress.py": "the progress line on the terminal",
     "montessori/params.py": "the loader; the values are tracked by dvc",
-    "montessori/stage.py": "command line, signals, runtime record; machine settings",
+    "montessori/runtime.py": "what a stage took; only reports read it",
+    "montessori/stage.py": "command line, signals; machine settings",
 }
 PACKAGE, SCRIPTS = "montessori", "stages"
 

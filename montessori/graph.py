@@ -185,6 +185,7 @@ class Drafts:
 
     teacher: str
     tasks: str
+    filter: Changes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -213,6 +214,7 @@ class Tailored:
     teacher: str
     tasks: str
     strategy: Literal["naive", "task"] = "naive"
+    filter: Changes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

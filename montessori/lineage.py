@@ -37,6 +37,7 @@ def require_same_line(model: Path, artifact: Path) -> None:
             raise MontessoriError(
                 f"the start teacher has another {NAMES[name]} than the one that wrote the pairs",
                 where=f"{model} ({own[name][:12]}) and {artifact} ({value[:12]})",
-                expected="a round that starts from the probe's teacher, or from its line",
-                next="mend start or probe of this round in params.yaml, section rounds",
+                expected="a start that wrote the probe or drafts of the pairs, or is of its line",
+                next="mend `start` of this row in params.yaml, section rounds or alignments, or "
+                "name a probe or drafts of its line",
             )

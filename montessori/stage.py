@@ -8,17 +8,13 @@ import argparse
 import errno
 import gc
 import hashlib
-import json
 import logging
 import os
-import platform
-import resource
 import signal
 import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
 from types import FrameType, SimpleNamespace
@@ -37,6 +33,7 @@ WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "20000"}
 #: middle ones. Importing torch, transformers and trl makes half a million objects that stay, and
 #: looking through all of them again and again takes a quarter of the time of a start.
 OLDEST = 1000
+AT_ONCE = 1.0  # seconds
 CODE = Path("data/code")  # where stage `code` lists which files a stage may load
 
 
@@ -167,14 +164,13 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
     _set_environment(job.kind)
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
-    started = time.monotonic()
+    started, finished = time.monotonic(), False
     try:
         logging.basicConfig(level=job.machine.log_level.upper(), format="%(name)s: %(message)s")
         if "DVC_STAGE" in os.environ:
             _require_listed_code(CODE / job.kind)
         body(job)
-        if job.shard is None:
-            _record(job, time.monotonic() - started)
+        finished = job.shard is None
     except MontessoriError as error:
         _end(f"{job.kind} {job.name}: {error}")
     except OSError as error:
@@ -193,7 +189,20 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
             "environment first"
         )
     finally:
+        _record(job, time.monotonic() - started, finished)
         gc.freeze()  # or Python looks through all objects once more as it ends: over a second
+
+
+def _record(job: Job, seconds: float, finished: bool) -> None:
+    """What this start took, for metrics/runtime. One that failed at once did no work."""
+    from montessori import runtime
+
+    if not finished and seconds < AT_ONCE:
+        return
+    note = runtime.record if finished else runtime.keep
+    machine = job.machine
+    devices = runtime.devices_used(machine.device, machine.tensor_parallel)
+    note(job.kind, job.name, seconds, devices)
 
 
 def _require_listed_code(listed: Path) -> None:
@@ -250,37 +259,3 @@ def _stop(number: int, frame: FrameType | None) -> NoReturn:
 def _end(text: str) -> NoReturn:
     sys.stderr.write(text + "\n")
     raise SystemExit(2)
-
-
-def _record(job: Job, seconds: float) -> None:
-    """metrics/runtime/<kind>/<name>.json: what nothing but the report depends on."""
-    path = Path("metrics") / "runtime" / job.kind / f"{job.name}.json"
-    path.parent.mkdir(parents=True, exist_ok=True)
-    facts = {
-        "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "host": platform.node(),
-        "peak_memory_mib": round(_peak_memory(), 1),
-        "seconds": round(seconds, 3),
-    }
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
-
-
-def _peak_memory() -> float:
-    """Largest resident memory so far in MiB: this process plus its largest child."""
-    unit = 1024 * 1024 if sys.platform == "darwin" else 1024
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
-    return _own_peak(unit) + children
-
-
-def _own_peak(unit: int) -> float:
-    """Of this process; on Linux `ru_maxrss` starts at the size of the process that started it."""
-    try:
-        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
-    except OSError:
-        status = ""
-    for line in status.splitlines():
-        if line.startswith("VmHWM:"):
-            return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

@@ -5,6 +5,7 @@ from montessori.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/judge-signal/<name> from a probe and a judge: a model, or the lab's checker."""
+    from dataclasses import asdict
     from functools import partial
 
     from montessori.generate.engines import open_engine
@@ -24,6 +25,7 @@ def main(job: Job) -> None:
         partial(open_engine, paths.judge, generation, job.machine, job.secret),
         job.work,
         job.name,
+        asdict(generation),
     )
     job.metrics(metrics)
 

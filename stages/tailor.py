@@ -8,8 +8,10 @@ def main(job: Job) -> None:
     from montessori.arte.produce import commission, write_tailored
     from montessori.arte.settings import TailorParams
     from montessori.graph import Tailored
+    from montessori.writing.settings import FilterParams
 
-    ask = commission(job, ("teacher", "tasks", "evals", "templates"))
+    filters = job.section("filter", FilterParams, rows="tailored")
+    ask = commission(job, ("teacher", "tasks", "evals", "templates"), filters)
     strategy = job.row("tailored", Tailored).strategy
     job.metrics(write_tailored(ask, job.section("tailor", TailorParams), strategy, job.paths.out))
 

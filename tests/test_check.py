@@ -32,6 +32,7 @@ def changed(path: str, value: Any) -> dict[str, Any]:
 
 ARTE = {
     "tasks": {"t": {"source": "tasks.json"}},
+    "examinees": {"s": {"model": "models/student", "tasks": "t"}},
     "preferences": {"t": {"tasks": "t"}},
     "drafts": {"a": {"teacher": "models/teacher", "tasks": "t"},
                "b": {"teacher": "models/teacher", "tasks": "t"}},
@@ -48,6 +49,8 @@ ARTE = {
     [
         ("alignments", "a", {"drafts": "b"}, "icl/a scores drafts/a, but the alignment's drafts"),
         ("alignments", "a", {"scores": "influence/montessori-1"}, "is not one of icl/NAME"),
+        ("examinees", "s", {"tasks": "other"}, "no row of examinees takes the tasks 't'"),
+        ("drafts", "a", {"filter": {"max_chars": 9}}, "drafts.a.filter.max_chars: unknown key"),
         ("icls", "a", {"rows": "datasets/self-instruct"}, "is not one of drafts/NAME, probe/NAME"),
         ("tailored", "a", {"strategy": "clever"}, "is not one of naive, task"),
         ("tailored", "a", {"teacher": "teachers/b"}, "rounds or alignments has a, montessori-1"),

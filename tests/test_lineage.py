@@ -40,5 +40,5 @@ def test_a_teacher_of_another_line_is_refused_before_training(
     pairs_frame().write_parquet(pairs / "pairs.parquet")
     with pytest.raises(MontessoriError, match=f"another {name} than") as error:
         dpo.train_teacher(other, pairs, tmp_path / "out", tmp_path / "c.csv", SETTINGS, 0, machine)
-    assert "section rounds" in error.value.next
+    assert "section rounds or alignments" in error.value.next
     assert not (tmp_path / "out").exists()

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from montessori import runtime
 from montessori.stage import OLDEST, WAITING, _set_environment
 
 ROOT = Path(__file__).parents[1]
@@ -63,7 +64,9 @@ def test_a_stage_gets_its_paths_params_and_seed(tmp_path: Path):
         "work": ".work/toy-stage", "rate": 1.0, "threads": 1,
     }  # fmt: skip
     runtime = json.loads((tmp_path / "metrics/runtime/toy-stage/mine.json").read_text())
-    assert set(runtime) == {"seconds", "peak_memory_mib", "host", "date"}
+    facts = {"seconds", "device_seconds", "starts", "peak_memory_mib", "host", "date"}
+    assert set(runtime) == facts
+    assert (runtime["starts"], runtime["device_seconds"]) == (1, 0.0)
     assert 5 < runtime["peak_memory_mib"] < 1000
 
 
@@ -141,6 +144,36 @@ def test_a_signal_leaves_nothing_half_written(tmp_path: Path, number: signal.Sig
     assert code == 128 + number
     assert "Traceback" not in errors
     assert sorted(p.name for p in tmp_path.iterdir() if "out" in p.name) == []
+
+
+def test_starts_that_were_cut_off_and_shards_count(tmp_path: Path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    runtime.keep("influence", "a", 3.0, 1)
+    runtime.keep("influence", "a", 4.0, 2)
+    runtime.keep("influence", "b", 50.0, 0)
+    runtime.record("influence", "a", 1.5, 1)
+    found = json.loads((tmp_path / "metrics/runtime/influence/a.json").read_text())
+    assert (found["seconds"], found["device_seconds"], found["starts"]) == (8.5, 12.5, 3)
+    runtime.record("influence", "a", 2.0, 1)
+    again = json.loads((tmp_path / "metrics/runtime/influence/a.json").read_text())
+    assert (again["seconds"], again["starts"]) == (2.0, 1)
+
+
+def test_a_stage_that_is_cut_off_keeps_its_seconds_for_the_next_start(tmp_path: Path):
+    wait = "import time; (job.paths.out_here.parent / 'on').touch(); time.sleep(60)"
+    process = start(tmp_path, wait)
+    deadline = time.monotonic() + 30
+    while not (tmp_path / "on").exists() and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(1.2)
+    process.send_signal(signal.SIGTERM)
+    assert finish(process)[0] == 128 + signal.SIGTERM
+    assert not (tmp_path / "metrics").exists()
+    assert finish(start(tmp_path, "pass")) == (0, "")
+    found = json.loads((tmp_path / "metrics/runtime/toy-stage/mine.json").read_text())
+    assert found["starts"] == 2
+    assert found["seconds"] > 1
+    assert not list((tmp_path / ".work").rglob("*.json"))
 
 
 def test_starting_a_stage_loads_the_standard_library_only():

@@ -45,7 +45,7 @@ class Draft:
 class Share:
     """What a task still gets: its place in the job, its filters, how far it is.
 
-    `wanted` questions with a kept rationale, in at most `most` calls.
+    `wanted` questions with a kept rationale; no wave begins after `most` calls.
     """
 
     number: int
@@ -113,8 +113,8 @@ class Elicitor:
         return max(1, round(attempts * wanted / self.settings.per_call))
 
     def _calls(self, share: Share) -> range:
-        """The calls of its next wave."""
-        return range(share.calls, min(share.calls + self.settings.wave, share.most))
+        """The calls of its next wave; a whole one, so that finished waves fit any limit."""
+        return range(share.calls, share.calls + self.settings.wave)
 
     def _take(self, share: Share) -> pl.DataFrame:
         """A finished wave, counted."""
@@ -132,9 +132,10 @@ class Elicitor:
             for share, drafts in zip(shares, self._questions(engine, shares), strict=True)
         ]
         passed = [draft for drafts in written for draft in drafts if draft.dropped is None]
-        rationales = self._rationales(engine, passed)
+        keepers = {share.task.name: share.keeper for share in shares}
+        rationales = self._rationales(engine, passed, keepers)
         for share, drafts in zip(shares, written, strict=True):
-            rows = [self._row(draft, 0, None) for draft in drafts if draft.dropped is not None]
+            rows = [self._row(draft, draft.dropped) for draft in drafts if draft.dropped]
             rows += [row for row in rationales if row["skill"] == share.task.name]
             self.parts.write(share.part, pl.DataFrame(rows, schema=PART))
 
@@ -195,7 +196,9 @@ class Elicitor:
         items, keys = self.held_out
         return "held out" if key in keys or items.asked(turns) is not None else None
 
-    def _rationales(self, engine: Engine, drafts: Sequence[Draft]) -> list[dict[str, object]]:
+    def _rationales(
+        self, engine: Engine, drafts: Sequence[Draft], keepers: Mapping[str, Keeper]
+    ) -> list[dict[str, object]]:
         asked = [(draft, n, text) for draft in drafts
                  for n, text in enumerate(self.reasoning(draft.task))]  # fmt: skip
         prompts = [self.prompts.rationale_prompt(d.task, d.asked.input, t) for d, _, t in asked]
@@ -206,7 +209,12 @@ class Elicitor:
         sampling = Sampling(self.settings.rationale_max_new_tokens, self.temperature)
         answers = engine.generate(requests, sampling)
         return [
-            self._row(draft, style, answer, engine.specials)
+            self._row(
+                draft,
+                _rationale_problem(answer, engine.specials, keepers[draft.task.name]),
+                style,
+                answer,
+            )
             for (draft, style, _), answer in zip(asked, answers, strict=True)
         ]
 
@@ -215,12 +223,11 @@ class Elicitor:
         return seed_of(self.seed, "rationale", self.stage, *place)
 
     def _row(
-        self, draft: Draft, style: int, answer: Generated | None, specials: tuple[str, ...] = ()
+        self, draft: Draft, dropped: str | None, style: int = 0, answer: Generated | None = None
     ) -> dict[str, object]:
         """A row of a part: a question with one rationale, or a dropped question."""
         task, asked = draft.task, draft.asked
         text = "" if answer is None else answer.text.strip()
-        dropped = draft.dropped if answer is None else _rationale_problem(answer, specials)
         prompt = self.prompts.question_prompt(task)
         question = row_id(task.name, str(draft.call), str(draft.place), asked.raw)
         messages = [("user", asked.input), ("assistant", text)]
@@ -253,12 +260,15 @@ def _with(draft: Draft, problem: str | None) -> Draft:
     return Draft(draft.task, draft.call, draft.place, draft.asked, draft.tokens, problem)
 
 
-def _rationale_problem(answer: Generated, specials: tuple[str, ...]) -> str | None:
+def _rationale_problem(answer: Generated, specials: tuple[str, ...], keeper: Keeper) -> str | None:
     if not answer.finished:
         return RATIONALE + "endless"
     if any(token in answer.text for token in specials):
         return RATIONALE + "special token"
-    return None if tagged_answer(answer.text) is not None else RATIONALE + "no answer"
+    if tagged_answer(answer.text) is None:
+        return RATIONALE + "no answer"
+    problem = keeper.response_problem(answer.text)
+    return None if problem is None else RATIONALE + problem
 
 
 def _remember(keeper: Keeper, frame: pl.DataFrame) -> None:

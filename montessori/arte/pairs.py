@@ -15,7 +15,11 @@ from montessori.arte.settings import AlignParams
 from montessori.artifacts import DRAFTS, PAIRS, SCORES, new_folder, read_table, row_id, write_table
 from montessori.errors import MontessoriError
 from montessori.icl.score import ALL
+from montessori.lineage import written_by
 from montessori.seeding import seed_of
+
+#: Decimals by which scores, shares of a few hundred answers, are told apart.
+DIGITS = 9
 
 
 def write_arte_pairs(
@@ -32,12 +36,12 @@ def write_arte_pairs(
         scores,
     )
     questions = question_pairs(scored, settings, seed)
-    rationales = rationale_pairs(scored, settings)
+    rationales = rationale_pairs(scored, settings, seed)
     pairs = pl.concat([questions, rationales])
     metrics = _metrics(scored, questions, rationales)
     if pairs.height < settings.min_pairs:
         raise _too_few(metrics, settings, scores)
-    facts = {"pairs": pairs.height, "question_pairs": questions.height}
+    facts = {"pairs": pairs.height, "question_pairs": questions.height, **written_by(drafts)}
     with new_folder(out, {"drafts": drafts, "scores": scores}, facts) as folder:
         write_table(pairs, folder / "pairs.parquet", PAIRS)
     return metrics
@@ -59,9 +63,12 @@ def join(drafts: pl.DataFrame, scores: pl.DataFrame, where: Path) -> pl.DataFram
 
 
 def of_questions(scored: pl.DataFrame) -> pl.DataFrame:
-    """One row per question, in order: its columns and `score`, the mean over its rationales."""
+    """One row per question, in order: its columns and `score`, the mean over its rationales.
+
+    Rounded, because means of the same shares differ in their last bits, which is no preference.
+    """
     return scored.group_by("question_id", maintain_order=True).agg(
-        pl.col("skill", "prompt", "prompt_id", "raw").first(), pl.col("score").mean()
+        pl.col("skill", "prompt", "prompt_id", "raw").first(), pl.col("score").mean().round(DIGITS)
     )
 
 
@@ -88,24 +95,34 @@ def question_pairs(scored: pl.DataFrame, settings: AlignParams, seed: int) -> pl
     return pl.DataFrame(records, schema=PAIRS)
 
 
-def rationale_pairs(scored: pl.DataFrame, settings: AlignParams) -> pl.DataFrame:
+def rationale_pairs(scored: pl.DataFrame, settings: AlignParams, seed: int) -> pl.DataFrame:
     """PAIRS of rationales: the best over the worst of a question, the widest of each task first.
 
-    Of equal scores the earlier reasoning prompt counts; questions whose rationales tie, or whose
-    best and worst are the same text, give none.
+    Of equal scores one is drawn, so that no reasoning prompt gains by its place; questions whose
+    rationales tie, or whose best and worst are the same text, give none.
     """
     records: list[dict[str, Any]] = []
     for _, group in scored.group_by(["skill"], maintain_order=True):
         found = []
         for _, rows in group.group_by(["question_id"], maintain_order=True):
-            ranked = rows.sort("score", descending=True, maintain_order=True).to_dicts()
-            best, worst = ranked[0], ranked[-1]
+            best, worst = _ends(rows.to_dicts(), seed)
             if best["score"] > worst["score"] and best["response"] != worst["response"]:
                 prompt_id = row_id("prompt", best["skill"], best["naive"])
                 found.append(_pair(best, worst, best["naive"], prompt_id, "response", "row_id"))
-        found.sort(key=lambda pair: round(pair["rejected_score"] - pair["chosen_score"], 9))
+        found.sort(key=lambda pair: round(pair["rejected_score"] - pair["chosen_score"], DIGITS))
         records += found[: settings.rationale_pairs]
     return pl.DataFrame(records, schema=PAIRS)
+
+
+def _ends(rows: list[dict[str, Any]], seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+    """The best and the worst rationale of a question, drawn among equals."""
+    draw = random.Random(seed_of(seed, "rationale-pairs", rows[0]["question_id"]))
+    scores = [row["score"] for row in rows]
+    best, worst = (
+        draw.choice([row for row in rows if row["score"] == end])
+        for end in (max(scores), min(scores))
+    )
+    return best, worst
 
 
 def _pair(

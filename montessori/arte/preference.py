@@ -21,9 +21,10 @@ def write_preference(
     """Write `out`/questions.parquet: the `settings.questions` most discriminative of each task.
 
     `examinees` is the folder of outcomes by name, of which `names` are read. Returns metrics: by
-    task how items were ranked ("2pl" or the fallback), how many examinees told the kept ones
-    apart. Raises MontessoriError when there are no examinees, outcomes are not of these questions,
-    every examinee answers a whole task alike, or the fit does not converge and no fallback is set.
+    task how items were ranked ("2pl" or the fallback), how many of the kept ones all examinees
+    answer alike, and the least discrimination of the others. Raises MontessoriError when there are
+    no examinees, outcomes are not of these questions, every examinee answers a whole task alike, or
+    the fit does not converge and no fallback is set.
     """
     asked = read_table(tasks / QUESTIONS_FILE, QUESTIONS)
     if not names:
@@ -113,7 +114,7 @@ def _facts(
         "kept": int(correct.shape[1]),
         "kept_all_alike": int((~varied).sum()),
         "accuracy": float(correct.mean()),
-        "least_discrimination": float(scores.min()),
+        "least_discrimination": float(scores[varied].min()) if varied.any() else None,
     }
 
 

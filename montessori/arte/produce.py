@@ -15,7 +15,7 @@ from montessori.arte.settings import DraftParams, ElicitParams, TailorParams
 from montessori.arte.tasks import Task, read_tasks
 from montessori.artifacts import DRAFTS, PROBE, folder_digest, new_folder, row_id, write_table
 from montessori.errors import MontessoriError
-from montessori.filters.contamination import EvalItems, require_clean
+from montessori.filters.contamination import require_clean
 from montessori.filters.form import FormFilter
 from montessori.filters.keeper import Keeper
 from montessori.filters.settings import DecontaminationParams
@@ -38,7 +38,7 @@ Strategy = Literal["naive", "task"]
 
 @dataclass(frozen=True)
 class Commission:
-    """What a teacher is asked for: `inputs` are teacher, tasks, templates, perhaps evals."""
+    """What a teacher is asked for: `inputs` are teacher, tasks, evals and templates."""
 
     name: str
     inputs: dict[str, Path]
@@ -56,7 +56,7 @@ class Commission:
         return self.work / f"{self.name}.answers.jsonl"
 
 
-def commission(job: "Job", inputs: tuple[str, ...]) -> Commission:
+def commission(job: "Job", inputs: tuple[str, ...], filters: FilterParams) -> Commission:
     """What a job asks of its teacher; `inputs` names those of its paths that are read."""
     generation = job.section("generation", GenerationParams)
     return Commission(
@@ -66,7 +66,7 @@ def commission(job: "Job", inputs: tuple[str, ...]) -> Commission:
         seed=job.seed,
         generation=generation,
         elicit=job.section("elicit", ElicitParams),
-        filter=job.section("filter", FilterParams),
+        filter=filters,
         decontamination=job.section("decontamination", DecontaminationParams),
         open_engine=partial(open_engine, job.paths.teacher, generation, job.machine, job.secret),
     )
@@ -75,16 +75,18 @@ def commission(job: "Job", inputs: tuple[str, ...]) -> Commission:
 def write_drafts(ask: Commission, draft: DraftParams, out: Path) -> dict[str, Any]:
     """Write `out`: questions of each task, `draft.questions` of them with a kept rationale.
 
-    Every question has a rationale for each special reasoning prompt. Returns metrics. Raises
-    MontessoriError when a task does not get that many; nothing is then written.
+    A question is asked for a rationale by each special reasoning prompt; those without an answer
+    are left out, and `incomplete` counts the questions that lack some. Returns metrics. Raises
+    MontessoriError when a task does not get that many questions; nothing is then written.
     """
     tasks, prompts = read_tasks(ask.inputs["tasks"]), _prompts(ask)
     wanted = {task.name: draft.questions for task in tasks}
     temperature = ask.elicit.rationale_temperature
-    elicitor = _elicitor(ask, "draft", prompts, prompts.reasoning_of, temperature, asdict(draft))
+    elicitor = _elicitor(ask, "draft", prompts, prompts.reasoning_of, temperature, {})
     written = _write(ask, elicitor, tasks, wanted, draft.attempts, "draft")
     rows = _first_questions(written, wanted)
-    return _finish(ask, elicitor, out, rows.select(list(DRAFTS)), DRAFTS, _measure(written, rows))
+    facts = _measure(written, rows) | {"incomplete": _incomplete(written, rows)}
+    return _finish(ask, elicitor, out, rows.select(list(DRAFTS)), DRAFTS, facts)
 
 
 def write_tailored(
@@ -104,9 +106,7 @@ def write_tailored(
         return (prompts.naive if strategy == "naive" else prompts.strategy_of(task),)
 
     used = {task.name: reasoning(task) for task in tasks}
-    elicitor = _elicitor(
-        ask, "tailor", prompts, reasoning, 0.0, {"reasoning": used, **asdict(tailor)}
-    )
+    elicitor = _elicitor(ask, "tailor", prompts, reasoning, 0.0, {"reasoning": used})
     written = _write(ask, elicitor, tasks, wanted, tailor.attempts, "tailor")
     rows = _first_questions(written, wanted)
     return _finish(ask, elicitor, out, _trained(rows, prompts), PROBE, _measure(written, rows))
@@ -124,11 +124,13 @@ def _elicitor(
     temperature: float,
     params: dict[str, Any],
 ) -> Elicitor:
-    """The writer, with finished waves of the very same work at hand."""
+    """The writer, with finished waves of the very same work at hand.
+
+    What they hold does not depend on how many are asked for, so that a stage that got too few goes
+    on where it was when it may write more.
+    """
     ngram, inputs = ask.decontamination.ngram, ask.inputs
-    evals, keys = EvalItems(ngram), frozenset[str]()
-    if "evals" in inputs:
-        evals, keys = read_evals(inputs["evals"], ngram)
+    evals, keys = read_evals(inputs["evals"], ngram)
     sections = {type(s).__name__: asdict(s) for s in (ask.generation, ask.elicit, ask.filter)}
     sections["ElicitParams"].pop("templates")  # their texts count, not their place
     settings = {"seed": ask.seed, "ngram": ngram, stage: params}
@@ -175,7 +177,7 @@ def _write(
             if not share.open and share.kept < share.wanted:
                 raise _too_few(ask, share, pl.concat(frames[share.task.name]), label)
     written = pl.concat([frame for mine in frames.values() for frame in mine])
-    found = written.filter(pl.col("dropped") == "eval item").height
+    found = written.filter(pl.col("dropped").str.ends_with("eval item"))["question_id"].n_unique()
     require_clean(found, written["question_id"].n_unique(), ask.decontamination.limit,
                   str(ask.inputs["teacher"]))  # fmt: skip
     return written
@@ -190,6 +192,13 @@ def _first_questions(written: pl.DataFrame, wanted: dict[str, int]) -> pl.DataFr
     limit = pl.col("skill").replace_strict(wanted, return_dtype=pl.Int64)
     first = places.filter(pl.col("place") < limit).select("question_id")
     return kept.join(first, on="question_id", how="semi", maintain_order="left")
+
+
+def _incomplete(written: pl.DataFrame, rows: pl.DataFrame) -> int:
+    """How many of the questions of `rows` have dropped rationales, too."""
+    kept = rows["question_id"].unique().to_list()
+    lost = pl.col("question_id").is_in(kept) & pl.col("dropped").is_not_null()
+    return written.filter(lost)["question_id"].n_unique()
 
 
 def _trained(rows: pl.DataFrame, prompts: Prompts) -> pl.DataFrame:

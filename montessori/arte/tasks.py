@@ -9,6 +9,8 @@ A tasks file is a JSON list of tasks, or {"tasks": [...]}:
      "reasoning": ["...", ...], "strategy": "..."}   # optional: prompts of this task's own
 """
 
+import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -24,6 +26,7 @@ FILE = "tasks.json"
 TEST = "test/bbh/data"  # where lm-eval's BBH looks below harness.data
 SHOWN = 10  # problems in one error
 KINDS = ("seeds", "validation", "test")
+NAME = re.compile(r"[\w-]+", re.ASCII)  # it names files
 
 
 @dataclass(frozen=True)
@@ -92,6 +95,14 @@ def task_problems(task: Task) -> list[str]:
         for kind in ("seeds", "validation")
         if not getattr(task, kind)
     ]
+    if not NAME.fullmatch(task.name):
+        problems.append(f"{task.name!r}: a name has letters, digits, `-` and `_` only")
+    for kind in KINDS:
+        counts = Counter(item.input for item in getattr(task, kind))
+        twice = [text for text, number in counts.items() if number > 1]
+        if twice:
+            problems.append(f"{task.name}: {len(twice)} questions occur twice in {kind}, "
+                            f"such as {min(twice)[:60]!r}")  # fmt: skip
     if not task.description.strip():
         problems.append(f"{task.name}: has no description")
     sets = {kind: {i.input for i in getattr(task, kind)} for kind in KINDS}

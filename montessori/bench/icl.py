@@ -15,6 +15,7 @@ from montessori.icl.measure import right_answers, values
 from montessori.icl.questions import of_task, read_questions
 from montessori.icl.settings import IclParams
 from montessori.icl.student import Student
+from montessori.icl.tokens import opened
 from montessori.stage import Machine
 
 Scores = list[list[float]]
@@ -94,7 +95,7 @@ def plain(student: Student, texts: Texts, work: Work, max_new_tokens: int) -> Sc
         for prefix, frame in zip(work.prefixes, work.frames, strict=True)
         for question in frame["input"]
     ]
-    ids = student.tokenizer(prompts, add_special_tokens=False)["input_ids"]
+    ids = opened(student.tokenizer, prompts)
     made = student.engine.generate([Request(row) for row in ids], Sampling(max_new_tokens))
     wrote = iter([out.text.split(student.stop)[0] for out in made])
     return [

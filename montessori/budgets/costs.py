@@ -31,6 +31,8 @@ STAGES: Mapping[str, tuple[tuple[str, str], ...]] = {
     "icls": (("icl", "icl"),), "alignments": (("align", ""), ("align-dpo", "teacher-dpo")),
     "tailored": (("tailor", "synth"),),
 }  # fmt: skip
+#: How unknown times begin: this machine has them or not, and the other figures do without them.
+SECONDS, GPU_SECONDS = "seconds of ", "GPU-seconds of "
 FREE = ("models", "runs", "harnesses")  # sections whose stages are no cost of a method
 WRITES = ("probe", "response-probe", "synth", "draft", "tailor")  # stages in which a teacher writes
 TRAINS_TEACHER = ("teacher-dpo", "align-dpo")
@@ -44,16 +46,20 @@ class Cost:
     """What stages took.
 
     teacher_tokens: tokens that teachers wrote, dropped samples included. student_flops and
-    teacher_flops: of training and of forward passes, generation left out for teachers. usd: paid
-    to servers. seconds: on this machine. unknown: metrics that are not there.
+    teacher_flops: of training and of forward passes, generation left out for teachers.
+    judge_tokens: tokens that judging models wrote for signals. usd: paid to servers. seconds: on
+    this machine. gpu_seconds: each start's times its devices, 0 on a CPU. unknown: metrics that
+    are not there.
     """
 
     teacher_tokens: int = 0
     student_flops: float = 0.0
     teacher_flops: float = 0.0
     judge_calls: int = 0
+    judge_tokens: int = 0
     usd: float = 0.0
     seconds: float = 0.0
+    gpu_seconds: float = 0.0
     unknown: tuple[str, ...] = ()
 
     def __add__(self, other: "Cost") -> "Cost":
@@ -75,6 +81,8 @@ def budgets(rows: Rows, metrics: Path) -> dict[str, Budget]:
     for node, key, _, nodes in references(rows):
         if key != "against":
             needs.setdefault(node, set()).update((s, name) for s, name in nodes if name in rows[s])
+    for node, examinees in _taken_by(rows):
+        needs[node] |= examinees
     found = {}
     for name in rows["runs"]:
         nodes = needed(("runs", name), needs)
@@ -83,6 +91,13 @@ def budgets(rows: Rows, metrics: Path) -> dict[str, Budget]:
     if not found:
         raise MontessoriError("params.yaml has no runs", next="add one to section runs")
     return found
+
+
+def _taken_by(rows: Rows) -> Iterator[tuple[Node, set[Node]]]:
+    """Preference sets and the examinees that took their tasks: needed, although no key says so."""
+    for name, row in rows["preferences"].items():
+        taken = {other for other, its in rows["examinees"].items() if its.tasks == row.tasks}
+        yield ("preferences", name), {("examinees", other) for other in taken}
 
 
 def needed(start: Node, needs: Mapping[Node, set[Node]]) -> tuple[Node, ...]:
@@ -105,9 +120,7 @@ def _cost_of(node: Node, metrics: Path) -> Cost:
 
 def _stage_cost(stage: str, folder: str, node: Node, metrics: Path) -> Cost:
     name = node[1]
-    runtime = _read(metrics / "runtime" / stage / f"{name}.json")
-    cost = Cost(seconds=float((runtime or {}).get("seconds", 0.0)))
-    cost += Cost(unknown=() if runtime else (f"seconds of {stage} {name}",))
+    cost = _time(_read(metrics / "runtime" / stage / f"{name}.json"), f"{stage} {name}")
     if not folder:
         return cost
     values = _read(metrics / folder / f"{name}.json")
@@ -116,10 +129,21 @@ def _stage_cost(stage: str, folder: str, node: Node, metrics: Path) -> Cost:
     return cost + Cost(
         teacher_tokens=int(values.get("tokens", 0)) if stage in WRITES else 0,
         judge_calls=int(values.get("judge_calls", 0)),
+        judge_tokens=int(values.get("judge_tokens", 0)),
         usd=float(values.get("server", {}).get("usd", 0.0)),
         unknown=tuple(_missing(stage, values, name)),
         **{"teacher_flops" if stage in TRAINS_TEACHER else "student_flops": flops(values)},
     )
+
+
+def _time(runtime: Mapping[str, Any] | None, what: str) -> Cost:
+    """Seconds and GPU-seconds of a stage by its runtime record; older ones lack the latter."""
+    if not runtime:
+        return Cost(unknown=(f"{SECONDS}{what}",))
+    seconds = float(runtime.get("seconds", 0.0))
+    if "device_seconds" not in runtime:
+        return Cost(seconds=seconds, unknown=(f"{GPU_SECONDS}{what}",))
+    return Cost(seconds=seconds, gpu_seconds=float(runtime["device_seconds"]))
 
 
 def flops(values: Mapping[str, Any]) -> float:

@@ -1,15 +1,17 @@
 """The table of budgets, and what the baseline would be at the budget of another run."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from montessori.budgets.costs import Budget
+from montessori.budgets.costs import GPU_SECONDS, SECONDS, Budget
 from montessori.plan import Rows
 
 COMPARED = ("teacher_tokens", "student_flops")  # costs that are a proportion of the rows
 HEADERS = ("run", "rows", "teacher tokens", "student FLOPs", "teacher FLOPs", "judge calls",
-           "USD", "seconds", "baseline rows at its tokens", "at its FLOPs")  # fmt: skip
+           "judge tokens", "USD", "seconds", "GPU-seconds", "baseline rows at its tokens",
+           "at its FLOPs")  # fmt: skip
+IF_ANY = ("judge tokens", "GPU-seconds")  # columns that are left out where nobody has any
 
 
 def figures(found: Mapping[str, Budget], baseline: str) -> dict[str, dict[str, Any]]:
@@ -39,14 +41,14 @@ def _equivalents(budget: Budget, baseline: Budget | None) -> dict[str, int | Non
 
 def _known(budget: Budget) -> bool:
     """Whether all but seconds is known."""
-    return all(name.startswith("seconds of ") for name in budget.cost.unknown)
+    return all(name.startswith((SECONDS, GPU_SECONDS)) for name in budget.cost.unknown)
 
 
 def table(found: Mapping[str, Budget], rows: Rows, baseline: str) -> str:
     """The budgets of all runs as text, what is not known, and rows that would make them equal."""
     shown = figures(found, baseline)
-    lines = [HEADERS, *(_line(name, values) for name, values in shown.items())]
-    widths = [max(len(line[i]) for line in lines) for i in range(len(HEADERS))]
+    lines = _with_any([HEADERS, *(_line(name, values) for name, values in shown.items())])
+    widths = [max(map(len, column)) for column in zip(*lines)]
     text = [
         "  ".join([line[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(line[1:], widths[1:])])
         for line in lines
@@ -57,9 +59,17 @@ def table(found: Mapping[str, Budget], rows: Rows, baseline: str) -> str:
     return "\n".join([*text, *_equal_rows(shown, rows, baseline)])
 
 
+def _with_any(lines: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+    """The lines without the columns of IF_ANY that hold nothing but known zeros."""
+    kept = [i for i, (head, *cells) in enumerate(zip(*lines))
+            if head not in IF_ANY or set(cells) != {"0"}]  # fmt: skip
+    return [tuple(line[i] for i in kept) for line in lines]
+
+
 def _line(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
-    seconds = [text for text in values["unknown"] if text.startswith("seconds of ")]
-    mark = "+" if len(values["unknown"]) > len(seconds) else ""
+    times = [text for text in values["unknown"] if text.startswith((SECONDS, GPU_SECONDS))]
+    mark = "+" if len(values["unknown"]) > len(times) else ""
+    seconds = any(text.startswith(SECONDS) for text in times)
     return (
         name,
         "-" if values["rows"] is None else str(values["rows"]),
@@ -67,8 +77,10 @@ def _line(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
         f"{values['student_flops']:.2e}{mark}",
         f"{values['teacher_flops']:.2e}{mark}",
         f"{values['judge_calls']}{mark}",
+        f"{values['judge_tokens']}{mark}",
         f"{values['usd']:.2f}{mark}",
         f"{values['seconds']:.0f}{'+' if seconds else ''}",
+        f"{values['gpu_seconds']:.0f}{'+' if times else ''}",
         *(_or_dash(values[f"baseline_rows_at_equal_{cost}"]) for cost in COMPARED),
     )
 

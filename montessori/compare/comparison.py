@@ -1,5 +1,5 @@
 """The runs side by side: each metric on 0-100, its delta against the baseline, an interval and
-p-values."""
+p-values. A run that is judged against another run than the baseline is compared with that one."""
 
 from collections.abc import Mapping
 from pathlib import Path
@@ -34,9 +34,8 @@ PUBLISHED = ("alpaca_eval", "alpaca_eval_public")
 #: Metrics that are told alike by the metric file and the outcomes.
 CHECKED = tuple(name for name in ORDER if name not in PUBLISHED)
 
-Entry = dict[
-    str, float
-]  # {"value", "delta", "low", "high"}, and "p", "p_holm" but for the baseline
+#: {"value", "delta", "low", "high"}, and "p", "p_holm" where a run is compared with another.
+Entry = dict[str, float]
 Runs = dict[str, dict[str, Entry]]  # run -> metric -> entry
 Samples = Mapping[str, Mapping[str, Floats]]  # run -> metric -> (resamples,)
 
@@ -52,32 +51,55 @@ def compare_runs(
 
     evals, outcomes: folders of <run>.json and <run>.csv, the latter with harness/<row>.csv for the
     rows of `harnesses` whose model is a run's; files of others are ignored.
-    Returns {"over": "items", "baseline", "confidence", "resamples", "comparisons": differences
-    that Holm's correction covers, "benchmarks": facts by name, "runs": entries by run and metric}.
-    Raises MontessoriError when the baseline is no run, a file is missing, runs differ in items, or
-    a metric file does not fit its outcomes.
+    Returns {"over": "items", "baseline", "against": the run that each run is compared with,
+    "confidence", "resamples", "comparisons": differences that Holm's correction covers,
+    "benchmarks": facts by name, "runs": entries by run and metric}.
+    Raises MontessoriError when the baseline or a run to compare with is no run, a file is missing,
+    runs differ in items, or a metric file does not fit its outcomes.
     """
-    if params.baseline not in runs:
-        raise MontessoriError(
-            f"the baseline {params.baseline!r} is no run",
-            where="params.yaml: compare.baseline",
-            expected="one of " + ", ".join(runs),
-            next="montessori check",
-        )
+    others = counterparts(runs, params.baseline)
     found = find(runs, harnesses or {}, Path(outcomes))
-    table = entries(found, params, {run: _published(Path(evals) / f"{run}.json") for run in runs})
+    told = {run: _published(Path(evals) / f"{run}.json") for run in runs}
+    table = entries(found, params, told, others)
     for run in runs:
         checked = [name for name in CHECKED if name in table[run] and not found.left_out[name]]
         _require_fresh(Path(evals) / f"{run}.json", table[run], checked)
     return {
         "over": "items",
         "baseline": params.baseline,
+        "against": others,
         "confidence": params.confidence,
         "resamples": params.resamples,
         "comparisons": sum("p" in entry for row in table.values() for entry in row.values()),
         "benchmarks": {name: _facts(found, name) for name in found.benchmarks},
         "runs": table,
     }
+
+
+def counterparts(runs: Mapping[str, Run], baseline: str) -> dict[str, str]:
+    """The run that each run is compared with, by name.
+
+    Win rates are against a run's own `against`, so only runs that share it are comparable: those
+    judged against the same run as the baseline are compared with the baseline, all others with
+    their own `against`. A run that is its own `against` is then no comparison, nor is the baseline.
+    Raises MontessoriError when the baseline or the run to compare with is no run.
+    """
+    if baseline not in runs:
+        raise _no_run(f"the baseline {baseline!r}", "compare.baseline", runs)
+    common = runs[baseline].against
+    others = {name: baseline if run.against == common else run.against
+              for name, run in runs.items()}  # fmt: skip
+    for name, other in others.items():
+        if other not in runs:
+            raise _no_run(f"{other!r}, which {name} is against,", f"runs.{name}.against", runs)
+    return others
+
+
+def _no_run(what: str, key: str, runs: Mapping[str, Run]) -> MontessoriError:
+    return MontessoriError(
+        f"{what} is no run", where=f"params.yaml: {key}",
+        expected="one of " + ", ".join(runs), next="montessori check",
+    )  # fmt: skip
 
 
 def _facts(found: Found, name: str) -> dict[str, Any]:
@@ -102,18 +124,24 @@ def _published(path: Path) -> dict[str, float]:
 
 
 def entries(
-    found: Found, params: CompareParams, published: Mapping[str, Mapping[str, float]] | None = None
+    found: Found,
+    params: CompareParams,
+    published: Mapping[str, Mapping[str, float]] | None = None,
+    others: Mapping[str, str] | None = None,
 ) -> Runs:
-    """Entries of each run and metric. Where the baseline or a run lacks a benchmark there is none;
-    p-values are those of a paired bootstrap, and corrected for the number of all of them.
+    """Entries of each run and metric. Where a run or the one that it is compared with lacks a
+    benchmark there is none; p-values are those of a paired bootstrap, and corrected for the number
+    of all of them. A run that is compared with itself has delta 0 and no p-value.
 
     published: by run and metric, values in place of those of the outcomes; samples move with them.
+    others: the run that each is compared with; the baseline for all without it.
     """
+    others = others or dict.fromkeys(found.runs, params.baseline)
     values: dict[str, dict[str, float]] = {run: {} for run in found.runs}
     samples: dict[str, dict[str, Floats]] = {run: {} for run in found.runs}
     for name in found.benchmarks:
         having = {run: found.runs[run][name] for run in found.having(name)}
-        if params.baseline not in having:
+        if not any(others[run] in having for run in having):
             continue
         for run, drawn in sampled(name, having, params.resamples).items():
             value = observed(name, having[run])
@@ -123,29 +151,33 @@ def entries(
     for run in found.runs:
         values[run][MEAN] = float(np.mean([values[run][name] for name in found.in_mean]))
         samples[run][MEAN] = np.mean([samples[run][name] for name in found.in_mean], axis=0)
-    table = {run: _entries(run, values, samples, params) for run in found.runs}
-    return _corrected(table, params.baseline)
+    return _corrected({run: _entries(run, others[run], values, samples, params.confidence)
+                       for run in found.runs})  # fmt: skip
 
 
 def _entries(
-    run: str, values: Mapping[str, Mapping[str, float]], samples: Samples, params: CompareParams
+    run: str,
+    other: str,
+    values: Mapping[str, Mapping[str, float]],
+    samples: Samples,
+    confidence: float,
 ) -> dict[str, Entry]:
     made = {}
-    for name in ordered(values[run]):
-        deltas = samples[run][name] - samples[params.baseline][name]
-        low, high = interval(deltas, params.confidence)
+    for name in ordered(name for name in values[run] if name in values[other]):
+        deltas = samples[run][name] - samples[other][name]
+        low, high = interval(deltas, confidence)
         value = values[run][name]
-        delta = value - values[params.baseline][name]
+        delta = value - values[other][name]
         made[name] = {"value": value, "delta": delta, "low": low, "high": high}
-        if run != params.baseline:
+        if run != other:
             made[name]["p"] = bootstrap_p(deltas, delta)
     return made
 
 
-def _corrected(table: Runs, baseline: str) -> Runs:
+def _corrected(table: Runs) -> Runs:
     """The table with `p_holm` beside each `p`: Holm's correction over the whole table."""
-    p_values = {(run, name): entry["p"] for run, row in table.items() if run != baseline
-                for name, entry in row.items()}  # fmt: skip
+    p_values = {(run, name): entry["p"] for run, row in table.items()
+                for name, entry in row.items() if "p" in entry}  # fmt: skip
     for (run, name), value in holm(p_values).items():
         table[run][name]["p_holm"] = value
     return table

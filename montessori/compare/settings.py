@@ -9,7 +9,8 @@ MIN_RESAMPLES = 100
 class CompareParams:
     """Section `compare`.
 
-    baseline: the run that deltas are against.
+    baseline: the run that deltas are against; those of runs that are judged against another run
+        than it are against that run.
     resamples: bootstrap samples of the items.
     confidence: probability mass of the two-sided interval, in (0, 1).
     """

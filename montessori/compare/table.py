@@ -8,7 +8,15 @@ from typing import Any
 
 from montessori.artifacts import read_json
 from montessori.compare.outcomes import ordered
-from montessori.compare.words import legend, notes, sentences, titled, verdict
+from montessori.compare.words import (
+    counterpart,
+    labelled,
+    legend,
+    notes,
+    sentences,
+    titled,
+    verdict,
+)
 from montessori.errors import MontessoriError
 from montessori.evals.outcomes import write_text
 
@@ -57,7 +65,7 @@ def write_plot(path: Path, comparison: Mapping[str, Any]) -> None:
 
 
 def markdown(comparison: Mapping[str, Any]) -> str:
-    """The table, its legend, one plain sentence for each run but the baseline, and notes."""
+    """The table, its legend, one plain sentence for each run that is compared, and notes."""
     runs = comparison["runs"]
     names = ordered(name for row in runs.values() for name in row)
     lines = [
@@ -81,16 +89,17 @@ def _line(
     names: list[str],
     comparison: Mapping[str, Any],
 ) -> str:
-    baseline, confidence = comparison["baseline"], comparison["confidence"]
-    cells = [_cell(row.get(name), run == baseline, confidence) for name in names]
-    head = f"**{run}** (baseline)" if run == baseline else run
+    alone = counterpart(comparison, run) == run
+    cells = [_cell(row.get(name), alone, comparison["confidence"]) for name in names]
+    head = f"**{run}** (baseline)" if run == comparison["baseline"] else labelled(comparison, run)
     return f"| {head} | " + " | ".join(cells) + " |"
 
 
-def _cell(entry: Mapping[str, float] | None, baseline: bool, confidence: float) -> str:
+def _cell(entry: Mapping[str, float] | None, alone: bool, confidence: float) -> str:
+    """Value and difference; the value only of a run that is compared with no other (`alone`)."""
     if entry is None:
         return ""
-    if baseline:
+    if alone:
         return f"{entry['value']:.1f}"
     mark = "" if verdict(entry, confidence) == "undecided" else "\\*"
     delta, low, high = entry["delta"], entry["low"], entry["high"]

@@ -20,34 +20,48 @@ def titled(metric: str) -> str:
     return f"{metric} (LC)" if metric in LENGTH_CONTROLLED else metric
 
 
+def counterpart(comparison: Mapping[str, Any], run: str) -> str:
+    """The run that a run is compared with: itself where it is no comparison, else mostly the
+    baseline."""
+    other: str = comparison.get("against", {}).get(run, comparison["baseline"])
+    return other
+
+
+def labelled(comparison: Mapping[str, Any], run: str) -> str:
+    """A run, and what it is compared with where that is not the baseline."""
+    other = counterpart(comparison, run)
+    return run if other in (run, comparison["baseline"]) else f"{run} (against {other})"
+
+
 def verdict(entry: Mapping[str, float], confidence: float) -> str:
-    """ "better", "worse" or "undecided" than the baseline, by the corrected p-value."""
+    """ "better", "worse" or "undecided" than what the run is compared with, by the corrected
+    p-value."""
     if entry.get("p_holm", 1.0) > 1.0 - confidence + 1e-12:
         return "undecided"
     return "better" if entry["delta"] > 0 else "worse"
 
 
 def sentences(comparison: Mapping[str, Any]) -> list[str]:
-    """One sentence for each run but the baseline, in the order of the runs."""
-    baseline, confidence = comparison["baseline"], comparison["confidence"]
-    return [sentence(run, row, baseline, confidence)
-            for run, row in comparison["runs"].items() if run != baseline]  # fmt: skip
+    """One sentence for each run that is compared with another, in the order of the runs."""
+    return [sentence(run, row, other, comparison["confidence"])
+            for run, row in comparison["runs"].items()
+            if (other := counterpart(comparison, run)) != run]  # fmt: skip
 
 
-def sentence(run: str, row: Row, baseline: str, confidence: float) -> str:
-    """Where a run beats the baseline, where it loses to it, and what is undecided."""
+def sentence(run: str, row: Row, other: str, confidence: float) -> str:
+    """Where a run beats the other one, where it loses to it, and what is undecided."""
     names: dict[str, list[str]] = {"better": [], "worse": [], "undecided": []}
     for name in ordered(row):
         if name != MEAN:
             names[verdict(row[name], confidence)].append(name)
     count = sum(map(len, names.values()))
     parts = [
-        f"{verb} {baseline} on {len(names[kind])} of {count} ({_listed(names[kind])})"
+        f"{verb} {other} on {len(names[kind])} of {count} ({_listed(names[kind])})"
         for kind, verb in (("better", "beats"), ("worse", "loses to"))
         if names[kind]
     ]
     if not parts:
-        parts.append(f"is not told apart from {baseline} on any benchmark")
+        parts.append(f"is not told apart from {other} on any benchmark")
     elif names["undecided"]:
         parts.append(f"{_listed(names['undecided'])} undecided")
     mean = row[MEAN]
@@ -72,10 +86,12 @@ def p_text(p: float) -> str:
 
 def legend(comparison: Mapping[str, Any]) -> str:
     """How the numbers of a table were made and what they cover."""
-    percent = f"{100 * comparison['confidence']:g}"
+    percent, base = f"{100 * comparison['confidence']:g}", comparison["baseline"]
+    if any(labelled(comparison, run) != run for run in comparison["runs"]):
+        base += ", or from the run that a row names,"
     return (
         f"All metrics on 0-100; the mean is over {_count(_in_mean(comparison), 'benchmark')}. In "
-        f"brackets the difference from {comparison['baseline']} with its {percent} % interval: a "
+        f"brackets the difference from {base} with its {percent} % interval: a "
         f"paired bootstrap over items ({comparison['resamples']} samples). An asterisk marks "
         "differences whose p-value from the same samples, by Holm's correction for all "
         f"{comparison['comparisons']} comparisons of the table, is at most "
@@ -85,17 +101,18 @@ def legend(comparison: Mapping[str, Any]) -> str:
 
 
 def notes(comparison: Mapping[str, Any]) -> list[str]:
-    """What the table leaves out or cannot tell: benchmarks that runs lack, too few resamples."""
-    found = []
-    benchmarks, baseline = comparison["benchmarks"], comparison["baseline"]
+    """What the table leaves out or cannot tell: runs that are not compared, benchmarks that runs
+    lack, too few resamples."""
+    baseline, benchmarks = comparison["baseline"], comparison["benchmarks"]
+    found = [
+        f"{run} is compared with no run: it is judged against itself, not against what "
+        f"{baseline} is judged against."
+        for run in comparison["runs"]
+        if run == counterpart(comparison, run) != baseline
+    ]
     for name in ordered(benchmarks):
-        lacking = benchmarks[name]["missing_in"]
-        if baseline in lacking.split(", "):
-            found.append(
-                f"{name} is not compared: {baseline}, the baseline, has no outcomes of it."
-            )
-        elif lacking:
-            found.append(f"{name}: no outcomes of {lacking}; only the others are compared.")
+        if benchmarks[name]["missing_in"]:
+            found.append(_lacking(comparison, name))
         left_out = benchmarks[name]["left_out"]
         if left_out:
             of = left_out + benchmarks[name]["items"]
@@ -111,6 +128,19 @@ def notes(comparison: Mapping[str, Any]) -> list[str]:
             f"at least {needed} resamples (compare.resamples is {comparison['resamples']})."
         )
     return found
+
+
+def _lacking(comparison: Mapping[str, Any], name: str) -> str:
+    """Which runs have no outcomes of a benchmark, and which are not compared on it for that."""
+    missing = comparison["benchmarks"][name]["missing_in"]
+    lacking, baseline = missing.split(", "), comparison["baseline"]
+    pairs = [(run, counterpart(comparison, run)) for run in comparison["runs"]]
+    having = [(run, other) for run, other in pairs if run not in lacking and run != other]
+    alone = [run for run, other in having if other in lacking]
+    if baseline in lacking and len(alone) == len(having):
+        return f"{name} is not compared: {baseline}, the baseline, has no outcomes of it."
+    so = f", with which {_listed(alone)} would be compared" if alone else ""
+    return f"{name}: no outcomes of {missing}{so}; only the others are compared."
 
 
 def _in_mean(comparison: Mapping[str, Any]) -> int:

@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from montessori.icl.answers import answer_of, same_answer
+from montessori.icl.answers import answer_of, same_answer, tagged_answer
 from montessori.icl.demonstrations import Texts, group
 from montessori.icl.settings import IclParams
-from montessori.icl.student import Reading, Student
+from montessori.icl.student import Student
 
 Values = list[float]
 
@@ -22,8 +22,8 @@ def values(
 ) -> list[Values]:
     """For each prefix the value of each of its questions (a QUESTIONS table per prefix).
 
-    accuracy: 1 if the student answers rightly, greedily, else 0. probability: of the right answer
-    in any of the ways to state it. logprob: of the gold text, in nats a token.
+    accuracy: 1 if the student answers rightly, greedily, else 0. probability: that it states the
+    right answer in one of the ways to, and stops there. logprob: of the gold text, in nats a token.
     """
     if settings.measure != "accuracy":
         return _likelihoods(student, texts, prefixes, questions, settings)
@@ -51,12 +51,13 @@ def values(
 def right_answers(wrote: Sequence[str], questions: pl.DataFrame) -> list[bool]:
     """Whether each text gives its question's target, or is its gold response.
 
-    The answer to a closed question is the first line.
+    The answer to a closed question is what is tagged, or the first line.
     """
     golds = questions.select("target", "response", "closed").iter_rows()
     found = []
     for text, (target, gold, closed) in zip(wrote, golds, strict=True):
-        given = text.strip().split("\n")[0] if closed else text
+        at_once = closed and tagged_answer(text) is None
+        given = text.strip().split("\n")[0] if at_once else text
         whole = gold is not None and same_answer(given, gold)
         found.append(whole or same_answer(answer_of(given), target))
     return found
@@ -76,12 +77,8 @@ def _likelihoods(
     ]
     readings = student.forced(groups)
     if not whole:
-        return [[_probability(reading) for reading in row] for row in readings]
+        return [[reading.probability for reading in row] for row in readings]
     return [
         [reading.logprobs[0] / len(asked.answers[0]) for reading, asked in zip(row, rows)]
         for row, (_, rows) in zip(readings, groups, strict=True)
     ]
-
-
-def _probability(reading: Reading) -> float:
-    return min(1.0, sum(math.exp(value) for value in reading.logprobs))

@@ -5,6 +5,7 @@ the questions. Then either the closed answers are read from one forward pass (`f
 student writes (`written`): the same numbers as asking each question by itself, but for rounding.
 """
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -33,10 +34,22 @@ class Reading:
     """`greedy`: one of the answers is what the student writes greedily, and there it stops.
 
     `logprobs`: the summed log-probability of each answer's tokens, in nats, without the stop.
+    `probability`: that the student, sampling at temperature 1, states one of the answers and stops.
     """
 
     greedy: bool
     logprobs: tuple[float, ...]
+    probability: float
+
+
+@dataclass(frozen=True)
+class Form:
+    """One way to state an answer: what the student writes greedily, log-probability of its tokens
+    and of stopping behind them, in nats."""
+
+    greedy: bool
+    logprob: float
+    stop: float
 
 
 @dataclass
@@ -68,7 +81,8 @@ class Student:
         self.tokenizer = engine.tokenizer
         pieces = self._pieces()
         begin = {i for i, text in enumerate(pieces) if text[:1] == stop[:1]}
-        self.ends = torch.tensor(sorted(engine.end_ids | begin), device=engine.device)
+        self.end_ids = engine.end_ids | begin
+        self.ends = torch.tensor(sorted(self.end_ids), device=engine.device)
         self.stop = stop
         self.closing = {i for i, text in enumerate(pieces) if stop[-1] in text}
 
@@ -92,7 +106,7 @@ class Student:
         return self._spread(groups, self._judge)
 
     def written(self, groups: Sequence[Group], max_new_tokens: int) -> list[list[str]]:
-        """What the student writes greedily after each question, up to `stop`."""
+        """What the student writes greedily after each question, up to `stop` or its context."""
         return self._spread(groups, lambda rows: self._write(rows, max_new_tokens))
 
     def _spread(
@@ -158,10 +172,21 @@ class Student:
         places = [(n, form) for n, (_, row) in enumerate(rows) for form in row.answers]
         state.select(torch.tensor([n for n, _ in places], device=self.engine.device))
         found = iter(self._forms(state, [form for _, form in places]))
-        return [
-            Reading(any(right for right, _ in mine), tuple(value for _, value in mine))
-            for mine in ([next(found) for _ in row.answers] for _, row in rows)
-        ]
+        return [self._reading(row, [next(found) for _ in row.answers]) for _, row in rows]
+
+    def _reading(self, row: Asked, forms: list[Form]) -> Reading:
+        """The answers of a row together. One that goes on where another may stop is in that one."""
+        within = [
+            any(answer[: len(other)] == other and answer[len(other)] in self.end_ids
+                for other in row.answers if len(other) < len(answer))
+            for answer in row.answers
+        ]  # fmt: skip
+        alone = (form for form, inside in zip(forms, within, strict=True) if not inside)
+        return Reading(
+            any(form.greedy for form in forms),
+            tuple(form.logprob for form in forms),
+            sum(math.exp(form.logprob + form.stop) for form in alone),
+        )
 
     def _judge(self, rows: list[Row]) -> list[bool]:
         state = self._after_questions(rows, max(len(a) for _, r in rows for a in r.answers) + 1)
@@ -176,11 +201,11 @@ class Student:
             return [False] * len(rows)
         state.select(torch.tensor([n for n, _ in places], device=self.engine.device))
         found = self._forms(state, [form for _, form in places])
-        right = {n for (n, _), (greedy, _) in zip(places, found, strict=True) if greedy}
+        right = {n for (n, _), form in zip(places, found, strict=True) if form.greedy}
         return [n in right for n in range(len(rows))]
 
-    def _forms(self, state: State, forms: list[Ids]) -> list[tuple[bool, float]]:
-        """Whether each text is what `state`'s row writes, and its log-probability."""
+    def _forms(self, state: State, forms: list[Ids]) -> list[Form]:
+        """How the rows of `state` would go on with each text."""
         before = state.logits
         self._count(map(len, forms))
         ids, present = self._padded(forms, left=False)
@@ -189,11 +214,15 @@ class Student:
         best = logits.argmax(-1)
         token = logits[:, :-1].gather(2, ids[..., None])[..., 0] - logits[:, :-1].logsumexp(-1)
         right = ((best[:, :-1] == ids) | (present == 0)).all(1)
-        last = best.gather(1, present.sum(1, keepdim=True))[:, 0]
-        right &= torch.isin(last, self.ends)
-        return list(zip(right.tolist(), (token * present).sum(1).tolist(), strict=True))
+        behind = logits[torch.arange(len(forms)), present.sum(1)]  # (forms, vocab)
+        right &= torch.isin(behind.argmax(-1), self.ends)
+        stop = behind[:, self.ends].logsumexp(-1) - behind.logsumexp(-1)
+        values = (right.tolist(), (token * present).sum(1).tolist(), stop.tolist())
+        return [Form(*each) for each in zip(*values, strict=True)]
 
     def _write(self, rows: list[Row], new: int) -> list[str]:
+        room = [self.engine.limit - len(prefix) - len(row.question) for prefix, row in rows]
+        new = min(new, max(room))
         state = self._after_questions(rows, new)
         texts: list[list[int]] = [[] for _ in rows]
         alive = list(range(len(rows)))
@@ -203,7 +232,8 @@ class Student:
             for place, (row, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
                 if token not in self.engine.end_ids:
                     texts[row].append(token)
-                    if token not in self.closing or not self._stopped(texts[row]):
+                    stopped = token in self.closing and self._stopped(texts[row])
+                    if not stopped and len(texts[row]) < room[row]:
                         going.append(place)
             if not going or step + 1 == new:
                 break

@@ -31,12 +31,13 @@ def split_tokens(
 ) -> Group:
     """The tokens that all questions share, then what is each one's own.
 
-    Whole texts are tokenised, so that the tokens are those of asking each question by itself.
+    Whole texts are tokenised, behind what the tokenizer opens a text with, so that the tokens are
+    those of asking each question by itself.
     Raises MontessoriError when an answer would merge with the last token before it.
     """
     texts = [prefix + question for question in questions]
     longer = [t + answer for t, forms in zip(texts, answers, strict=True) for answer in forms]
-    whole = tokenizer([*texts, *longer], add_special_tokens=False)["input_ids"]
+    whole = opened(tokenizer, [*texts, *longer])
     contexts, rest = whole[: len(texts)], iter(whole[len(texts) :])
     shared = common_length(contexts)
     rows = []
@@ -47,6 +48,19 @@ def split_tokens(
         tails = tuple(tuple(joint[len(context) :]) for joint in found)
         rows.append(Asked(tuple(context[shared:]), tails))
     return tuple(contexts[0][:shared]), rows
+
+
+def opened(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> list[list[int]]:
+    """The tokens of texts as a base model was trained on them: behind a beginning-of-text token.
+
+    Only where the tokenizer itself puts one before a text; what it puts behind one is left out,
+    since the texts go on.
+    """
+    sample = "a"
+    bare, whole = (tokenizer(sample, add_special_tokens=s)["input_ids"] for s in (False, True))
+    before = next(n for n in range(len(whole)) if whole[n : n + len(bare)] == bare)
+    ids = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    return [whole[:before] + row for row in ids]
 
 
 def common_length(rows: Sequence[list[int]]) -> int:

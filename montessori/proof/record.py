@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from montessori.artifacts import read_json, write_json
+from montessori.budgets.command import baseline_of
 from montessori.budgets.costs import budgets
 from montessori.budgets.table import figures
 from montessori.errors import MontessoriError
@@ -21,7 +22,8 @@ from .plan import Experiment
 
 KINDS = ("eval", "synth", "influence", "prefs", "teacher-dpo", "student-sft", "trim")
 COSTS = (
-    "rows", "teacher_tokens", "student_flops", "teacher_flops", "judge_calls", "usd",
+    "rows", "teacher_tokens", "student_flops", "teacher_flops", "judge_calls",
+    "judge_tokens", "usd",
     "baseline_rows_at_equal_teacher_tokens", "baseline_rows_at_equal_student_flops",
 )  # fmt: skip
 LONGEST_LIST = 8  # longer lists in metrics are curves and stay in the experiment
@@ -98,7 +100,7 @@ def _budgets(params: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, d
             path.write_text(text, encoding="utf-8")
         rows, _ = read_rows(params)
         found = budgets(rows, Path(folder, "metrics"))
-    shown = figures(found, params.get("compare", {}).get("baseline", ""))
+    shown = figures(found, baseline_of(params))
     return {
         run: {name: values[name] for name in COSTS if values[name] is not None}
         for run, values in shown.items()

@@ -49,7 +49,8 @@ def prove(root: Path, profile: str, seeds: str, students: list[str], jobs: int) 
     with _only_one(work) as lock:
         experiments.remove_leftovers(root)
         failed = _run_all(root, work, planned, jobs, threads, lock)
-    written = write_proof(root, profile, [e for e in planned if record.is_complete(root, e)])
+    complete = [entry for entry in planned if record.is_complete(root, entry)]
+    written = write_proof(root, profile, complete) if complete or not failed else []
     if failed:
         raise MontessoriError(
             f"{len(failed)} of {len(planned)} experiments failed:\n" + "\n".join(failed.values()),

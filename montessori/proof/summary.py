@@ -117,7 +117,8 @@ def data_facts(records: Sequence[Record], run: str) -> dict[str, Any]:
     """Means over seeds of what a run's dataset and round look like; {} for an untrained base.
 
     `synth` holds the numbers of the dataset's stage (rows, valid, tokens, ...), `skills` rows per
-    task family, `influence` and `prefs` those of the round's stages, `budgets` the run's costs.
+    task family, `influence` and `prefs` those of the round's stages, `budgets` the run's costs, as
+    far as all records have them.
     """
     row = records[0]["runs"][run]
     dataset, round_name = row["dataset"], row["round"]
@@ -126,7 +127,7 @@ def data_facts(records: Sequence[Record], run: str) -> dict[str, Any]:
         "skills": _mean_of([record["skills"].get(dataset, {}) for record in records]),
         "influence": _mean_of([_metrics(r, ("influence",), round_name) for r in records]),
         "prefs": _mean_of([_metrics(record, ("prefs",), round_name) for record in records]),
-        "budgets": _mean_of([record.get("budgets", {}).get(run, {}) for record in records]),
+        "budgets": _mean_of(_in_all([r.get("budgets", {}).get(run, {}) for r in records])),
     }
     if "rows" in facts["budgets"]:  # of joined and selected data no stage writes metrics of synth
         facts["synth"].setdefault("rows", facts["budgets"]["rows"])
@@ -137,6 +138,12 @@ def _metrics(record: Record, kinds: Sequence[str], name: str | None) -> Mapping[
     """The first kind that has metrics under this name; {} if none has."""
     found = (record["metrics"].get(kind, {}).get(name) for kind in kinds)
     return next((metrics for metrics in found if metrics), {})
+
+
+def _in_all(dicts: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    """The mappings with the keys that all of them have: a cost that one lacks is not known."""
+    keys = set(dicts[0]).intersection(*dicts)
+    return [{key: value for key, value in values.items() if key in keys} for values in dicts]
 
 
 def _mean_of(dicts: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

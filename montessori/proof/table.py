@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -29,38 +30,56 @@ FACTS = (
     ("student TFLOPs", ("budgets.student_flops",), TERA, 1),
     ("teacher TFLOPs", ("budgets.teacher_flops",), TERA, 1),
     ("judge calls", ("budgets.judge_calls",), 1, 0),
-    (
-        "baseline rows at its teacher tokens",
-        ("budgets.baseline_rows_at_equal_teacher_tokens",),
-        1,
-        0,
-    ),
-)
+    ("judge tokens", ("budgets.judge_tokens",), 1, 0),
+    ("baseline rows at its teacher tokens",
+     ("budgets.baseline_rows_at_equal_teacher_tokens",), 1, 0),
+    ("baseline rows at its student FLOPs",
+     ("budgets.baseline_rows_at_equal_student_flops",), 1, 0),
+)  # fmt: skip
 
 Proof = Mapping[str, Any]
 
 
 def summary_block(proof: Proof, picture: str) -> str:
     """Findings in sentences, then a table for each student; `picture` is the picture's address."""
-    parts = [f"![difference to self-instruct over seeds]({picture})", _introduction(proof)]
+    common = common_against(proof)
+    parts = [f"![{_alternative(proof, common)}]({picture})", _introduction(proof, common)]
     for name, student in proof["students"].items():
         parts.append("\n".join([f"**{name}**", "", *(f"- {text}" for text in findings(student))]))
-        parts.append(metric_table(student["runs"]))
+        parts.append(metric_table(student, common))
     return "\n\n".join(parts)
 
 
-def _introduction(proof: Proof) -> str:
+def common_against(proof: Proof) -> str:
+    """The run that most runs are compared with; the first of several."""
+    counts = Counter(
+        other for student in proof["students"].values() for other in student["against"].values()
+    )
+    return counts.most_common(1)[0][0]
+
+
+def _alternative(proof: Proof, common: str) -> str:
+    """What the picture shows, in words."""
+    shown = {student["against"][run] for student in proof["students"].values()
+             for run in _pictured(student)}  # fmt: skip
+    if shown <= {common}:
+        return f"difference to {common} over seeds"
+    return f"difference over seeds to the run that each is compared with, mostly {common}"
+
+
+def _introduction(proof: Proof, common: str) -> str:
     counts = "; ".join(
         f"{name}: {_count(student['seeds'])} ({_ranges(student['seeds'])})"
         for name, student in proof["students"].items()
     )
     return (
-        f"{counts}. Means over seeds on 0-100. In brackets: the difference to `self-instruct`, "
-        "paired by seed, with its 95 % t-interval; bold where the interval excludes zero. A seed "
-        "varies sampling and training, not the base models: the intervals hold for the shipped "
-        "teacher and students. Intervals are not corrected for being many; an asterisk marks what "
-        "holds after that: the p-value of a paired t test over seeds, by Holm's correction for all "
-        "comparisons of a student, is at most 0.05. The sentences go by that."
+        f"{counts}. Means over seeds on 0-100. In brackets: the difference to the run that it is "
+        f"compared with, `{common}` unless the row names another, paired by seed, with its 95 % "
+        "t-interval; bold where the interval excludes zero. A seed varies sampling and training, "
+        "not the base models: the intervals hold for the shipped teacher and students. Intervals "
+        "are not corrected for being many; an asterisk marks what holds after that: the p-value of "
+        "a paired t test over seeds, by Holm's correction for all comparisons of a student, is at "
+        "most 0.05. The sentences go by that."
     )
 
 
@@ -110,14 +129,23 @@ def _verdict(p: float, corrected: float) -> str:
     return "significant only by itself" if p <= ALPHA else "not significant"
 
 
-def metric_table(runs: Mapping[str, Mapping[str, Any]]) -> str:
-    """Runs by metrics as a Markdown table, the mean first."""
+def metric_table(student: Mapping[str, Any], common: str) -> str:
+    """A student's runs by metrics as a Markdown table, the mean first.
+
+    A row names the run that it is compared with where that is neither `common` nor itself.
+    """
+    runs, against = student["runs"], student["against"]
     found = ordered(name for metrics in runs.values() for name in metrics)
     names = [MEAN, *(name for name in found if name != MEAN)]
     rows = [
-        [f"`{run}`", *(_cell(metrics[name]) for name in names)] for run, metrics in runs.items()
+        [_compared(run, against[run], common), *(_cell(metrics[name]) for name in names)]
+        for run, metrics in runs.items()
     ]
     return markdown_table(["run", *map(titled, names)], rows)
+
+
+def _compared(run: str, other: str, common: str) -> str:
+    return f"`{run}`" if other in (run, common) else f"`{run}` (against `{other}`)"
 
 
 def _cell(entry: Mapping[str, float | None]) -> str:
@@ -185,11 +213,16 @@ def figure(proof: Proof) -> str:
     rows = [
         Interval(_label(run, index, name), entry["delta"], entry["low"], entry["high"], index)
         for index, (name, student) in enumerate(proof["students"].items())
-        for run, metrics in student["runs"].items()
-        if run in student["trained"] and student["against"][run] != run
-        for entry in [metrics[MEAN]]
+        for run in _pictured(student)
+        for entry in [student["runs"][run][MEAN]]
     ]
     return intervals(rows, "Mean of the benchmarks: difference to the baseline, 95 % over seeds")
+
+
+def _pictured(student: Mapping[str, Any]) -> list[str]:
+    """The trained runs that are compared with another run."""
+    return [run for run in student["runs"]
+            if run in student["trained"] and student["against"][run] != run]  # fmt: skip
 
 
 def _label(run: str, index: int, student: str) -> str:

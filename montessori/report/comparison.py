@@ -7,11 +7,22 @@ from html import escape
 from typing import Any
 
 from montessori.compare.outcomes import MEAN, ordered
-from montessori.compare.words import legend, notes, p_text, sentences, signed, titled, verdict
+from montessori.compare.words import (
+    counterpart,
+    labelled,
+    legend,
+    notes,
+    p_text,
+    sentences,
+    signed,
+    titled,
+    verdict,
+)
 
 from .page import Markup, paragraph, table
 from .svg import COLOURS, Interval, intervals, steps
 
+ELSEWHERE = "\u2020"  # a dagger: in the chart, a difference to another run than the baseline
 CLASSES = {"better": "up", "worse": "down", "undecided": "level"}
 
 
@@ -22,7 +33,7 @@ def metrics_of(comparison: Mapping[str, Any]) -> list[str]:
 
 
 def lead(comparison: Mapping[str, Any]) -> list[str]:
-    """One sentence for each run but the baseline."""
+    """One sentence for each run that is compared with another."""
     found = sentences(comparison) if comparison.get("runs") else []
     return found or ["No comparison yet: run dvc repro."]
 
@@ -35,6 +46,8 @@ def explanation(comparison: Mapping[str, Any]) -> Markup:
         "metrics/proof (make proof).",
         *notes(comparison),
     ]
+    if any(labelled(comparison, run) != run for run in comparison["runs"]):
+        texts.append(f"In the chart {ELSEWHERE} marks differences to the run that the table names.")
     return Markup("".join(paragraph(text, "soft") for text in texts))
 
 
@@ -43,7 +56,7 @@ def metric_table(comparison: Mapping[str, Any]) -> Markup:
     names, baseline = metrics_of(comparison), comparison["baseline"]
     rows = [
         [
-            f"{run} (baseline)" if run == baseline else run,
+            f"{run} (baseline)" if run == baseline else labelled(comparison, run),
             *(_cell(row.get(name), comparison["confidence"]) for name in names),
         ]
         for run, row in comparison["runs"].items()
@@ -68,12 +81,16 @@ def _cell(entry: Mapping[str, float] | None, confidence: float) -> Markup:
 
 
 def chart(comparison: Mapping[str, Any]) -> str:
-    """The mean's difference to the baseline with its interval, for every other run."""
+    """The mean's difference to the baseline, or the run that is named in the table, with its
+    interval, for every run that is compared."""
     rows = [
-        Interval(run, row[MEAN]["delta"], row[MEAN]["low"], row[MEAN]["high"])
+        Interval(
+            run if other == comparison["baseline"] else f"{run} {ELSEWHERE}",
+            row[MEAN]["delta"], row[MEAN]["low"], row[MEAN]["high"],
+        )
         for run, row in comparison["runs"].items()
-        if run != comparison["baseline"]
-    ]
+        if (other := counterpart(comparison, run)) != run
+    ]  # fmt: skip
     return intervals(rows, "Difference of the mean to the baseline")
 
 

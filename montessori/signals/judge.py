@@ -4,7 +4,7 @@ A judge is a model folder, run by any engine, or a .json file `{"kind": "grader"
 checker, which knows every right answer and is therefore an oracle, not a model.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import cache, partial
 from pathlib import Path
@@ -144,12 +144,14 @@ def score_by_judge(
     open_engine: Callable[[Path], Engine],
     work: Path,
     name: str,
+    generation: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Write `out`/scores.parquet: the mean mark (0 to 5) of each kept row of the probe.
 
     Rows without any readable verdict are left out. Finished parts and paid answers are kept under
-    `work`. Returns metrics: those of the table, calls of the judge, malformed verdicts, tokens.
-    Raises MontessoriError when too many verdicts are malformed or all rows of each prompt tie.
+    `work`; parts count for the same `generation` settings, the engine's. Returns metrics: those of
+    the table, calls of the judge, malformed verdicts, tokens. Raises MontessoriError when too many
+    verdicts are malformed or all rows of each prompt tie.
     """
     ledger = work / f"{name}.answers.jsonl"
     marker = open_judge(judge, template, settings, seed, open_engine, ledger)
@@ -157,7 +159,8 @@ def score_by_judge(
     inputs = {"probe": probe, "judge": judge, "template": template}
     digests = {key: folder_digest(path) for key, path in inputs.items()}
     params = {k: v for k, v in asdict(settings).items() if k not in ("template", "max_malformed")}
-    parts = Parts(work, parts_digest({"seed": seed, **params}, digests, PART))
+    asked = {"seed": seed, "generation": dict(generation), **params}
+    parts = Parts(work, parts_digest(asked, digests, PART))
     marked = _fill(parts, marker, frame, settings.rows_per_part, f"{KIND} {name}")
     facts = _facts(marked, marker)
     if facts["malformed"] > settings.max_malformed * facts["judge_calls"]:

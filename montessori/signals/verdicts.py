@@ -11,7 +11,9 @@ from montessori.errors import MontessoriError
 
 BEST = 5.0
 _PROBES = ("<instruction 7f0c>", "<response 7f0c>")  # texts that no template holds by itself
-_MARK = re.compile(r"(?im)^\W*score\W*?:\W*([0-9]+(?:\.[0-9]+)?)(?:\s*/\s*5)?\W*$")
+_SIGNS = r"[ \t*_`#>]*"  # blanks, and signs of Markdown
+_NUMBER = rf"([0-9]+(?:\.[0-9]+)?)(?:[ \t]*/[ \t]*5)?{_SIGNS}\.?{_SIGNS}"
+_MARK = re.compile(rf"(?im)^{_SIGNS}score{_SIGNS}:{_SIGNS}{_NUMBER}$")
 
 
 def read_mark(text: str) -> float | None:

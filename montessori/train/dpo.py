@@ -148,7 +148,8 @@ def _require_pairs(frame: pl.DataFrame, settings: "TeacherDpoParams", pairs: Pat
             f"{frame.height} pairs are fewer than one batch of {settings.batch}",
             where=str(pairs / "pairs.parquet"),
             expected="at least teacher_dpo.batch pairs",
-            next="raise probe.prompts or prefs.max_per_prompt in params.yaml, then `dvc repro`",
+            next="get more pairs (probe.prompts and prefs, or draft.questions and align, in "
+            "params.yaml), or lower teacher_dpo.batch, then `dvc repro`",
         )
 
 

@@ -32,6 +32,7 @@ TASKS = [
     Task("sums", "sums", (Item("seed 1", "1"), Item("seed 2", "2")), (Item("held 5", "5"),)),
     Task("words", "words", (Item("seed w", "w"),), (Item("held w", "w"),), strategy="Be brief."),
 ]
+SPECIAL = json.loads((ROOT / "data/micro/prompts/elicit/reasoning.json").read_text())["special"]
 QUESTION = "<Question_{n}><input>{text}</input><target>{target}</target></Question_{n}>"
 
 
@@ -67,15 +68,24 @@ class Teacher(Local):
         ), True
 
 
+def evals_of(folder: Path, *texts: str) -> None:
+    """Eval items of one turn, in the folder that `ask` reads."""
+    lines = [json.dumps({"item_id": f"e{n}", "turns": [text]}) for n, text in enumerate(texts)]
+    (folder / "evals").mkdir(exist_ok=True)
+    (folder / "evals" / "bench.jsonl").write_text("\n".join(lines) + "\n")
+
+
 @pytest.fixture
 def ask(tmp_path) -> Commission:
     (tmp_path / "source.json").write_text("[]")
+    evals_of(tmp_path, "Which of these is an item of a benchmark?")
     write_tasks(TASKS, tmp_path / "source.json", tmp_path / "tasks")
     tiny_tokenizer().save_pretrained(tmp_path / "teacher")
     teacher = Teacher()
     return Commission(
         name="arte", work=tmp_path / "work", seed=0, elicit=ELICIT, filter=FILTER,
         inputs={"teacher": tmp_path / "teacher", "tasks": tmp_path / "tasks",
+                "evals": tmp_path / "evals",
                 "templates": ROOT / "data" / "micro" / "prompts" / "elicit"},
         generation=GenerationParams("transformers"),
         decontamination=DecontaminationParams(ngram=0, limit=0.5),
@@ -101,7 +111,7 @@ def test_drafts_have_the_questions_asked_for_and_every_rationale(ask, tmp_path):
         assert {*group["naive"]} == {f"{asked}\nLet's think step by step."}
         for style, text in group.select("style", "response").iter_rows():
             assert f"{asked}\n{special[style]}"[-12:] in text
-    assert metrics["questions"] == 14
+    assert (metrics["questions"], metrics["incomplete"]) == (14, 0)
     assert metrics["rows"] == rows.height == 56
 
 
@@ -125,6 +135,49 @@ def test_seeds_validation_questions_and_broken_rationales_are_dropped(ask, tmp_p
     assert "seven" not in words
     assert "endless" not in words
     assert not {"held 5", "seed 1"} & {*rows.filter(pl.col("skill") == "sums")["instruction"]}
+
+
+def test_eval_items_are_dropped_from_questions_and_from_rationales(ask, tmp_path):
+    free, metrics = drafts_of(ask, tmp_path / "free")
+    first = free.filter(pl.col("skill") == "sums")["instruction"][0]
+    evals_of(tmp_path, first)
+    rows, metrics = drafts_of(ask, tmp_path / "asked")
+    assert first not in rows["instruction"].to_list()
+    assert metrics["dropped"]["eval item"] == 1
+    said = free["response"][0].split(" <ans>")[0]
+    evals_of(tmp_path, f"A benchmark says: {said}, and so on.")
+    runs = DecontaminationParams(ngram=4, limit=1.0)
+    rows, metrics = drafts_of(ask, tmp_path / "said", decontamination=runs)
+    assert metrics["dropped"]["rationale eval item"] > 0
+    assert not any(said in text for text in rows["response"])
+
+
+def test_a_task_that_got_too_few_goes_on_with_more_attempts(ask, tmp_path):
+    teacher = Teacher()
+    counted = {"open_engine": lambda ledger: teacher}
+    with pytest.raises(MontessoriError, match=r"raise draft\.attempts|has \d+ of 18"):
+        write_drafts(replace(ask, **counted), DraftParams(18, attempts=1.0), tmp_path / "out")
+    before = teacher.calls
+    again = write_drafts(replace(ask, **counted), DraftParams(18, attempts=8.0), tmp_path / "out")
+    other = Teacher()
+    whole = write_drafts(
+        replace(ask, open_engine=lambda ledger: other), DraftParams(18, 8.0), tmp_path / "whole"
+    )
+    assert again == whole
+    assert teacher.calls == other.calls  # what was written before is not written again
+    assert 0 < before < other.calls
+
+
+def test_questions_that_lack_a_rationale_are_counted(ask, tmp_path):
+    class Lacking(Teacher):
+        def _text(self, prompt, rng):
+            text, finished = super()._text(prompt, rng)
+            step = "Write more questions." not in prompt and SPECIAL[2][-12:] in text
+            return ("no tags", finished) if step else (text, finished)
+
+    rows, metrics = drafts_of(ask, tmp_path / "out", open_engine=lambda ledger: Lacking())
+    assert metrics["incomplete"] == metrics["questions"] == 14
+    assert set(rows["style"]) == {0, 1, 3}
 
 
 def test_finished_waves_are_taken_up_and_give_the_same_rows(ask, tmp_path):

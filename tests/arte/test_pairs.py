@@ -11,8 +11,9 @@ from montessori.arte.pairs import (
     write_arte_pairs,
 )
 from montessori.arte.settings import AlignParams
-from montessori.artifacts import DRAFTS, PAIRS, SCORES, read_table, write_table
+from montessori.artifacts import DRAFTS, PAIRS, SCORES, read_table, write_json, write_table
 from montessori.errors import MontessoriError
+from montessori.lineage import written_by
 
 SETTINGS = AlignParams(share=0.25, question_pairs=2, rationale_pairs=10, min_pairs=1)
 
@@ -79,14 +80,33 @@ def test_tasks_are_not_mixed():
 
 
 def test_rationale_pairs_have_the_naive_prompt_widest_first():
-    pairs = rationale_pairs(SCORED, SETTINGS)
+    pairs = rationale_pairs(SCORED, SETTINGS, seed=0)
     assert pairs.select("prompt", "chosen", "rejected").rows() == [
         ("naive q1", "r1-0", "r1-1"),  # 0.8 apart
         ("naive q0", "r0-0", "r0-1"),  # 0.2
         ("naive q3", "r3-1", "r3-0"),  # 0.2; question 2 ties
     ]
     capped = AlignParams(share=0.25, question_pairs=0, rationale_pairs=1, min_pairs=1)
-    assert rationale_pairs(SCORED, capped)["prompt"].to_list() == ["naive q1"]
+    assert rationale_pairs(SCORED, capped, seed=0)["prompt"].to_list() == ["naive q1"]
+
+
+def test_among_equal_rationales_no_reasoning_prompt_gains_by_its_place():
+    scores = {(q, s): score for q in range(60) for s, score in enumerate((0.5, 0.25, 0.9, 0.25))}
+    scores |= {(q, s): (0.0, 1.0)[s % 2] for q in range(60, 120) for s in range(4)}
+    wide = AlignParams(share=0.25, question_pairs=0, rationale_pairs=200, min_pairs=1)
+    pairs = rationale_pairs(table(scores), wide, seed=0)
+    drawn = {(c[-1], r[-1]) for c, r in pairs.select("chosen", "rejected").rows()}
+    assert drawn == {("2", "1"), ("2", "3"), *((c, r) for c in "13" for r in "02")}
+    assert rationale_pairs(table(scores), wide, seed=0).equals(pairs)
+
+
+def test_means_that_differ_in_their_last_bits_are_no_preference():
+    twelfths = ((0, 0, 0, 3), (0, 1, 2, 0))  # both have the mean 3/48
+    scores = {(q, s): k / 12 for q, row in enumerate(twelfths) for s, k in enumerate(row)}
+    means = table(scores).group_by("question_id").agg(pl.col("score").mean())
+    assert means["score"].n_unique() == 2  # as floats they are two
+    wide = AlignParams(share=0.5, question_pairs=9, rationale_pairs=0, min_pairs=1)
+    assert question_pairs(table(scores), wide, seed=0).is_empty()
 
 
 @pytest.fixture
@@ -112,6 +132,14 @@ def test_pairs_are_written_mixed_and_counted(folders):
     assert (metrics["question_pairs"], metrics["rationale_pairs"]) == (1, 3)
     assert metrics["questions_tied"] == 1
     assert metrics["chosen_styles"] == {"0": 2, "1": 1}
+
+
+def test_who_wrote_the_drafts_is_told_with_the_pairs(folders):
+    drafts, scores, out = folders(SCORED)
+    hashes = {"template_hash": "a" * 64, "tokenizer_hash": "b" * 64}
+    write_json(drafts / "manifest.json", {"facts": {"rows": 8, **hashes}})
+    write_arte_pairs(drafts, scores, out, SETTINGS, 0)
+    assert written_by(out) == hashes
 
 
 def test_drafts_that_all_score_the_same_are_an_error_and_leave_nothing(folders):

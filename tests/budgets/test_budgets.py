@@ -1,15 +1,18 @@
 """Costs of runs, added up by hand."""
 
 import json
+import re
 from pathlib import Path
 
 import pytest
 
 from montessori.artifacts import write_json
 from montessori.budgets.command import command
-from montessori.budgets.costs import Cost, budgets, flops
+from montessori.budgets.costs import STUDENT, TRAINS_TEACHER, WRITES, Cost, budgets, flops
+from montessori.errors import MontessoriError
 from montessori.params import load
 from montessori.plan import read_rows
+from montessori.profiles import merged, read_profile
 
 ROOT = Path(__file__).parents[2]
 RAW = load(ROOT / "params.yaml")
@@ -37,13 +40,24 @@ STAGES = [*METRICS, "prefs/montessori-1", "prefs/montessori-2", "eval/base", "an
 
 @pytest.fixture
 def project(tmp_path: Path) -> Path:
-    """A folder with params.yaml, metrics and a second of runtime for each stage."""
+    """A folder with params.yaml, metrics and a second of runtime, on a CPU, for each stage."""
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     for name, values in METRICS.items():
         write_json(tmp_path / "metrics" / f"{name}.json", values)
     for name in STAGES:
-        write_json(tmp_path / "metrics" / "runtime" / f"{name}.json", {"seconds": 1.0})
+        took(tmp_path, name, seconds=1.0, device_seconds=0.0)
     return tmp_path
+
+
+def took(project: Path, stage: str, **facts: float) -> None:
+    """Write the runtime record of a stage."""
+    write_json(project / "metrics" / "runtime" / f"{stage}.json", facts)
+
+
+def cells(text: str, run: str) -> dict[str, str]:
+    """A run's cells of the printed table by column."""
+    lines = [re.split(r"\s{2,}", line) for line in text.partition("\n\n")[0].splitlines()]
+    return dict(zip(lines[0], next(line for line in lines if line[0] == run), strict=True))
 
 
 def test_flops_by_hand():
@@ -104,6 +118,7 @@ def test_what_is_not_known_is_marked_and_never_taken_for_nothing(project):
     assert " 1000 " in lines["self-instruct"]  # only its seconds are not known
     assert " 1+ " in lines["self-instruct"]
     assert "such as FLOPs of student-sft montessori-2" in text
+    assert cells(text, "self-instruct")["GPU-seconds"] == "0+"
     figures = json.loads((project / "b.json").read_text())
     assert figures["montessori-1"]["baseline_rows_at_equal_teacher_tokens"] is None
     assert figures["montessori-1"]["unknown"] == ["influence montessori-1"]
@@ -113,11 +128,78 @@ def test_calls_of_a_judge_count(project):
     raw = load(project / "params.yaml")
     raw["judge_signals"] = {"j": {"probe": "montessori-1", "judge": "micro/judge.json"}}
     raw["rounds"]["montessori-1"]["scores"] = "judge-signal/j"
-    write_json(project / "metrics" / "judge-signal" / "j.json", {"judge_calls": 982})
+    write_json(
+        project / "metrics" / "judge-signal" / "j.json", {"judge_calls": 982, "judge_tokens": 5000}
+    )
     cost = budgets(read_rows(raw)[0], project / "metrics")["montessori-1"].cost
-    assert cost.judge_calls == 982
+    assert (cost.judge_calls, cost.judge_tokens) == (982, 5000)
     assert cost.student_flops == 60 * 22  # no warm-up and no influence
     assert cost.unknown == ("seconds of judge-signal j",)
+
+
+def test_what_nobody_has_is_no_column_of_the_printed_table(project):
+    text = command(project, None)
+    assert "judge tokens" not in text
+    assert "GPU-seconds" not in text
+    assert cells(text, "montessori-1")["judge calls"] == "0"
+    values = METRICS["influence/montessori-1"] | {"judge_tokens": 70}
+    write_json(project / "metrics" / "influence" / "montessori-1.json", values)
+    text = command(project, None)
+    assert [cells(text, run)["judge tokens"] for run in ("base", "montessori-1")] == ["0", "70"]
+
+
+def test_gpu_seconds_are_those_of_all_devices(project):
+    took(project, "influence/montessori-1", seconds=10.0, device_seconds=25.0)  # 5 s on one, 5 on 4
+    took(project, "teacher-dpo/montessori-1", seconds=3.0, device_seconds=6.0)
+    text = command(project, project / "b.json")
+    assert cells(text, "montessori-1")["seconds"] == "18"  # five further stages of a second
+    assert cells(text, "montessori-1")["GPU-seconds"] == "31"
+    assert cells(text, "self-instruct")["GPU-seconds"] == "0"
+    assert json.loads((project / "b.json").read_text())["montessori-1"]["gpu_seconds"] == 31.0
+
+
+def test_gpu_seconds_of_an_older_record_are_not_known(project):
+    took(project, "influence/montessori-1", seconds=10.0)
+    text = command(project, project / "b.json")
+    one = cells(text, "montessori-1")
+    assert (one["seconds"], one["GPU-seconds"], one["teacher tokens"]) == ("16", "0+", "1600")
+    assert one["baseline rows at its tokens"] == "80"  # all but seconds is known
+    figures = json.loads((project / "b.json").read_text())
+    assert figures["montessori-1"]["unknown"] == ["GPU-seconds of influence montessori-1"]
+
+
+def test_a_preference_set_costs_the_examinees_that_took_its_tasks(project):
+    raw = merged(RAW, read_profile(ROOT / "profiles", "arte"))
+    raw["tasks"]["others"] = {"source": "data/micro/sources/tasks.json"}
+    raw["examinees"]["elsewhere"] = {"model": "models/student", "tasks": "others"}
+    names = [name for name in raw["examinees"] if name != "elsewhere"]
+    before = budgets(read_rows(raw)[0], project / "metrics")["arte-1"].cost.student_flops
+    for name in (*names, "elsewhere"):
+        values = {"parameters": 10, "tokens_forward": 5}
+        write_json(project / "metrics" / "examinee" / f"{name}.json", values)
+        took(project, f"examinee/{name}", seconds=4.0, device_seconds=4.0)
+    found = budgets(read_rows(raw)[0], project / "metrics")
+    assert names
+    assert found["arte-1"].cost.student_flops - before == 2 * 10 * 5 * len(names)
+    assert found["arte-1"].cost.gpu_seconds == 4.0 * len(names)
+    assert found["arte-0"].cost.gpu_seconds == 0.0  # no preference set
+
+
+def test_an_empty_section_compare_is_an_error_of_the_users(project):
+    text = (project / "params.yaml").read_text()
+    start, end = text.index("compare:"), text.index("# ----", text.index("compare:"))
+    (project / "params.yaml").write_text(f"{text[:start]}compare:\n\n{text[end:]}")
+    with pytest.raises(MontessoriError, match="compare: None is not a mapping") as error:
+        command(project, None)
+    assert str(error.value).splitlines()[-1].startswith("next: mend params.yaml")
+
+
+def test_the_page_names_every_stage_that_is_counted():
+    text = (ROOT / "docs" / "baselines.md").read_text().partition("\n## Equal budgets\n")[2]
+    rows = dict(re.findall(r"^\| ([\w -]+) \| (.*) \|$", text, re.MULTILINE))
+    counted = {"teacher tokens": WRITES, "student FLOPs": STUDENT, "teacher FLOPs": TRAINS_TEACHER}
+    for column, stages in counted.items():
+        assert {stage for stage in stages if f"`{stage}`" not in rows[column]} == set()
 
 
 def test_every_section_has_its_costs_and_one_without_is_not_free(project, monkeypatch):

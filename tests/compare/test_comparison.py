@@ -11,7 +11,7 @@ import pytest
 
 from montessori.artifacts import write_json
 from montessori.compare.bootstrap import draws, observed, sampled
-from montessori.compare.comparison import compare_runs, entries
+from montessori.compare.comparison import compare_runs, counterparts, entries
 from montessori.compare.outcomes import MEAN, ORDER, Found, usable
 from montessori.compare.settings import CompareParams
 from montessori.compare.table import markdown, table, write_plot
@@ -221,6 +221,77 @@ def test_items_as_many_as_mmlus_are_drawn_in_blocks() -> None:
     found = sampled("mmlu acc", {"a": outcome, "b": outcome, "c": outcome}, 2000)
     assert time.perf_counter() - start < 15.0  # about 1.6 s on a free core
     assert found["a"].std() == pytest.approx(values.std() / np.sqrt(items), rel=0.1)
+
+
+# -------------------------------------------------------------------- what a run is compared with
+TRANSFER = {  # a run's `against`
+    "self-instruct": "self-instruct", "montessori-1": "self-instruct",
+    "self-instruct-to-2": "self-instruct-to-2", "montessori-1-to-2": "self-instruct-to-2",
+}  # fmt: skip
+
+
+def judged(against: dict[str, str]) -> dict[str, Run]:
+    return {run: Run(f"students/{run}", other) for run, other in against.items()}
+
+
+@pytest.fixture
+def transfer_root(tmp_path: Path) -> Path:
+    """Metrics of the runs of TRANSFER; a self-instruct of its own for the second student."""
+    rates = (0.5, 0.7, 0.6, 0.8)
+    for seed, (run, rate) in enumerate(zip(TRANSFER, rates, strict=True)):
+        write(tmp_path, run, outcomes(rate, seed))
+    return tmp_path
+
+
+def test_runs_are_compared_with_the_baseline_or_their_own_against() -> None:
+    assert counterparts(judged(TRANSFER), "self-instruct") == TRANSFER
+    # who is judged against the same run as the baseline is compared with the baseline
+    assert counterparts(judged(TRANSFER), "montessori-1") == {
+        "self-instruct": "montessori-1", "montessori-1": "montessori-1",
+        "self-instruct-to-2": "self-instruct-to-2", "montessori-1-to-2": "self-instruct-to-2",
+    }  # fmt: skip
+    lost = judged({"self-instruct": "self-instruct", "montessori-1": "gone"})
+    with pytest.raises(MontessoriError, match="'gone', which montessori-1 is against, is no run"):
+        counterparts(lost, "self-instruct")
+
+
+def test_a_run_with_an_against_of_its_own_is_compared_with_that(transfer_root: Path) -> None:
+    root, runs = transfer_root, judged(TRANSFER)
+    found = compare_runs(runs, root / "eval", root / "outcomes", PARAMS)
+    assert found["against"] == TRANSFER
+    assert found["comparisons"] == 2 * len(METRICS)  # the two that are no self-instruct
+    own, other = (found["runs"][run] for run in ("montessori-1-to-2", "self-instruct-to-2"))
+    alone = compare_runs(
+        {run: runs[run] for run in ("self-instruct-to-2", "montessori-1-to-2")},
+        root / "eval", root / "outcomes", CompareParams("self-instruct-to-2", 400, 0.95),
+    )  # fmt: skip
+    for name in METRICS:
+        assert own[name]["delta"] == pytest.approx(own[name]["value"] - other[name]["value"])
+        assert (other[name]["delta"], other[name]["low"], other[name]["high"]) == (0.0, 0.0, 0.0)
+        assert "p" not in other[name]
+        same = alone["runs"]["montessori-1-to-2"][name]  # to the same numbers as without the others
+        assert {key: own[name][key] for key in same if key != "p_holm"} == {
+            key: same[key] for key in same if key != "p_holm"
+        }
+    text = markdown(found)
+    assert "| montessori-1-to-2 (against self-instruct-to-2) | " in text
+    assert f"| self-instruct-to-2 | {other[ALPACA]['value']:.1f} | " in text
+    assert "- montessori-1-to-2 beats self-instruct-to-2 on " in text
+    assert "- self-instruct-to-2 beats" not in text
+
+
+def test_a_benchmark_that_only_one_of_a_pair_has_is_no_entry(transfer_root: Path) -> None:
+    extra = {"mt_bench": outcomes(0.6, 7)[MT_BENCH]}
+    for run in ("self-instruct-to-2", "montessori-1-to-2", "montessori-1"):
+        write(transfer_root, run, outcomes(0.5, 1) | extra)
+    folders = transfer_root / "eval", transfer_root / "outcomes"
+    rows = compare_runs(judged(TRANSFER), *folders, PARAMS)["runs"]
+    assert [run for run in rows if "mt_bench" in rows[run]] == [
+        "self-instruct-to-2", "montessori-1-to-2",  # a pair without the baseline
+    ]  # fmt: skip
+    write(transfer_root, "self-instruct-to-2", outcomes(0.5, 1))
+    rows = compare_runs(judged(TRANSFER), *folders, PARAMS)["runs"]
+    assert [run for run in rows if "mt_bench" in rows[run]] == []
 
 
 # ------------------------------------------------------------------------------------- p-values

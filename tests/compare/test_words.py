@@ -1,7 +1,16 @@
 """Sentences by hand, from corrected p-values alone."""
 
 from montessori.compare.outcomes import MEAN, ordered
-from montessori.compare.words import legend, notes, p_text, sentence, sentences, titled, verdict
+from montessori.compare.words import (
+    labelled,
+    legend,
+    notes,
+    p_text,
+    sentence,
+    sentences,
+    titled,
+    verdict,
+)
 
 NAMES = ("micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k", MEAN)
 
@@ -58,6 +67,44 @@ def test_many_benchmarks_are_not_all_named() -> None:
 
 def test_the_baseline_has_no_sentence() -> None:
     assert [text.split()[0] for text in sentences(comparison())] == ["run"]
+
+
+def transfer() -> dict:
+    """A run that is judged against another run than the baseline, and that run."""
+    found = comparison()
+    found["against"] = {"base": "base", "run": "base", "base-2": "base-2", "run-2": "base-2"}
+    found["runs"] |= {"base-2": found["runs"]["base"], "run-2": row(*[(2.0, 0.01)] * 5)}
+    return found
+
+
+def test_a_run_that_is_compared_with_another_run_than_the_baseline_says_so() -> None:
+    found = transfer()
+    assert [labelled(found, run) for run in found["runs"]] == [
+        "base", "run", "base-2", "run-2 (against base-2)",
+    ]  # fmt: skip
+    assert [text.split(" on ")[0] for text in sentences(found)] == [
+        "run beats base", "run-2 beats base-2",
+    ]  # fmt: skip
+    assert "difference from base, or from the run that a row names, with its" in legend(found)
+    assert "difference from base with its" in legend(comparison())
+    assert notes(found) == [
+        "base-2 is compared with no run: it is judged against itself, not against what base is "
+        "judged against."
+    ]
+
+
+def test_a_benchmark_that_the_run_to_compare_with_lacks_is_said() -> None:
+    found = transfer()
+    for missing, text in {
+        "run": "micro_mmlu: no outcomes of run; only the others are compared.",
+        "base-2": "micro_mmlu: no outcomes of base-2, with which run-2 would be compared; only the "
+        "others are compared.",
+        "base": "micro_mmlu: no outcomes of base, with which run would be compared; only the "
+        "others are compared.",
+        "base, base-2": "micro_mmlu is not compared: base, the baseline, has no outcomes of it.",
+    }.items():
+        found["benchmarks"]["micro_mmlu"]["missing_in"] = missing
+        assert notes(found)[1] == text
 
 
 def test_legend_and_notes() -> None:

@@ -1,6 +1,8 @@
 """Reading with shared demonstrations equals asking each question by itself, on real students."""
 
+import copy
 import math
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -13,10 +15,10 @@ from montessori.errors import MontessoriError
 from montessori.generate import Request, Sampling
 from montessori.generate.transformers_engine import TransformersEngine
 from montessori.icl.demonstrations import Texts, group
-from montessori.icl.measure import values
+from montessori.icl.measure import right_answers, values
 from montessori.icl.settings import IclParams
-from montessori.icl.student import Student
-from montessori.icl.tokens import common_length, split_tokens
+from montessori.icl.student import Form, Student
+from montessori.icl.tokens import Asked, common_length, opened, split_tokens
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = IclParams(
@@ -125,16 +127,80 @@ def test_tokens_are_those_of_the_whole_text(student, texts):
 
 
 def test_probability_and_logprob_come_from_the_same_reading(student, texts, work):
-    from dataclasses import replace
-
     likely = values(
         student, texts, work.prefixes, work.frames, replace(SETTINGS, measure="probability")
     )
     nats = values(student, texts, work.prefixes, work.frames, replace(SETTINGS, measure="logprob"))
     tokens = len(student.tokenizer(" 7", add_special_tokens=False)["input_ids"])
     assert all(0 <= value <= 1 for row in likely for value in row)
-    first = math.exp(nats[0][0] * tokens)  # " 7" is one of the ways to state 7
-    assert 0 < first <= likely[0][0] + 1e-6
+    assert 0 < math.exp(nats[0][0] * tokens) < 1
+
+
+def test_the_probability_is_that_of_stating_the_answer_and_stopping(student, texts):
+    """Against one whole forward pass per way; a way inside another is not counted twice."""
+    asked = pl.DataFrame([question("What is 3 plus 4?", "7", response="7\n#### 7")],
+                         schema=QUESTIONS)  # fmt: skip
+    shown = texts.shown(*SHOWN[0])
+    one = replace(SETTINGS, measure="probability")
+    ((found,),) = values(student, texts, [shown], [asked], one)
+    prefix, (row,) = group(student, texts, shown, asked, False)
+    truth = 0.0
+    for answer in row.answers[:2]:  # the third goes on behind the first, where it may stop
+        ids = torch.tensor([[*prefix, *row.question, *answer]])
+        with torch.no_grad():
+            logits = student.engine.model(ids).logits[0].log_softmax(-1)
+        start = ids.shape[1] - len(answer)
+        tokens = sum(float(logits[start + k - 1, t]) for k, t in enumerate(answer))
+        truth += math.exp(tokens) * float(logits[-1, student.ends].exp().sum())
+    assert len(row.answers) == 3
+    assert found == pytest.approx(truth, abs=1e-5)
+
+
+def test_a_way_that_goes_on_where_another_stops_is_not_counted_twice(student):
+    end, other = min(student.end_ids), min({*range(9)} - student.end_ids)
+    ways = Asked((), ((other,), (other, end, other), (other, other)))
+    forms = [Form(False, math.log(p), math.log(s)) for p, s in ((0.5, 0.5), (0.2, 1.0), (0.1, 0.9))]
+    assert student._reading(ways, forms).probability == pytest.approx(0.25 + 0.09)
+
+
+def test_a_written_answer_to_a_closed_question_is_tagged_or_the_first_line():
+    asked = pl.DataFrame([question("Which?", "(B)")] * 4, schema=QUESTIONS)
+    wrote = [
+        "(B)\nOr not?",
+        "Step one.\nStep two.\n<ans>(B)</ans>",
+        "Step one.\n(B)",
+        "<ans>(A)</ans>",
+    ]
+    assert right_answers(wrote, asked) == [True, True, False, False]
+
+
+def test_writing_ends_where_the_context_does(student, texts):
+    def ids(text: str) -> list[int]:
+        return student.tokenizer(texts.asked(text))["input_ids"]
+
+    short = long = "What is 3 plus 4?"
+    while len(ids(f"{long} {short}")) < student.engine.limit - 4:
+        long = f"{long} {short}"
+    asked = pl.DataFrame([question(long, "7"), question(short, "7")], schema=QUESTIONS)
+    (wrote,) = student.written([group(student, texts, "", asked, False)], 64)
+    out = student.engine.generate([Request(ids(long)), Request(ids(short))], Sampling(64))
+    assert wrote == [each.text.split("\n\n")[0] for each in out]
+
+
+def test_a_text_opens_as_the_tokenizer_opens_it(student):
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = copy.deepcopy(student.tokenizer)
+    plain = tokenizer([" 7", " 8 9"])["input_ids"]
+    assert opened(tokenizer, [" 7", " 8 9"]) == plain
+    name = tokenizer.convert_ids_to_tokens(3)
+    tokenizer._tokenizer.post_processor = TemplateProcessing(
+        single=f"{name} $A {name}", special_tokens=[(name, 3)]
+    )
+    assert tokenizer(" 7")["input_ids"] == [3, *plain[0], 3]
+    assert opened(tokenizer, [" 7", " 8 9"]) == [[3, *row] for row in plain]
+    shared, _ = split_tokens(tokenizer, "a", [" b", " c"], [[" 7"], [" 8"]])
+    assert shared[0] == 3
 
 
 def test_a_text_longer_than_the_context_is_refused(student, texts):

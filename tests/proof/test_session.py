@@ -117,6 +117,18 @@ def test_failed_experiment_is_told_and_the_others_are_kept(
     assert seeds_of(root) == [0, 1]
 
 
+def test_reason_is_told_where_every_experiment_fails(
+    root: Path, log: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TOY_FAIL", str(tmp_path / "fail"))
+    (tmp_path / "fail").write_text("1")
+    with pytest.raises(MontessoriError, match="1 of 1 experiments failed") as error:
+        command("1", "controls", "student", 1, root)
+    assert "the toy breaks" in str(error.value)
+    assert ".work/proof/proof-student-1-" in str(error.value)
+    assert not (root / "metrics/proof").exists()
+
+
 def seeds_of(root: Path) -> list[int]:
     return json.loads((root / "metrics/proof/controls.json").read_text())["students"]["student"][
         "seeds"

@@ -9,8 +9,16 @@ from montessori.errors import MontessoriError
 from montessori.profiles import read_profile
 from montessori.proof.pages import fill
 from montessori.proof.papers import papers_block, published
+from montessori.proof.record import COSTS
 from montessori.proof.summary import STEPS, measured, summarise
-from montessori.proof.table import details_block, facts_table, findings, summary_block
+from montessori.proof.table import (
+    FACTS,
+    details_block,
+    facts_table,
+    figure,
+    findings,
+    summary_block,
+)
 
 ROOT = Path(__file__).parents[2]
 METRICS = ("micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k", "mean")
@@ -84,6 +92,24 @@ def test_public_benchmarks_that_all_runs_have_are_metrics_too() -> None:
 
 def test_a_run_is_compared_with_its_own_against() -> None:
     assert summarise(RECORDS)["students"]["student"]["runs"]["cut"]["mean"]["delta"] == 0.0
+
+
+def test_the_block_names_what_a_run_is_compared_with_where_it_is_not_the_common_one() -> None:
+    block = summary_block(summarise(RECORDS), "p.svg")
+    assert "to the run that it is compared with, `self-instruct` unless the row names" in block
+    assert "| `cut` (against `montessori-1`) | " in block
+    assert "| `montessori-1` | " in block
+    assert "| `self-instruct` | " in block
+    assert "![difference over seeds to the run that each is compared with, mostly self-instru" in (
+        block
+    )
+    records = [record(seed, 50.0, 48.0) for seed in range(2)]
+    for one in records:  # compared with itself: it has no place in the picture
+        one["runs"]["cut"]["against"] = "cut"
+    block = summary_block(summarise(records), "p.svg")
+    assert "| `cut` | 50.0 |" in block
+    assert "![difference to self-instruct over seeds](p.svg)" in block
+    assert ">cut<" not in figure(summarise(records))
 
 
 def test_order_of_seeds_does_not_matter() -> None:
@@ -178,9 +204,34 @@ def test_costs_and_rows_come_from_the_budgets() -> None:
     assert data["self-instruct"]["synth"]["rows"] == 100  # no stage wrote metrics of synth
     assert data["montessori-1"]["synth"]["rows"] == 100  # the stage's own
     text = facts_table(data)
+    assert "baseline rows at its student FLOPs" not in text  # nobody has it
     assert "student TFLOPs" in text
     assert "teacher TFLOPs" not in text  # nobody has it
     assert "| `montessori-1` | 100 | 55.0 | 3,000 | 2.5 |" in text
+
+
+def test_rows_of_the_baseline_and_tokens_of_judges_are_columns() -> None:
+    budgets = {"judge_tokens": 1200, "baseline_rows_at_equal_teacher_tokens": 80,
+               "baseline_rows_at_equal_student_flops": 4288}  # fmt: skip
+    lines = facts_table({"self-reward": {"budgets": budgets}}).splitlines()
+    assert lines[0] == (
+        "| run | judge tokens | baseline rows at its teacher tokens | baseline rows at its student "
+        "FLOPs |"
+    )
+    assert lines[2] == "| `self-reward` | 1,200 | 80 | 4,288 |"
+
+
+def test_costs_that_are_shown_are_recorded() -> None:
+    shown = {key for _, paths, _, _ in FACTS for key in paths if key.startswith("budgets.")}
+    assert {key.removeprefix("budgets.") for key in shown} <= set(COSTS)
+
+
+def test_a_cost_that_one_record_lacks_is_not_known() -> None:
+    records = [record(seed, 50.0, 48.0) for seed in range(2)]
+    for one, more in zip(records, ({}, {"judge_tokens": 500}), strict=True):
+        one["budgets"] = {"montessori-1": {"teacher_tokens": 100, **more}}
+    data = summarise(records)["students"]["student"]["data"]
+    assert data["montessori-1"]["budgets"] == {"teacher_tokens": 100}
 
 
 @pytest.mark.parametrize(

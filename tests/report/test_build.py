@@ -97,6 +97,27 @@ def test_page_shows_every_part(metrics: Path, tmp_path: Path) -> None:
     assert "Nothing to show" not in text
 
 
+def test_a_run_that_is_compared_with_another_run_than_the_baseline_says_so(
+    metrics: Path, tmp_path: Path
+) -> None:
+    build(tmp_path / "plain.html", COMPARISON, RUNS, metrics)
+    assert "\u2020" not in page(tmp_path / "plain.html")
+    runs = COMPARISON["runs"] | {
+        "self-instruct-to-2": COMPARISON["runs"]["self-instruct"],
+        "montessori-1-to-2": COMPARISON["runs"]["montessori-1"],
+    }
+    against = dict.fromkeys(RUNS, "self-instruct")
+    against |= dict.fromkeys(list(runs)[3:], "self-instruct-to-2")
+    found = COMPARISON | {"runs": runs, "against": against}
+    build(tmp_path / "index.html", found, list(runs), metrics)
+    text = page(tmp_path / "index.html")
+    assert ">montessori-1-to-2 (against self-instruct-to-2)<" in text
+    assert "montessori-1-to-2 beats self-instruct-to-2 on " in text
+    assert ">montessori-1-to-2 \u2020</text>" in text  # in the chart
+    assert "In the chart \u2020 marks differences to the run that the table names." in text
+    assert ">self-instruct-to-2 \u2020</text>" not in text
+
+
 def test_page_is_self_contained_and_escaped(metrics: Path, tmp_path: Path) -> None:
     build(tmp_path / "index.html", COMPARISON, RUNS, metrics, pages=PAGES)
     text = page(tmp_path / "index.html")

@@ -36,6 +36,9 @@ SETTINGS = JudgeSignalParams(
         ("Score: 1\nOn reflection:\nScore: 2", 2.0),
         ("Score: 0", 0.0),
         ("Score: 6", None),
+        ("Score: -1", None),
+        ("Score: .5", None),
+        ("Score:\n\n3", None),
         ("Score: 10/10", None),
         ("Score: good", None),
         ("I would give it 4 points.", None),
@@ -51,12 +54,12 @@ def test_the_last_line_with_a_mark_counts(text, mark):
 def judged(tmp_path, probe):
     """A function that lets an engine judge the tiny probe and gives (scores, metrics)."""
 
-    def run(engine, settings=SETTINGS, out="out", judge=None, rows=probe):
+    def run(engine, settings=SETTINGS, out="out", judge=None, rows=probe, generation=None):
         (tmp_path / "model").mkdir(exist_ok=True)
         (tmp_path / "model" / "config.json").write_text("{}")
         metrics = score_by_judge(
             rows, judge or tmp_path / "model", TEMPLATE, tmp_path / out, settings, 0,
-            lambda ledger: engine, tmp_path / "work", "test",
+            lambda ledger: engine, tmp_path / "work", "test", generation or {},
         )  # fmt: skip
         return read_table(tmp_path / out / "scores.parquet", SCORES), metrics
 
@@ -129,6 +132,20 @@ def test_a_stopped_judge_continues_where_it_was(judged):
     assert engine.calls == 2  # of four parts two were done
 
 
+def test_parts_by_another_engine_are_not_taken_up(judged):
+    class Torn(TellingEngine):
+        def generate(self, *arguments):
+            if self.calls == 2:
+                raise KeyboardInterrupt
+            return super().generate(*arguments)
+
+    with pytest.raises(KeyboardInterrupt):
+        judged(Torn(verdict), generation={"engine": "transformers"})
+    engine = TellingEngine(verdict)
+    judged(engine, generation={"engine": "vllm"})
+    assert engine.calls == 4
+
+
 def graded_probe(folder: Path) -> Path:
     """Rows of the lab: right, wrong in the right form, nothing, and no task at all."""
     frame = probe_frame(2, 2).with_columns(pl.lit(None, dtype=pl.String).alias("dropped"))
@@ -193,7 +210,7 @@ def test_a_hosted_judge_pays_for_each_verdict_once(tmp_path, probe):
         engine = partial(open_engine, tmp_path / "judge", generation, machine, {"KEY": "k"}.get)
         metrics = score_by_judge(
             probe, tmp_path / "judge", TEMPLATE, tmp_path / "out", SETTINGS, 0, engine,
-            tmp_path / "work", "test",
+            tmp_path / "work", "test", {},
         )  # fmt: skip
     scores = read_table(tmp_path / "out" / "scores.parquet", SCORES)
     assert set(scores["score"]) == {2.0, 4.0}

@@ -1,0 +1,85 @@
+"""What a stage took: seconds, devices and memory, in metrics/runtime, which only reports read.
+
+A start that was cut off, and a process that filled some parts for another, leave what they took
+below .work; the start that finishes the stage adds it up.
+"""
+
+import json
+import os
+import platform
+import resource
+import shutil
+import sys
+from collections.abc import Mapping
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+RECORDS = Path("metrics") / "runtime"
+UNFINISHED = Path(".work") / "runtime"
+
+
+def record(kind: str, name: str, seconds: float, devices: int) -> None:
+    """Write metrics/runtime/<kind>/<name>.json; earlier, unfinished starts are counted in.
+
+    `seconds` is the time on the wall of this start, `devices` the number of its GPUs. In the file
+    `seconds` is the sum over starts and shards, `device_seconds` the same times each one's GPUs.
+    """
+    folder = UNFINISHED / kind / name
+    starts = [_read(path) for path in sorted(folder.glob("*.json"))]
+    starts.append({"seconds": seconds, "devices": devices})
+    facts = {
+        "date": datetime.now(UTC).isoformat(timespec="seconds"),
+        "device_seconds": round(sum(each["seconds"] * each["devices"] for each in starts), 3),
+        "host": platform.node(),
+        "peak_memory_mib": round(_peak_memory(), 1),
+        "seconds": round(sum(each["seconds"] for each in starts), 3),
+        "starts": len(starts),
+    }
+    _write(RECORDS / kind / f"{name}.json", facts)
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def keep(kind: str, name: str, seconds: float, devices: int) -> None:
+    """Remember a start that did not finish its stage."""
+    path = UNFINISHED / kind / name / f"{os.getpid()}-{datetime.now(UTC).timestamp():.6f}.json"
+    _write(path, {"seconds": seconds, "devices": devices})
+
+
+def devices_used(device: str, tensor_parallel: int) -> int:
+    """GPUs that this process has worked on: 0 on a CPU, `tensor_parallel` for vLLM, else one."""
+    torch = sys.modules.get("torch")
+    if torch is None or device == "cpu" or not torch.cuda.is_available():
+        return 0
+    return tensor_parallel if "vllm" in sys.modules else 1
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
+    return found
+
+
+def _write(path: Path, facts: Mapping[str, Any]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_suffix(".partial")
+    temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
+    os.replace(temporary, path)
+
+
+def _peak_memory() -> float:
+    """Largest resident memory so far in MiB: this process plus its largest child."""
+    unit = 1024 * 1024 if sys.platform == "darwin" else 1024
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
+    return _own_peak(unit) + children
+
+
+def _own_peak(unit: int) -> float:
+    """Of this process; on Linux `ru_maxrss` starts at the size of the process that started it."""
+    try:
+        status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
+    except OSError:
+        status = ""
+    for line in status.splitlines():
+        if line.startswith("VmHWM:"):
+            return int(line.split()[1]) / 1024
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
