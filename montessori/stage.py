@@ -14,12 +14,14 @@ import signal
 import sys
 import time
 from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any, Literal, NoReturn, TypeVar
 
+from montessori import runtime
 from montessori.errors import MontessoriError
 
 T = TypeVar("T")
@@ -170,7 +172,9 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
         if "DVC_STAGE" in os.environ:
             _require_listed_code(CODE / job.kind)
         body(job)
-        finished = job.shard is None
+        if job.shard is None:
+            runtime.record(job.kind, job.name, time.monotonic() - started, _devices(job))
+            finished = True
     except MontessoriError as error:
         _end(f"{job.kind} {job.name}: {error}")
     except OSError as error:
@@ -189,20 +193,23 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
             "environment first"
         )
     finally:
-        _record(job, time.monotonic() - started, finished)
+        if not finished:
+            _keep_time(job, time.monotonic() - started)
         gc.freeze()  # or Python looks through all objects once more as it ends: over a second
 
 
-def _record(job: Job, seconds: float, finished: bool) -> None:
-    """What this start took, for metrics/runtime. One that failed at once did no work."""
-    from montessori import runtime
+def _devices(job: Job) -> int:
+    return runtime.devices_used(job.machine.device, job.machine.tensor_parallel)
 
-    if not finished and seconds < AT_ONCE:
-        return
-    note = runtime.record if finished else runtime.keep
-    machine = job.machine
-    devices = runtime.devices_used(machine.device, machine.tensor_parallel)
-    note(job.kind, job.name, seconds, devices)
+
+def _keep_time(job: Job, seconds: float) -> None:
+    """Count an unfinished start into the next one, unless it failed at once and did no work.
+
+    What ended it is being said, so trouble with this is not.
+    """
+    if seconds >= AT_ONCE:
+        with suppress(OSError, MontessoriError):
+            runtime.keep(job.kind, job.name, seconds, _devices(job))
 
 
 def _require_listed_code(listed: Path) -> None:

@@ -176,6 +176,19 @@ def test_a_stage_that_is_cut_off_keeps_its_seconds_for_the_next_start(tmp_path: 
     assert not list((tmp_path / ".work").rglob("*.json"))
 
 
+def test_trouble_with_the_record_of_time_does_not_hide_what_ended_the_stage(tmp_path: Path):
+    body = """
+    import errno, time
+    from pathlib import Path
+    time.sleep(1.1)
+    Path(".work").write_text("in the way")
+    raise OSError(errno.ENOSPC, "full")"""
+    code, errors = finish(start(tmp_path, body))
+    assert code == 2
+    assert "Traceback" not in errors
+    assert "no space left on the disk" in errors
+
+
 def test_starting_a_stage_loads_the_standard_library_only():
     code = "import sys; before = set(sys.modules); import montessori.stage; " \
         "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"  # fmt: skip
