@@ -7,7 +7,7 @@ SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 SEEDS ?= 0-4
-PROFILES ?= controls baselines signals budgets ablations
+PROFILES ?= controls baselines signals budgets exams ablations
 ARGS ?=
 PYTHON ?=
 PYTHONS := $(or $(PYTHON),.venv/bin/python python3.11 python3.12 python3.13 python3.14 python3)

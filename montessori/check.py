@@ -57,6 +57,7 @@ SETTINGS: Mapping[str, str] = {
     "elicit": "montessori.arte.settings:ElicitParams",
     "draft": "montessori.arte.settings:DraftParams",
     "examinee": "montessori.icl.settings:ExamineeParams",
+    "exam": "montessori.arte.settings:ExamParams",
     "preference": "montessori.arte.settings:PreferenceParams",
     "icl": "montessori.icl.settings:IclParams",
     "align": "montessori.arte.settings:AlignParams",

@@ -243,6 +243,14 @@ class Harness:
     shots: int
 
 
+@dataclass(frozen=True)
+class Exam:
+    """A model that takes the test questions of tasks."""
+
+    model: str
+    tasks: str
+
+
 #: Plural sections: the class of their rows.
 ROWS: Mapping[str, type[Any]] = {
     "models": Model, "probes": Probe, "probe_files": RowsFile, "response_probes": ResponseProbe,
@@ -251,12 +259,12 @@ ROWS: Mapping[str, type[Any]] = {
     "datasets": Dataset, "dataset_files": RowsFile, "selections": Selection, "joins": Join,
     "trims": Trim, "students": Student, "runs": Run, "harnesses": Harness, "tasks": Tasks,
     "examinees": Examinee, "preferences": Preference, "drafts": Drafts, "icls": Icl,
-    "alignments": Alignment, "tailored": Tailored,
+    "alignments": Alignment, "tailored": Tailored, "exams": Exam,
 }  # fmt: skip
 OPTIONAL = (  # plural sections that may be left out
     "trims", "dataset_files", "harnesses", "response_probes", "judge_signals", "losses",
     "uncertainties", "mistake_sets", "selections", "joins", "tasks", "examinees", "preferences",
-    "drafts", "icls", "alignments", "tailored",
+    "drafts", "icls", "alignments", "tailored", "exams",
 )  # fmt: skip
 #: Keys of rows that are no reference but settings of the section of this name, for the row alone.
 CHANGES: Mapping[str, tuple[str, ...]] = {

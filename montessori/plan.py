@@ -31,6 +31,7 @@ BY_FOLDER: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("mistake_sets", "student"): ("models", "students"), ("mistake_sets", "rows"): _ROWS,
     ("selections", "scores"): _SCORES, ("runs", "model"): _EVALUATED,
     ("harnesses", "model"): _EVALUATED, ("examinees", "model"): _EVALUATED,
+    ("exams", "model"): _EVALUATED,
     ("drafts", "teacher"): _TEACHER, ("tailored", "teacher"): _TEACHER,
     ("icls", "rows"): ("drafts", "probe"), ("icls", "student"): ("models", "students"),
     ("icls", "questions"): ("seed", "preferences", "tasks"),
@@ -49,7 +50,7 @@ BY_NAME: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("students", "student"): ("models",), ("runs", "against"): ("runs",),
     ("examinees", "tasks"): ("tasks",), ("preferences", "tasks"): ("tasks",),
     ("drafts", "tasks"): ("tasks",), ("tailored", "tasks"): ("tasks",),
-    ("alignments", "drafts"): ("drafts",),
+    ("alignments", "drafts"): ("drafts",), ("exams", "tasks"): ("tasks",),
 }  # fmt: skip
 
 Node = tuple[str, str]  # section and name of a row

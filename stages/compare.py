@@ -9,14 +9,15 @@ def main(job: Job) -> None:
     from montessori.compare.decontamination import decontamination
     from montessori.compare.settings import CompareParams
     from montessori.compare.table import write_plot
-    from montessori.graph import Harness, Run
+    from montessori.graph import Exam, Harness, Run
     from montessori.report import build
 
     params = job.section("compare", CompareParams)
     runs = job.section("runs", dict[str, Run])
     harnesses = job.section("harnesses", dict[str, Harness])
+    exams = job.section("exams", dict[str, Exam])
     paths = job.paths
-    comparison = compare_runs(runs, paths.evals, paths.outcomes, params, harnesses)
+    comparison = compare_runs(runs, paths.evals, paths.outcomes, params, harnesses, exams)
     comparison["decontamination"] = decontamination(paths.seed, paths.synth, paths.leaks)
     write_plot(paths.plot, comparison)
     pages = {name: f"outputs/{name}.html" for name in runs}

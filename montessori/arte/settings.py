@@ -103,3 +103,15 @@ class TailorParams:
     def check(self) -> list[str]:
         """Problems of the values, each starting with its key."""
         return _below(self, rows=1, attempts=1)
+
+
+@dataclass(frozen=True)
+class ExamParams:
+    """Section `exam`: what runs the model, and the tokens of one greedy answer at most."""
+
+    engine: Literal["transformers", "vllm"]
+    max_new_tokens: int
+
+    def check(self) -> list[str]:
+        """Problems of the values, each starting with its key."""
+        return _below(self, max_new_tokens=1)

@@ -20,14 +20,17 @@ ATTEMPTS = 200  # draws for a lab question whose content is new
 
 @dataclass(frozen=True)
 class LabTasks:
-    """The lab's families as tasks: seeds of the train bucket, validation of the reference one."""
+    """The lab's families as tasks: seeds of the train bucket, validation of the reference one, and
+    so many test questions of each family of the test bucket.
+    """
 
     kind: str
     families: tuple[str, ...]
+    test: int = 0
 
     def check(self) -> list[str]:
         """Problems of the values, each starting with its key."""
-        problems = []
+        problems = [f"test: {self.test} is below 0"] if self.test < 0 else []
         for name in self.families:
             family = FAMILIES.get(name)
             if family is None:
@@ -49,19 +52,19 @@ def load_tasks(source: Path, settings: TaskParams) -> list[Task]:
         recipe, problems = read_section({"recipe": raw}, "recipe", LabTasks)
         if recipe is None:
             raise problems_error([text.removeprefix("recipe.") for text in problems], str(source))
-        return [lab_task(name, settings, str(source)) for name in recipe.families]
+        return [lab_task(name, settings, recipe.test, str(source)) for name in recipe.families]
     return read_tasks_file(source)
 
 
-def lab_task(name: str, settings: TaskParams, where: str) -> Task:
-    """A family as a task: seed and validation questions of distinct content."""
+def lab_task(name: str, settings: TaskParams, test: int, where: str) -> Task:
+    """A family as a task: seed, validation and `test` test questions of distinct content."""
     family = FAMILIES[name]
     seen: set[str] = set()
     seeds = _drawn(name, "train", settings.seeds, settings.seed, seen, where)
     validation = _drawn(name, "reference", settings.validation, settings.seed, seen, where)
-    return Task(
-        name, name.replace("_", " "), seeds, validation, closed=family.kind in ("short", "choice")
-    )
+    tests = _drawn(name, "test", test, settings.seed, seen, where)
+    closed = family.kind in ("short", "choice")
+    return Task(name, name.replace("_", " "), seeds, validation, tests, closed)
 
 
 def _drawn(
@@ -82,8 +85,8 @@ def _drawn(
         raise MontessoriError(
             f"the family {name} has {len(items)} of {count} different questions in {bucket}",
             where=where,
-            expected="enough content for task.seeds and task.validation",
-            next="lower task.validation in params.yaml, or take another family",
+            expected="enough content for task.seeds, task.validation and the recipe's test",
+            next="lower task.validation in params.yaml or test in the recipe, or change families",
         )
     return tuple(items)
 

@@ -5,7 +5,7 @@ A tasks file is a JSON list of tasks, or {"tasks": [...]}:
     {"name": "add", "description": "...", "closed": true,
      "seeds": [{"input": "...", "target": "..."}, ...],
      "validation": [{"input": "...", "target": "..."}, ...],
-     "test": [...],                                  # optional: scored elsewhere, kept out of data
+     "test": [...],                                  # optional: of the exam, kept out of data
      "reasoning": ["...", ...], "strategy": "..."}   # optional: prompts of this task's own
 """
 
@@ -24,6 +24,7 @@ from montessori.icl.questions import QUESTIONS_FILE
 
 FILE = "tasks.json"
 TEST = "test/bbh/data"  # where lm-eval's BBH looks below harness.data
+TEST_FILE = "test.parquet"
 SHOWN = 10  # problems in one error
 KINDS = ("seeds", "validation", "test")
 NAME = re.compile(r"[\w-]+", re.ASCII)  # it names files
@@ -58,7 +59,8 @@ class Task:
 
 
 def write_tasks(tasks: Sequence[Task], source: Path, out: Path) -> dict[str, Any]:
-    """Write the folder `out`: tasks.json, the validation questions, and what data must not hold.
+    """Write the folder `out`: tasks.json, the validation and test questions, and what data must
+    not hold.
 
     Returns metrics. Raises MontessoriError, with all problems, for a task that lacks seeds or
     validation questions, or whose sets overlap.
@@ -71,7 +73,9 @@ def write_tasks(tasks: Sequence[Task], source: Path, out: Path) -> dict[str, Any
     with new_folder(out, {"source": source}, {"tasks": len(tasks)}) as folder:
         shown = [asdict(task) | {"validation": [], "test": []} for task in tasks]
         write_json(folder / FILE, shown)
-        write_table(_questions(tasks), folder / QUESTIONS_FILE, QUESTIONS)
+        write_table(_questions(tasks, "validation"), folder / QUESTIONS_FILE, QUESTIONS)
+        if any(task.test for task in tasks):
+            write_table(_questions(tasks, "test"), folder / TEST_FILE, QUESTIONS)
         _write_held_out(tasks, folder)
     return {
         "tasks": len(tasks),
@@ -173,7 +177,7 @@ def _reason(error: Exception) -> str:
     return f"lacks {error}" if isinstance(error, KeyError) else str(error)
 
 
-def _questions(tasks: Sequence[Task]) -> pl.DataFrame:
+def _questions(tasks: Sequence[Task], kind: str) -> pl.DataFrame:
     records = [
         {
             "question_id": row_id(task.name, item.input, item.target),
@@ -185,7 +189,7 @@ def _questions(tasks: Sequence[Task]) -> pl.DataFrame:
             "closed": task.closed,
         }
         for task in tasks
-        for item in task.validation
+        for item in getattr(task, kind)
     ]
     return pl.DataFrame(records, schema=QUESTIONS)
 

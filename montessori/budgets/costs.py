@@ -33,7 +33,7 @@ STAGES: Mapping[str, tuple[tuple[str, str], ...]] = {
 }  # fmt: skip
 #: How unknown times begin: this machine has them or not, and the other figures do without them.
 SECONDS, GPU_SECONDS = "seconds of ", "GPU-seconds of "
-FREE = ("models", "runs", "harnesses")  # sections whose stages are no cost of a method
+FREE = ("models", "runs", "harnesses", "exams")  # sections whose stages are no cost of a method
 WRITES = ("probe", "response-probe", "synth", "draft", "tailor")  # stages in which a teacher writes
 TRAINS_TEACHER = ("teacher-dpo", "align-dpo")
 #: Stages in which a student trains, reads or writes.

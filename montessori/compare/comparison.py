@@ -23,7 +23,7 @@ from montessori.errors import MontessoriError
 from montessori.evals import mt_bench
 from montessori.evals.significance import bootstrap_p, holm
 from montessori.evals.statistics import Floats, interval
-from montessori.graph import Harness, Run
+from montessori.graph import Exam, Harness, Run
 
 #: Between a metric file and the outcomes beside it; outcomes are written with 4 decimals.
 TOLERANCE = 0.01
@@ -46,11 +46,13 @@ def compare_runs(
     outcomes: Path,
     params: CompareParams,
     harnesses: Mapping[str, Harness] | None = None,
+    exams: Mapping[str, Exam] | None = None,
 ) -> dict[str, Any]:
     """The comparison of the named runs, as metrics/compare.json has it.
 
-    evals, outcomes: folders of <run>.json and <run>.csv, the latter with harness/<row>.csv for the
-    rows of `harnesses` whose model is a run's; files of others are ignored.
+    evals, outcomes: folders of <run>.json and <run>.csv, the latter with harness/<row>.csv and
+    exam/<row>.csv for the rows of `harnesses` and `exams` whose model is a run's; files of others
+    are ignored.
     Returns {"over": "items", "baseline", "against": the run that each run is compared with,
     "confidence", "resamples", "comparisons": differences that Holm's correction covers,
     "benchmarks": facts by name, "runs": entries by run and metric}.
@@ -58,7 +60,7 @@ def compare_runs(
     runs differ in items, or a metric file does not fit its outcomes.
     """
     others = counterparts(runs, params.baseline)
-    found = find(runs, harnesses or {}, Path(outcomes))
+    found = find(runs, harnesses or {}, exams or {}, Path(outcomes))
     told = {run: _published(Path(evals) / f"{run}.json") for run in runs}
     table = entries(found, params, told, others)
     for run in runs:

@@ -1,4 +1,4 @@
-"""What is compared: outcomes of every benchmark of every run, public ones by lm-eval included."""
+"""What is compared: outcomes of every benchmark of every run, lm-eval's and exams included."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 
 from montessori.errors import MontessoriError
 from montessori.evals.outcomes import COLUMNS, Outcome, require_same_items
-from montessori.graph import Harness, Run
+from montessori.graph import Exam, Harness, Run
 
-#: Benchmarks of runs in the order of tables; those of lm-eval follow by name.
+#: Benchmarks of runs in the order of tables; those of other rows follow by name.
 ORDER = ("micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k",
          "alpaca_eval", "alpaca_eval_public", "mt_bench")  # fmt: skip
 #: Benchmarks whose metric is a length-controlled win rate; that of all others is a mean.
@@ -21,14 +21,14 @@ LENGTH_CONTROLLED = frozenset({"micro_alpaca_eval", "alpaca_eval", "alpaca_eval_
 ONE_TO_TEN = frozenset({"micro_mt_bench", "mt_bench"})
 #: The mean over the benchmarks that all runs have, a metric like the others.
 MEAN = "mean"
-HARNESS = "harness"  # folder of the outcomes of lm-eval, below that of the runs
+HARNESS, EXAM = "harness", "exam"  # folders of the outcomes of these rows, below that of the runs
 
 Outcomes = Mapping[str, Outcome]  # by benchmark
 
 
 @dataclass(frozen=True)
 class Found:
-    """Outcomes by run and benchmark, and which benchmarks are those of runs, not of lm-eval.
+    """Outcomes by run and benchmark, and which are of runs themselves, not of lm-eval or exams.
 
     left_out: items of a benchmark that no run is compared on, because some run has no value there.
     """
@@ -53,19 +53,26 @@ class Found:
     @property
     def in_mean(self) -> list[str]:
         """Benchmarks of runs that all runs have. Metrics of lm-eval are not in the mean: there are
-        several of one task, and what a task measures is not always on 0-100."""
+        several of one task, and what a task measures is not always on 0-100. Nor are exams, which
+        ask for what only some runs' data are of."""
         return [name for name in self.benchmarks if name in self.own and not self.lacking(name)]
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Metrics in the order of tables, each once: ORDER, those of lm-eval by name, the mean."""
+    """Metrics in the order of tables, each once: ORDER, those of other rows by name, the mean."""
     place = {name: number for number, name in enumerate(ORDER)}
     last = {MEAN: len(ORDER) + 1}
     return sorted(set(names), key=lambda name: (last.get(name, place.get(name, len(ORDER))), name))
 
 
-def find(runs: Mapping[str, Run], harnesses: Mapping[str, Harness], folder: Path) -> Found:
-    """Read <folder>/<run>.csv of each run and <folder>/harness/<row>.csv of its model's rows.
+def find(
+    runs: Mapping[str, Run],
+    harnesses: Mapping[str, Harness],
+    exams: Mapping[str, Exam],
+    folder: Path,
+) -> Found:
+    """Read <folder>/<run>.csv of each run, and harness/<row>.csv and exam/<row>.csv there of the
+    rows that have its model.
 
     Items without a value in one run are left out of all, since runs are paired by item; a
     benchmark without any value in a run is one that the run lacks. Raises MontessoriError when a
@@ -73,16 +80,15 @@ def find(runs: Mapping[str, Run], harnesses: Mapping[str, Harness], folder: Path
     items of a benchmark that both have.
     """
     own = {run: read(Path(folder) / f"{run}.csv", f"eval@{run}") for run in runs}
-    public = {row: read(Path(folder) / HARNESS / f"{row}.csv", f"{HARNESS}@{row}")
-              for row, its in harnesses.items()
-              if its.model in {run.model for run in runs.values()}}  # fmt: skip
-    found: dict[str, Outcomes] = {}
-    for name, run in runs.items():
-        theirs: dict[str, Outcome] = {}
-        for row, outcomes in public.items():
-            if harnesses[row].model == run.model:
-                theirs |= {titled(key, harnesses[row].shots): outcomes[key] for key in outcomes}
-        found[name] = {**own[name], **theirs}
+    found = {run: dict(outcomes) for run, outcomes in own.items()}
+    rows = [(HARNESS, row, its.model, its.shots) for row, its in harnesses.items()]
+    rows += [(EXAM, row, its.model, -1) for row, its in exams.items()]
+    for kind, row, model, shots in rows:
+        theirs = [run for run, its in runs.items() if its.model == model]
+        if theirs:
+            outcomes = read(Path(folder) / kind / f"{row}.csv", f"{kind}@{row}")
+            for run in theirs:
+                found[run] |= {titled(key, shots): one for key, one in outcomes.items()}
     result = Found(found, frozenset(name for one in own.values() for name in one))
     for name in result.benchmarks:
         require_same_items([(run, found[run][name]) for run in result.having(name)], name)
@@ -114,6 +120,16 @@ def usable(found: Found) -> Found:
 def _only(outcome: Outcome, kept: NDArray[np.bool_]) -> Outcome:
     items = tuple(item for item, keep in zip(outcome.items, kept, strict=True) if keep)
     return Outcome(items, outcome.value[kept], outcome.difference[kept])
+
+
+def exam_name(tasks: str) -> str:
+    """What the exam of tasks is called as a benchmark."""
+    return f"{EXAM} {tasks}"
+
+
+def is_exam(benchmark: str) -> bool:
+    """Whether a benchmark is the exam of tasks."""
+    return benchmark.startswith(f"{EXAM} ")
 
 
 def titled(benchmark: str, shots: int) -> str:

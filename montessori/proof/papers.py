@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from montessori.compare.outcomes import MEAN
+from montessori.compare.outcomes import MEAN, is_exam
 from montessori.compare.words import signed
 
 from .markdown import markdown_table
@@ -95,13 +95,20 @@ def _arte_table(paper: Mapping[str, Any], runs: Runs) -> str:
     baseline = next(row for row in paper["rows"] if row["run"] == paper["baseline"])
     rows = [
         [row["method"], f"`{row['run']}`",
-         difference(runs.get(f"{row['run']} - {paper['baseline']}", {}).get(MEAN)),
+         *_on_mean_and_exam(runs.get(f"{row['run']} - {paper['baseline']}", {})),
          signed(row["accuracy"] - baseline["accuracy"])]
         for row in paper["rows"] if row is not baseline
     ]  # fmt: skip
     return markdown_table(
-        [f"against `{paper['baseline']}`", "run", "mean, ours", "BBH, Gemma-2B"], rows
+        [f"against `{paper['baseline']}`", "run", "mean, ours", "its tasks, ours", "BBH, Gemma-2B"],
+        rows,
     )
+
+
+def _on_mean_and_exam(entries: Mapping[str, Mapping[str, float | None]]) -> tuple[str, str]:
+    """The differences on the mean of the benchmarks, and on the first exam."""
+    exam = next(filter(is_exam, entries), "")
+    return difference(entries.get(MEAN)), difference(entries.get(exam))
 
 
 def difference(entry: Mapping[str, float | None] | None) -> str:

@@ -14,6 +14,7 @@ from montessori.artifacts import read_json, write_json
 from montessori.budgets.command import baseline_of
 from montessori.budgets.costs import budgets
 from montessori.budgets.table import figures
+from montessori.compare.outcomes import exam_name
 from montessori.errors import MontessoriError
 from montessori.plan import read_rows
 
@@ -58,11 +59,15 @@ def collect(root: Path, experiment: Experiment, reference: str) -> None:
             skills[Path(name).stem] = _skills(text)
     runs = _runs(experiment.params)
     missing = [run for run in runs if run not in metrics["eval"]]
+    missing += [f"exam@{row}" for row in experiment.params.get("exams", {})
+                if f"metrics/exam/{row}.json" not in texts]  # fmt: skip
     if missing:
         raise MontessoriError(
             f"experiment {experiment.name} has no metrics of: {', '.join(missing)}",
             next=f"dvc exp remove {experiment.name}, then the same command again",
         )
+    for run, taken in _exams(experiment.params, texts).items():
+        metrics["eval"][run] |= taken
     record = {
         "digest": experiment.digest,
         "experiment": experiment.name,
@@ -89,6 +94,17 @@ def _runs(params: Mapping[str, Any]) -> dict[str, dict[str, str | None]]:
         round_name = teacher.partition("/")[2] if teacher.startswith("teachers/") else None
         rows[run] = {"against": row["against"], "dataset": dataset, "round": round_name}
     return rows
+
+
+def _exams(params: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, dict[str, float]]:
+    """For each run whose model took exams: its accuracies in %, named as in the comparison."""
+    found: dict[str, dict[str, float]] = {}
+    for name, row in params.get("exams", {}).items():
+        for run, its in params["runs"].items():
+            if its["model"] == row["model"]:
+                accuracy = json.loads(texts[f"metrics/exam/{name}.json"])["accuracy"]
+                found.setdefault(run, {})[exam_name(row["tasks"])] = accuracy
+    return found
 
 
 def _budgets(params: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, dict[str, Any]]:

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from montessori.compare.outcomes import MEAN, ONE_TO_TEN, ORDER
+from montessori.compare.outcomes import MEAN, ONE_TO_TEN, ORDER, is_exam, ordered
 from montessori.errors import MontessoriError
 from montessori.evals.significance import holm
 from montessori.evals.statistics import over_seeds
 
-#: Differences between two methods that the papers speak of; taken on the mean alone.
+#: Differences between two methods that the papers speak of; taken on the mean and on exams alone.
 STEPS = (
     ("montessori-2", "montessori-1"), ("montessori-1", "placebo"), ("montessori-1", "responses"),
     ("montessori-1", "bootstrap"), ("montessori-1", "self-reward"), ("montessori-1", "loss"),
@@ -34,9 +34,16 @@ def points(record: Record, run: str, metric: str) -> float:
 
 
 def measured(records: Sequence[Record]) -> list[str]:
-    """The benchmarks that every run of every record has, in the order of tables, and the mean."""
+    """The benchmarks and exams that every run of every record has, in the order of tables, and the
+    mean."""
     found = [metrics for record in records for metrics in record["metrics"]["eval"].values()]
-    return [name for name in (*ORDER, MEAN) if all(name in metrics for metrics in found)]
+    names = (*ORDER, *filter(is_exam, found[0]), MEAN)
+    return ordered(name for name in names if all(name in metrics for metrics in found))
+
+
+def told(names: Iterable[str]) -> list[str]:
+    """The metrics that sentences and steps are on: the mean, and exams behind it."""
+    return [MEAN, *filter(is_exam, names)]
 
 
 def summarise(records: Sequence[Record]) -> dict[str, Any]:
@@ -68,9 +75,12 @@ def _student(name: str, records: list[Record]) -> dict[str, Any]:
             next="make proof with all seeds again",
         )
     pairs = [pair for pair in STEPS if set(pair) <= set(runs)]
+    of_steps = told(measured(records))
     tables = {
         "runs": {run: _paired(records, run, row["against"]) for run, row in runs.items()},
-        "steps": {f"{run} - {other}": _paired(records, run, other, [MEAN]) for run, other in pairs},
+        "steps": {
+            f"{run} - {other}": _paired(records, run, other, of_steps) for run, other in pairs
+        },
     }
     themselves = {run for run, row in runs.items() if row["against"] == run}
     return {

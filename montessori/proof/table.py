@@ -12,7 +12,7 @@ from montessori.compare.words import p_text, signed, titled
 from montessori.report.svg import Interval, intervals
 
 from .markdown import markdown_table
-from .summary import Record, points
+from .summary import Record, points, told
 
 ALPHA = 0.05  # of corrected p-values
 TERA = 1e-12
@@ -99,17 +99,15 @@ def _ranges(seeds: Sequence[int]) -> str:
 
 
 def findings(student: Mapping[str, Any]) -> list[str]:
-    """One sentence on the mean for each trained run but the baselines, and for each step."""
-    against = student["against"]
-    sentences = [
-        _sentence(f"`{run}` against `{against[run]}`", entries[MEAN])
-        for run, entries in student["runs"].items()
-        if run in student["trained"] and against[run] != run
+    """A sentence for each trained run but the baselines, and for each step; on the mean, and on
+    exams behind it."""
+    pairs = [(run, student["against"][run], student["runs"][run]) for run in _pictured(student)]
+    pairs += [(*step.split(" - "), entries) for step, entries in student["steps"].items()]
+    return [
+        _sentence(f"`{run}` against `{other}`" + ("" if name == MEAN else f", {name}"), of[name])
+        for run, other, of in pairs
+        for name in told(of)
     ]
-    for step, entries in student["steps"].items():
-        run, other = step.split(" - ")
-        sentences.append(_sentence(f"`{run}` against `{other}`", entries[MEAN]))
-    return sentences
 
 
 def _sentence(subject: str, entry: Mapping[str, float | None]) -> str:

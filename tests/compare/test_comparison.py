@@ -21,7 +21,7 @@ from montessori.evals.alpaca import length_controlled
 from montessori.evals.outcomes import Outcome
 from montessori.evals.significance import bootstrap_p, holm, paired_bootstrap
 from montessori.evals.statistics import resample_counts
-from montessori.graph import Harness, Run
+from montessori.graph import Exam, Harness, Run
 
 ALPACA, MT_BENCH = "micro_alpaca_eval", "micro_mt_bench"
 BENCHMARKS = ORDER[:4]
@@ -453,6 +453,33 @@ def test_rows_of_lm_eval_belong_to_the_runs_with_their_model(metrics_root: Path)
     with pytest.raises(MontessoriError, match="outcomes are missing") as caught:
         compared(metrics_root, "self-instruct", "montessori-1", **rows)
     assert "dvc repro harness@g-m1" in str(caught.value)
+
+
+def test_exams_belong_to_the_runs_with_their_model_and_are_not_in_the_mean(
+    metrics_root: Path,
+) -> None:
+    exams = {
+        "b": Exam("students/self-instruct", "lab"),
+        "m1": Exam("students/montessori-1", "lab"),
+        "elsewhere": Exam("models/teacher", "lab"),  # no run's model: not even read
+    }
+    for row, seed in (("b", 1), ("m1", 2)):
+        found = {"exam lab": outcomes(0.4 + 0.1 * seed, seed)[MT_BENCH]}
+        write_csv(metrics_root / "outcomes" / "exam" / f"{row}.csv", found)
+    folders = (metrics_root / "eval", metrics_root / "outcomes")
+    runs = named("self-instruct", "montessori-1")
+    plain = compare_runs(runs, *folders, PARAMS)["runs"]["montessori-1"]
+    comparison = compare_runs(runs, *folders, PARAMS, exams=exams)
+    row = comparison["runs"]["montessori-1"]
+    values = outcomes(0.6, 2)[MT_BENCH].value.mean(), outcomes(0.5, 1)[MT_BENCH].value.mean()
+    assert row["exam lab"]["value"] == pytest.approx(values[0], abs=1e-3)
+    assert row["exam lab"]["delta"] == pytest.approx(values[0] - values[1], abs=1e-3)
+    assert row["mean"]["value"] == plain["mean"]["value"]
+    assert comparison["benchmarks"]["exam lab"]["in_mean"] is False
+    (metrics_root / "outcomes" / "exam" / "m1.csv").unlink()
+    with pytest.raises(MontessoriError, match="outcomes are missing") as caught:
+        compare_runs(runs, *folders, PARAMS, exams=exams)
+    assert "dvc repro exam@m1" in str(caught.value)
 
 
 @pytest.mark.parametrize(

@@ -269,7 +269,7 @@ def test_published_results_stand_beside_ours() -> None:
         "| +4.0 (\u22121.0 to +9.0) | +0.5 | +4.0 (\u22121.0 to +9.0) | +0.0 |"
     ) in text
     assert "| signal: training loss | `loss` |  |  | +2.3 |" in text  # not measured by us
-    assert "| ARTE | `arte-1` |  | +4.4 |" in text
+    assert "| ARTE | `arte-1` |  |  | +4.4 |" in text
 
 
 def test_published_rows_name_runs_of_the_profiles() -> None:
@@ -278,3 +278,31 @@ def test_published_rows_name_runs_of_the_profiles() -> None:
     named = {row["run"] for paper in published().values() for row in paper["rows"]}
     assert named <= rows
     assert {run for step in STEPS for run in step} <= rows
+
+
+def test_exams_that_all_runs_took_have_a_column_sentences_and_a_place_beside_the_paper() -> None:
+    records = []
+    for seed, (aligned, original) in enumerate([(60.0, 50.0), (62.0, 54.0)]):
+        taken = record(seed, 50.0, 48.0)
+        names = {"montessori-1": "arte-1", "cut": "arte-0"}
+        for part in (taken["runs"], taken["metrics"]["eval"]):
+            for old, new in names.items():
+                part[new] = part.pop(old)
+        taken["runs"]["arte-0"]["against"] = "self-instruct"
+        taken["order"] = list(taken["runs"])
+        exam = {"self-instruct": 40.0, "arte-1": aligned, "arte-0": original}
+        for run, value in exam.items():
+            taken["metrics"]["eval"][run]["exam lab"] = value
+        records.append(taken)
+    proof = summarise(records)
+    student = proof["students"]["student"]
+    assert student["runs"]["arte-1"]["exam lab"]["delta"] == pytest.approx(21.0)
+    assert student["steps"]["arte-1 - arte-0"]["exam lab"]["delta"] == pytest.approx(9.0)
+    assert any(
+        text.startswith("`arte-1` against `arte-0`, exam lab: +9.0") for text in findings(student)
+    )
+    assert "| micro_gsm8k | exam lab |" in summary_block(proof, "x.svg")
+    ours = "+0.0 (+0.0 to +0.0) | +9.0 (\u22123.7 to +21.7)"  # 10 and 8: t(1) = 12.706
+    assert f"| ARTE | `arte-1` | {ours} | +4.4 |" in papers_block([proof])
+    del records[0]["metrics"]["eval"]["arte-0"]["exam lab"]  # one run of one seed lacks it
+    assert "exam lab" not in summarise(records)["students"]["student"]["runs"]["arte-1"]

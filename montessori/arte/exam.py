@@ -1,0 +1,103 @@
+"""The exam: a trained model takes the test questions of tasks, as turns of a dialogue."""
+
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from montessori.arte.settings import ExamParams
+from montessori.arte.tasks import TEST_FILE
+from montessori.artifacts import QUESTIONS, new_folder, read_table, write_table
+from montessori.compare.outcomes import exam_name
+from montessori.errors import MontessoriError
+from montessori.evals.outcomes import COLUMNS, write_text
+from montessori.generate import Engine, Generated, Request, Sampling
+from montessori.icl.measure import right_answers
+from montessori.progress import track
+
+#: What a model made of the questions, in their order.
+ANSWERS = {
+    "question_id": pl.String, "task": pl.String, "input": pl.String, "target": pl.String,
+    "answer": pl.String, "finished": pl.Boolean, "correct": pl.Boolean,
+}  # fmt: skip
+
+
+def sit(
+    open_model: Callable[[Path], Engine],
+    model: Path,
+    tasks: Path,
+    out: Path,
+    outcomes: Path,
+    settings: ExamParams,
+) -> dict[str, Any]:
+    """Let the model in folder `model` take the exam; write `out`/answers.parquet and outcomes.
+
+    Every question is one dialogue in the model's own chat template, without examples, answered
+    greedily; what is right is decided as for in-context scores (`icl.measure.right_answers`).
+    Returns accuracies in %: of all questions, the mean of the tasks' (what ARTE's tables have), of
+    each task. Raises MontessoriError for tasks without test questions, before the model is opened.
+    """
+    questions = read_test(tasks)
+    written = ask(open_model(model), questions["input"].to_list(), settings.max_new_tokens)
+    table = mark(questions, written)
+    facts = {"questions": table.height}
+    with new_folder(out, {"model": model, "tasks": tasks}, facts) as folder:
+        write_table(table, folder / "answers.parquet", ANSWERS)
+    write_outcomes(outcomes, table, exam_name(tasks.name))
+    return metrics(table)
+
+
+def read_test(tasks: Path) -> pl.DataFrame:
+    """The test questions (schema QUESTIONS) of a folder of tasks."""
+    if not (tasks / TEST_FILE).is_file():
+        raise MontessoriError(
+            f"the tasks {tasks.name} have no test questions",
+            where=str(tasks),
+            expected="tasks whose `test` lists questions, BBH files, or a lab recipe with `test`",
+            next="add them, see docs/arte.md, or take the row out of params.yaml: exams",
+        )
+    return read_table(tasks / TEST_FILE, QUESTIONS)
+
+
+def ask(engine: Engine, questions: Sequence[str], max_new_tokens: int) -> list[Generated]:
+    """A greedy answer to each question, asked as a dialogue of one turn."""
+    prompts = engine.prompts([[{"role": "user", "content": text}] for text in questions])
+    with track(len(questions), "exam", "answers") as progress:
+        requests = [Request(prompt) for prompt in prompts]
+        return engine.generate(requests, Sampling(max_new_tokens), progress.advance)
+
+
+def mark(questions: pl.DataFrame, written: Sequence[Generated]) -> pl.DataFrame:
+    """The table ANSWERS: questions (schema QUESTIONS) with their answers in the same order."""
+    texts = [one.text for one in written]
+    return questions.select("question_id", "task", "input", "target").with_columns(
+        pl.Series("answer", texts, pl.String),
+        pl.Series("finished", [one.finished for one in written], pl.Boolean),
+        pl.Series("correct", right_answers(texts, questions), pl.Boolean),
+    )
+
+
+def metrics(table: pl.DataFrame) -> dict[str, Any]:
+    """Accuracies in % of a table ANSWERS, its questions, and how many answers were cut off."""
+    percent = pl.col("correct").mean() * 100.0
+    tasks = table.group_by("task", maintain_order=True).agg(percent)
+    return {
+        "accuracy": table.select(percent).item(),
+        "mean_of_tasks": tasks["correct"].mean(),
+        "tasks": dict(tasks.iter_rows()),
+        "questions": table.height,
+        "cut_off": table.height - table["finished"].sum(),
+    }
+
+
+def write_outcomes(path: Path, table: pl.DataFrame, benchmark: str) -> None:
+    """Write a row per question, value 0 or 100, as CSV: the unit of a comparison of two runs."""
+    frame = table.select(
+        item_id="question_id",
+        benchmark=pl.lit(benchmark),
+        value=100.0 * pl.col("correct"),
+        length_difference=pl.lit(None, pl.Float64),
+    )
+    text = frame.select(COLUMNS).sort("item_id").write_csv(float_precision=4)
+    write_text(path, text)

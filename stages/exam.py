@@ -1,0 +1,30 @@
+"""The exam: a model takes the test questions of tasks."""
+
+import os
+from functools import partial
+
+from montessori.stage import Job, run
+
+
+def main(job: Job) -> None:
+    """Write data/exams/<name>, every question with its answer, and the accuracy of each task."""
+    os.environ.setdefault("HF_HUB_OFFLINE", "1")
+    from montessori.arte.exam import sit
+    from montessori.arte.settings import ExamParams
+    from montessori.generate.engines import open_keeping
+    from montessori.generate.settings import GenerationParams
+
+    settings = job.section("exam", ExamParams)
+    open_model = partial(
+        open_keeping,
+        generation=GenerationParams(settings.engine),
+        machine=job.machine,
+        secret=job.secret,
+        ledger=job.work / f"{job.name}.answers.jsonl",
+    )
+    paths = job.paths
+    job.metrics(sit(open_model, paths.model, paths.tasks, paths.out, paths.outcomes, settings))
+
+
+if __name__ == "__main__":
+    run(main, "model", "tasks", "out", "metrics", "outcomes")

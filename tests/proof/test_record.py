@@ -1,0 +1,59 @@
+"""What a record keeps of exams, and that none may be missing."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from montessori.artifacts import read_json
+from montessori.errors import MontessoriError
+from montessori.proof import record
+from montessori.proof.plan import Experiment
+
+PARAMS = {
+    "datasets": {"d": {"teacher": "models/teacher", "seeds": "seed/seeds"}},
+    "students": {"s": {"dataset": "d", "student": "student"}},
+    "runs": {
+        "base": {"model": "models/student", "against": "s"},
+        "s": {"model": "students/s", "against": "s"},
+        "again": {"model": "students/s", "against": "s"},
+    },
+    "exams": {
+        "row": {"model": "students/s", "tasks": "lab"},
+        "elsewhere": {"model": "models/teacher", "tasks": "lab"},
+    },
+}
+TEXTS = {f"metrics/eval/{run}.json": '{"mean": 40.0}' for run in PARAMS["runs"]}
+EXAMS = {
+    f"metrics/exam/{row}.json": json.dumps({"accuracy": value, "tasks": {"t": value}})
+    for row, value in {"row": 62.5, "elsewhere": 90.0}.items()
+}
+
+
+@pytest.fixture
+def experiment(monkeypatch: pytest.MonkeyPatch) -> Experiment:
+    monkeypatch.setattr(record, "_budgets", lambda params, texts: {})
+    return Experiment("exams", "student", 0, "x", (), PARAMS)
+
+
+def test_every_run_with_the_model_of_an_exam_has_its_accuracy(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "read_files", lambda *_: TEXTS | EXAMS)
+    record.collect(tmp_path, experiment, "HEAD")
+    kept = read_json(record.path_of(tmp_path, experiment))["metrics"]["eval"]
+    assert kept == {
+        "base": {"mean": 40.0},
+        "s": {"mean": 40.0, "exam lab": 62.5},
+        "again": {"mean": 40.0, "exam lab": 62.5},
+    }
+
+
+def test_an_experiment_without_one_of_its_exams_is_incomplete(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {name: text for name, text in (TEXTS | EXAMS).items() if "elsewhere" not in name}
+    monkeypatch.setattr(record, "read_files", lambda *_: texts)
+    with pytest.raises(MontessoriError, match="no metrics of: exam@elsewhere"):
+        record.collect(tmp_path, experiment, "HEAD")
+    assert not record.path_of(tmp_path, experiment).exists()
