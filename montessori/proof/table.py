@@ -207,13 +207,20 @@ def skill_table(data: Mapping[str, Mapping[str, Any]]) -> str:
 
 
 def figure(proof: Proof) -> str:
-    """Difference of the mean to its baseline, of every trained run of every student."""
+    """Difference of the mean, and of exams, to its baseline, of every trained run of every student;
+    a colour for each student and metric.
+    """
+    groups = [(name, student, metric)
+              for name, student in proof["students"].items()
+              for metric in told(next(iter(student["runs"].values())))]  # fmt: skip
+    first = next(iter(proof["students"]))
     rows = [
-        Interval(_label(run, index, name), entry["delta"], entry["low"], entry["high"], index)
-        for index, (name, student) in enumerate(proof["students"].items())
+        Interval(_label(run, metric, name if name != first else ""),
+                 entry["delta"], entry["low"], entry["high"], colour)
+        for colour, (name, student, metric) in enumerate(groups)
         for run in _pictured(student)
-        for entry in [student["runs"][run][MEAN]]
-    ]
+        for entry in [student["runs"][run][metric]]
+    ]  # fmt: skip
     return intervals(rows, "Mean of the benchmarks: difference to the baseline, 95 % over seeds")
 
 
@@ -223,5 +230,5 @@ def _pictured(student: Mapping[str, Any]) -> list[str]:
             if run in student["trained"] and student["against"][run] != run]  # fmt: skip
 
 
-def _label(run: str, index: int, student: str) -> str:
-    return run if index == 0 else f"{run}, {student}"
+def _label(run: str, metric: str, student: str) -> str:
+    return ", ".join(part for part in (run, "" if metric == MEAN else metric, student) if part)

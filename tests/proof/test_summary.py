@@ -302,6 +302,8 @@ def test_exams_that_all_runs_took_have_a_column_sentences_and_a_place_beside_the
         text.startswith("`arte-1` against `arte-0`, exam lab: +9.0") for text in findings(student)
     )
     assert "| micro_gsm8k | exam lab |" in summary_block(proof, "x.svg")
+    picture = figure(proof)
+    assert picture.count(">arte-1<") == picture.count(">arte-1, exam lab<") == 1
     ours = "+0.0 (+0.0 to +0.0) | +9.0 (\u22123.7 to +21.7)"  # 10 and 8: t(1) = 12.706
     assert f"| ARTE | `arte-1` | {ours} | +4.4 |" in papers_block([proof])
     del records[0]["metrics"]["eval"]["arte-0"]["exam lab"]  # one run of one seed lacks it
