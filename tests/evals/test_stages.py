@@ -22,6 +22,7 @@ PARAMS = {
     "benchmark": {"split": "test", "max_new_tokens": 5},
     "judge": {"model": "judge.json", "prompts": "prompts"},
     "harnesses": {},
+    "exams": {},
     "eval": {"batch": 8},
     "compare": {"baseline": "self-instruct", "resamples": 100, "confidence": 0.9},
     "machine": {"device": "cpu", "threads": 1},
