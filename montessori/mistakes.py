@@ -70,7 +70,12 @@ def write_mistakes(
     facts = {"rows": found.height, "by": settings.by}
     with new_folder(out, {"student": student, "rows": rows}, facts) as folder:
         write_table(found, folder / "rows.parquet", ROWS)
-    known = found.filter(pl.col("skill").is_not_null()).group_by("skill").len().sort("skill")
+    known = (
+        found.filter(pl.col("skill").is_not_null())
+        .group_by("skill", maintain_order=True)
+        .len()
+        .sort("skill")
+    )
     return {
         "by": settings.by,
         "oracle": settings.by == "grader",

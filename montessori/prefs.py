@@ -193,7 +193,7 @@ def _as_pairs(ordered: pl.DataFrame) -> pl.DataFrame:
 
 def counts(labelled: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
     """Numbers of rows, prompts, ties and pairs, and the mean difference of scores in a pair."""
-    prompts = labelled.group_by("prompt_id").agg(
+    prompts = labelled.group_by("prompt_id", maintain_order=True).agg(
         (pl.col("side") > 0).any().alias("above"), (pl.col("side") < 0).any().alias("below")
     )
     gap = pl.col("chosen_score") - pl.col("rejected_score")
@@ -216,7 +216,7 @@ def skill_shares(labelled: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
     shares = {}
     for side in ("chosen", "rejected"):
         rows = pairs.select(pl.col(f"{side}_row").alias("row_id")).join(known, on="row_id")
-        table = rows.group_by("skill").len().sort("skill")
+        table = rows.group_by("skill", maintain_order=True).len().sort("skill")
         shares[f"{side}_skills"] = {
             skill: number / pairs.height for skill, number in table.iter_rows()
         }

@@ -147,7 +147,11 @@ def _metrics(
     gap = pl.col("chosen_score") - pl.col("rejected_score")
     by_task = scored.group_by("skill", maintain_order=True).agg(pl.col("score").n_unique())
     tied = by_task.filter(pl.col("score") == 1)["skill"].to_list()
-    ties = scored.group_by("question_id").agg(pl.col("score").n_unique() == 1)["score"].sum()
+    ties = (
+        scored.group_by("question_id", maintain_order=True)
+        .agg(pl.col("score").n_unique() == 1)["score"]
+        .sum()
+    )
     return {
         "pairs": questions.height + rationales.height,
         "question_pairs": questions.height,
@@ -164,7 +168,11 @@ def _metrics(
 
 def _styles(scored: pl.DataFrame, rows: pl.Series) -> dict[str, int]:
     """How often each special reasoning prompt, by its place, wrote one of `rows`."""
-    counts = scored.filter(pl.col("row_id").is_in(rows.to_list())).group_by("style").len()
+    counts = (
+        scored.filter(pl.col("row_id").is_in(rows.to_list()))
+        .group_by("style", maintain_order=True)
+        .len()
+    )
     return {str(style): number for style, number in counts.sort("style").iter_rows()}
 
 

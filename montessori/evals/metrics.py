@@ -166,7 +166,7 @@ def _percent(frame: pl.DataFrame, name: str) -> float:
 
 
 def _by(frame: pl.DataFrame, key: str, value: str, scale: float = 1.0) -> dict[str, float]:
-    means = frame.group_by(key).agg(pl.col(value).mean() * scale).sort(key)
+    means = frame.group_by(key, maintain_order=True).agg(pl.col(value).mean() * scale).sort(key)
     return {str(name): mean for name, mean in means.iter_rows()}
 
 

@@ -108,5 +108,5 @@ def _mean(items: pl.DataFrame) -> float | None:
 
 
 def _by(frame: pl.DataFrame, key: str) -> dict[str, float | None]:
-    means = frame.group_by(key).agg(pl.col("score").mean()).sort(key)
+    means = frame.group_by(key, maintain_order=True).agg(pl.col("score").mean()).sort(key)
     return {str(name): mean for name, mean in means.iter_rows()}

@@ -35,7 +35,11 @@ def summary(centred: Sequence[float], skills: Sequence[str | None]) -> dict[str,
 def _by_skill(frame: pl.DataFrame) -> dict[str, Any]:
     """Mean and rows per skill, and the one-way decomposition of the scores' variance."""
     score = pl.col("score")
-    groups = frame.group_by("skill").agg(score.mean().alias("mean"), pl.len()).sort("skill")
+    groups = (
+        frame.group_by("skill", maintain_order=True)
+        .agg(score.mean().alias("mean"), pl.len())
+        .sort("skill")
+    )
     grand: float = frame.select(score.mean()).item()
     total: float = frame.select(((score - grand) ** 2).sum()).item()
     of_groups = pl.col("len") * (pl.col("mean") - grand) ** 2

@@ -47,7 +47,9 @@ def described(table: pl.DataFrame, skills: Sequence[str | None]) -> dict[str, An
     `prompts_tied` are prompts with several rows, all of one score; no pair can come from them.
     """
     score = pl.col("score")
-    by_prompt = table.group_by("prompt_id").agg(score.n_unique().alias("values"), pl.len())
+    by_prompt = table.group_by("prompt_id", maintain_order=True).agg(
+        score.n_unique().alias("values"), pl.len()
+    )
     several = by_prompt.filter(pl.col("len") > 1)
     shape = table.select(mean=score.mean(), std=score.std(ddof=0)).row(0, named=True)
     facts: dict[str, Any] = {
@@ -63,7 +65,7 @@ def described(table: pl.DataFrame, skills: Sequence[str | None]) -> dict[str, An
     }
     if any(skill is not None for skill in skills):
         named = table.with_columns(pl.Series("skill", skills, dtype=pl.String).fill_null("other"))
-        means = named.group_by("skill").agg(score.mean()).sort("skill")
+        means = named.group_by("skill", maintain_order=True).agg(score.mean()).sort("skill")
         facts["skills"] = dict(means.iter_rows())
     return facts
 

@@ -142,8 +142,13 @@ def _row(
 
 def _metrics(rows: pl.DataFrame) -> dict[str, Any]:
     kept = rows.filter(pl.col("dropped").is_null())
-    by_prompt = kept.group_by("prompt_id").len()
-    reasons = rows.filter(pl.col("dropped").is_not_null()).group_by("dropped").len().sort("dropped")
+    by_prompt = kept.group_by("prompt_id", maintain_order=True).len()
+    reasons = (
+        rows.filter(pl.col("dropped").is_not_null())
+        .group_by("dropped", maintain_order=True)
+        .len()
+        .sort("dropped")
+    )
     return {
         "samples": rows.height,
         "rows": kept.height,
