@@ -35,9 +35,10 @@ OPTIONS = ["--name", "mine", "--rows", "in", "--out-here", "out", "--metrics", "
 
 
 def start(
-    folder: Path, body: str, options: list[str] = OPTIONS, isolated: bool = False
-) -> subprocess.Popen[str]:
-    script = folder / "toy_stage.py"
+    folder: Path, body: str, options: list[str] = OPTIONS, isolated: bool = False,
+    kind: str = "toy_stage",
+) -> subprocess.Popen[str]:  # fmt: skip
+    script = folder / f"{kind}.py"
     script.write_text(SCRIPT.format(body=body))
     if not (folder / "params.yaml").exists():
         (folder / "params.yaml").write_text("seed: 7\ntoy: {rate: 1}\nmachine: {threads: 1}\n")
@@ -197,6 +198,22 @@ def test_starting_a_stage_loads_the_standard_library_only():
     )
     loaded = set(done.stdout.split()) - {"montessori"}
     assert loaded <= set(sys.stdlib_module_names)
+
+
+@pytest.mark.parametrize(("kind", "loaded"), [("toy_stage", "False"), ("harness", "True")])
+def test_transformers_brings_scikit_learn_only_where_it_is_needed(
+    tmp_path: Path, kind: str, loaded: str
+):
+    body = """from transformers.generation import candidate_generator
+    import sys
+    print(sys.modules.get("sklearn") is not None, file=sys.stderr)"""
+    assert finish(start(tmp_path, body, kind=kind)) == (0, f"{loaded}\n")
+
+
+def test_a_stage_that_needs_what_it_leaves_out_is_a_bug_and_shows(tmp_path: Path):
+    code, errors = finish(start(tmp_path, "import sklearn.metrics"))
+    assert code == 1
+    assert "WITH_SKLEARN in montessori/stage.py" in errors
 
 
 def test_idle_threads_look_for_work_for_a_moment_and_what_the_user_has_set_stays(monkeypatch):

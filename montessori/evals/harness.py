@@ -79,8 +79,7 @@ class HarnessModel(HFLM):
                 next="shorten the items of the source named by sources.evals, then `dvc repro`",
             )
         pairs = [(context, continuation) for _, context, continuation in requests]
-        threads = self.engine.threads if self.engine.device == "cpu" else 1
-        return score_pairs(self.engine.model, pairs, self.batch_size, threads)
+        return score_pairs(self.engine, pairs, self.batch_size)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
         """The greedy answer to each prompt without special tokens, cut before its stop texts."""

@@ -4,12 +4,15 @@ The choices of one question share their prompt, so the prompt's keys and values 
 and repeated for the choices: the same numbers as scoring each choice by itself, but for rounding.
 """
 
-from collections.abc import Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 import torch
-from transformers import DynamicCache, PreTrainedModel
+from transformers import DynamicCache
+
+if TYPE_CHECKING:
+    from montessori.generate.transformers_engine import TransformersEngine
 
 Score = tuple[float, bool]
 
@@ -24,12 +27,13 @@ class Pair:
 
 
 def score_pairs(
-    model: PreTrainedModel, pairs: Sequence[tuple[Sequence[int], Sequence[int]]], batch: int,
-    threads: int,
-) -> list[Score]:  # fmt: skip
-    """Score (context, continuation) pairs of token ids.
+    engine: "TransformersEngine",
+    pairs: Sequence[tuple[Sequence[int], Sequence[int]]],
+    batch: int,
+) -> list[Score]:
+    """Score (context, continuation) pairs of token ids by the engine's model.
 
-    batch: contexts of one forward pass. threads: CPU threads (1 on a GPU).
+    batch: contexts of one forward pass.
     Returns for each pair the summed log-probability of the continuation (nats) and whether each of
     its tokens is the model's most likely one.
     """
@@ -38,9 +42,9 @@ def score_pairs(
         pair = Pair(tuple(context), tuple(continuation), place)
         groups.setdefault(pair.context, []).append(pair)
     ordered = sorted(groups.items(), key=lambda group: (-len(group[0]), group[0]))
-    batches = [ordered[i : i + batch] for i in range(0, len(ordered), batch)]
+    batches = [_flat(ordered[i : i + batch]) for i in range(0, len(ordered), batch)]
     scores: dict[int, Score] = {}
-    for rows, found in _run(model, [_flat(part) for part in batches], threads):
+    for rows, found in zip(batches, engine.cores.map(_score, batches), strict=True):
         scores |= {pair.place: score for pair, score in zip(rows, found, strict=True)}
     return [scores[place] for place in range(len(pairs))]
 
@@ -49,23 +53,9 @@ def _flat(part: list[tuple[tuple[int, ...], list[Pair]]]) -> list[Pair]:
     return [pair for _, group in part for pair in group]
 
 
-def _run(
-    model: PreTrainedModel, batches: list[list[Pair]], threads: int
-) -> Iterator[tuple[list[Pair], list[Score]]]:
-    workers = max(1, min(threads, len(batches)))
-    inner = max(1, threads // workers)
-
-    def work(rows: list[Pair]) -> tuple[list[Pair], list[Score]]:
-        torch.set_num_threads(inner)
-        with torch.inference_mode():
-            return rows, _score(model, rows)
-
-    with ThreadPoolExecutor(workers) as pool:
-        yield from pool.map(work, batches)
-
-
-def _score(model: PreTrainedModel, rows: list[Pair]) -> list[Score]:
+def _score(engine: "TransformersEngine", rows: list[Pair]) -> list[Score]:
     """Scores of pairs whose contexts share one forward pass; equal contexts lie side by side."""
+    model = engine.model
     contexts = list(dict.fromkeys(pair.context for pair in rows))
     number = {context: n for n, context in enumerate(contexts)}
     chosen = torch.tensor([number[pair.context] for pair in rows], device=model.device)

@@ -6,8 +6,8 @@ sampled text is then the same in any batch but for rounding at near-ties (1e-7 o
 """
 
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
@@ -15,6 +15,7 @@ import torch
 from transformers import Cache
 
 from montessori.adapters import load_merged
+from montessori.cores import Cores
 from montessori.generate.attention import register
 from montessori.generate.cache import buffer_cache
 from montessori.generate.engine import FirstTokens, Generated, Request, Sampling
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
 
 #: Rows leave the batch when no more than this share of it is still being written.
 COMPACT = 0.8
+
+Placed = tuple[int, Request]  # a request and its position in the call
 
 
 @dataclass
@@ -67,6 +70,7 @@ class TransformersEngine(Local):
         self.model = load_merged(folder, self.dtype, register()).to(self.device).eval()
         self.end_ids = self.ends(self.model.generation_config.eos_token_id)
         self.limit = getattr(self.model.config, "max_position_embeddings", None) or UNBOUNDED
+        self.cores = Cores(self, self.threads, self.device)
 
     @classmethod
     def open(cls, folder: Path, machine: "Machine") -> Self:
@@ -90,55 +94,38 @@ class TransformersEngine(Local):
         that leaves little room is cut there, whatever else is in the batch.
         """
         made: dict[tuple[int, int], Generated] = {}
-        for results in self._run(list(self._batches(requests)), requests, sampling):
+        work = partial(TransformersEngine.decode, sampling=sampling)
+        for results in self.cores.map(work, list(self._batches(requests))):
             made |= {(result.request, result.sample): result for result in results}
             if on_done is not None:
                 on_done(len(results))
         return [made[i, k] for i, request in enumerate(requests) for k in range(len(request.seeds))]
 
-    def _batches(self, requests: Sequence[Request]) -> Iterator[list[int]]:
-        """Positions of requests of similar length, about `batch` samples together."""
+    def _batches(self, requests: Sequence[Request]) -> Iterator[list[Placed]]:
+        """Requests of similar length, about `batch` samples together."""
         order = sorted(range(len(requests)), key=lambda i: (-len(requests[i].ids), i))
-        group: list[int] = []
+        group: list[Placed] = []
         rows = 0
         for i in order:
             if group and rows + len(requests[i].seeds) > self.batch:
                 yield group
                 group, rows = [], 0
-            group.append(i)
+            group.append((i, requests[i]))
             rows += len(requests[i].seeds)
         if group:
             yield group
 
-    def _run(
-        self, batches: list[list[int]], requests: Sequence[Request], sampling: Sampling
-    ) -> Iterator[list[Generated]]:
-        def work(group: list[int]) -> list[Generated]:
-            torch.set_num_threads(inner)
-            with torch.inference_mode():
-                return self._decode(group, requests, sampling)
-
-        workers = min(self.threads, len(batches)) if self.device == "cpu" else 1
-        inner = max(1, self.threads // max(1, workers))
-        if workers <= 1:
-            yield from map(work, batches)
-            return
-        with ThreadPoolExecutor(workers) as pool:
-            yield from pool.map(work, batches)
-
-    def _decode(
-        self, group: list[int], requests: Sequence[Request], sampling: Sampling
-    ) -> list[Generated]:
-        """Write all samples of the requests at the positions `group`."""
-        fits = [i for i in group if len(requests[i].ids) < self.limit]
-        rows = [Row(i, k, []) for i in group for k in range(len(requests[i].seeds))]
+    def decode(self, group: Sequence[Placed], sampling: Sampling) -> list[Generated]:
+        """All samples of the requests of a batch."""
+        rows = [Row(i, k, []) for i, request in group for k in range(len(request.seeds))]
+        fits = {i: request for i, request in group if len(request.ids) < self.limit}
         if fits:
-            prompts = [requests[i].ids for i in fits]
-            written = [row for row in rows if row.request in set(fits)]
-            copies = [n for n, i in enumerate(fits) for _ in requests[i].seeds]
+            written = [row for row in rows if row.request in fits]
+            copies = [n for n, request in enumerate(fits.values()) for _ in request.seeds]
             for row in written:
-                row.room = min(sampling.max_new_tokens, self.limit - len(requests[row.request].ids))
-            seeds = [requests[row.request].seeds[row.sample] for row in written]
+                row.room = min(sampling.max_new_tokens, self.limit - len(fits[row.request].ids))
+            seeds = [fits[row.request].seeds[row.sample] for row in written]
+            prompts = [request.ids for request in fits.values()]
             self._write(prompts, copies, written, seeds, sampling)
         texts = self.texts([row.tokens for row in rows])
         return [

@@ -6,16 +6,16 @@ student writes (`written`): the same numbers as asking each question by itself, 
 """
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
-from threading import Lock
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import torch
 from transformers import Cache
 
+from montessori.cores import Cores
 from montessori.errors import MontessoriError
 from montessori.generate.cache import buffer_cache
 from montessori.generate.transformers_engine import TransformersEngine
@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 Place = tuple[int, int]  # group and question
 Row = tuple[Ids, Asked]
+Counted = tuple[list[Result], int]  # of a chunk, and the tokens read or written for its answers
 
 
 @dataclass(frozen=True)
@@ -77,7 +78,6 @@ class Student:
     def __init__(self, engine: TransformersEngine, stop: str) -> None:
         self.engine = engine
         self.tokens = 0
-        self._counting = Lock()  # chunks run in threads
         self.tokenizer = engine.tokenizer
         pieces = self._pieces()
         begin = {i for i, text in enumerate(pieces) if text[:1] == stop[:1]}
@@ -85,6 +85,7 @@ class Student:
         self.ends = torch.tensor(sorted(self.end_ids), device=engine.device)
         self.stop = stop
         self.closing = {i for i, text in enumerate(pieces) if stop[-1] in text}
+        self._cores = Cores(self, engine.threads, engine.device)
 
     @classmethod
     def open(cls, folder: Path, machine: "Machine", stop: str) -> Self:
@@ -99,18 +100,18 @@ class Student:
     # --------------------------------------------------------------------------------- reading
     def forced(self, groups: Sequence[Group]) -> list[list[Reading]]:
         """A reading for each question of each group."""
-        return self._spread(groups, self._read)
+        return self._spread(groups, Student.read)
 
     def right(self, groups: Sequence[Group]) -> list[list[bool]]:
         """`Reading.greedy` alone: answers that begin otherwise than the student are not read."""
-        return self._spread(groups, self._judge)
+        return self._spread(groups, Student.judge)
 
     def written(self, groups: Sequence[Group], max_new_tokens: int) -> list[list[str]]:
         """What the student writes greedily after each question, up to `stop` or its context."""
-        return self._spread(groups, lambda rows: self._write(rows, max_new_tokens))
+        return self._spread(groups, partial(Student.write, new=max_new_tokens))
 
     def _spread(
-        self, groups: Sequence[Group], work: Callable[[list[Row]], list[Result]]
+        self, groups: Sequence[Group], work: Callable[["Student", list[Row]], Counted[Result]]
     ) -> list[list[Result]]:
         """`work` on chunks of questions, longest prefixes first; results as `groups` lie."""
         order = sorted(range(len(groups)), key=lambda g: (-len(groups[g][0]), g))
@@ -118,16 +119,15 @@ class Student:
         size = max(1, self.engine.batch)
         rows = [(groups[g][0], groups[g][1][q]) for g, q in places]
         self._require_room(rows)
-        self._count(len(prefix) for prefix, _ in groups)
-        self._count(len(row.question) for _, row in rows)
+        self.tokens += sum(len(prefix) for prefix, _ in groups)
+        self.tokens += sum(len(row.question) for _, row in rows)
         chunks = [rows[i : i + size] for i in range(0, len(rows), size)]
-        found = (result for results in self._run(chunks, work) for result in results)
+        found: list[Result] = []
+        for results, tokens in self._cores.map(work, chunks):
+            found += results
+            self.tokens += tokens
         by_place = dict(zip(places, found, strict=True))
         return [[by_place[g, q] for q in range(len(asked))] for g, (_, asked) in enumerate(groups)]
-
-    def _count(self, lengths: Iterable[int]) -> None:
-        with self._counting:
-            self.tokens += sum(lengths)
 
     @property
     def parameters(self) -> int:
@@ -150,29 +150,15 @@ class Student:
                 "with long questions out, or take another student",
             )
 
-    def _run(
-        self, chunks: list[list[Row]], work: Callable[[list[Row]], list[Result]]
-    ) -> Iterator[list[Result]]:
-        workers = min(self.engine.threads, len(chunks)) if self.engine.device == "cpu" else 1
-        inner = max(1, self.engine.threads // max(1, workers))
-
-        def job(chunk: list[Row]) -> list[Result]:
-            torch.set_num_threads(inner)
-            with torch.inference_mode():
-                return work(chunk)
-
-        if workers <= 1:
-            yield from map(job, chunks)
-            return
-        with ThreadPoolExecutor(workers) as pool:
-            yield from pool.map(job, chunks)
-
-    def _read(self, rows: list[Row]) -> list[Reading]:
+    def read(self, rows: list[Row]) -> Counted[Reading]:
+        """A reading for each row of a chunk."""
         state = self._after_questions(rows, max(len(a) for _, r in rows for a in r.answers) + 1)
         places = [(n, form) for n, (_, row) in enumerate(rows) for form in row.answers]
         state.select(torch.tensor([n for n, _ in places], device=self.engine.device))
-        found = iter(self._forms(state, [form for _, form in places]))
-        return [self._reading(row, [next(found) for _ in row.answers]) for _, row in rows]
+        forms = [form for _, form in places]
+        found = iter(self._forms(state, forms))
+        readings = [self._reading(row, [next(found) for _ in row.answers]) for _, row in rows]
+        return readings, sum(map(len, forms))
 
     def _reading(self, row: Asked, forms: list[Form]) -> Reading:
         """The answers of a row together. One that goes on where another may stop is in that one."""
@@ -188,7 +174,8 @@ class Student:
             sum(math.exp(form.logprob + form.stop) for form in alone),
         )
 
-    def _judge(self, rows: list[Row]) -> list[bool]:
+    def judge(self, rows: list[Row]) -> Counted[bool]:
+        """Whether each row of a chunk is right."""
         state = self._after_questions(rows, max(len(a) for _, r in rows for a in r.answers) + 1)
         first = state.logits.argmax(-1).tolist()
         places = [
@@ -198,16 +185,16 @@ class Student:
             if form[0] == first[n]  # no other one can be what the student writes
         ]
         if not places:
-            return [False] * len(rows)
+            return [False] * len(rows), 0
         state.select(torch.tensor([n for n, _ in places], device=self.engine.device))
-        found = self._forms(state, [form for _, form in places])
+        forms = [form for _, form in places]
+        found = self._forms(state, forms)
         right = {n for (n, _), form in zip(places, found, strict=True) if form.greedy}
-        return [n in right for n in range(len(rows))]
+        return [n in right for n in range(len(rows))], sum(map(len, forms))
 
     def _forms(self, state: State, forms: list[Ids]) -> list[Form]:
         """How the rows of `state` would go on with each text."""
         before = state.logits
-        self._count(map(len, forms))
         ids, present = self._padded(forms, left=False)
         after = self._forward(state, ids, present, keep=0)
         logits = torch.cat([before[:, None], after], dim=1).float()  # (forms, width + 1, vocab)
@@ -220,7 +207,8 @@ class Student:
         values = (right.tolist(), (token * present).sum(1).tolist(), stop.tolist())
         return [Form(*each) for each in zip(*values, strict=True)]
 
-    def _write(self, rows: list[Row], new: int) -> list[str]:
+    def write(self, rows: list[Row], new: int) -> Counted[str]:
+        """What is written after each row of a chunk, at most `new` tokens."""
         room = [self.engine.limit - len(prefix) - len(row.question) for prefix, row in rows]
         new = min(new, max(room))
         state = self._after_questions(rows, new)
@@ -242,8 +230,8 @@ class Student:
                 state.select(kept)
                 tokens, alive = tokens[kept], [alive[place] for place in going]
             state.logits = self._forward(state, tokens[:, None], None, keep=1)[:, -1]
-        self._count(map(len, texts))
-        return [self._text(text).split(self.stop)[0] for text in texts]
+        answers = [self._text(text).split(self.stop)[0] for text in texts]
+        return answers, sum(map(len, texts))
 
     def _stopped(self, ids: list[int]) -> bool:
         return self.stop in self._text(ids)

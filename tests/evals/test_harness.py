@@ -80,7 +80,7 @@ def test_the_likeliest_choice_counts(
 ) -> None:  # fmt: skip
     """A model sure of the right letter gets 100 %, one sure of the next letter 0 %."""
 
-    def sure(model: object, pairs: list, batch: int, threads: int) -> list[tuple[float, bool]]:
+    def sure(engine: object, pairs: list, batch: int) -> list[tuple[float, bool]]:
         scores = []
         for context, continuation in pairs:
             question, answer = map(engine.tokenizer.decode, (context, continuation))

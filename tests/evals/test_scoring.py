@@ -4,15 +4,15 @@ import pytest
 import torch
 
 from montessori.evals.scoring import score_pairs
-from montessori.weights import load_model
+from montessori.generate.transformers_engine import TransformersEngine
 
 CONTEXTS = [(5, 9, 200, 31), (7,), (5, 9, 200, 31, 44, 45, 46, 90, 12), (8, 8)]
 CONTINUATIONS = [(60,), (61, 62), (60, 70, 80, 81, 90), (99, 3)]
 
 
-@pytest.fixture(scope="module")
-def model(model_folder: Path) -> torch.nn.Module:
-    return load_model(model_folder, torch.float32).eval()
+@pytest.fixture(scope="module", params=[1, 2], ids=["one thread", "two threads"])
+def engine(model_folder: Path, request: pytest.FixtureRequest) -> TransformersEngine:
+    return TransformersEngine(model_folder, device="cpu", threads=request.param)
 
 
 def alone(model: torch.nn.Module, context: tuple, continuation: tuple) -> tuple[float, bool]:
@@ -26,30 +26,29 @@ def alone(model: torch.nn.Module, context: tuple, continuation: tuple) -> tuple[
 
 
 @pytest.mark.parametrize("batch", [1, 3, 64])
-@pytest.mark.parametrize("threads", [1, 2])
 def test_shared_contexts_give_the_scores_of_single_passes(
-    model: torch.nn.Module, batch: int, threads: int
+    engine: TransformersEngine, batch: int
 ) -> None:
     pairs = [(context, rest) for rest in CONTINUATIONS for context in CONTEXTS]
-    found = score_pairs(model, pairs, batch, threads)
+    found = score_pairs(engine, pairs, batch)
     for (score, greedy), pair in zip(found, pairs, strict=True):
-        expected, expected_greedy = alone(model, *pair)
+        expected, expected_greedy = alone(engine.model, *pair)
         assert score == pytest.approx(expected, abs=1e-4)
         assert greedy == expected_greedy
 
 
-def test_the_models_own_continuation_is_greedy(model: torch.nn.Module) -> None:
+def test_the_models_own_continuation_is_greedy(engine: TransformersEngine) -> None:
     ids = list(CONTEXTS[0])
     with torch.no_grad():
         for _ in range(3):
-            ids.append(int(model(torch.tensor([ids])).logits[0, -1].argmax()))
+            ids.append(int(engine.model(torch.tensor([ids])).logits[0, -1].argmax()))
     own = tuple(ids[4:])
     other = (*own[:2], (own[2] + 1) % 300)
-    greedy = [one[1] for one in score_pairs(model, [(ids[:4], own), (ids[:4], other)], 4, 1)]
+    greedy = [one[1] for one in score_pairs(engine, [(ids[:4], own), (ids[:4], other)], 4)]
     assert greedy == [True, False]
-    single = score_pairs(model, [(ids[:4], own[:1])], 4, 1)
+    single = score_pairs(engine, [(ids[:4], own[:1])], 4)
     assert single[0][1] is True
 
 
-def test_no_pairs_give_no_scores(model: torch.nn.Module) -> None:
-    assert score_pairs(model, [], 4, 2) == []
+def test_no_pairs_give_no_scores(engine: TransformersEngine) -> None:
+    assert score_pairs(engine, [], 4) == []

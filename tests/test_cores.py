@@ -1,0 +1,165 @@
+"""Work spread over processes: same results, errors as they are, nobody left behind."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+
+import pytest
+import torch
+
+from montessori import cores
+from montessori.cores import Cores
+from montessori.errors import MontessoriError
+
+pytestmark = pytest.mark.skipif(not cores.FORKS, reason="workers are forked on Linux only")
+
+
+class Owner:
+    """Holds a number that workers read, as an engine holds its model."""
+
+    def __init__(self, factor: int = 10) -> None:
+        self.factor = factor
+
+    def times(self, batch: int) -> int:
+        return self.factor * batch
+
+    def where(self, batch: int) -> tuple[int, int, bool]:
+        return os.getpid(), torch.get_num_threads(), torch.is_inference_mode_enabled()
+
+    def fail(self, batch: int) -> int:
+        if batch == 1:
+            raise MontessoriError("no", where="batch 1", next="another batch")
+        time.sleep(60 if batch == 2 else 0)
+        return batch
+
+    def end(self, batch: int) -> None:
+        os.kill(os.getpid(), signal.SIGKILL)
+
+    def sleep(self, batch: int, said: str) -> None:
+        Path(said, str(os.getpid())).touch()
+        time.sleep(60)
+
+
+@pytest.fixture(autouse=True)
+def same_threads() -> Iterator[None]:
+    """The number of threads of the tests' own process, whatever a call sets."""
+    threads = torch.get_num_threads()
+    yield
+    torch.set_num_threads(threads)
+
+
+def alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    status = Path(f"/proc/{process}/status").read_text(encoding="ascii")
+    return "State:\tZ" not in status
+
+
+def gone(process: int, seconds: float = 10) -> bool:
+    until = time.monotonic() + seconds
+    while alive(process) and time.monotonic() < until:
+        time.sleep(0.05)
+    return not alive(process)
+
+
+@pytest.mark.parametrize("threads", [1, 2, 3, 8])
+@pytest.mark.parametrize("batches", [0, 1, 2, 7])
+def test_results_come_in_the_order_of_batches(threads: int, batches: int) -> None:
+    owner = Owner()
+    spread = Cores(owner, threads, "cpu")
+    assert list(spread.map(Owner.times, range(batches))) == [10 * i for i in range(batches)]
+
+
+def test_enough_batches_go_to_processes_of_one_thread_that_stay() -> None:
+    owner = Owner()
+    spread = Cores(owner, 2, "cpu")
+    first, again = (list(spread.map(Owner.where, range(20))) for _ in range(2))
+    workers = {process for process, _, _ in first + again}
+    assert os.getpid() not in workers
+    assert len(workers) <= 2
+    assert {facts[1:] for facts in first} == {(1, True)}
+
+
+def test_fewer_batches_than_threads_share_the_threads_of_this_process() -> None:
+    owner = Owner()
+    found = list(Cores(owner, 4, "cpu").map(Owner.where, range(2)))
+    assert {process for process, _, _ in found} == {os.getpid()}
+    assert [facts[1:] for facts in found] == [(2, True)] * 2
+
+
+def test_a_gpu_is_used_by_this_process_alone() -> None:
+    owner, threads = Owner(), torch.get_num_threads()
+    found = list(Cores(owner, 4, "cuda").map(Owner.where, range(5)))
+    assert set(found) == {(os.getpid(), threads, True)}
+
+
+def test_workers_end_with_their_owner() -> None:
+    owner = Owner()
+    spread = Cores(owner, 2, "cpu")
+    workers = {process for process, _, _ in spread.map(Owner.where, range(4))}
+    del owner, spread
+    assert all(gone(process) for process in workers)
+
+
+def test_an_error_comes_as_it_is_and_ends_the_work() -> None:
+    owner = Owner()
+    spread = Cores(owner, 2, "cpu")
+    started = time.monotonic()
+    with pytest.raises(MontessoriError, match="batch 1") as caught:
+        list(spread.map(Owner.fail, range(6)))
+    assert caught.value.next == "another batch"
+    assert time.monotonic() - started < 30, "the call waited for a batch that nobody wants"
+    assert list(spread.map(Owner.times, range(4))) == [0, 10, 20, 30], "no workers after an error"
+
+
+def test_a_worker_that_is_killed_is_an_error() -> None:
+    owner = Owner()
+    spread = Cores(owner, 2, "cpu")
+    with pytest.raises(MontessoriError, match=r"generation_batch|memory"):
+        list(spread.map(Owner.end, range(4)))
+    assert list(spread.map(Owner.times, range(4))) == [0, 10, 20, 30]
+
+
+SLEEPER = """
+import signal, sys
+from functools import partial
+from montessori.cores import Cores
+from montessori.stage import _stop
+from tests.test_cores import Owner
+signal.signal(signal.SIGTERM, _stop)
+owner = Owner()
+list(Cores(owner, 2, "cpu").map(partial(Owner.sleep, said=sys.argv[1]), range(4)))
+"""
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])
+def test_no_worker_outlives_a_stage_that_is_ended(number: signal.Signals, tmp_path: Path) -> None:
+    stage = subprocess.Popen([sys.executable, "-c", SLEEPER, str(tmp_path)])
+    try:
+        until = time.monotonic() + 60
+        while len(list(tmp_path.iterdir())) < 2 and time.monotonic() < until:
+            time.sleep(0.05)
+        workers = [int(path.name) for path in tmp_path.iterdir()]
+        assert len(workers) == 2
+        stage.send_signal(number)
+        stage.wait(timeout=10)
+        assert all(gone(process) for process in workers)
+    finally:
+        stage.kill()
+        stage.wait()
+
+
+def test_arguments_can_be_bound() -> None:
+    owner = Owner()
+    assert list(Cores(owner, 2, "cpu").map(partial(_power, 2), range(4))) == [0, 10, 40, 90]
+
+
+def _power(exponent: int, owner: Owner, batch: int) -> int:
+    return int(owner.factor * batch**exponent)
