@@ -21,7 +21,7 @@ from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any, Literal, NoReturn, TypeVar
 
-from montessori import runtime
+from montessori import lean, runtime
 from montessori.errors import MontessoriError
 
 T = TypeVar("T")
@@ -35,9 +35,6 @@ WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "20000"}
 #: middle ones. Importing torch, transformers and trl makes half a million objects that stay, and
 #: looking through all of them again and again takes a quarter of the time of a start.
 OLDEST = 1000
-#: The stages that may need scikit-learn, for metrics of lm-eval's tasks. Transformers imports it
-#: wherever it is installed, for a way of writing that nothing here uses: 0.7 s of a start.
-WITH_SKLEARN = ("harness",)
 AT_ONCE = 1.0  # seconds
 CODE = Path("data/code")  # where stage `code` lists which files a stage may load
 
@@ -167,7 +164,7 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
     job = _parse(body, paths, shards)
     gc.set_threshold(*gc.get_threshold()[:2], OLDEST)
     _set_environment(job.kind)
-    _spare_imports(job.kind)
+    lean.install()
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     started, finished = time.monotonic(), False
@@ -190,11 +187,6 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
         )
     except ModuleNotFoundError as error:
         library = (error.name or "").split(".")[0]
-        if library == "sklearn" and library in sys.modules:
-            error.add_note(
-                "this stage leaves scikit-learn out: WITH_SKLEARN in montessori/stage.py"
-            )
-            raise
         if library in ("montessori", "stages"):
             raise
         _end(
@@ -251,12 +243,6 @@ def _set_environment(kind: str) -> None:
         wanted |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     for name, value in wanted.items():
         os.environ.setdefault(name, value)
-
-
-def _spare_imports(kind: str) -> None:
-    """Let scikit-learn count as not installed, in a stage that does not need it."""
-    if kind not in WITH_SKLEARN:
-        sys.modules.setdefault("sklearn", None)  # type: ignore[arg-type]
 
 
 def _parse(body: Callable[[Job], None], paths: tuple[str, ...], shards: bool) -> Job:

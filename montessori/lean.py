@@ -1,0 +1,46 @@
+"""Quicker starts: transformers without the libraries that it imports for nothing that is used here.
+
+Where scikit-learn and SciPy are installed, transformers imports them with every language model, for
+assisted decoding and for losses of object detection: a second of every start. It asks once whether
+they are there and remembers the answer, so it is asked while they seem not to be.
+"""
+
+import sys
+from collections.abc import Sequence
+from importlib.abc import MetaPathFinder
+from importlib.machinery import ModuleSpec
+from types import ModuleType
+
+#: Libraries, and the functions that say whether they are there.
+UNUSED = {"scipy": "is_scipy_available", "sklearn": "is_sklearn_available"}
+ASKED = "transformers.utils.import_utils"
+
+
+class _Asking(MetaPathFinder):
+    """Finds no module; notices by the search for the next one that ASKED has been loaded."""
+
+    asked = False
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        module = None if self.asked else sys.modules.get(ASKED)
+        if module is not None and all(hasattr(module, name) for name in UNUSED.values()):
+            self.asked = True  # the list of finders is being gone through, so it stays in there
+            _ask(module)
+        return None
+
+
+def install() -> None:
+    """Have transformers go without UNUSED in this process, which may still import them itself."""
+    sys.meta_path.insert(0, _Asking())
+
+
+def _ask(module: ModuleType) -> None:
+    for library, question in UNUSED.items():
+        if library not in sys.modules:
+            sys.modules[library] = None  # type: ignore[assignment]  # Python's "not to be found"
+            try:
+                getattr(module, question)()
+            finally:
+                del sys.modules[library]
