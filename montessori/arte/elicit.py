@@ -2,12 +2,14 @@
 
 A task's prompt is the same in every call; the calls differ by their seeds. After each wave the new
 questions pass the filters of their task, in order, and get one rationale for each reasoning prompt.
-The waves of all tasks that go on are written together, since an engine is quicker with many texts
-at once; what a task gets does not depend on the others.
+The waves of all tasks that go on are written together, of each as many as it is sure to need, since
+an engine is quicker with many texts at once. What a task gets depends neither on the others nor on
+how many waves go together.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import takewhile
 
 import polars as pl
 
@@ -27,6 +29,8 @@ from montessori.writing.lab import task_of
 PART = {**DRAFTS, "question_tokens": pl.Int64}
 #: Begins the reasons for which a row is dropped after its question passed the filters.
 RATIONALE = "rationale "
+#: Waves of a task that are written at once, at most: so much is lost when a stage is cut off.
+AHEAD = 4
 
 
 @dataclass(frozen=True)
@@ -39,6 +43,11 @@ class Draft:
     asked: Asked
     tokens: int
     dropped: str | None = None
+
+    @property
+    def key(self) -> tuple[str, int, int]:
+        """Task, call and place."""
+        return self.task.name, self.call, self.place
 
 
 @dataclass
@@ -62,10 +71,14 @@ class Share:
         """Whether it needs another wave and may have one."""
         return self.kept < self.wanted and self.calls < self.most
 
-    @property
-    def part(self) -> int:
-        """The number of its next wave among the parts of the job."""
-        return self.number * 10_000 + self.waves
+
+@dataclass(frozen=True)
+class Wave:
+    """A wave of a task: its calls, its number among the parts of the job."""
+
+    share: Share
+    calls: range
+    part: int
 
 
 @dataclass
@@ -103,61 +116,79 @@ class Elicitor:
             for number, task in enumerate(tasks)
         ]  # fmt: skip
         while going := [share for share in shares if share.open]:
-            fresh = [share for share in going if not self.parts.done(share.part)]
-            if fresh:
-                self._write(fresh)
+            missing = [share for share in going if not self._done(self._wave(share))]
+            if missing:
+                self._write([wave for share in missing for wave in self._ahead(share)])
             for share in going:
                 yield share, self._take(share)
 
     def _most(self, wanted: int, attempts: float) -> int:
         return max(1, round(attempts * wanted / self.settings.per_call))
 
-    def _calls(self, share: Share) -> range:
-        """The calls of its next wave; a whole one, so that finished waves fit any limit."""
-        return range(share.calls, share.calls + self.settings.wave)
+    def _wave(self, share: Share, later: int = 0) -> Wave:
+        """Its next wave, or one `later`; a whole one, so that finished waves fit any limit."""
+        size = self.settings.wave
+        first = share.calls + later * size
+        return Wave(share, range(first, first + size), share.number * 10_000 + share.waves + later)
+
+    def _done(self, wave: Wave) -> bool:
+        return self.parts.done(wave.part) is not None
+
+    def _ahead(self, share: Share) -> Iterator[Wave]:
+        """Its next waves that are not written: one, and more as far as it is sure to need them.
+
+        A wave gives at most `wave * per_call` questions, and none begins after `most` calls.
+        """
+        size = self.settings.wave
+        needed = -(-(share.wanted - share.kept) // (size * self.settings.per_call))
+        allowed = -(-(share.most - share.calls) // size)
+        waves = (self._wave(share, later) for later in range(min(AHEAD, needed, allowed)))
+        return takewhile(lambda wave: not self._done(wave), waves)
 
     def _take(self, share: Share) -> pl.DataFrame:
         """A finished wave, counted."""
-        frame = self.parts.read(share.part)
+        wave = self._wave(share)
+        frame = self.parts.read(wave.part)
         _remember(share.keeper, frame)
         share.kept += questions_kept(frame)
-        share.calls, share.waves = self._calls(share).stop, share.waves + 1
+        share.calls, share.waves = wave.calls.stop, share.waves + 1
         return frame
 
-    def _write(self, shares: Sequence[Share]) -> None:
-        """The next wave of each: all questions in one batch, then all rationales in another."""
+    def _write(self, waves: Sequence[Wave]) -> None:
+        """Write waves: all questions in one batch, then all rationales in another."""
         engine = self.open_engine()
         written = [
-            [self._checked(draft, share.keeper) for draft in drafts]
-            for share, drafts in zip(shares, self._questions(engine, shares), strict=True)
+            [self._checked(draft, wave.share.keeper) for draft in drafts]
+            for wave, drafts in zip(waves, self._questions(engine, waves), strict=True)
         ]
         passed = [draft for drafts in written for draft in drafts if draft.dropped is None]
-        keepers = {share.task.name: share.keeper for share in shares}
+        keepers = {wave.share.task.name: wave.share.keeper for wave in waves}
         rationales = self._rationales(engine, passed, keepers)
-        for share, drafts in zip(shares, written, strict=True):
+        for wave, drafts in zip(waves, written, strict=True):
             rows = [self._row(draft, draft.dropped) for draft in drafts if draft.dropped]
-            rows += [row for row in rationales if row["skill"] == share.task.name]
-            self.parts.write(share.part, pl.DataFrame(rows, schema=PART))
+            rows += [row for draft in drafts for row in rationales.get(draft.key, ())]
+            self.parts.write(wave.part, pl.DataFrame(rows, schema=PART))
 
-    def _questions(self, engine: Engine, shares: Sequence[Share]) -> list[list[Draft]]:
-        """The questions of the next wave of each, in the order of its calls."""
-        calls = [self._calls(share) for share in shares]
-        prompts = [self.prompts.question_prompt(share.task) for share in shares]
+    def _questions(self, engine: Engine, waves: Sequence[Wave]) -> list[list[Draft]]:
+        """The questions of each wave, in the order of its calls."""
+        prompts = [self.prompts.question_prompt(wave.share.task) for wave in waves]
         requests = [
             Request(
                 prompt,
-                tuple(seed_of(self.seed, "question", self.stage, share.task.name, c) for c in mine),
+                tuple(
+                    seed_of(self.seed, "question", self.stage, wave.share.task.name, call)
+                    for call in wave.calls
+                ),
             )
-            for share, mine, prompt in zip(
-                shares, calls, engine.prompts(shown(prompts)), strict=True
-            )
+            for wave, prompt in zip(waves, engine.prompts(shown(prompts)), strict=True)
         ]
         params = self.settings
         sampling = Sampling(params.max_new_tokens, params.temperature, params.top_p)
-        drafts: list[list[Draft]] = [[] for _ in shares]
+        drafts: list[list[Draft]] = [[] for _ in waves]
         for out in engine.generate(requests, sampling):
-            task, call = shares[out.request].task, calls[out.request][out.sample]
-            drafts[out.request] += self._read(task, call, out, engine.specials)
+            wave = waves[out.request]
+            call = wave.calls[out.sample]
+            drafts[out.request] += self._read(wave.share.task, call, out, engine.specials)
         return drafts
 
     def _read(
@@ -198,7 +229,8 @@ class Elicitor:
 
     def _rationales(
         self, engine: Engine, drafts: Sequence[Draft], keepers: Mapping[str, Keeper]
-    ) -> list[dict[str, object]]:
+    ) -> dict[tuple[str, int, int], list[dict[str, object]]]:
+        """Rows of each draft by its key: one for each reasoning prompt."""
         asked = [(draft, n, text) for draft in drafts
                  for n, text in enumerate(self.reasoning(draft.task))]  # fmt: skip
         prompts = [self.prompts.rationale_prompt(d.task, d.asked.input, t) for d, _, t in asked]
@@ -208,19 +240,14 @@ class Elicitor:
         ]
         sampling = Sampling(self.settings.rationale_max_new_tokens, self.temperature)
         answers = engine.generate(requests, sampling)
-        return [
-            self._row(
-                draft,
-                _rationale_problem(answer, engine.specials, keepers[draft.task.name]),
-                style,
-                answer,
-            )
-            for (draft, style, _), answer in zip(asked, answers, strict=True)
-        ]
+        rows: dict[tuple[str, int, int], list[dict[str, object]]] = {}
+        for (draft, style, _), answer in zip(asked, answers, strict=True):
+            problem = _rationale_problem(answer, engine.specials, keepers[draft.task.name])
+            rows.setdefault(draft.key, []).append(self._row(draft, problem, style, answer))
+        return rows
 
     def _seed_of_rationale(self, draft: Draft, style: int) -> int:
-        place = (draft.task.name, draft.call, draft.place, style)
-        return seed_of(self.seed, "rationale", self.stage, *place)
+        return seed_of(self.seed, "rationale", self.stage, *draft.key, style)
 
     def _row(
         self, draft: Draft, dropped: str | None, style: int = 0, answer: Generated | None = None

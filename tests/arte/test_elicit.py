@@ -9,6 +9,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from montessori.arte import elicit
 from montessori.arte.produce import Commission, write_drafts, write_tailored
 from montessori.arte.prompts import Prompts, parse_questions
 from montessori.arte.settings import DraftParams, ElicitParams, TailorParams
@@ -41,12 +42,14 @@ class Teacher(Local):
 
     def __init__(self, broken=False):
         self.tokenizer, self.broken, self.calls = tiny_tokenizer(), broken, 0
+        self.asked = 0  # calls for questions, each with a seed
 
     def generate(self, requests, sampling, on_done=None):
         self.calls += 1
         made = []
         for i, request in enumerate(requests):
             prompt = self.tokenizer.decode(request.ids)
+            self.asked += len(request.seeds) if "Write more questions." in prompt else 0
             for k, seed in enumerate(request.seeds):
                 text, finished = self._text(prompt, random.Random(seed))
                 made.append(Generated(text, 10, finished, i, k))
@@ -182,33 +185,52 @@ def test_questions_that_lack_a_rationale_are_counted(ask, tmp_path):
 
 def test_finished_waves_are_taken_up_and_give_the_same_rows(ask, tmp_path):
     first = Teacher()
-    whole, _ = drafts_of(ask, tmp_path / "whole", 18, open_engine=lambda ledger: first)
+    whole, _ = drafts_of(ask, tmp_path / "whole", 36, open_engine=lambda ledger: first)
     calls = [0]
 
     class Stopped(Teacher):
         def generate(self, requests, sampling, on_done=None):
             calls[0] += 1
-            if calls[0] == 6:
+            if calls[0] == 4:
                 raise KeyboardInterrupt
             return super().generate(requests, sampling, on_done)
 
     with pytest.raises(KeyboardInterrupt):
-        drafts_of(ask, tmp_path / "out", 18, open_engine=lambda ledger: Stopped())
+        drafts_of(ask, tmp_path / "out", 36, open_engine=lambda ledger: Stopped())
     assert not (tmp_path / "out").exists()
     finished = sorted(ask.work.rglob("*.parquet"))
-    assert len(finished) == 4  # two waves of each task
-    finished[-1].unlink()  # as if killed between the parts of a wave
+    assert len(finished) == 2 * elicit.AHEAD  # of both tasks
+    for path in finished[-2:]:
+        path.unlink()  # as if killed between the parts of waves that were written together
     teacher = Teacher()
-    again, _ = drafts_of(ask, tmp_path / "out", 18, open_engine=lambda ledger: teacher)
+    again, _ = drafts_of(ask, tmp_path / "out", 36, open_engine=lambda ledger: teacher)
     assert again.equals(whole)
-    assert teacher.calls == first.calls - 2  # the wave that all tasks have is not written again
+    kept = len(finished) - 2  # waves that are not written again
+    assert teacher.asked == first.asked - kept * ELICIT.wave
     assert again.filter(pl.col("instruction") == "the same")["question_id"].n_unique() <= 2
     assert not list(ask.work.glob("*"))
 
 
+def test_how_many_waves_go_together_changes_nothing_and_none_is_in_vain(ask, tmp_path, monkeypatch):
+    found = []
+    for ahead in (1, 4):
+        monkeypatch.setattr(elicit, "AHEAD", ahead)
+        teacher = Teacher()
+        rows, _ = drafts_of(
+            ask, tmp_path / f"{ahead}", 36, open_engine=lambda ledger, teacher=teacher: teacher
+        )
+        found.append((rows, teacher))
+    (one, slow), (more, quick) = found
+    assert one.equals(more)
+    assert slow.asked == quick.asked
+    assert quick.calls < slow.calls / 1.5
+
+
 def test_waves_of_all_tasks_are_written_together_and_a_task_gets_what_it_gets_alone(ask, tmp_path):
     teacher = Teacher()
-    both, _ = drafts_of(ask, tmp_path / "both", open_engine=lambda ledger: teacher)
+    both, _ = drafts_of(
+        ask, tmp_path / "both", open_engine=lambda ledger: teacher
+    )  # a wave is sure
     waves = both.group_by("skill").agg((pl.col("sample").max() // ELICIT.wave + 1).alias("waves"))
     assert teacher.calls == 2 * waves["waves"].max()  # questions, then rationales
     write_tasks(TASKS[:1], tmp_path / "source.json", tmp_path / "one")
