@@ -55,7 +55,8 @@ class BufferLayer(DynamicLayer):
 
     def _select(self, states: torch.Tensor, rows: torch.Tensor) -> torch.Tensor:
         chosen = self._room(states, len(rows))
-        chosen[:, :, : self.length] = states[:, :, : self.length].index_select(0, rows)
+        filled = slice(0, self.length)
+        torch.index_select(states[:, :, filled], 0, rows, out=chosen[:, :, filled])
         return chosen
 
 

@@ -102,7 +102,7 @@ class TransformersEngine(Local):
         return [made[i, k] for i, request in enumerate(requests) for k in range(len(request.seeds))]
 
     def _batches(self, requests: Sequence[Request]) -> Iterator[list[Placed]]:
-        """Requests of similar length, at most `batch` samples together."""
+        """Requests of similar length, about `batch` samples together."""
         order = sorted(range(len(requests)), key=lambda i: (-len(requests[i].ids), i))
         size = self._batch_size(sum(len(request.seeds) for request in requests))
         group: list[Placed] = []
