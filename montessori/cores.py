@@ -105,6 +105,8 @@ class Cores(Generic[Owner]):
                 warnings.simplefilter("ignore", DeprecationWarning)
                 self._pool.submit(os.getpid)  # the first call forks all workers
             self._workers = [c for c in multiprocessing.active_children() if c not in others]
+            # waited for, so that the record of a stage's memory has them
+            weakref.finalize(self._owner(), self._pool.shutdown)
         return self._pool
 
     def _close(self) -> None:
