@@ -104,24 +104,16 @@ class TransformersEngine(Local):
     def _batches(self, requests: Sequence[Request]) -> Iterator[list[Placed]]:
         """Requests of similar length, about `batch` samples together."""
         order = sorted(range(len(requests)), key=lambda i: (-len(requests[i].ids), i))
-        size = self._batch_size(sum(len(request.seeds) for request in requests))
         group: list[Placed] = []
         rows = 0
         for i in order:
-            if group and rows + len(requests[i].seeds) > size:
+            if group and rows + len(requests[i].seeds) > self.batch:
                 yield group
                 group, rows = [], 0
             group.append((i, requests[i]))
             rows += len(requests[i].seeds)
         if group:
             yield group
-
-    def _batch_size(self, rows: int) -> int:
-        """Samples of a batch: every core gets as many batches, of as many samples."""
-        batches, cores = -(-rows // self.batch), self.cores.threads
-        if batches < cores:
-            return self.batch
-        return -(-rows // (-(-batches // cores) * cores))
 
     def decode(self, group: Sequence[Placed], sampling: Sampling) -> list[Generated]:
         """All samples of the requests of a batch."""
