@@ -86,6 +86,7 @@ class Cores(Generic[Owner]):
             for future in futures:
                 yield future.result()
         except BrokenProcessPool as error:
+            self._close()
             raise _ended() from error
         finally:
             if not all(future.done() and not future.exception() for future in futures):
