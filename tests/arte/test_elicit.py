@@ -200,12 +200,11 @@ def test_finished_waves_are_taken_up_and_give_the_same_rows(ask, tmp_path):
     assert not (tmp_path / "out").exists()
     finished = sorted(ask.work.rglob("*.parquet"))
     assert len(finished) == 2 * elicit.AHEAD  # of both tasks
-    for path in finished[-2:]:
-        path.unlink()  # as if killed between the parts of waves that were written together
+    finished[-2].unlink()  # not the last one, which stays
     teacher = Teacher()
     again, _ = drafts_of(ask, tmp_path / "out", 36, open_engine=lambda ledger: teacher)
     assert again.equals(whole)
-    kept = len(finished) - 2  # waves that are not written again
+    kept = len(finished) - 1  # waves that are not written again
     assert teacher.asked == first.asked - kept * ELICIT.wave
     assert again.filter(pl.col("instruction") == "the same")["question_id"].n_unique() <= 2
     assert not list(ask.work.glob("*"))
@@ -224,6 +223,14 @@ def test_how_many_waves_go_together_changes_nothing_and_none_is_in_vain(ask, tmp
     assert one.equals(more)
     assert slow.asked == quick.asked
     assert quick.calls < slow.calls / 1.5
+
+
+def test_no_wave_begins_after_the_attempts(ask, tmp_path):
+    teacher = Teacher()
+    ask = replace(ask, open_engine=lambda ledger: teacher)
+    with pytest.raises(MontessoriError, match="attempts"):
+        write_drafts(ask, DraftParams(36, attempts=2 * ELICIT.wave / 18), tmp_path / "out")
+    assert teacher.asked == len(TASKS) * 2 * ELICIT.wave
 
 
 def test_waves_of_all_tasks_are_written_together_and_a_task_gets_what_it_gets_alone(ask, tmp_path):
