@@ -27,11 +27,17 @@ Owner = TypeVar("Owner")
 Batch = TypeVar("Batch")
 Result = TypeVar("Result")
 
-#: Where a process with idle threads can be forked safely. A worker computes with one thread.
-FORKS = sys.platform == "linux"
 WATCH = 1.0  # seconds between a worker's looks at whether its parent still lives
 
 _owner: Any = None  # in a worker: what it was forked for
+
+
+def can_fork() -> bool:
+    """Whether this process, whose libraries have idle threads, can be forked safely.
+
+    A worker computes with one thread. Where vLLM is loaded it lets no number of threads be set.
+    """
+    return sys.platform == "linux" and "vllm" not in sys.modules
 
 
 class Cores(Generic[Owner]):
@@ -56,7 +62,7 @@ class Cores(Generic[Owner]):
         `work` is a function of a module, or a `functools.partial` of one. Raises what it raises,
         and MontessoriError when a worker is ended from outside.
         """
-        if FORKS and 1 < self.threads <= len(batches):
+        if can_fork() and 1 < self.threads <= len(batches):
             return self._in_processes(work, batches)
         return self._in_threads(work, batches)
 

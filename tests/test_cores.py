@@ -13,11 +13,10 @@ from pathlib import Path
 import pytest
 import torch
 
-from montessori import cores
 from montessori.cores import Cores
 from montessori.errors import MontessoriError
 
-pytestmark = pytest.mark.skipif(not cores.FORKS, reason="workers are forked on Linux only")
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
 
 
 class Owner:
@@ -47,8 +46,9 @@ class Owner:
 
 
 @pytest.fixture(autouse=True)
-def same_threads() -> Iterator[None]:
-    """The number of threads of the tests' own process, whatever a call sets."""
+def same_threads(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """The number of threads of the tests' own process, whatever a call sets; vLLM unseen."""
+    monkeypatch.delitem(sys.modules, "vllm", raising=False)
     threads = torch.get_num_threads()
     yield
     torch.set_num_threads(threads)
@@ -86,6 +86,13 @@ def test_enough_batches_go_to_processes_of_one_thread_that_stay() -> None:
     assert os.getpid() not in workers
     assert len(workers) <= 2
     assert {facts[1:] for facts in first} == {(1, True)}, "more threads than cores"
+
+
+def test_where_vllm_is_loaded_nothing_is_forked(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "vllm", sys)
+    owner = Owner()
+    found = list(Cores(owner, 2, "cpu").map(Owner.where, range(4)))
+    assert {process for process, _, _ in found} == {os.getpid()}
 
 
 @pytest.fixture
