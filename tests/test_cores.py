@@ -147,6 +147,17 @@ def test_a_worker_that_is_killed_is_an_error() -> None:
     assert list(spread.map(Owner.times, range(4))) == [0, 10, 20, 30]
 
 
+def test_a_worker_that_is_killed_between_calls_is_replaced_after_one_error() -> None:
+    owner = Owner()
+    spread = Cores(owner, 2, "cpu")
+    workers = {process for process, _, _ in spread.map(Owner.where, range(8))}
+    os.kill(min(workers), signal.SIGKILL)
+    assert all(gone(process) for process in workers)  # the pool ends the others
+    with pytest.raises(MontessoriError, match="memory"):
+        list(spread.map(Owner.times, range(4)))
+    assert list(spread.map(Owner.times, range(4))) == [0, 10, 20, 30]
+
+
 SLEEPER = """
 import signal, sys
 from functools import partial
