@@ -7,7 +7,7 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
-from montessori.artifacts import read_json
+from montessori.artifacts.files import read_json
 from montessori.generate.hosted import HostedModel
 from montessori.graph import CHANGES, ROWS, Sources
 from montessori.params import FILE, for_row, problems_error, read_section

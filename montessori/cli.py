@@ -189,7 +189,7 @@ def bench_influence(
 
     A shape has random weights and random rows, so it needs no download.
     """
-    from montessori.artifacts import write_json
+    from montessori.artifacts.files import write_json
     from montessori.bench.influence import bench as measure
     from montessori.bench.world import Options
 
@@ -221,7 +221,7 @@ def bench_generate(
     json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
 ) -> None:
     """Generation: tokens a second of each engine, and of vLLM through us against vLLM alone."""
-    from montessori.artifacts import write_json
+    from montessori.artifacts.files import write_json
     from montessori.bench.generation import Options, machine_of
     from montessori.bench.generation import bench as measure
 
@@ -251,7 +251,7 @@ def bench_icl(
     On closed questions, which are answered at once; open ones are written in either way.
     Templates, ways to state an answer and the rest are those of section icl in params.yaml.
     """
-    from montessori.artifacts import write_json
+    from montessori.artifacts.files import write_json
     from montessori.bench.icl import Options
     from montessori.bench.icl import bench as measure
     from montessori.icl.settings import IclParams
@@ -281,7 +281,7 @@ def bench_filters(
 
     All rows are also decided by comparing every pair, a sample with rouge_score itself.
     """
-    from montessori.artifacts import write_json
+    from montessori.artifacts.files import write_json
     from montessori.bench.filters import Options
     from montessori.bench.filters import bench as measure
 
@@ -306,7 +306,7 @@ def bench_harness(
     json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
 ) -> None:
     """Public benchmarks: our stage against lm-eval called directly, time and scores."""
-    from montessori.artifacts import write_json
+    from montessori.artifacts.files import write_json
     from montessori.bench.generation import machine_of
     from montessori.bench.harness import Options
     from montessori.bench.harness import bench as measure

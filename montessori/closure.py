@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping
 from functools import cache
 from pathlib import Path
 
-from montessori.artifacts import file_digest, new_folder
+from montessori.artifacts.files import file_digest, new_folder
 from montessori.errors import MontessoriError
 
 #: Files that are in no list, because they cannot change what a stage writes.

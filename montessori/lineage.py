@@ -6,7 +6,7 @@ that it would render or cut up otherwise than their writer did.
 
 from pathlib import Path
 
-from montessori.artifacts import file_digest, read_json
+from montessori.artifacts.files import file_digest, read_json
 from montessori.chat import folder_template, text_hash
 from montessori.errors import MontessoriError
 

@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any, Literal
 
 import polars as pl
 
-from montessori.artifacts import ROWS, new_folder, read_table, write_table
+from montessori.artifacts.dialogue import user_turns
+from montessori.artifacts.files import new_folder, read_table, write_table
+from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
 from montessori.progress import track
-from montessori.writing.examples import user_turns
 from montessori.writing.lab import graded
 
 if TYPE_CHECKING:

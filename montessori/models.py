@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from montessori.adapters import adapters_of, load_merged
-from montessori.artifacts import new_folder, read_json, write_json
+from montessori.artifacts.files import new_folder, read_json, write_json
 from montessori.errors import MontessoriError
 from montessori.generate.hosted import FILE as HOSTED
 from montessori.generate.hosted import HostedModel, parse_hosted

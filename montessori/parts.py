@@ -10,7 +10,8 @@ from typing import Any
 
 import polars as pl
 
-from montessori.artifacts import Schema, read_table, write_table
+from montessori.artifacts.files import read_table, write_table
+from montessori.artifacts.schemas import Schema
 from montessori.errors import MontessoriError
 
 

@@ -11,15 +11,8 @@ from typing import Any, Literal
 
 import polars as pl
 
-from montessori.artifacts import (
-    PAIRS,
-    PROBE,
-    SCORES,
-    new_folder,
-    read_table,
-    row_id,
-    write_table,
-)
+from montessori.artifacts.files import new_folder, read_table, row_id, write_table
+from montessori.artifacts.schemas import PAIRS, PROBE, SCORES
 from montessori.errors import MontessoriError
 from montessori.lineage import written_by
 

@@ -10,12 +10,12 @@ from typing import Any, Literal
 
 import polars as pl
 
-from montessori.artifacts import PROBE, SCORES, new_folder, read_table, write_table
+from montessori.artifacts.dialogue import responses, user_turns
+from montessori.artifacts.files import new_folder, read_table, write_table
+from montessori.artifacts.schemas import PROBE, SCORES
 from montessori.errors import MontessoriError
 from montessori.filters.settings import DecontaminationParams
 from montessori.writing.evals import is_eval_item, read_evals
-from montessori.writing.examples import user_turns
-from montessori.writing.leaks import responses
 from montessori.writing.measures import skills
 
 ALL = "all"

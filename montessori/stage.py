@@ -147,7 +147,7 @@ class Job:
 
     def metrics(self, values: dict[str, Any]) -> None:
         """Write the stage's metrics, atomically, to the path of --metrics."""
-        from montessori.artifacts import write_json
+        from montessori.artifacts.files import write_json
 
         write_json(self.paths.metrics, values)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from montessori.artifacts import PROBE, new_folder, read_table, write_table
+from montessori.artifacts.files import new_folder, read_table, write_table
+from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 
 

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from montessori.artifacts import new_folder
+from montessori.artifacts.files import new_folder
 from montessori.errors import MontessoriError
 from montessori.lineage import hashes_of, require_same_line, written_by
 from montessori.train import dpo

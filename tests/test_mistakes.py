@@ -8,7 +8,8 @@ import pytest
 
 from montessori import chat, mistakes
 from montessori.adapters import load_merged
-from montessori.artifacts import ROWS, new_folder, read_table, row_id, write_table
+from montessori.artifacts.files import new_folder, read_table, row_id, write_table
+from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
 from montessori.mistakes import MistakesParams, write_mistakes
 from montessori.signals.student import mean_loss

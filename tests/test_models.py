@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from montessori.artifacts import folder_digest, read_json
+from montessori.artifacts.files import folder_digest, read_json
 from montessori.errors import MontessoriError
 from montessori.models import prepare_model
 

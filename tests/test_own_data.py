@@ -12,7 +12,8 @@ import polars as pl
 import pytest
 from ruamel.yaml import YAML
 
-from montessori.artifacts import PAIRS, SCORES, read_json, read_table
+from montessori.artifacts.files import read_json, read_table
+from montessori.artifacts.schemas import PAIRS, SCORES
 
 ROOT = Path(__file__).resolve().parents[1]
 SHARED = ROOT.parent / "shared" / "data"

@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori.artifacts import ROWS, SCORES
+from montessori.artifacts.schemas import ROWS, SCORES
 from montessori.errors import MontessoriError
 from montessori.parts import Parts, parts_digest
 from montessori.progress import Progress

@@ -7,7 +7,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori.artifacts import PROBE, SCORES, new_folder, read_table, write_table
+from montessori.artifacts.files import new_folder, read_table, write_table
+from montessori.artifacts.schemas import PROBE, SCORES
 from montessori.errors import MontessoriError
 from montessori.filters.settings import DecontaminationParams
 from montessori.join import JoinParams, join

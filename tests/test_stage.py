@@ -131,7 +131,7 @@ def test_a_missing_option_is_named(tmp_path: Path):
 def test_a_signal_leaves_nothing_half_written(tmp_path: Path, number: signal.Signals):
     body = """
     import time
-    from montessori.artifacts import new_folder
+    from montessori.artifacts.files import new_folder
     with new_folder(job.paths.out_here, {}) as folder:
         (folder / "x").write_text("x")
         time.sleep(60)"""

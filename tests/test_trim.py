@@ -5,7 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori.artifacts import PROBE, read_table, write_table
+from montessori.artifacts.files import read_table, write_table
+from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.trim import cut, trim
 

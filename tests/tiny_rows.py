@@ -5,7 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from montessori.artifacts import PROBE, ROWS, new_folder, row_id, write_table
+from montessori.artifacts.files import new_folder, row_id, write_table
+from montessori.artifacts.schemas import PROBE, ROWS
 
 WORDS = ("house", "tree", "apple", "river", "stone", "bread", "light", "cloud")
 

@@ -16,7 +16,8 @@ import polars as pl
 from montessori.arte.prompts import Asked, Prompts, parse_questions, shown
 from montessori.arte.settings import ElicitParams
 from montessori.arte.tasks import Task
-from montessori.artifacts import DRAFTS, row_id
+from montessori.artifacts.files import row_id
+from montessori.artifacts.schemas import DRAFTS
 from montessori.filters.contamination import EvalItems
 from montessori.filters.keeper import Keeper
 from montessori.generate import Engine, Generated, Request, Sampling

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from montessori.arte.tasks import Item, Task, read_tasks
-from montessori.artifacts import OUTCOMES, QUESTIONS, new_folder, read_table, write_table
+from montessori.artifacts.files import new_folder, read_table, write_table
+from montessori.artifacts.schemas import OUTCOMES, QUESTIONS
 from montessori.errors import MontessoriError
 from montessori.icl.demonstrations import Texts
 from montessori.icl.measure import values

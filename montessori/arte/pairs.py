@@ -12,7 +12,8 @@ from typing import Any
 import polars as pl
 
 from montessori.arte.settings import AlignParams
-from montessori.artifacts import DRAFTS, PAIRS, SCORES, new_folder, read_table, row_id, write_table
+from montessori.artifacts.files import new_folder, read_table, row_id, write_table
+from montessori.artifacts.schemas import DRAFTS, PAIRS, SCORES
 from montessori.errors import MontessoriError
 from montessori.icl.score import ALL
 from montessori.lineage import written_by

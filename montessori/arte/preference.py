@@ -10,7 +10,8 @@ import polars as pl
 
 from montessori.arte.irt import correlations, fit
 from montessori.arte.settings import PreferenceParams
-from montessori.artifacts import OUTCOMES, QUESTIONS, new_folder, read_table, write_table
+from montessori.artifacts.files import new_folder, read_table, write_table
+from montessori.artifacts.schemas import OUTCOMES, QUESTIONS
 from montessori.errors import MontessoriError
 from montessori.icl.questions import QUESTIONS_FILE
 

@@ -13,7 +13,8 @@ from montessori.arte.elicit import PART, Elicitor, Share, questions_kept
 from montessori.arte.prompts import Prompts
 from montessori.arte.settings import DraftParams, ElicitParams, TailorParams
 from montessori.arte.tasks import Task, read_tasks
-from montessori.artifacts import DRAFTS, PROBE, folder_digest, new_folder, row_id, write_table
+from montessori.artifacts.files import folder_digest, new_folder, row_id, write_table
+from montessori.artifacts.schemas import DRAFTS, PROBE
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import require_clean
 from montessori.filters.form import FormFilter

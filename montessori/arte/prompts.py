@@ -12,7 +12,7 @@ from typing import Self
 
 from montessori.arte.settings import ElicitParams
 from montessori.arte.tasks import Item, Task
-from montessori.artifacts import read_json
+from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.icl.answers import tagged_answer, working_of
 from montessori.icl.templates import read_templates, render

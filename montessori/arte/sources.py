@@ -8,7 +8,7 @@ from typing import Any
 
 from montessori.arte.settings import TaskParams
 from montessori.arte.tasks import Item, Task, read_tasks_file
-from montessori.artifacts import read_json
+from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.micro.families import FAMILIES
 from montessori.micro.task import Bucket, draw

@@ -18,7 +18,8 @@ from typing import Any
 
 import polars as pl
 
-from montessori.artifacts import QUESTIONS, new_folder, read_json, row_id, write_json, write_table
+from montessori.artifacts.files import new_folder, read_json, row_id, write_json, write_table
+from montessori.artifacts.schemas import QUESTIONS
 from montessori.errors import MontessoriError
 from montessori.icl.questions import QUESTIONS_FILE
 

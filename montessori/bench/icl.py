@@ -8,7 +8,8 @@ from typing import Any, get_args
 
 import polars as pl
 
-from montessori.artifacts import PROBE, read_table
+from montessori.artifacts.files import read_table
+from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.icl.demonstrations import Texts
 from montessori.icl.measure import right_answers, values

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from montessori.artifacts import write_json
+from montessori.artifacts.files import write_json
 from montessori.budgets.costs import budgets
 from montessori.budgets.table import figures, table
 from montessori.params import FILE, load, problems_error

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from montessori.artifacts import read_json
+from montessori.artifacts.files import read_json
 from montessori.compare.bootstrap import observed, sampled
 from montessori.compare.outcomes import (
     LENGTH_CONTROLLED,

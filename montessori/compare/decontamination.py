@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from montessori.artifacts import read_json
+from montessori.artifacts.files import read_json
 
 SETS = ("seeds", "reference", "other_reference")
 DROPPED = ("eval item", "response eval item")  # as synth counts them

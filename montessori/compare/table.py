@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from montessori.artifacts import read_json
+from montessori.artifacts.files import read_json, write_text
 from montessori.compare.outcomes import ordered
 from montessori.compare.words import (
     counterpart,
@@ -18,7 +18,6 @@ from montessori.compare.words import (
     verdict,
 )
 from montessori.errors import MontessoriError
-from montessori.evals.outcomes import write_text
 
 KEYS = ("over", "baseline", "confidence", "resamples", "comparisons", "benchmarks", "runs")
 PLOT = ("bar", "run", "metric", "value", "delta", "low", "high", "p", "p_holm")

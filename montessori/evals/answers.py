@@ -26,7 +26,8 @@ def write_answers(
     Writes answers.parquet (schema ANSWERS, in the order of the items). Raises MontessoriError when
     items are missing or the folder holds no usable model.
     """
-    from montessori.artifacts import ANSWERS, new_folder, write_table
+    from montessori.artifacts.files import new_folder, write_table
+    from montessori.artifacts.schemas import ANSWERS
     from montessori.chat import template_hash
 
     names = present(evals, bench.split, OPEN)
@@ -63,7 +64,7 @@ def answer(
     """
     import polars as pl
 
-    from montessori.artifacts import ANSWERS
+    from montessori.artifacts.schemas import ANSWERS
 
     items = [(name, item) for name, listed in asked.items() for item in listed]
     specials = engine.specials

@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from montessori.artifacts import VERDICTS, read_json, read_table
+from montessori.artifacts.files import read_json, read_table
+from montessori.artifacts.schemas import VERDICTS
 from montessori.errors import MontessoriError
 from montessori.evals.items import (
     AGAINST_REFERENCE,

@@ -10,14 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from montessori.artifacts import (
-    VERDICTS,
-    folder_digest,
-    new_folder,
-    read_json,
-    write_json,
-    write_table,
-)
+from montessori.artifacts.files import folder_digest, new_folder, read_json, write_json, write_table
+from montessori.artifacts.schemas import VERDICTS
 from montessori.errors import MontessoriError
 from montessori.evals.checker import Checker
 from montessori.evals.judge_prompts import read_prompts

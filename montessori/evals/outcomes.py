@@ -5,7 +5,6 @@ length_difference (characters of the answer minus those of the answer it is comp
 comparisons only).
 """
 
-import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -14,6 +13,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from montessori.artifacts.files import write_text
 from montessori.errors import MontessoriError
 from montessori.evals.items import ORDER
 
@@ -93,21 +93,6 @@ def require_same_items(outcomes: Sequence[tuple[str, Outcome]], benchmark: str) 
                 expected="the same items in every run, since intervals are paired",
                 next="dvc repro compare",
             )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically: a temporary file beside it, synced and renamed."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(temporary, "w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def _error(what: str, path: Path) -> MontessoriError:

@@ -111,7 +111,8 @@ def read_answers(folder: Path, benchmark: str) -> Answers:
     """The answers of one benchmark by item and turn, from an artifact of the stage answers."""
     import polars as pl
 
-    from montessori.artifacts import ANSWERS, read_table
+    from montessori.artifacts.files import read_table
+    from montessori.artifacts.schemas import ANSWERS
 
     table = read_table(Path(folder) / TABLE, ANSWERS).filter(pl.col("benchmark") == benchmark)
     columns = table.select("item_id", "turn", "answer", "tokens", "finished").iter_rows()

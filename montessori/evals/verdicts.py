@@ -64,7 +64,7 @@ def table_of(
     """The table of verdicts (schema VERDICTS), in the order of the questions."""
     import polars as pl
 
-    from montessori.artifacts import VERDICTS
+    from montessori.artifacts.schemas import VERDICTS
 
     rows = [{"judge": judge, **_asked(question), **asdict(verdict)}
             for question, verdict in zip(questions, verdicts, strict=True)]  # fmt: skip

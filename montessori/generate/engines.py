@@ -45,7 +45,7 @@ def open_keeping(
 
     A prompt that a server finds too long gives an empty, unfinished sample, as in other engines.
     """
-    from montessori.artifacts import folder_digest
+    from montessori.artifacts.files import folder_digest
     from montessori.generate.kept import KeptEngine
     from montessori.generate.ledger import Ledger
     from montessori.generate.openai_engine import OpenAIEngine

@@ -11,7 +11,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any, Literal
 
-from montessori.artifacts import read_json
+from montessori.artifacts.files import read_json
 from montessori.generate.address import url_problems, variable_problems
 from montessori.params import problems_error, read_section
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from montessori.artifacts import folder_digest
+from montessori.artifacts.files import folder_digest
 from montessori.errors import MontessoriError
 from montessori.generate.budget import Budget, Limits
 from montessori.generate.dialects import Chat, Completions, Dialect, Usage

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from montessori.evals.outcomes import COLUMNS, write_text
+from montessori.artifacts.files import write_text
+from montessori.evals.outcomes import COLUMNS
 
 
 def write_outcomes(path: Path, samples: pl.DataFrame, task: str) -> None:

@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from montessori.artifacts import SAMPLES, file_digest, new_folder, write_table
+from montessori.artifacts.files import file_digest, new_folder, write_table
+from montessori.artifacts.schemas import SAMPLES
 from montessori.chat import folder_template, text_hash
 from montessori.errors import MontessoriError
 from montessori.harness.data import LocalData

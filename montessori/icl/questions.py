@@ -4,7 +4,8 @@ from pathlib import Path
 
 import polars as pl
 
-from montessori.artifacts import QUESTIONS, ROWS, read_table, row_id
+from montessori.artifacts.files import read_table, row_id
+from montessori.artifacts.schemas import QUESTIONS, ROWS
 from montessori.errors import MontessoriError
 from montessori.icl.answers import answer_of
 

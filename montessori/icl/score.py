@@ -10,15 +10,8 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from montessori.artifacts import (
-    PROBE,
-    SCORES,
-    Schema,
-    folder_digest,
-    new_folder,
-    read_table,
-    write_table,
-)
+from montessori.artifacts.files import folder_digest, new_folder, read_table, write_table
+from montessori.artifacts.schemas import PROBE, SCORES, Schema
 from montessori.errors import MontessoriError
 from montessori.icl.demonstrations import Texts
 from montessori.icl.measure import values

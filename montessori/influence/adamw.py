@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from montessori.artifacts import file_digest, read_json, write_json
+from montessori.artifacts.files import file_digest, read_json, write_json
 from montessori.errors import MontessoriError
 
 if TYPE_CHECKING:

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 import polars as pl
 import torch
 
-from montessori.artifacts import PROBE, ROWS, read_table
+from montessori.artifacts.files import read_table
+from montessori.artifacts.schemas import PROBE, ROWS
 from montessori.errors import MontessoriError
 from montessori.influence.adamw import warmup_rows
 from montessori.train.loss import Row, tokenised

@@ -11,7 +11,8 @@ import torch
 
 from montessori import chat
 from montessori.adapters import load_student
-from montessori.artifacts import SCORES, folder_digest, new_folder, write_table
+from montessori.artifacts.files import folder_digest, new_folder, write_table
+from montessori.artifacts.schemas import SCORES
 from montessori.errors import MontessoriError
 from montessori.influence.adamw import read_state
 from montessori.influence.audit import Audit, compare, require_faithful, spread

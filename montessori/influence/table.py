@@ -5,7 +5,7 @@ from collections.abc import Sequence
 import polars as pl
 import torch
 
-from montessori.artifacts import SCORES
+from montessori.artifacts.schemas import SCORES
 from montessori.influence.inputs import References
 
 ALL = "all"

@@ -8,7 +8,7 @@ from typing import Any
 import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
-from montessori.artifacts import write_json
+from montessori.artifacts.files import write_json
 from montessori.micro.documents import dialogue, plain_question
 from montessori.micro.families import FAMILIES
 from montessori.micro.grader import grade

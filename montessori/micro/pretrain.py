@@ -18,7 +18,7 @@ from safetensors.torch import load_file, save_file
 from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
-from montessori.artifacts import read_json, write_json
+from montessori.artifacts.files import read_json, write_json
 from montessori.progress import track
 from montessori.seeding import seed_of
 

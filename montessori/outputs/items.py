@@ -8,7 +8,7 @@ from typing import Any
 
 import polars as pl
 
-from montessori.artifacts import read_table
+from montessori.artifacts.files import read_table
 from montessori.errors import MontessoriError
 
 LONGEST = 20_000  # characters of a text on the page; what is longer ends with a note

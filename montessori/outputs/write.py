@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from montessori.evals.outcomes import write_text
+from montessori.artifacts.files import write_text
 from montessori.outputs.items import items, read_facts, read_side
 from montessori.outputs.page import page
 

@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
-from montessori.artifacts import read_json, write_json
+from montessori.artifacts.files import read_json, write_json
 from montessori.report.svg import standalone
 
 from .papers import papers_block

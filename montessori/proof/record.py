@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from montessori.artifacts import read_json, write_json
+from montessori.artifacts.files import read_json, write_json
 from montessori.budgets.command import baseline_of
 from montessori.budgets.costs import budgets
 from montessori.budgets.table import figures

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from montessori.evals.outcomes import write_text
+from montessori.artifacts.files import write_text
 
 from . import sources
 from .comparison import chart, explanation, lead, metric_table, steps_charts

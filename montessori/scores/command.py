@@ -100,7 +100,7 @@ def mt_bench(
 
 def _tell(lines: list[str], figures: dict[str, Any], json: Path | None) -> None:
     """Print the lines, and write the figures where `json` says."""
-    from montessori.artifacts import write_json
+    from montessori.artifacts.files import write_json
 
     if json:
         write_json(json, figures)

@@ -12,7 +12,9 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from montessori.artifacts import PROBE, folder_digest, read_json, read_table
+from montessori.artifacts.dialogue import user_turns
+from montessori.artifacts.files import folder_digest, read_json, read_table
+from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.generate import Engine, Request, Sampling
 from montessori.generate.ledger import spent
@@ -22,7 +24,6 @@ from montessori.seeding import seed_of
 from montessori.signals.settings import JudgeSignalParams
 from montessori.signals.table import write_scores
 from montessori.signals.verdicts import BEST, load_judge_template, read_mark, render_question
-from montessori.writing.examples import user_turns
 
 KIND = "judge-signal"
 #: Of a row: the sum of its marks, verdicts with a mark, malformed ones, tokens of the verdicts.

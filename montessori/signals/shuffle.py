@@ -5,7 +5,8 @@ from pathlib import Path
 
 import polars as pl
 
-from montessori.artifacts import SCORES, new_folder, read_table, write_table
+from montessori.artifacts.files import new_folder, read_table, write_table
+from montessori.artifacts.schemas import SCORES
 from montessori.seeding import seed_of
 
 KIND = "shuffle"

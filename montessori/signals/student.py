@@ -10,7 +10,7 @@ import torch
 
 from montessori import chat
 from montessori.adapters import load_merged
-from montessori.artifacts import folder_digest
+from montessori.artifacts.files import folder_digest
 from montessori.errors import MontessoriError
 from montessori.influence.inputs import left_after
 from montessori.parts import Parts, parts_digest

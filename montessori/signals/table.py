@@ -6,7 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from montessori.artifacts import SCORES, new_folder, write_table
+from montessori.artifacts.files import new_folder, write_table
+from montessori.artifacts.schemas import SCORES
 from montessori.errors import MontessoriError
 
 ALL = "all"

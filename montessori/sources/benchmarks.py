@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from montessori.artifacts import read_json
+from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.harness.data import PUBLISHED, LocalData
 from montessori.scores.published import read_difficulty

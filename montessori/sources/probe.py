@@ -5,7 +5,8 @@ from typing import Any
 
 import polars as pl
 
-from montessori.artifacts import PROBE, new_folder, write_table
+from montessori.artifacts.files import new_folder, write_table
+from montessori.artifacts.schemas import PROBE
 from montessori.filters.contamination import require_clean
 from montessori.filters.settings import DecontaminationParams
 from montessori.sources.rows import Row, read_rows

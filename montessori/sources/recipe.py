@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
-from montessori.artifacts import read_json
+from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.params import problems_error, read_section
 from montessori.sources.rows import Row, read_rows

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from montessori.artifacts import ROWS, new_folder, write_table
+from montessori.artifacts.files import new_folder, write_table
+from montessori.artifacts.schemas import ROWS
 from montessori.sources.benchmarks import SPLIT, own_items, public_items
 from montessori.sources.lab import lab_items
 from montessori.sources.overlap import check_disjoint, item_members, row_members

@@ -1,11 +1,12 @@
-"""Rows as tables: the schemas ROWS and PROBE of montessori.artifacts."""
+"""Rows as tables: the schemas ROWS and PROBE of montessori.artifacts.files."""
 
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import polars as pl
 
-from montessori.artifacts import PROBE, ROWS, row_id
+from montessori.artifacts.files import row_id
+from montessori.artifacts.schemas import PROBE, ROWS
 from montessori.sources.rows import Row
 
 GROUP = 4  # rows to a prompt where a file names no prompts

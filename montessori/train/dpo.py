@@ -8,7 +8,8 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from montessori import chat
-from montessori.artifacts import PAIRS, new_folder, read_table
+from montessori.artifacts.files import new_folder, read_table
+from montessori.artifacts.schemas import PAIRS
 from montessori.errors import MontessoriError
 from montessori.lineage import require_same_line
 from montessori.seeding import seed_of

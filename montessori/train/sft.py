@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 
 from montessori import chat
 from montessori.adapters import NO_ADAPTERS, AdapterParams, merged, with_adapters
-from montessori.artifacts import ROWS, new_folder, read_table
+from montessori.artifacts.files import new_folder, read_table
+from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
 from montessori.seeding import seed_of
 from montessori.train import arguments

@@ -10,7 +10,8 @@ import torch
 
 from montessori import chat
 from montessori.adapters import NO_ADAPTERS, AdapterParams, save_adapters, with_adapters
-from montessori.artifacts import PROBE, new_folder, read_table
+from montessori.artifacts.files import new_folder, read_table
+from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.influence.adamw import AdamWState, state_of, trained_parameters, write_state
 from montessori.progress import track

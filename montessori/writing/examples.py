@@ -4,12 +4,13 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from montessori.artifacts import ROWS, read_table
+from montessori.artifacts.dialogue import Turns, user_turns
+from montessori.artifacts.files import read_table
+from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
 from montessori.prompts import tagged
 from montessori.seeding import seed_of
 
-Turns = tuple[str, ...]  # the user turns of a row
 #: An example shows at most this many user turns; the tags have no place for more.
 SHOWN_TURNS = 2
 
@@ -18,11 +19,6 @@ def read_seeds(folder: Path) -> list[Turns]:
     """The user turns of each row of a rows folder, in its order."""
     messages = read_table(folder / "rows.parquet", ROWS)["messages"].to_list()
     return [user_turns(row) for row in messages]
-
-
-def user_turns(messages: Sequence[dict[str, str]]) -> Turns:
-    """The texts of the user turns of a dialogue."""
-    return tuple(message["content"] for message in messages if message["role"] == "user")
 
 
 def draw_examples(

@@ -3,10 +3,11 @@
 from pathlib import Path
 from typing import Any
 
-from montessori.artifacts import PROBE, read_table
+from montessori.artifacts.dialogue import responses, user_turns
+from montessori.artifacts.files import read_table
+from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.writing.evals import is_eval_item, read_evals
-from montessori.writing.examples import user_turns
 
 
 def count_leaks(rows: Path, evals: Path, ngram: int) -> dict[str, Any]:
@@ -49,8 +50,3 @@ def _matches(dialogues: list[list[dict[str, str]]], evals: Path, ngram: int) -> 
         for place, messages in enumerate(dialogues)
         if is_eval_item(user_turns(messages), responses(messages), items, keys)
     }
-
-
-def responses(messages: list[dict[str, str]]) -> list[str]:
-    """The assistant's texts of a dialogue."""
-    return [message["content"] for message in messages if message["role"] == "assistant"]

@@ -8,7 +8,8 @@ from pathlib import Path
 
 import polars as pl
 
-from montessori.artifacts import PROBE, folder_digest, new_folder, write_table
+from montessori.artifacts.files import folder_digest, new_folder, write_table
+from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems, require_clean
 from montessori.filters.form import FormFilter

@@ -14,7 +14,8 @@ from typing import Any
 
 import polars as pl
 
-from montessori.artifacts import PROBE, folder_digest, new_folder, row_id, write_table
+from montessori.artifacts.files import folder_digest, new_folder, row_id, write_table
+from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.generate import Engine, Generated, Request, Sampling
 from montessori.generate.engines import teacher_facts

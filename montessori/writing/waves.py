@@ -9,13 +9,15 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from montessori.artifacts import PROBE, row_id
+from montessori.artifacts.dialogue import Turns
+from montessori.artifacts.files import row_id
+from montessori.artifacts.schemas import PROBE
 from montessori.filters.keeper import Keeper
 from montessori.generate import Engine, Generated, Request, Sampling
 from montessori.parts import Parts
 from montessori.prompts import parse_instruction, render_instruction_prompt
 from montessori.seeding import seed_of
-from montessori.writing.examples import Turns, draw_examples
+from montessori.writing.examples import draw_examples
 from montessori.writing.lab import task_of
 from montessori.writing.settings import InstructionParams, ResponseParams
 

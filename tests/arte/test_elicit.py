@@ -14,7 +14,8 @@ from montessori.arte.produce import Commission, write_drafts, write_tailored
 from montessori.arte.prompts import Prompts, parse_questions
 from montessori.arte.settings import DraftParams, ElicitParams, TailorParams
 from montessori.arte.tasks import Item, Task, write_tasks
-from montessori.artifacts import DRAFTS, PROBE, read_table
+from montessori.artifacts.files import read_table
+from montessori.artifacts.schemas import DRAFTS, PROBE
 from montessori.errors import MontessoriError
 from montessori.filters.settings import DecontaminationParams
 from montessori.generate import Generated

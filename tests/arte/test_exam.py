@@ -10,7 +10,7 @@ from montessori.arte.exam import ANSWERS, mark, metrics, read_test, sit
 from montessori.arte.settings import ExamParams, TaskParams
 from montessori.arte.sources import load_tasks
 from montessori.arte.tasks import Item, Task, write_tasks
-from montessori.artifacts import read_table, write_json
+from montessori.artifacts.files import read_table, write_json
 from montessori.errors import MontessoriError
 from montessori.generate import Generated
 from montessori.generate.engines import open_keeping

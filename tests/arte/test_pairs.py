@@ -11,7 +11,8 @@ from montessori.arte.pairs import (
     write_arte_pairs,
 )
 from montessori.arte.settings import AlignParams
-from montessori.artifacts import DRAFTS, PAIRS, SCORES, read_table, write_json, write_table
+from montessori.artifacts.files import read_table, write_json, write_table
+from montessori.artifacts.schemas import DRAFTS, PAIRS, SCORES
 from montessori.errors import MontessoriError
 from montessori.lineage import written_by
 

@@ -7,7 +7,8 @@ import pytest
 from montessori.arte.preference import write_preference
 from montessori.arte.settings import PreferenceParams
 from montessori.arte.tasks import Item, Task, write_tasks
-from montessori.artifacts import OUTCOMES, QUESTIONS, read_table, row_id, write_table
+from montessori.artifacts.files import read_table, row_id, write_table
+from montessori.artifacts.schemas import OUTCOMES, QUESTIONS
 from montessori.errors import MontessoriError
 
 SETTINGS = PreferenceParams(questions=4, prior=1.0, iterations=300, fallback="error")

@@ -9,7 +9,8 @@ import pytest
 from montessori.arte.settings import TaskParams
 from montessori.arte.sources import load_tasks
 from montessori.arte.tasks import Item, Task, read_tasks, write_tasks
-from montessori.artifacts import QUESTIONS, read_table
+from montessori.artifacts.files import read_table
+from montessori.artifacts.schemas import QUESTIONS
 from montessori.errors import MontessoriError
 from montessori.micro.grader import recognise
 from montessori.micro.task import bucket

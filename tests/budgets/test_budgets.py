@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from montessori.artifacts import write_json
+from montessori.artifacts.files import write_json
 from montessori.budgets.command import command
 from montessori.budgets.costs import STUDENT, TRAINS_TEACHER, WRITES, Cost, budgets, flops
 from montessori.errors import MontessoriError

@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from montessori.artifacts import write_json
+from montessori.artifacts.files import write_json
 from montessori.compare.bootstrap import draws, observed, sampled
 from montessori.compare.comparison import compare_runs, counterparts, entries
 from montessori.compare.outcomes import MEAN, ORDER, Found, usable

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from montessori.artifacts import write_json
+from montessori.artifacts.files import write_json
 from montessori.compare.decontamination import decontamination
 
 SEED = {

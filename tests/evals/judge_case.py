@@ -7,7 +7,8 @@ from typing import Any
 
 import polars as pl
 
-from montessori.artifacts import ANSWERS, VERDICTS, read_table, write_table
+from montessori.artifacts.files import read_table, write_table
+from montessori.artifacts.schemas import ANSWERS, VERDICTS
 from montessori.evals.items import OPEN, present, read_items
 from montessori.evals.judge import Inputs, Means, write_verdicts
 from montessori.evals.settings import BenchmarkParams, JudgeParams

@@ -4,7 +4,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori.artifacts import ANSWERS, read_json, read_table
+from montessori.artifacts.files import read_json, read_table
+from montessori.artifacts.schemas import ANSWERS
 from montessori.errors import MontessoriError
 from montessori.evals.answers import answer, write_answers
 from montessori.evals.items import OPEN, present, read_items

@@ -3,7 +3,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori.artifacts import VERDICTS, write_json, write_table
+from montessori.artifacts.files import write_json, write_table
+from montessori.artifacts.schemas import VERDICTS
 from montessori.errors import MontessoriError
 from montessori.evals.evaluate import evaluate_run
 from montessori.evals.harness import HarnessResult

@@ -4,7 +4,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori.artifacts import ANSWERS, VERDICTS, read_table, write_table
+from montessori.artifacts.files import read_table, write_table
+from montessori.artifacts.schemas import ANSWERS, VERDICTS
 from montessori.errors import MontessoriError
 from montessori.evals.checker import preference
 from montessori.evals.items import OPEN, present, read_items

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from montessori.artifacts import read_json
+from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.evals.evaluate import evaluate_run
 from montessori.evals.metrics import metrics_of

@@ -11,7 +11,8 @@ from collections import Counter
 import polars as pl
 import pytest
 
-from montessori.artifacts import VERDICTS, read_json, read_table
+from montessori.artifacts.files import read_json, read_table
+from montessori.artifacts.schemas import VERDICTS
 from tests.evals.judge_case import MODEL, PROMPTS, ROOT, answered, choice_of, hosted, public_evals
 from tests.generate.fake_server import FakeServer
 

@@ -6,7 +6,7 @@ import math
 import polars as pl
 import pytest
 
-from montessori.artifacts import read_json
+from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.evals.metrics import metrics_of, outcomes_of
 from tests.evals.judge_case import (

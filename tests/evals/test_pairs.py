@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from montessori.artifacts import VERDICTS
+from montessori.artifacts.schemas import VERDICTS
 from montessori.evals.pairs import by_item, difference, pair_metrics, position_bias
 from montessori.evals.turns import pairwise
 

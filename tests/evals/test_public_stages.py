@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from montessori.artifacts import read_json, write_json
+from montessori.artifacts.files import read_json, write_json
 from stages import answers, compare, judge, outputs
 from stages import eval as eval_stage
 from tests.evals.judge_case import MODEL, PROMPTS, choice_of, hosted, public_evals

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from montessori.artifacts import PROBE, read_table
+from montessori.artifacts.files import read_table
+from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.generate import Sampling
 from montessori.generate.engines import open_engine

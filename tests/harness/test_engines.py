@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori.artifacts import SAMPLES
+from montessori.artifacts.schemas import SAMPLES
 from montessori.errors import MontessoriError
 from montessori.evals.outcomes import COLUMNS
 from montessori.harness import models

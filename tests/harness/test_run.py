@@ -5,7 +5,8 @@ import json
 import polars as pl
 import pytest
 
-from montessori.artifacts import SAMPLES, read_table
+from montessori.artifacts.files import read_table
+from montessori.artifacts.schemas import SAMPLES
 from montessori.chat import folder_template, text_hash
 from montessori.errors import MontessoriError
 from montessori.harness import run

@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori.artifacts import PROBE, QUESTIONS, ROWS, SCORES, read_table, row_id, write_table
+from montessori.artifacts.files import read_table, row_id, write_table
+from montessori.artifacts.schemas import PROBE, QUESTIONS, ROWS, SCORES
 from montessori.errors import MontessoriError
 from montessori.icl.answers import answer_of, same_answer, tagged_answer, working_of
 from montessori.icl.questions import read_questions

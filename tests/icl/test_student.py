@@ -9,7 +9,7 @@ import polars as pl
 import pytest
 import torch
 
-from montessori.artifacts import QUESTIONS
+from montessori.artifacts.schemas import QUESTIONS
 from montessori.bench.icl import Work, plain, spearman
 from montessori.errors import MontessoriError
 from montessori.generate import Request, Sampling

@@ -4,7 +4,8 @@ import polars as pl
 import pytest
 
 from montessori.adapters import AdapterParams
-from montessori.artifacts import PROBE, SCORES, new_folder, read_json, read_table, write_table
+from montessori.artifacts.files import new_folder, read_json, read_table, write_table
+from montessori.artifacts.schemas import PROBE, SCORES
 from montessori.errors import MontessoriError
 from montessori.influence import score
 from montessori.influence.settings import InfluenceParams

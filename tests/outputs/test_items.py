@@ -6,7 +6,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori.artifacts import ANSWERS, VERDICTS
+from montessori.artifacts.schemas import ANSWERS, VERDICTS
 from montessori.errors import MontessoriError
 from montessori.outputs.items import LONGEST, items, judged, read_facts, read_side, shown
 

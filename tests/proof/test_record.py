@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from montessori.artifacts import read_json
+from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.proof import record
 from montessori.proof.plan import Experiment

@@ -6,7 +6,8 @@ from pathlib import Path
 
 import pytest
 
-from montessori.artifacts import PROBE, SCORES, read_table
+from montessori.artifacts.files import read_table
+from montessori.artifacts.schemas import PROBE, SCORES
 from montessori.bench.world import FALLBACK
 from montessori.errors import MontessoriError
 from montessori.filters.settings import DecontaminationParams

@@ -1,6 +1,6 @@
 import polars as pl
 
-from montessori.artifacts import SCORES
+from montessori.artifacts.schemas import SCORES
 from montessori.signals.shuffle import permuted
 
 

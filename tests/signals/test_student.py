@@ -9,7 +9,8 @@ import torch
 
 from montessori import chat
 from montessori.adapters import load_merged
-from montessori.artifacts import PROBE, SCORES, new_folder, read_json, read_table, write_table
+from montessori.artifacts.files import new_folder, read_json, read_table, write_table
+from montessori.artifacts.schemas import PROBE, SCORES
 from montessori.errors import MontessoriError
 from montessori.influence.inputs import left_after
 from montessori.signals import student as signals

@@ -6,7 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from montessori.artifacts import PROBE, ROWS, folder_digest, read_table
+from montessori.artifacts.files import folder_digest, read_table
+from montessori.artifacts.schemas import PROBE, ROWS
 from montessori.errors import MontessoriError
 from montessori.evals.items import BENCHMARKS, read_items
 from montessori.filters.settings import DecontaminationParams

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from montessori import chat
-from montessori.artifacts import PAIRS, new_folder, write_table
+from montessori.artifacts.files import new_folder, write_table
+from montessori.artifacts.schemas import PAIRS
 from montessori.errors import MontessoriError
 from montessori.train import dpo
 from montessori.train.settings import TeacherDpoParams

@@ -6,7 +6,8 @@ import torch
 
 from montessori import chat
 from montessori.adapters import AdapterParams
-from montessori.artifacts import ROWS, new_folder, read_table, write_table
+from montessori.artifacts.files import new_folder, read_table, write_table
+from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
 from montessori.train.curve import require_finite
 from montessori.train.loss import IGNORED, row_losses, tokenised

@@ -6,7 +6,8 @@ import torch
 
 from montessori import chat
 from montessori.adapters import AdapterParams, load_student
-from montessori.artifacts import PROBE, read_json, read_table
+from montessori.artifacts.files import read_json, read_table
+from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.influence.adamw import read_state
 from montessori.train.loss import row_losses, tokenised

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import polars as pl
 
-from montessori.artifacts import ROWS, row_id, write_table
+from montessori.artifacts.files import row_id, write_table
+from montessori.artifacts.schemas import ROWS
 from montessori.generate import Generated
 from montessori.generate.local import Local
 from montessori.generate.settings import GenerationParams

@@ -6,7 +6,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori.artifacts import PROBE, read_json
+from montessori.artifacts.files import read_json
+from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.micro.grader import recognise
 from montessori.stage import Job

@@ -5,7 +5,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori.artifacts import PAIRS, PROBE, SCORES, new_folder, read_table, write_table
+from montessori.artifacts.files import new_folder, read_table, write_table
+from montessori.artifacts.schemas import PAIRS, PROBE, SCORES
 from montessori.errors import MontessoriError
 from montessori.generate.settings import GenerationParams
 from montessori.influence.inputs import left_after

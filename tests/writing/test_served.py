@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from montessori.artifacts import PROBE, read_json, read_table
+from montessori.artifacts.files import read_json, read_table
+from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.generate.engines import open_engine
 from montessori.generate.settings import GenerationParams

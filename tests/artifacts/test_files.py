@@ -4,11 +4,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori.artifacts import (
-    PAIRS,
-    PROBE,
-    ROWS,
-    SCORES,
+from montessori.artifacts.files import (
     file_digest,
     folder_digest,
     new_folder,
@@ -18,6 +14,7 @@ from montessori.artifacts import (
     write_json,
     write_table,
 )
+from montessori.artifacts.schemas import PAIRS, PROBE, ROWS, SCORES
 from montessori.errors import MontessoriError
 
 SCORE = {"row_id": "a", "prompt_id": "p", "reference": "all", "score": 0.5, "neutral": None}

@@ -12,125 +12,8 @@ from typing import Any
 
 import polars as pl
 
+from montessori.artifacts.schemas import Schema
 from montessori.errors import MontessoriError
-
-Schema = Mapping[str, pl.DataType | type[pl.DataType]]
-
-MESSAGE = pl.Struct({"role": pl.String, "content": pl.String})
-#: Rows of dialogue: seeds, reference sets, data sets.
-ROWS: Schema = {
-    "row_id": pl.String,
-    "messages": pl.List(MESSAGE),
-    "instruction": pl.String,
-    "response": pl.String,
-    "skill": pl.String,
-}
-#: Everything a teacher wrote, kept or dropped, in order (prompt, sample).
-PROBE: Schema = {
-    **ROWS,
-    "prompt_id": pl.String,
-    "sample": pl.Int64,
-    "prompt": pl.String,
-    "raw": pl.String,
-    "dropped": pl.String,
-    "response_tokens": pl.Int64,
-}
-#: A student signal: higher is better for the student; `neutral` splits chosen from rejected.
-SCORES: Schema = {
-    "row_id": pl.String,
-    "prompt_id": pl.String,
-    "reference": pl.String,
-    "score": pl.Float64,
-    "neutral": pl.Float64,
-}
-#: Preference pairs of raw teacher texts.
-PAIRS: Schema = {
-    "pair_id": pl.String,
-    "prompt_id": pl.String,
-    "prompt": pl.String,
-    "chosen": pl.String,
-    "rejected": pl.String,
-    "chosen_row": pl.String,
-    "rejected_row": pl.String,
-    "chosen_score": pl.Float64,
-    "rejected_score": pl.Float64,
-}
-#: Questions with their answers: a preference set. `response` is the full gold text or null; a
-#: closed question is answered at once, without working.
-QUESTIONS: Schema = {
-    "question_id": pl.String,
-    "task": pl.String,
-    "skill": pl.String,
-    "input": pl.String,
-    "target": pl.String,
-    "response": pl.String,
-    "closed": pl.Boolean,
-}
-#: What examinees made of questions: one row per examinee (model and shots) and question.
-OUTCOMES: Schema = {
-    "examinee": pl.String,
-    "task": pl.String,
-    "question_id": pl.String,
-    "correct": pl.Boolean,
-}
-#: ARTE's drafts, one row per question and rationale; `instruction` is the question, `response`
-#: the rationale as written, `skill` the task, `prompt` and `raw` those of the question.
-DRAFTS: Schema = {
-    **PROBE,
-    "question_id": pl.String,
-    "target": pl.String,
-    "style": pl.Int64,
-    "naive": pl.String,
-}
-#: A run's answers to the open benchmarks.
-ANSWERS: Schema = {
-    "item_id": pl.String,
-    "benchmark": pl.String,
-    "turn": pl.Int64,
-    "prompt": pl.String,
-    "answer": pl.String,
-    "tokens": pl.Int64,
-    "finished": pl.Boolean,
-}
-#: Raw verdicts of a judge on a run's answers, one row each (montessori/evals/verdicts.py says what
-#: the columns hold): all that metrics need, so that nobody is asked again for them.
-VERDICTS: Schema = {
-    "item_id": pl.String,
-    "benchmark": pl.String,
-    "turn": pl.Int64,
-    "judge": pl.String,
-    "preference": pl.Float64,
-    "score": pl.Float64,
-    "correct": pl.Boolean,
-    "length": pl.Int64,
-    "against_length": pl.Int64,
-    "note": pl.String,
-    "family": pl.String,
-    "difficulty": pl.Float64,
-    "against": pl.String,
-    "repeat": pl.Int64,
-    "swapped": pl.Boolean,
-    "method": pl.String,
-    "problem": pl.String,
-    "key": pl.String,
-    "raw": pl.String,
-    "first": pl.String,
-    "prompt_tokens": pl.Int64,
-    "completion_tokens": pl.Int64,
-    "usd": pl.Float64,
-}
-
-#: Items of public benchmarks as lm-eval asked and scored them; responses and metrics as JSON.
-SAMPLES: Schema = {
-    "task": pl.String,
-    "item": pl.String,
-    "filter": pl.String,
-    "prompt": pl.String,
-    "target": pl.String,
-    "response": pl.String,
-    "metrics": pl.String,
-    "prompt_hash": pl.String,
-}
 
 #: Libraries whose version may change what an artifact holds.
 LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "peft", "accelerate", "polars")
@@ -331,3 +214,18 @@ def _versions(libraries: Sequence[str]) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return installed
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file atomically: a temporary file beside it, synced and renamed."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    try:
+        with open(temporary, "w", encoding="utf-8") as handle:
+            handle.write(text)
+            handle.flush()
+            os.fsync(handle.fileno())
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)

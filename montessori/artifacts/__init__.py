@@ -1,0 +1,1 @@
+"""Files that stages write: tables, digests, manifests, and the folders that hold them."""
