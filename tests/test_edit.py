@@ -8,7 +8,7 @@ import pytest
 from typer.testing import CliRunner
 
 from montessori import cli
-from montessori.changes import apply_benchmark, apply_profile, apply_round
+from montessori.commands.add import apply_benchmark, apply_profile, apply_round
 from montessori.edit import difference, flow, merge
 from montessori.errors import MontessoriError
 from montessori.params import load

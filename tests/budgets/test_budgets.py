@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from montessori.artifacts.files import write_json
-from montessori.budgets.command import command
 from montessori.budgets.costs import STUDENT, TRAINS_TEACHER, WRITES, Cost, budgets, flops
+from montessori.commands.budgets import command
 from montessori.errors import MontessoriError
 from montessori.params import load
 from montessori.plan import read_rows
@@ -98,7 +98,7 @@ def test_equal_budgets_are_proportions_of_the_baseline(project):
 def test_the_rows_that_the_table_proposes_are_right(project):
     from ruamel.yaml import YAML
 
-    from montessori.check import problems
+    from montessori.commands.check import problems
 
     proposed = command(project, None).partition("by these rows:")[2]
     raw = load(project / "params.yaml")

@@ -7,8 +7,7 @@ from pathlib import Path
 
 from montessori.compare.table import read_comparison
 from montessori.params import load
-
-from .build import build
+from montessori.report.build import build
 
 
 def command(out: Path = Path(".work/report"), root: Path = Path(".")) -> None:

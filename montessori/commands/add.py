@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from montessori.check import check
+from montessori.commands.check import check
 from montessori.edit import difference, merge
 from montessori.errors import MontessoriError
 from montessori.graph import CHANGES

@@ -5,8 +5,8 @@ from types import SimpleNamespace
 
 import pytest
 
-from montessori import doctor
-from montessori.doctor import Finding
+from montessori.commands import doctor
+from montessori.commands.doctor import Finding
 
 
 def test_the_report_says_what_to_do_where_it_is_not_right():

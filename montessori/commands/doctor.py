@@ -239,7 +239,7 @@ def identity_finding(root: Path) -> Finding:
 
 def params_finding(root: Path) -> Finding:
     """Whether params.yaml passes `montessori check`."""
-    from montessori.check import check
+    from montessori.commands.check import check
     from montessori.errors import MontessoriError
     from montessori.params import FILE, load
 

@@ -1,0 +1,1 @@
+"""Commands of `montessori` that are more than a call: each returns text or changes params.yaml."""
