@@ -5,8 +5,8 @@ from pathlib import Path
 from typing import Any
 
 from montessori.artifacts.files import write_json
-from montessori.budgets.costs import budgets
-from montessori.budgets.table import figures, table
+from montessori.compare.cost_table import figures, table
+from montessori.compare.costs import budgets
 from montessori.params import FILE, load, problems_error
 from montessori.plan import read_rows
 

@@ -11,9 +11,9 @@ from pathlib import Path
 from typing import Any
 
 from montessori.artifacts.files import read_json, write_json
-from montessori.budgets.costs import budgets
-from montessori.budgets.table import figures
 from montessori.commands.budgets import baseline_of
+from montessori.compare.cost_table import figures
+from montessori.compare.costs import budgets
 from montessori.compare.outcomes import exam_name
 from montessori.errors import MontessoriError
 from montessori.plan import read_rows

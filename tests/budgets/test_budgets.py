@@ -7,8 +7,8 @@ from pathlib import Path
 import pytest
 
 from montessori.artifacts.files import write_json
-from montessori.budgets.costs import STUDENT, TRAINS_TEACHER, WRITES, Cost, budgets, flops
 from montessori.commands.budgets import command
+from montessori.compare.costs import STUDENT, TRAINS_TEACHER, WRITES, Cost, budgets, flops
 from montessori.errors import MontessoriError
 from montessori.params import load
 from montessori.plan import read_rows
@@ -203,7 +203,7 @@ def test_the_page_names_every_stage_that_is_counted():
 
 
 def test_every_section_has_its_costs_and_one_without_is_not_free(project, monkeypatch):
-    from montessori.budgets import costs
+    from montessori.compare import costs
     from montessori.graph import ROWS as CLASSES
 
     assert set(CLASSES) <= {*costs.STAGES, *costs.FREE}

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from typing import Any
 
-from montessori.budgets.costs import GPU_SECONDS, SECONDS, Budget
+from montessori.compare.costs import GPU_SECONDS, SECONDS, Budget
 from montessori.plan import Rows
 
 COMPARED = ("teacher_tokens", "student_flops")  # costs that are a proportion of the rows
