@@ -5,7 +5,7 @@ from montessori.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/datasets/<name> from two datasets."""
-    from montessori.join import JoinParams, join
+    from montessori.datasets.join import JoinParams, join
 
     settings = job.section("join", JoinParams)
     job.metrics(join(job.paths.first, job.paths.second, job.paths.out, settings))

@@ -5,7 +5,7 @@ from montessori.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/mistakes/<name>, a seed pool for a teacher that writes around mistakes."""
-    from montessori.mistakes import MistakesParams, write_mistakes
+    from montessori.datasets.mistakes import MistakesParams, write_mistakes
 
     paths = job.paths
     settings = job.section("mistakes", MistakesParams, rows="mistake_sets")

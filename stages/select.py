@@ -5,8 +5,8 @@ from montessori.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/datasets/<name> from a probe and a scores table, free of eval items."""
+    from montessori.datasets.select import SelectParams, select_rows
     from montessori.filters.settings import DecontaminationParams
-    from montessori.selection import SelectParams, select_rows
 
     paths = job.paths
     metrics = select_rows(

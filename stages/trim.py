@@ -5,7 +5,7 @@ from montessori.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/datasets/<name>: the first rows of one dataset, as long as another."""
-    from montessori.trim import trim
+    from montessori.datasets.trim import trim
 
     job.metrics(trim(job.paths.dataset, job.paths.like, job.paths.out))
 

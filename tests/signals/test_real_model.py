@@ -9,10 +9,10 @@ import pytest
 from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import PROBE, SCORES
 from montessori.bench.world import FALLBACK
+from montessori.datasets.mistakes import MistakesParams, write_mistakes
 from montessori.errors import MontessoriError
 from montessori.filters.settings import DecontaminationParams
 from montessori.generate.transformers_engine import TransformersEngine
-from montessori.mistakes import MistakesParams, write_mistakes
 from montessori.models import prepare_model
 from montessori.signals.judge import score_by_judge
 from montessori.signals.settings import JudgeSignalParams, LossParams, UncertaintyParams

@@ -9,10 +9,10 @@ import pytest
 
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import PROBE, SCORES
+from montessori.datasets.join import JoinParams, join
+from montessori.datasets.select import SelectParams, select_rows
 from montessori.errors import MontessoriError
 from montessori.filters.settings import DecontaminationParams
-from montessori.join import JoinParams, join
-from montessori.selection import SelectParams, select_rows
 from tests.tiny_rows import probe_frame, write_probe
 
 TOP = SelectParams(rows=3, rule="top", per_prompt=1)

@@ -7,8 +7,8 @@ import pytest
 
 from montessori.artifacts.files import read_table, write_table
 from montessori.artifacts.schemas import PROBE
+from montessori.datasets.trim import cut, trim
 from montessori.errors import MontessoriError
-from montessori.trim import cut, trim
 
 
 def dataset(folder: Path, tokens: list[int]) -> Path:
