@@ -9,8 +9,8 @@ from montessori.stage import Job, run
 def main(job: Job) -> None:
     """Write data/exams/<name>, every question with its answer, and the accuracy of each task."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
-    from montessori.arte.exam import sit
     from montessori.arte.settings import ExamParams
+    from montessori.evals.exam import sit
     from montessori.generate.engines import open_keeping
     from montessori.generate.settings import GenerationParams
 

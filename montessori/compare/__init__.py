@@ -1,1 +1,1 @@
-"""The runs side by side: paired intervals over items, the table and the plot data."""
+"""The runs side by side: paired intervals over items, the table, the plot data, and the costs."""

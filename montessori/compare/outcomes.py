@@ -9,6 +9,7 @@ import polars as pl
 from numpy.typing import NDArray
 
 from montessori.errors import MontessoriError
+from montessori.evals.items import EXAM, HARNESS
 from montessori.evals.outcomes import COLUMNS, Outcome, require_same_items
 from montessori.graph import Exam, Harness, Run
 
@@ -21,7 +22,6 @@ LENGTH_CONTROLLED = frozenset({"micro_alpaca_eval", "alpaca_eval", "alpaca_eval_
 ONE_TO_TEN = frozenset({"micro_mt_bench", "mt_bench"})
 #: The mean over the benchmarks that all runs have, a metric like the others.
 MEAN = "mean"
-HARNESS, EXAM = "harness", "exam"  # folders of the outcomes of these rows, below that of the runs
 
 Outcomes = Mapping[str, Outcome]  # by benchmark
 
@@ -120,16 +120,6 @@ def usable(found: Found) -> Found:
 def _only(outcome: Outcome, kept: NDArray[np.bool_]) -> Outcome:
     items = tuple(item for item, keep in zip(outcome.items, kept, strict=True) if keep)
     return Outcome(items, outcome.value[kept], outcome.difference[kept])
-
-
-def exam_name(tasks: str) -> str:
-    """What the exam of tasks is called as a benchmark."""
-    return f"{EXAM} {tasks}"
-
-
-def is_exam(benchmark: str) -> bool:
-    """Whether a benchmark is the exam of tasks."""
-    return benchmark.startswith(f"{EXAM} ")
 
 
 def titled(benchmark: str, shots: int) -> str:

@@ -140,3 +140,16 @@ def _error(what: str, where: str) -> MontessoriError:
         expected='{"item_id", "family", "turns", "answers", "responses", ...} per line',
         next="mend the source named by sources.evals, then run `dvc repro seed`",
     )
+
+
+HARNESS, EXAM = "harness", "exam"  # folders of the outcomes of these rows, below that of the runs
+
+
+def exam_name(tasks: str) -> str:
+    """What the exam of tasks is called as a benchmark."""
+    return f"{EXAM} {tasks}"
+
+
+def is_exam(benchmark: str) -> bool:
+    """Whether a benchmark is the exam of tasks."""
+    return benchmark.startswith(f"{EXAM} ")

@@ -89,3 +89,14 @@ def _same_length(values: Floats, baseline: Floats) -> Floats:
     if values.shape != baseline.shape or values.size == 0:
         raise ValueError(f"paired values need equal seeds: {values.size} and {baseline.size}")
     return baseline
+
+
+def win_rate(preference: ArrayLike) -> tuple[float, float]:
+    """Win rate and its standard error, both 0-100.
+
+    preference: (items,), the probability that the run beats the other one; 0.5 is a tie.
+    The error is sd / sqrt(items) with n - 1, as `alpaca_eval.metrics.get_winrate` reports it.
+    """
+    preference = np.asarray(preference, dtype=np.float64)
+    error = preference.std(ddof=1) / np.sqrt(preference.size) if preference.size > 1 else 0.0
+    return float(preference.mean() * 100.0), float(error * 100.0)

@@ -10,8 +10,9 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from montessori.compare.outcomes import MEAN, is_exam
+from montessori.compare.outcomes import MEAN
 from montessori.compare.words import signed
+from montessori.evals.items import is_exam
 
 from .markdown import markdown_table
 

@@ -14,8 +14,8 @@ from montessori.artifacts.files import read_json, write_json
 from montessori.commands.budgets import baseline_of
 from montessori.compare.cost_table import figures
 from montessori.compare.costs import budgets
-from montessori.compare.outcomes import exam_name
 from montessori.errors import MontessoriError
+from montessori.evals.items import exam_name
 from montessori.plan import read_rows
 
 from .experiment import read_files

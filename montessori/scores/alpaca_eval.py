@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from montessori.errors import MontessoriError
-from montessori.evals.alpaca import win_rate
+from montessori.evals.statistics import win_rate
 from montessori.scores import published
 from montessori.scores.annotations import Comparison
 from montessori.scores.length_control import FOLDS, Floats, Weights, fit, length_term

@@ -5,8 +5,8 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from montessori.evals.alpaca import PENALTY, length_controlled, win_rate
-from montessori.evals.statistics import resample_counts
+from montessori.evals.alpaca import PENALTY, length_controlled
+from montessori.evals.statistics import resample_counts, win_rate
 
 RESULTS = Path(__file__).parents[3] / "shared" / "data" / "alpaca_eval"
 

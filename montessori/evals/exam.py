@@ -10,8 +10,8 @@ from montessori.arte.settings import ExamParams
 from montessori.arte.tasks import TEST_FILE
 from montessori.artifacts.files import new_folder, read_table, write_table, write_text
 from montessori.artifacts.schemas import QUESTIONS
-from montessori.compare.outcomes import exam_name
 from montessori.errors import MontessoriError
+from montessori.evals.items import exam_name
 from montessori.evals.outcomes import COLUMNS
 from montessori.generate import Engine, Generated, Request, Sampling
 from montessori.icl.measure import right_answers

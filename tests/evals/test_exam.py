@@ -6,12 +6,12 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori.arte.exam import ANSWERS, mark, metrics, read_test, sit
 from montessori.arte.settings import ExamParams, TaskParams
 from montessori.arte.sources import load_tasks
 from montessori.arte.tasks import Item, Task, write_tasks
 from montessori.artifacts.files import read_table, write_json
 from montessori.errors import MontessoriError
+from montessori.evals.exam import ANSWERS, mark, metrics, read_test, sit
 from montessori.generate import Generated
 from montessori.generate.engines import open_keeping
 from montessori.generate.settings import GenerationParams
