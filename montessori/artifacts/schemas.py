@@ -100,7 +100,7 @@ ANSWERS: Schema = {
 }
 
 
-#: Raw verdicts of a judge on a run's answers, one row each (montessori/evals/verdicts.py says what
+#: Raw verdicts of a judge on a run's answers, one row each (evals/judging/verdicts.py says what the
 #: the columns hold): all that metrics need, so that nobody is asked again for them.
 VERDICTS: Schema = {
     "item_id": pl.String,

@@ -18,10 +18,10 @@ from montessori.evals.items import (
     present,
     read_items,
 )
+from montessori.evals.judging.verdicts import FACTS, TABLE
 from montessori.evals.metrics import metrics_of, outcomes_of
 from montessori.evals.outcomes import write_outcomes
 from montessori.evals.settings import BenchmarkParams, EvalParams
-from montessori.evals.verdicts import FACTS, TABLE
 
 if TYPE_CHECKING:
     from montessori.evals.harness import HarnessResult

@@ -7,7 +7,6 @@ import numpy as np
 import polars as pl
 
 from montessori.evals import mt_bench, pairs, turns
-from montessori.evals.checker import Checker
 from montessori.evals.items import (
     AGAINST_REFERENCE,
     GSM8K,
@@ -17,7 +16,8 @@ from montessori.evals.items import (
     PAIRED,
     PUBLIC_MT_BENCH,
 )
-from montessori.evals.judging import judging_of
+from montessori.evals.judging.checker import Checker
+from montessori.evals.judging.facts import judging_of
 
 if TYPE_CHECKING:
     from montessori.evals.harness import HarnessResult

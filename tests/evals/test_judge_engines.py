@@ -12,8 +12,8 @@ import pytest
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.evals.evaluate import evaluate_run
+from montessori.evals.judging.model_judge import shows_system, without_system
 from montessori.evals.metrics import metrics_of
-from montessori.evals.model_judge import shows_system, without_system
 from montessori.evals.outcomes import read_outcomes
 from montessori.evals.settings import EvalParams
 from montessori.stage import Machine

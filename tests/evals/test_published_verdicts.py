@@ -7,12 +7,12 @@ import math
 import numpy as np
 import pytest
 
-from montessori.evals.judge_prompts import read_prompts
+from montessori.evals.judging.judge_prompts import read_prompts
+from montessori.evals.judging.model_judge import ModelJudge
+from montessori.evals.judging.questions import plan
+from montessori.evals.judging.verdicts import table_of
 from montessori.evals.metrics import metrics_of
-from montessori.evals.model_judge import ModelJudge
-from montessori.evals.questions import plan
 from montessori.evals.settings import JudgeParams
-from montessori.evals.verdicts import table_of
 from montessori.generate import Generated
 from montessori.generate.kept import KeptEngine
 from montessori.generate.ledger import Ledger

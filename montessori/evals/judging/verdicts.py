@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Literal, Protocol
 
-from montessori.evals.questions import Question
+from montessori.evals.judging.questions import Question
 
 if TYPE_CHECKING:
     import polars as pl

@@ -7,9 +7,9 @@ import pytest
 from montessori.artifacts.files import read_table, write_table
 from montessori.artifacts.schemas import ANSWERS, VERDICTS
 from montessori.errors import MontessoriError
-from montessori.evals.checker import preference
 from montessori.evals.items import OPEN, present, read_items
-from montessori.evals.judge import Inputs, Means, write_verdicts
+from montessori.evals.judging.checker import preference
+from montessori.evals.judging.judge import Inputs, Means, write_verdicts
 from montessori.evals.mt_bench import percent, score_of
 from montessori.evals.settings import BenchmarkParams, JudgeParams
 from montessori.stage import Machine

@@ -8,11 +8,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from montessori.evals.judge_prompts import JudgePrompts
-from montessori.evals.questions import Question
-from montessori.evals.reading import choice_by_logprobs, choice_by_text
+from montessori.evals.judging.judge_prompts import JudgePrompts
+from montessori.evals.judging.questions import Question
+from montessori.evals.judging.reading import choice_by_logprobs, choice_by_text
+from montessori.evals.judging.verdicts import Verdict
 from montessori.evals.settings import JudgeParams
-from montessori.evals.verdicts import Verdict
 from montessori.generate.engine import Message, Prompt, Request, Sampling
 from montessori.generate.ledger import Answer, Cost
 from montessori.progress import track

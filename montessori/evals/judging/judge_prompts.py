@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from montessori.errors import MontessoriError
-from montessori.evals.questions import Question
+from montessori.evals.judging.questions import Question
 from montessori.generate.engine import Message
 
 CHOICE, GRADING = "alpaca_eval_clf.txt", "judge_prompts.jsonl"

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 
 from montessori.errors import MontessoriError
 from montessori.evals.items import Item
+from montessori.evals.judging.questions import Question
+from montessori.evals.judging.verdicts import Verdict
 from montessori.evals.mt_bench import score_of
-from montessori.evals.questions import Question
-from montessori.evals.verdicts import Verdict
 
 Opinions = dict[tuple[str, str, tuple[str, ...]], list["Opinion"]]
 

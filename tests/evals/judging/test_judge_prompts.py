@@ -5,8 +5,8 @@ import pytest
 
 from montessori.errors import MontessoriError
 from montessori.evals.items import Item
-from montessori.evals.judge_prompts import CHOICE, GRADING, prompt_name, read_prompts
-from montessori.evals.questions import Answered, Question
+from montessori.evals.judging.judge_prompts import CHOICE, GRADING, prompt_name, read_prompts
+from montessori.evals.judging.questions import Answered, Question
 from tests.evals.judge_case import PROMPTS
 
 ITEM = Item("mt_bench-1", "math", "", "", ("one?", "two?"), ("", ""), ("gold one", "gold two"))

@@ -13,14 +13,14 @@ from typing import TYPE_CHECKING
 from montessori.artifacts.files import folder_digest, new_folder, read_json, write_json, write_table
 from montessori.artifacts.schemas import VERDICTS
 from montessori.errors import MontessoriError
-from montessori.evals.checker import Checker
-from montessori.evals.judge_prompts import read_prompts
-from montessori.evals.questions import plan
+from montessori.evals.judging.checker import Checker
+from montessori.evals.judging.judge_prompts import read_prompts
+from montessori.evals.judging.questions import plan
+from montessori.evals.judging.verdicts import FACTS, TABLE, Judge, table_of
 from montessori.evals.settings import BenchmarkParams, JudgeParams
-from montessori.evals.verdicts import FACTS, TABLE, Judge, table_of
 
 if TYPE_CHECKING:
-    from montessori.evals.model_judge import ModelJudge
+    from montessori.evals.judging.model_judge import ModelJudge
     from montessori.stage import Machine
 
 PAID = "paid"  # folder of the ledgers of finished stages
@@ -96,7 +96,7 @@ def open_judge(inputs: Inputs, params: JudgeParams, means: Means) -> Judge:
 
 
 def _open_model(inputs: Inputs, params: JudgeParams, means: Means) -> "ModelJudge":
-    from montessori.evals.model_judge import ModelJudge, shows_system
+    from montessori.evals.judging.model_judge import ModelJudge, shows_system
     from montessori.generate.engines import open_keeping, teacher_facts
     from montessori.generate.hosted import read_hosted
     from montessori.generate.settings import GenerationParams
