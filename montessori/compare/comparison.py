@@ -20,7 +20,7 @@ from montessori.compare.outcomes import (
 )
 from montessori.compare.settings import CompareParams
 from montessori.errors import MontessoriError
-from montessori.evals import mt_bench
+from montessori.evals.lab_benchmarks import mt_bench
 from montessori.evals.significance import bootstrap_p, holm
 from montessori.evals.statistics import Floats, interval
 from montessori.graph import Exam, Harness, Run

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from montessori.evals import mt_bench, pairs, turns
 from montessori.evals.items import (
     AGAINST_REFERENCE,
     GSM8K,
@@ -18,9 +17,10 @@ from montessori.evals.items import (
 )
 from montessori.evals.judging.checker import Checker
 from montessori.evals.judging.facts import judging_of
+from montessori.evals.lab_benchmarks import mt_bench, pairs, turns
 
 if TYPE_CHECKING:
-    from montessori.evals.harness import HarnessResult
+    from montessori.evals.lab_benchmarks.lm_eval import HarnessResult
 
 PAIRS = (*PAIRED, AGAINST_REFERENCE)
 TURNS = (MT_BENCH, PUBLIC_MT_BENCH)

@@ -16,8 +16,8 @@ from montessori.compare.outcomes import MEAN, ORDER, Found, usable
 from montessori.compare.settings import CompareParams
 from montessori.compare.table import markdown, table, write_plot
 from montessori.errors import MontessoriError
-from montessori.evals import mt_bench
-from montessori.evals.alpaca import length_controlled
+from montessori.evals.lab_benchmarks import mt_bench
+from montessori.evals.lab_benchmarks.alpaca import length_controlled
 from montessori.evals.outcomes import Outcome
 from montessori.evals.significance import bootstrap_p, holm, paired_bootstrap
 from montessori.evals.statistics import resample_counts

@@ -7,7 +7,7 @@ from montessori.errors import MontessoriError
 from montessori.evals.items import Item
 from montessori.evals.judging.questions import Question
 from montessori.evals.judging.verdicts import Verdict
-from montessori.evals.mt_bench import score_of
+from montessori.evals.lab_benchmarks.mt_bench import score_of
 
 Opinions = dict[tuple[str, str, tuple[str, ...]], list["Opinion"]]
 

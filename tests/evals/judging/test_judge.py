@@ -10,7 +10,7 @@ from montessori.errors import MontessoriError
 from montessori.evals.items import OPEN, present, read_items
 from montessori.evals.judging.checker import preference
 from montessori.evals.judging.judge import Inputs, Means, write_verdicts
-from montessori.evals.mt_bench import percent, score_of
+from montessori.evals.lab_benchmarks.mt_bench import percent, score_of
 from montessori.evals.settings import BenchmarkParams, JudgeParams
 from montessori.stage import Machine
 

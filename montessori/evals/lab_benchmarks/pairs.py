@@ -4,8 +4,8 @@ from typing import Any
 
 import polars as pl
 
-from montessori.evals.alpaca import length_controlled
 from montessori.evals.items import ALPACA
+from montessori.evals.lab_benchmarks.alpaca import length_controlled
 from montessori.evals.statistics import win_rate
 from montessori.scores.alpaca_eval import NONE, win_rates
 from montessori.scores.length_control import FOLDS, Floats, fit, length_term
