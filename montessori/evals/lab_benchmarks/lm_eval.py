@@ -17,7 +17,7 @@ from montessori.errors import MontessoriError
 from montessori.evals.answers import without
 from montessori.evals.items import CLOSED, GSM8K, MMLU
 from montessori.evals.lab_benchmarks.scoring import score_pairs
-from montessori.evals.tasks.documents import TASKS
+from montessori.evals.lab_benchmarks.tasks.documents import TASKS
 from montessori.generate import Request, Sampling
 from montessori.progress import track
 

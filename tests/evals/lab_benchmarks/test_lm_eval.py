@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.evals.tasks.documents import letter, load
+from montessori.evals.lab_benchmarks.tasks.documents import letter, load
 from montessori.generate import Generated, Request, Sampling
 from montessori.generate.transformers_engine import TransformersEngine
 from montessori.stage import Machine
@@ -185,7 +185,7 @@ def test_no_network_and_no_working_directory(
 
 def test_tasks_work_from_lm_evals_command_line(evals: Path) -> None:
     """The task files need nothing from us but the folder of the items."""
-    from montessori.evals.tasks.documents import TASKS
+    from montessori.evals.lab_benchmarks.tasks.documents import TASKS
 
     code = (
         "import sys; from lm_eval.tasks import TaskManager; "
