@@ -8,9 +8,9 @@ from montessori.stage import Job, run
 def main(job: Job) -> None:
     """Write data/harness/<name>, every item as asked and scored, and the scores with errors."""
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    from montessori.evals.public.run import run_task
+    from montessori.evals.public.settings import HarnessParams
     from montessori.graph import Harness
-    from montessori.harness.run import run_task
-    from montessori.harness.settings import HarnessParams
 
     row = job.row("harnesses", Harness)
     paths = job.paths

@@ -8,10 +8,10 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
+from montessori.evals.public.run import run_task
+from montessori.evals.public.settings import HarnessParams
+from montessori.evals.public.tasks import index
 from montessori.harness.data import LocalData
-from montessori.harness.run import run_task
-from montessori.harness.settings import HarnessParams
-from montessori.harness.tasks import index
 from montessori.stage import Machine
 
 

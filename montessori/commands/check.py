@@ -51,7 +51,7 @@ SETTINGS: Mapping[str, str] = {
     "select": "montessori.datasets.select:SelectParams",
     "join": "montessori.datasets.join:JoinParams",
     "eval": "montessori.evals.settings:EvalParams",
-    "harness": "montessori.harness.settings:HarnessParams",
+    "harness": "montessori.evals.public.settings:HarnessParams",
     "compare": "montessori.compare.settings:CompareParams",
     "task": "montessori.arte.settings:TaskParams",
     "elicit": "montessori.arte.settings:ElicitParams",

@@ -9,10 +9,10 @@ import pytest
 from montessori.artifacts.schemas import SAMPLES
 from montessori.errors import MontessoriError
 from montessori.evals.outcomes import COLUMNS
-from montessori.harness import models
-from montessori.harness.outcomes import write_outcomes
-from montessori.harness.run import run_task
-from montessori.harness.settings import HarnessParams
+from montessori.evals.public import models
+from montessori.evals.public.outcomes import write_outcomes
+from montessori.evals.public.run import run_task
+from montessori.evals.public.settings import HarnessParams
 from montessori.stage import Machine
 
 STUDENT = Path(__file__).parents[2] / "data" / "micro" / "llama"

@@ -12,17 +12,17 @@ from montessori.artifacts.files import file_digest, new_folder, write_table
 from montessori.artifacts.schemas import SAMPLES
 from montessori.chat import folder_template, text_hash
 from montessori.errors import MontessoriError
+from montessori.evals.public.models import open_model
+from montessori.evals.public.outcomes import write_outcomes
+from montessori.evals.public.tasks import load_task
 from montessori.harness.data import LocalData
-from montessori.harness.models import open_model
-from montessori.harness.outcomes import write_outcomes
-from montessori.harness.tasks import load_task
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM
     from lm_eval.models.huggingface import HFLM
     from lm_eval.models.vllm_causallms import VLLM
 
-    from montessori.harness.settings import HarnessParams
+    from montessori.evals.public.settings import HarnessParams
     from montessori.stage import Machine
 
 RESAMPLES = 1000  # lm-eval's bootstrap, for the metrics that are no mean

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from lm_eval.models.huggingface import HFLM
     from lm_eval.models.vllm_causallms import VLLM
 
-    from montessori.harness.settings import HarnessParams
+    from montessori.evals.public.settings import HarnessParams
     from montessori.stage import Machine
 
 
