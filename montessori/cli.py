@@ -12,8 +12,8 @@ import typer
 
 from montessori.bench.command import bench
 from montessori.errors import MontessoriError
+from montessori.evals.published.command import score
 from montessori.params import FILE
-from montessori.scores.command import score
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,

@@ -12,14 +12,14 @@ from montessori.evals.judging.model_judge import ModelJudge
 from montessori.evals.judging.questions import plan
 from montessori.evals.judging.verdicts import table_of
 from montessori.evals.metrics import metrics_of
+from montessori.evals.published.alpaca_eval import control_length
+from montessori.evals.published.alpaca_eval import score as score_file
+from montessori.evals.published.annotations import read_annotations
+from montessori.evals.published.published import Files
 from montessori.evals.settings import JudgeParams
 from montessori.generate import Generated
 from montessori.generate.kept import KeptEngine
 from montessori.generate.ledger import Ledger
-from montessori.scores.alpaca_eval import control_length
-from montessori.scores.alpaca_eval import score as score_file
-from montessori.scores.annotations import read_annotations
-from montessori.scores.published import Files
 from tests.evals.judge_case import answered
 from tests.evals.published_case import (
     alpaca_items,

@@ -12,11 +12,11 @@ from montessori.evals.judging.judge_prompts import JudgePrompts
 from montessori.evals.judging.questions import Question
 from montessori.evals.judging.reading import choice_by_logprobs, choice_by_text
 from montessori.evals.judging.verdicts import Verdict
+from montessori.evals.published.judgments import HIGHEST, LOWEST, parse_rating, parse_winner
 from montessori.evals.settings import JudgeParams
 from montessori.generate.engine import Message, Prompt, Request, Sampling
 from montessori.generate.ledger import Answer, Cost
 from montessori.progress import track
-from montessori.scores.judgments import HIGHEST, LOWEST, parse_rating, parse_winner
 from montessori.seeding import seed_of
 
 if TYPE_CHECKING:

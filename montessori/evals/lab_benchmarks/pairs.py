@@ -6,9 +6,9 @@ import polars as pl
 
 from montessori.evals.items import ALPACA
 from montessori.evals.lab_benchmarks.alpaca import length_controlled
+from montessori.evals.published.alpaca_eval import NONE, win_rates
+from montessori.evals.published.length_control import FOLDS, Floats, fit, length_term
 from montessori.evals.statistics import win_rate
-from montessori.scores.alpaca_eval import NONE, win_rates
-from montessori.scores.length_control import FOLDS, Floats, fit, length_term
 
 
 def by_item(rows: pl.DataFrame) -> pl.DataFrame:

@@ -6,9 +6,9 @@ from typing import Any
 import polars as pl
 
 from montessori.evals.items import MT_BENCH
-from montessori.scores.judgments import Judgment
-from montessori.scores.mt_bench import of_model
-from montessori.scores.pairwise import ERROR, TIE, outcome, rates
+from montessori.evals.published.judgments import Judgment
+from montessori.evals.published.mt_bench import of_model
+from montessori.evals.published.pairwise import ERROR, TIE, outcome, rates
 
 
 def by_item(rows: pl.DataFrame) -> pl.DataFrame:

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from montessori.errors import MontessoriError
-from montessori.scores.judgments import Judgment
+from montessori.evals.published.judgments import Judgment
 
 SHOWN = 20  # disagreements and left-out rows that are listed
 Verdicts = Mapping[tuple[int, int], Sequence[float]]  # (question, turn): scores in order of time

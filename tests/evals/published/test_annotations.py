@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.scores.annotations import read_annotations, read_outputs
+from montessori.evals.published.annotations import read_annotations, read_outputs
 
 
 def test_preferences_lengths_and_counts(annotations: Callable[..., Path]) -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 
 from montessori.errors import MontessoriError
+from montessori.evals.published import published
+from montessori.evals.published.annotations import Comparison
+from montessori.evals.published.length_control import FOLDS, Floats, Weights, fit, length_term
 from montessori.evals.statistics import win_rate
-from montessori.scores import published
-from montessori.scores.annotations import Comparison
-from montessori.scores.length_control import FOLDS, Floats, Weights, fit, length_term
 
 CLOSE = 1.0  # points between the win rate and what published weights say it is
 METHODS = {  # best first; the headline is the first that there is

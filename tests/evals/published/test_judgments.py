@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.scores.judgments import (
+from montessori.evals.published.judgments import (
     Judgment,
     Match,
     categories_for,

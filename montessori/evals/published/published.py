@@ -13,8 +13,8 @@ import numpy as np
 import polars as pl
 
 from montessori.errors import MontessoriError
-from montessori.scores.annotations import Comparison, read_outputs
-from montessori.scores.length_control import Floats, Gamed, Weights
+from montessori.evals.published.annotations import Comparison, read_outputs
+from montessori.evals.published.length_control import Floats, Gamed, Weights
 
 ANNOTATOR = "weighted_alpaca_eval_gpt4_turbo"  # the judge whose weights are published
 LEVELS = 5  # folders above the annotations that are looked through

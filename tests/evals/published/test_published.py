@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.scores.annotations import Comparison, read_annotations
-from montessori.scores.published import (
+from montessori.evals.published.annotations import Comparison, read_annotations
+from montessori.evals.published.published import (
     ANNOTATOR,
     Files,
     difficulty_of,

@@ -43,10 +43,10 @@ def alpaca_eval(
     (with --difficulty), a fit as published (--difficulty, --gamed), a fit with --difficulty, a fit
     on length alone. The last two are approximate. Which one it was is in the output.
     """
-    from montessori.scores import published, tables
-    from montessori.scores.alpaca_eval import control_length
-    from montessori.scores.alpaca_eval import score as score_comparison
-    from montessori.scores.annotations import read_annotations, read_outputs
+    from montessori.evals.published import published, tables
+    from montessori.evals.published.alpaca_eval import control_length
+    from montessori.evals.published.alpaca_eval import score as score_comparison
+    from montessori.evals.published.annotations import read_annotations, read_outputs
 
     comparison = read_annotations(
         annotations,
@@ -80,9 +80,9 @@ def mt_bench(
     a rating are left out and counted. A row judged twice counts twice, as in FastChat; the score
     with each answer counted once, and how far its verdicts are apart, are said beside it.
     """
-    from montessori.scores import mt_bench as single
-    from montessori.scores import pairwise, tables
-    from montessori.scores.judgments import Judgment, Match, categories_for, read_judgments
+    from montessori.evals.published import mt_bench as single
+    from montessori.evals.published import pairwise, tables
+    from montessori.evals.published.judgments import Judgment, Match, categories_for, read_judgments
 
     rows = read_judgments(judgments)
     categories, source = categories_for(rows, judgments, questions)

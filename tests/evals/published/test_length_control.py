@@ -5,9 +5,9 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from montessori.scores.annotations import read_annotations
-from montessori.scores.length_control import Gamed, Weights, fit, length_term
-from montessori.scores.published import read_difficulty
+from montessori.evals.published.annotations import read_annotations
+from montessori.evals.published.length_control import Gamed, Weights, fit, length_term
+from montessori.evals.published.published import read_difficulty
 
 NAMES = ("length_controlled_minimal", "length_controlled_noreg", "length_controlled_v1")
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from montessori.errors import MontessoriError
-from montessori.scores.judgments import Match
+from montessori.evals.published.judgments import Match
 
 TIE, ERROR = "tie", "error"
 

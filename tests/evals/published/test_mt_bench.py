@@ -8,8 +8,8 @@ from typer.testing import CliRunner
 
 from montessori.cli import app
 from montessori.errors import MontessoriError
-from montessori.scores.judgments import Judgment, read_judgments
-from montessori.scores.mt_bench import score
+from montessori.evals.published.judgments import Judgment, read_judgments
+from montessori.evals.published.mt_bench import score
 
 CATEGORIES = {81: "writing", 91: "roleplay"}
 
