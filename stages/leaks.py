@@ -5,8 +5,8 @@ from montessori.stage import Job, run
 
 def main(job: Job) -> None:
     """Write metrics/leaks/...: how many rows of a probe or dataset are eval items."""
+    from montessori.filters.leaks import count_leaks
     from montessori.filters.settings import DecontaminationParams
-    from montessori.writing.leaks import count_leaks
 
     params = job.section("decontamination", DecontaminationParams)
     job.metrics(count_leaks(job.paths.rows, job.paths.evals, params.ngram))

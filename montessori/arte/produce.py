@@ -17,6 +17,7 @@ from montessori.artifacts.files import folder_digest, new_folder, row_id, write_
 from montessori.artifacts.schemas import DRAFTS, PROBE
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import require_clean
+from montessori.filters.eval_items import read_evals
 from montessori.filters.form import FormFilter
 from montessori.filters.keeper import Keeper
 from montessori.filters.settings import DecontaminationParams
@@ -27,7 +28,6 @@ from montessori.generate.settings import GenerationParams
 from montessori.icl.answers import same_answer, tagged_answer
 from montessori.parts import Parts, parts_digest
 from montessori.progress import track
-from montessori.writing.evals import read_evals
 from montessori.writing.measures import skills
 from montessori.writing.settings import FilterParams
 

@@ -14,8 +14,8 @@ from montessori.artifacts.dialogue import responses, user_turns
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import PROBE, SCORES
 from montessori.errors import MontessoriError
+from montessori.filters.eval_items import is_eval_item, read_evals
 from montessori.filters.settings import DecontaminationParams
-from montessori.writing.evals import is_eval_item, read_evals
 from montessori.writing.measures import skills
 
 ALL = "all"

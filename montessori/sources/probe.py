@@ -8,10 +8,10 @@ import polars as pl
 from montessori.artifacts.files import new_folder, write_table
 from montessori.artifacts.schemas import PROBE
 from montessori.filters.contamination import require_clean
+from montessori.filters.eval_items import is_eval_item, read_evals
 from montessori.filters.settings import DecontaminationParams
 from montessori.sources.rows import Row, read_rows
 from montessori.sources.tables import probe_table
-from montessori.writing.evals import is_eval_item, read_evals
 
 
 def probe_file(

@@ -12,6 +12,7 @@ from montessori.artifacts.files import folder_digest, new_folder, write_table
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems, require_clean
+from montessori.filters.eval_items import read_evals
 from montessori.filters.form import FormFilter
 from montessori.filters.keeper import Keeper
 from montessori.filters.settings import DecontaminationParams
@@ -23,7 +24,6 @@ from montessori.parts import Parts, parts_digest
 from montessori.progress import track
 from montessori.prompts import load_template
 from montessori.writing.collapse import EARLY, Tally, require_sound
-from montessori.writing.evals import read_evals
 from montessori.writing.examples import read_seeds
 from montessori.writing.measures import OTHER, count, measure, skills
 from montessori.writing.settings import (

@@ -9,9 +9,9 @@ import pytest
 
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems
+from montessori.filters.eval_items import is_eval_item, read_evals
 from montessori.sources.benchmarks import public_items
 from montessori.sources.seed import load_items, prepare
-from montessori.writing.evals import is_eval_item, read_evals
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 RELEASED = SHARED / "montessori_reference" / "alpaca_eval_gpt4_1106_preview"

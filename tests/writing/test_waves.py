@@ -9,10 +9,10 @@ from montessori.artifacts.dialogue import user_turns
 from montessori.artifacts.files import read_json, read_table
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
+from montessori.filters.eval_items import read_evals
 from montessori.filters.fingerprint import fingerprint
 from montessori.filters.settings import DecontaminationParams
 from montessori.prompts import tagged
-from montessori.writing.evals import read_evals
 from montessori.writing.examples import draw_examples
 from montessori.writing.produce import write_dataset, write_probe
 from montessori.writing.settings import (

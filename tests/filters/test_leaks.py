@@ -9,9 +9,9 @@ import pytest
 from montessori.artifacts.files import read_json
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
+from montessori.filters.leaks import count_leaks
 from montessori.micro.grader import recognise
 from montessori.stage import Job
-from montessori.writing.leaks import count_leaks
 from stages import leaks
 
 LONG = "a long item of a public benchmark with more words than the run that tells it apart"

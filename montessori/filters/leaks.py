@@ -7,7 +7,7 @@ from montessori.artifacts.dialogue import responses, user_turns
 from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
-from montessori.writing.evals import is_eval_item, read_evals
+from montessori.filters.eval_items import is_eval_item, read_evals
 
 
 def count_leaks(rows: Path, evals: Path, ngram: int) -> dict[str, Any]:
