@@ -13,7 +13,7 @@ import typer
 from montessori.bench.command import bench
 from montessori.errors import MontessoriError
 from montessori.evals.published.command import score
-from montessori.params import FILE
+from montessori.graph.load import FILE
 
 app = typer.Typer(
     no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
@@ -31,7 +31,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the difference, wr
 def check() -> None:
     """Report every problem of params.yaml at once."""
     from montessori.commands.check import check as check_plan
-    from montessori.params import load
+    from montessori.graph.load import load
 
     check_plan(load(FILE), root=Path())
     typer.echo(f"{FILE} is right")
@@ -91,7 +91,7 @@ def doctor() -> None:
 def table() -> None:
     """Print the comparison of the runs: values, differences, intervals."""
     from montessori.compare.table import table as comparison_table
-    from montessori.params import load
+    from montessori.graph.load import load
 
     typer.echo(comparison_table(Path("metrics/compare.json"), load(FILE)))
 

@@ -16,7 +16,7 @@ from montessori.errors import MontessoriError
 PLUMBING: Mapping[str, str] = {
     "montessori/errors.py": "texts of errors",
     "montessori/progress.py": "the progress line on the terminal",
-    "montessori/params.py": "the loader; the values are tracked by dvc",
+    "montessori/graph/load.py": "the loader; the values are tracked by dvc",
     "montessori/runtime.py": "what a stage took; only reports read it",
     "montessori/stage.py": "command line, signals; machine settings",
 }

@@ -18,7 +18,7 @@ from montessori.artifacts.files import new_folder, read_json, write_json
 from montessori.errors import MontessoriError
 from montessori.generate.hosted import FILE as HOSTED
 from montessori.generate.hosted import HostedModel, parse_hosted
-from montessori.params import problems_error, read_section
+from montessori.graph.load import problems_error, read_section
 from montessori.templates.check import check_template
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")

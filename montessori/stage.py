@@ -99,7 +99,7 @@ class Job:
 
     @cached_property
     def _raw(self) -> dict[str, Any]:
-        from montessori.params import load
+        from montessori.graph.load import load
 
         return load(PARAMS)
 
@@ -116,7 +116,7 @@ class Job:
     @cached_property
     def machine(self) -> Machine:
         """The section `machine`; defaults where there is no params.yaml."""
-        from montessori.params import section
+        from montessori.graph.load import section
 
         return section(self._raw, "machine", Machine) if Path(PARAMS).is_file() else Machine()
 
@@ -125,7 +125,7 @@ class Job:
 
         With `rows`, a plural section, what the job's row there says under the same name goes first.
         """
-        from montessori.params import for_row, section
+        from montessori.graph.load import for_row, section
 
         return section(for_row(self._raw, name, rows, self.name), name, cls)
 
@@ -134,7 +134,7 @@ class Job:
 
         For what a row says beside paths, which are on the command line.
         """
-        from montessori.params import section as read
+        from montessori.graph.load import section as read
 
         rows = self._raw.get(section, {})
         key = f"{section}.{self.name}"

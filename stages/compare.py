@@ -9,7 +9,7 @@ def main(job: Job) -> None:
     from montessori.compare.decontamination import decontamination
     from montessori.compare.settings import CompareParams
     from montessori.compare.table import write_plot
-    from montessori.graph import Exam, Harness, Run
+    from montessori.graph.rows import Exam, Harness, Run
     from montessori.report import build
 
     params = job.section("compare", CompareParams)

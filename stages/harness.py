@@ -10,7 +10,7 @@ def main(job: Job) -> None:
     os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     from montessori.evals.public.run import run_task
     from montessori.evals.public.settings import HarnessParams
-    from montessori.graph import Harness
+    from montessori.graph.rows import Harness
 
     row = job.row("harnesses", Harness)
     paths = job.paths

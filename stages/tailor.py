@@ -7,7 +7,7 @@ def main(job: Job) -> None:
     """Write data/datasets/<name>, exactly N kept rows, free of eval items."""
     from montessori.arte.produce import commission, write_tailored
     from montessori.arte.settings import TailorParams
-    from montessori.graph import Tailored
+    from montessori.graph.rows import Tailored
     from montessori.writing.settings import FilterParams
 
     filters = job.section("filter", FilterParams, rows="tailored")

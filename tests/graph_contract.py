@@ -36,7 +36,7 @@ class Stage:
 
 def read_graph(root: Path) -> list[Stage]:
     """The stages of dvc.yaml."""
-    from montessori.params import load
+    from montessori.graph.load import load
 
     return [_stage(name, entry) for name, entry in load(root / "dvc.yaml")["stages"].items()]
 

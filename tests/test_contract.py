@@ -8,8 +8,8 @@ from pathlib import Path
 import pytest
 
 from montessori.closure import PLUMBING, closures
-from montessori.graph import ROWS as ROW_CLASSES
-from montessori.params import load
+from montessori.graph.load import load
+from montessori.graph.rows import ROWS as ROW_CLASSES
 from tests.graph_contract import CODE, Stage, problems, read_graph
 
 ROOT = Path(__file__).parents[1]

@@ -10,9 +10,9 @@ from montessori.arte.settings import TaskParams
 from montessori.arte.tasks import Item, Task, read_tasks_file
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
+from montessori.graph.load import problems_error, read_section
 from montessori.micro.families import FAMILIES
 from montessori.micro.task import Bucket, draw
-from montessori.params import problems_error, read_section
 from montessori.seeding import seed_of
 
 ATTEMPTS = 200  # draws for a lab question whose content is new

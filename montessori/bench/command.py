@@ -5,7 +5,7 @@ from typing import Annotated
 
 import typer
 
-from montessori.params import FILE
+from montessori.graph.load import FILE
 
 bench = typer.Typer(no_args_is_help=True, help="Measure speed on this machine.")
 
@@ -112,8 +112,8 @@ def bench_icl(
     from montessori.artifacts.files import write_json
     from montessori.bench.icl import Options
     from montessori.bench.icl import bench as measure
+    from montessori.graph.load import load, section
     from montessori.icl.settings import IclParams
-    from montessori.params import load, section
 
     settings = section(load(FILE), "icl", IclParams)
     options = Options(student, rows, questions, sample, most, single, threads, device)

@@ -6,12 +6,12 @@ from pathlib import Path
 from typing import Any
 
 from montessori.commands.check import check
-from montessori.edit import difference, merge
 from montessori.errors import MontessoriError
-from montessori.graph import CHANGES
-from montessori.params import load
-from montessori.plan import Rows, read_rows
-from montessori.profiles import read_profile
+from montessori.graph.edit import difference, merge
+from montessori.graph.load import load
+from montessori.graph.profiles import read_profile
+from montessori.graph.references import Rows, read_rows
+from montessori.graph.rows import CHANGES
 
 
 def apply_round(params: Path, name: str, old: str, dry_run: bool = False) -> str:

@@ -7,8 +7,8 @@ from typing import Any
 from montessori.artifacts.files import write_json
 from montessori.compare.cost_table import figures, table
 from montessori.compare.costs import budgets
-from montessori.params import FILE, load, problems_error
-from montessori.plan import read_rows
+from montessori.graph.load import FILE, load, problems_error
+from montessori.graph.references import read_rows
 
 
 def command(root: Path, json: Path | None) -> str:

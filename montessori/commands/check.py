@@ -9,9 +9,8 @@ from typing import Any
 
 from montessori.artifacts.files import read_json
 from montessori.generate.hosted import HostedModel
-from montessori.graph import CHANGES, ROWS, Sources
-from montessori.params import FILE, for_row, problems_error, read_section
-from montessori.plan import (
+from montessori.graph.load import FILE, for_row, problems_error, read_section
+from montessori.graph.references import (
     BY_FOLDER,
     FOLDERS,
     LAB,
@@ -22,6 +21,7 @@ from montessori.plan import (
     read_rows,
     references,
 )
+from montessori.graph.rows import CHANGES, ROWS, Sources
 from montessori.stage import Machine
 
 #: Singular sections: module and class of their settings, beside what reads them.

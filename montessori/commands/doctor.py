@@ -241,7 +241,7 @@ def params_finding(root: Path) -> Finding:
     """Whether params.yaml passes `montessori check`."""
     from montessori.commands.check import check
     from montessori.errors import MontessoriError
-    from montessori.params import FILE, load
+    from montessori.graph.load import FILE, load
 
     try:
         check(load(root / FILE), root)
@@ -253,7 +253,7 @@ def params_finding(root: Path) -> Finding:
 def server_findings(root: Path) -> list[Finding]:
     """Whether the server that params.yaml names answers; nothing where it names none."""
     from montessori.errors import MontessoriError
-    from montessori.params import FILE, load, section
+    from montessori.graph.load import FILE, load, section
     from montessori.stage import Machine
 
     try:

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from montessori.compare.table import read_comparison
-from montessori.params import load
+from montessori.graph.load import load
 from montessori.report.build import build
 
 

@@ -23,7 +23,7 @@ from montessori.errors import MontessoriError
 from montessori.evals.lab_benchmarks import mt_bench
 from montessori.evals.significance import bootstrap_p, holm
 from montessori.evals.statistics import Floats, interval
-from montessori.graph import Exam, Harness, Run
+from montessori.graph.rows import Exam, Harness, Run
 
 #: Between a metric file and the outcomes beside it; outcomes are written with 4 decimals.
 TOLERANCE = 0.01

@@ -5,7 +5,7 @@ from dataclasses import asdict
 from typing import Any
 
 from montessori.compare.costs import GPU_SECONDS, SECONDS, Budget
-from montessori.plan import Rows
+from montessori.graph.references import Rows
 
 COMPARED = ("teacher_tokens", "student_flops")  # costs that are a proportion of the rows
 HEADERS = ("run", "rows", "teacher tokens", "student FLOPs", "teacher FLOPs", "judge calls",

@@ -11,7 +11,7 @@ from typing import Any
 
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
-from montessori.plan import Node, Rows, key_of, references
+from montessori.graph.references import Node, Rows, key_of, references
 
 #: Stages of a row by its section: the stage's name, and the folder of its metrics, if it has some.
 STAGES: Mapping[str, tuple[tuple[str, str], ...]] = {

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from montessori.errors import MontessoriError
 from montessori.evals.items import EXAM, HARNESS
 from montessori.evals.outcomes import COLUMNS, Outcome, require_same_items
-from montessori.graph import Exam, Harness, Run
+from montessori.graph.rows import Exam, Harness, Run
 
 #: Benchmarks of runs in the order of tables; those of other rows follow by name.
 ORDER = ("micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k",

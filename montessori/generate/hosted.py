@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from montessori.artifacts.files import read_json
 from montessori.generate.address import url_problems, variable_problems
-from montessori.params import problems_error, read_section
+from montessori.graph.load import problems_error, read_section
 
 LOG = logging.getLogger(__name__)
 FILE = "server.json"  # in the folder of a hosted model

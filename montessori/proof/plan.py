@@ -13,8 +13,8 @@ from typing import Any
 
 from montessori.closure import closures, script_of
 from montessori.errors import MontessoriError
-from montessori.params import load
-from montessori.profiles import merged, read_profile
+from montessori.graph.load import load
+from montessori.graph.profiles import merged, read_profile
 
 CODE = "data/code/"  # lists of the code that stages load; stage `code` writes them
 LOOKING = ("code", "compare", "outputs", "leaks-learned", "leaks-probed")  # they change no metric

@@ -16,7 +16,7 @@ from montessori.compare.cost_table import figures
 from montessori.compare.costs import budgets
 from montessori.errors import MontessoriError
 from montessori.evals.items import exam_name
-from montessori.plan import read_rows
+from montessori.graph.references import read_rows
 
 from .experiment import read_files
 from .plan import Experiment

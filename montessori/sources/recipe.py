@@ -7,7 +7,7 @@ from typing import Any, Literal, TypeVar
 
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
-from montessori.params import problems_error, read_section
+from montessori.graph.load import problems_error, read_section
 from montessori.sources.rows import Row, read_rows
 
 T = TypeVar("T")

@@ -10,9 +10,9 @@ from montessori.artifacts.files import write_json
 from montessori.commands.budgets import command
 from montessori.compare.costs import STUDENT, TRAINS_TEACHER, WRITES, Cost, budgets, flops
 from montessori.errors import MontessoriError
-from montessori.params import load
-from montessori.plan import read_rows
-from montessori.profiles import merged, read_profile
+from montessori.graph.load import load
+from montessori.graph.profiles import merged, read_profile
+from montessori.graph.references import read_rows
 
 ROOT = Path(__file__).parents[2]
 RAW = load(ROOT / "params.yaml")
@@ -204,7 +204,7 @@ def test_the_page_names_every_stage_that_is_counted():
 
 def test_every_section_has_its_costs_and_one_without_is_not_free(project, monkeypatch):
     from montessori.compare import costs
-    from montessori.graph import ROWS as CLASSES
+    from montessori.graph.rows import ROWS as CLASSES
 
     assert set(CLASSES) <= {*costs.STAGES, *costs.FREE}
     graph = load(ROOT / "dvc.yaml")["stages"]

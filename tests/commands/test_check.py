@@ -10,8 +10,8 @@ import pytest
 
 from montessori.commands.check import check, problems
 from montessori.errors import MontessoriError
-from montessori.params import load
-from montessori.plan import find_circle, read_rows
+from montessori.graph.load import load
+from montessori.graph.references import find_circle, read_rows
 
 ROOT = Path(__file__).parents[1]
 RAW = load(ROOT / "params.yaml")
@@ -216,7 +216,7 @@ def test_scores_of_every_signal_may_feed_a_round_and_a_missing_judge_is_told(tmp
 def test_a_check_is_quick_and_loads_no_model_library():
     code = (
         "import sys; from pathlib import Path; from montessori.commands.check import problems;"
-        "from montessori.params import load; problems(load('params.yaml'), Path());"
+        "from montessori.graph.load import load; problems(load('params.yaml'), Path());"
         "print(*{'torch', 'transformers', 'trl', 'lm_eval', 'scipy'} & set(sys.modules))"
     )
     done = subprocess.run(

@@ -21,7 +21,7 @@ from montessori.evals.lab_benchmarks.alpaca import length_controlled
 from montessori.evals.outcomes import Outcome
 from montessori.evals.significance import bootstrap_p, holm, paired_bootstrap
 from montessori.evals.statistics import resample_counts
-from montessori.graph import Exam, Harness, Run
+from montessori.graph.rows import Exam, Harness, Run
 
 ALPACA, MT_BENCH = "micro_alpaca_eval", "micro_mt_bench"
 BENCHMARKS = ORDER[:4]

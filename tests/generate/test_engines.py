@@ -7,7 +7,7 @@ import pytest
 from montessori.errors import MontessoriError
 from montessori.generate.engines import open_engine, teacher_facts
 from montessori.generate.settings import GenerationParams
-from montessori.params import section
+from montessori.graph.load import section
 from montessori.stage import Machine
 from tests.tiny_models import tiny_llama
 

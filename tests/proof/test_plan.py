@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.params import load
+from montessori.graph.load import load
 from montessori.proof.plan import Experiment, parse_seeds, plan
 
 from . import toy

@@ -6,7 +6,7 @@ import pytest
 
 from montessori.compare.words import signed
 from montessori.errors import MontessoriError
-from montessori.profiles import read_profile
+from montessori.graph.profiles import read_profile
 from montessori.proof.pages import fill
 from montessori.proof.papers import papers_block, published
 from montessori.proof.record import COSTS

@@ -5,7 +5,7 @@ from typing import Any, Literal
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.params import load, read_section, section
+from montessori.graph.load import load, read_section, section
 
 
 @dataclass(frozen=True)

@@ -3,8 +3,8 @@
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from montessori.graph import OPTIONAL, ROWS
-from montessori.params import read_section
+from montessori.graph.load import read_section
+from montessori.graph.rows import OPTIONAL, ROWS
 
 #: What the first part of a reference such as `teachers/montessori-1` stands for.
 FOLDERS: Mapping[str, tuple[str, ...]] = {

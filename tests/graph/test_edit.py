@@ -9,10 +9,10 @@ from typer.testing import CliRunner
 
 from montessori import cli
 from montessori.commands.add import apply_benchmark, apply_profile, apply_round
-from montessori.edit import difference, flow, merge
 from montessori.errors import MontessoriError
-from montessori.params import load
-from montessori.profiles import read_profile
+from montessori.graph.edit import difference, flow, merge
+from montessori.graph.load import load
+from montessori.graph.profiles import read_profile
 from tests.lab_profile import profile_text
 
 ROOT = Path(__file__).parents[1]

@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from montessori.errors import MontessoriError
-from montessori.params import load
+from montessori.graph.load import load
 
 INCLUDE = "include"  # the other profiles that a profile begins with
 

@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from montessori.errors import MontessoriError
-from montessori.params import FILE
+from montessori.graph.load import FILE
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
