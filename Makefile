@@ -71,7 +71,7 @@ format: setup  ## put the code into shape
 	$(BIN)/ruff format .
 
 micro-base: setup  ## train the lab's base models again (up to an hour on two cores)
-	$(BIN)/python -m montessori.micro.base
+	$(BIN)/python -m montessori.lab_models.base
 
 clean-env:  ## remove .venv
 	rm -rf .venv

@@ -91,7 +91,7 @@ def _block(rows: list[tuple[str, str]]) -> str:
 
 def families() -> str:
     """A table of the lab's families with an instance of each."""
-    from montessori.micro.families import FAMILIES
+    from montessori.lab.families import FAMILIES
 
     lines = ["| family | subject | distinct | an instance | its answer |", "|---|---|---:|---|---|"]
     for name, family in sorted(FAMILIES.items(), key=lambda item: (item[1].subject, item[0])):

@@ -11,8 +11,8 @@ from montessori.arte.tasks import Item, Task, read_tasks_file
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.graph.load import problems_error, read_section
-from montessori.micro.families import FAMILIES
-from montessori.micro.task import Bucket, draw
+from montessori.lab.families import FAMILIES
+from montessori.lab.task import Bucket, draw
 from montessori.seeding import seed_of
 
 ATTEMPTS = 200  # draws for a lab question whose content is new

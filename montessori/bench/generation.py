@@ -14,8 +14,8 @@ from montessori.generate import Engine, Request, Sampling
 from montessori.generate.engines import open_engine
 from montessori.generate.settings import ENGINES, GenerationParams
 from montessori.graph.load import section
-from montessori.micro.families import FAMILIES
-from montessori.micro.task import draw
+from montessori.lab.families import FAMILIES
+from montessori.lab.task import draw
 from montessori.prompts import render_instruction_prompt, tagged
 from montessori.stage import Machine
 

@@ -16,8 +16,8 @@ from montessori.artifacts.dialogue import user_turns
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
+from montessori.lab.rows import graded
 from montessori.progress import track
-from montessori.writing.lab import graded
 
 if TYPE_CHECKING:
     from montessori.generate import Engine

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems, told_by
-from montessori.writing.lab import task_of
+from montessori.lab.rows import task_of
 
 
 def read_evals(folder: Path, ngram: int) -> tuple[EvalItems, frozenset[str]]:

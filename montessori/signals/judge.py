@@ -64,7 +64,7 @@ class GraderJudge:
 
 
 def _quality(messages: Sequence[dict[str, str]]) -> float:
-    from montessori.micro.grader import grade, recognise
+    from montessori.lab.grader import grade, recognise
 
     task = recognise(user_turns(messages))
     if task is None:

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from montessori.errors import MontessoriError
-from montessori.micro.families import FAMILIES
-from montessori.micro.task import Bucket, Task, draw
+from montessori.lab.families import FAMILIES
+from montessori.lab.task import Bucket, Task, draw
 from montessori.seeding import seed_of
 from montessori.sources.recipe import EvalsRecipe, LabRecipe
 from montessori.sources.rows import Row

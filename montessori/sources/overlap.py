@@ -8,7 +8,7 @@ from typing import Any
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems, told_by
 from montessori.filters.fingerprint import fingerprint
-from montessori.micro.grader import recognise
+from montessori.lab.grader import recognise
 from montessori.sources.lab import content
 from montessori.sources.rows import Row
 

@@ -5,8 +5,8 @@ from collections import Counter
 import polars as pl
 
 from montessori.artifacts.dialogue import user_turns
+from montessori.lab.rows import graded
 from montessori.writing.collapse import Tally
-from montessori.writing.lab import graded
 
 OTHER = "other"  # rows that are no task of the lab
 

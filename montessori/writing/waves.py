@@ -14,11 +14,11 @@ from montessori.artifacts.files import row_id
 from montessori.artifacts.schemas import PROBE
 from montessori.filters.keeper import Keeper
 from montessori.generate import Engine, Generated, Request, Sampling
+from montessori.lab.rows import task_of
 from montessori.parts import Parts
 from montessori.prompts import parse_instruction, render_instruction_prompt
 from montessori.seeding import seed_of
 from montessori.writing.examples import draw_examples
-from montessori.writing.lab import task_of
 from montessori.writing.settings import InstructionParams, ResponseParams
 
 #: Rows of a part: a probe's columns and the tokens of the raw instruction text.

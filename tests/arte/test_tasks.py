@@ -12,8 +12,8 @@ from montessori.arte.tasks import Item, Task, read_tasks, write_tasks
 from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import QUESTIONS
 from montessori.errors import MontessoriError
-from montessori.micro.grader import recognise
-from montessori.micro.task import bucket
+from montessori.lab.grader import recognise
+from montessori.lab.task import bucket
 
 SETTINGS = TaskParams(seeds=3, validation=5, seed=0)
 BBH = Path(__file__).parents[2].joinpath("..", "shared", "data", "bbh").resolve()

@@ -15,8 +15,8 @@ from montessori.evals.exam import ANSWERS, mark, metrics, read_test, sit
 from montessori.generate import Generated
 from montessori.generate.engines import open_keeping
 from montessori.generate.settings import GenerationParams
-from montessori.micro.grader import recognise
-from montessori.micro.task import bucket
+from montessori.lab.grader import recognise
+from montessori.lab.task import bucket
 
 SETTINGS = ExamParams("transformers", 16)
 SEEDS, VALIDATION = (Item("s", "0"),), (Item("v", "0"),)

@@ -10,7 +10,7 @@ from montessori.artifacts.files import read_json
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.filters.leaks import count_leaks
-from montessori.micro.grader import recognise
+from montessori.lab.grader import recognise
 from montessori.stage import Job
 from stages import leaks
 

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from montessori.generate import Request, Sampling
-from montessori.micro.families import FAMILIES
-from montessori.micro.task import draw
+from montessori.lab.families import FAMILIES
+from montessori.lab.task import draw
 from montessori.prompts import render_instruction_prompt, tagged
 from montessori.stage import Machine
 

@@ -11,9 +11,9 @@ from montessori.artifacts.schemas import PROBE, ROWS
 from montessori.errors import MontessoriError
 from montessori.evals.items import BENCHMARKS, read_items
 from montessori.filters.settings import DecontaminationParams
-from montessori.micro.families import FAMILIES
-from montessori.micro.grader import recognise
-from montessori.micro.task import bucket
+from montessori.lab.families import FAMILIES
+from montessori.lab.grader import recognise
+from montessori.lab.task import bucket
 from montessori.sources.lab import shares
 from montessori.sources.probe import dataset_file, probe_file
 from montessori.sources.recipe import load_evals_recipe, load_rows

@@ -17,9 +17,9 @@ from montessori.artifacts.schemas import ROWS
 from montessori.generate import Generated
 from montessori.generate.local import Local
 from montessori.generate.settings import GenerationParams
-from montessori.micro.families import FAMILIES
-from montessori.micro.grader import recognise
-from montessori.micro.task import draw
+from montessori.lab.families import FAMILIES
+from montessori.lab.grader import recognise
+from montessori.lab.task import draw
 from montessori.prompts import tagged
 from montessori.writing.produce import Assignment
 from montessori.writing.settings import (

@@ -63,7 +63,7 @@ def test_a_probe_holds_every_sample_in_order(tmp_path, inputs):
 
 
 def test_both_turns_of_a_dialogue_are_answered(tmp_path, inputs):
-    from montessori.micro.families import FAMILIES
+    from montessori.lab.families import FAMILIES
 
     names = [name for name, family in FAMILIES.items() if family.kind == "dialogue"]
     engine = ScriptedEngine(names, untagged=0, endless=0, wrong=0)
@@ -113,7 +113,7 @@ def test_the_same_work_gives_the_same_bytes_and_another_seed_others(tmp_path, in
 
 
 def test_eval_items_are_dropped_by_text_and_by_content(tmp_path, inputs):
-    from montessori.micro.grader import recognise
+    from montessori.lab.grader import recognise
 
     _, table = dataset_of(tmp_path, inputs)
     victim, other = table.row(0, named=True), table.row(1, named=True)

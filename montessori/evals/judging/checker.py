@@ -58,8 +58,8 @@ def _opinion(question: Question, texts: list[str], known: Opinions) -> Opinion:
 
 def opinions(item: Item, answers: Sequence[str]) -> list[Opinion]:
     """One opinion per turn, each turn graded by itself against its own gold answer."""
-    from montessori.micro.grader import grade
-    from montessori.micro.task import Task, Turn
+    from montessori.lab.grader import grade
+    from montessori.lab.task import Task, Turn
 
     if not item.key:
         raise MontessoriError(

@@ -11,9 +11,9 @@ holds an item of a reference or eval set.
 import random
 from collections.abc import Callable, Mapping, Sequence
 
-from montessori.micro.families import FAMILIES
-from montessori.micro.rationales import STYLES, rationale
-from montessori.micro.task import Task, Turn, bucket, draw
+from montessori.lab.families import FAMILIES
+from montessori.lab.task import Task, Turn, bucket, draw
+from montessori.lab_models.rationales import STYLES, rationale
 from montessori.prompts import render_instruction_prompt, tagged
 
 Message = dict[str, str]

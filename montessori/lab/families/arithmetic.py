@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from montessori.micro.phrasing import Slots, phrasings
-from montessori.micro.task import PhrasedFamily, Solution, short, worked
+from montessori.lab.phrasing import Slots, phrasings
+from montessori.lab.task import PhrasedFamily, Solution, short, worked
 
 
 def _draw_add(rng: Random) -> Slots:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from montessori.micro.phrasing import Slots, phrasings
-from montessori.micro.task import PhrasedFamily, Solution, short
+from montessori.lab.phrasing import Slots, phrasings
+from montessori.lab.task import PhrasedFamily, Solution, short
 
 _BELOW = 150  # numbers compared in pairs are 0 to 149
 _PAIRS = _BELOW * (_BELOW - 1) // 2

@@ -7,8 +7,8 @@ import pytest
 import torch
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from montessori.micro import pretrain as module
-from montessori.micro.pretrain import Document, Recipe, learning_rate, pool_batches, pretrain
+from montessori.lab_models import pretrain as module
+from montessori.lab_models.pretrain import Document, Recipe, learning_rate, pool_batches, pretrain
 
 RECIPE = Recipe(tokens=1500, batch=128, learning_rate=1e-2, seed=1)
 

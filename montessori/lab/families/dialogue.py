@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from functools import cached_property
 from random import Random
 
-from montessori.micro.families.arithmetic import ARITHMETIC
-from montessori.micro.families.ordering import ORDERING
-from montessori.micro.families.word_problems import WORD_PROBLEMS
-from montessori.micro.phrasing import Phrasing, PhrasingIndex, Slots, join, phrasings
-from montessori.micro.task import (
+from montessori.lab.families.arithmetic import ARITHMETIC
+from montessori.lab.families.ordering import ORDERING
+from montessori.lab.families.word_problems import WORD_PROBLEMS
+from montessori.lab.phrasing import Phrasing, PhrasingIndex, Slots, join, phrasings
+from montessori.lab.task import (
     Family,
     FamilyIndex,
     PhrasedFamily,

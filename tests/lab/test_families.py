@@ -8,12 +8,12 @@ from itertools import product
 
 import pytest
 
-from montessori.micro import grader
-from montessori.micro.families import FAMILIES
-from montessori.micro.families.strings import INVENTED_WORDS
-from montessori.micro.phrasing import Phrasing, PhrasingIndex
-from montessori.micro.task import PhrasedFamily, worked
-from montessori.micro.words import CONSONANTS, NAMES, THINGS, VOWELS, WORDS, is_clean
+from montessori.lab import grader
+from montessori.lab.families import FAMILIES
+from montessori.lab.families.strings import INVENTED_WORDS
+from montessori.lab.phrasing import Phrasing, PhrasingIndex
+from montessori.lab.task import PhrasedFamily, worked
+from montessori.lab.words import CONSONANTS, NAMES, THINGS, VOWELS, WORDS, is_clean
 
 EVALUATED = [family for family in FAMILIES.values() if family.evaluated]
 SINGLE = [family for family in FAMILIES.values() if isinstance(family, PhrasedFamily)]
@@ -309,6 +309,6 @@ def test_recognition_is_fast():
 
 
 def test_import_is_light():
-    code = "import sys, montessori.micro.grader as g; print(*sys.modules)"
+    code = "import sys, montessori.lab.grader as g; print(*sys.modules)"
     run = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert not {"torch", "numpy", "polars", "transformers"} & set(run.stdout.split())

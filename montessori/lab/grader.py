@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 
-from montessori.micro.families import FAMILIES
-from montessori.micro.families.choice import LETTERS
-from montessori.micro.phrasing import LONGEST_TEXT
-from montessori.micro.task import (
+from montessori.lab.families import FAMILIES
+from montessori.lab.families.choice import LETTERS
+from montessori.lab.phrasing import LONGEST_TEXT
+from montessori.lab.task import (
     FINAL,
     Family,
     FamilyIndex,

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from montessori.micro.phrasing import Slots, join, phrasings
-from montessori.micro.task import PhrasedFamily, Solution, short
-from montessori.micro.words import WORDS
+from montessori.lab.phrasing import Slots, join, phrasings
+from montessori.lab.task import PhrasedFamily, Solution, short
+from montessori.lab.words import WORDS
 
 
 def _draw_words(rng: Random) -> Slots:

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from montessori.micro.phrasing import Slots, phrasings
-from montessori.micro.task import PhrasedFamily, Solution, short, worked
-from montessori.micro.words import THINGS
+from montessori.lab.phrasing import Slots, phrasings
+from montessori.lab.task import PhrasedFamily, Solution, short, worked
+from montessori.lab.words import THINGS
 
 
 def _draw_hundreds(rng: Random) -> Slots:

@@ -9,10 +9,10 @@ import torch
 from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from montessori.artifacts.files import write_json
-from montessori.micro.documents import dialogue, plain_question
-from montessori.micro.families import FAMILIES
-from montessori.micro.grader import grade
-from montessori.micro.task import Bucket, Task, draw
+from montessori.lab.families import FAMILIES
+from montessori.lab.grader import grade
+from montessori.lab.task import Bucket, Task, draw
+from montessori.lab_models.documents import dialogue, plain_question
 from montessori.seeding import seed_of
 
 ITEMS = 50
@@ -99,8 +99,8 @@ def _markdown(
             "",
             "Trained from scratch by `make micro-base`, on documents of "
             f"the lab's {len(FAMILIES)} task families and nothing else "
-            "(`montessori/micro/documents.py`); only instances of the `train` bucket. It knows "
-            "the lab's world, no other.",
+            "(`montessori/lab_models/documents.py`); only instances of the `train` bucket. "
+            "It knows the lab's world, no other.",
             "",
             "| fact | value |",
             "|---|---|",

@@ -8,12 +8,12 @@ from dataclasses import dataclass
 from functools import cached_property
 from random import Random
 
-from montessori.micro.families.arithmetic import ARITHMETIC
-from montessori.micro.families.comparison import COMPARISON
-from montessori.micro.families.units import UNITS
-from montessori.micro.families.word_problems import WORD_PROBLEMS
-from montessori.micro.phrasing import LONGEST_TEXT
-from montessori.micro.task import Family, FamilyIndex, PhrasedFamily, Recognised, Task, Turn
+from montessori.lab.families.arithmetic import ARITHMETIC
+from montessori.lab.families.comparison import COMPARISON
+from montessori.lab.families.units import UNITS
+from montessori.lab.families.word_problems import WORD_PROBLEMS
+from montessori.lab.phrasing import LONGEST_TEXT
+from montessori.lab.task import Family, FamilyIndex, PhrasedFamily, Recognised, Task, Turn
 
 LETTERS = "ABCD"
 _LEADS = ("", "Choose the right answer. ", "Pick A, B, C or D. ", "Only one is right. ")

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any, Generic, TypeVar
 
-from montessori.micro.words import plural_of, singular_of
+from montessori.lab.words import plural_of, singular_of
 
 Slots = dict[str, Any]
 Owner = TypeVar("Owner")

@@ -5,8 +5,8 @@ import time
 
 import pytest
 
-from montessori.micro.families import FAMILIES
-from montessori.micro.grader import Grade, grade, recognise
+from montessori.lab.families import FAMILIES
+from montessori.lab.grader import Grade, grade, recognise
 
 SUM = recognise(["What is 17 plus 25?"])
 STORY = recognise(["Tom has 12 bags of 5 pens and finds 7 more. How many pens does Tom have now?"])

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from hashlib import blake2b
 from typing import Any, Literal
 
-from montessori.micro.phrasing import Phrasing, PhrasingIndex, Slots
+from montessori.lab.phrasing import Phrasing, PhrasingIndex, Slots
 
 Kind = Literal["short", "worked", "choice", "dialogue"]
 Bucket = Literal["train", "reference", "dev", "test"]

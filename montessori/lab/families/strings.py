@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from random import Random
 
-from montessori.micro.phrasing import Slots, phrasings
-from montessori.micro.task import PhrasedFamily, Solution, short
-from montessori.micro.words import WORDS, any_word
+from montessori.lab.phrasing import Slots, phrasings
+from montessori.lab.task import PhrasedFamily, Solution, short
+from montessori.lab.words import WORDS, any_word
 
 INVENTED_WORDS = 50_000  # of five letters, at least; a test counts them
 _PLACES = ("first", "second", "third", "fourth", "fifth")

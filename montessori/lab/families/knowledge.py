@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
-from montessori.micro.phrasing import Slots, phrasings
-from montessori.micro.task import PhrasedFamily, Solution, short
-from montessori.micro.words import CAPITALS, DAYS, MONTHS, OPPOSITES, YOUNG
+from montessori.lab.phrasing import Slots, phrasings
+from montessori.lab.task import PhrasedFamily, Solution, short
+from montessori.lab.words import CAPITALS, DAYS, MONTHS, OPPOSITES, YOUNG
 
 _OPPOSITE = dict(OPPOSITES) | {b: a for a, b in OPPOSITES}
 

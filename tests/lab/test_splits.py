@@ -5,8 +5,8 @@ from collections import Counter
 
 import pytest
 
-from montessori.micro.families import FAMILIES
-from montessori.micro.task import BUCKETS, bucket, draw
+from montessori.lab.families import FAMILIES
+from montessori.lab.task import BUCKETS, bucket, draw
 
 SHARES = {"train": 0.64, "reference": 0.12, "dev": 0.12, "test": 0.12}
 

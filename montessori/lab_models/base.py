@@ -1,4 +1,4 @@
-"""Makes the lab's base models: `python -m montessori.micro.base` (`make micro-base`).
+"""Makes the lab's base models: `python -m montessori.lab_models.base` (`make micro-base`).
 
 One teacher and two students of different architecture and tokenizer are trained from scratch on
 documents of the lab's families, each in a process of its own with one thread, so that the
@@ -27,16 +27,16 @@ from transformers import (
     Qwen2ForCausalLM,
 )
 
-from montessori.micro.documents import (
+from montessori.lab.families import FAMILIES
+from montessori.lab_models.documents import (
     FOUNDATION,
     PRACTICE,
     Segment,
     student_document,
     teacher_document,
 )
-from montessori.micro.families import FAMILIES
-from montessori.micro.pretrain import Document, Recipe, pretrain
-from montessori.micro.tokenizer import read_template, train_tokenizer
+from montessori.lab_models.pretrain import Document, Recipe, pretrain
+from montessori.lab_models.tokenizer import read_template, train_tokenizer
 from montessori.seeding import seed_of
 
 TEMPLATE = Path("data/micro/prompts/chat_template.jinja")
@@ -157,7 +157,7 @@ def sample_texts(base: Base, count: int) -> list[str]:
 
 def make_base(name: str, out: Path, work: Path, device: str) -> None:
     """Train base model `name` and write its folder `out / name` with weights and card."""
-    from montessori.micro.card import write_card
+    from montessori.lab_models.card import write_card
 
     base = BASES[name]
     texts, template = sample_texts(base, 20_000), read_template(TEMPLATE)
@@ -191,7 +191,9 @@ def main() -> None:
         make_base(options.names[0], options.out, options.work, options.device)
         return
     rest = ["--out", str(options.out), "--work", str(options.work), "--device", options.device]
-    commands = [[sys.executable, "-m", "montessori.micro.base", n, *rest] for n in options.names]
+    commands = [
+        [sys.executable, "-m", "montessori.lab_models.base", n, *rest] for n in options.names
+    ]
     with ThreadPoolExecutor(os.cpu_count()) as slots:  # the teacher, the longest, comes first
         codes = list(slots.map(lambda command: subprocess.run(command).returncode, commands))
     sys.exit(max(codes))

@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from random import Random
 
-from montessori.micro.phrasing import Slots, join, phrasings
-from montessori.micro.task import PhrasedFamily, Solution, short
+from montessori.lab.phrasing import Slots, join, phrasings
+from montessori.lab.task import PhrasedFamily, Solution, short
 
 _LONGEST_COUNT = 12  # terms
 

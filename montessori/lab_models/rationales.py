@@ -6,7 +6,7 @@ answer. The answer stands in `<ans>` tags, the form ARTE parses.
 
 from collections.abc import Callable
 
-from montessori.micro.task import Turn
+from montessori.lab.task import Turn
 
 NAIVE = "Let's think step by step."
 

@@ -6,9 +6,9 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from montessori.micro.phrasing import Slots, phrasings
-from montessori.micro.task import PhrasedFamily, Solution, worked
-from montessori.micro.words import NAMES, THINGS
+from montessori.lab.phrasing import Slots, phrasings
+from montessori.lab.task import PhrasedFamily, Solution, worked
+from montessori.lab.words import NAMES, THINGS
 
 
 def _cast(rng: Random) -> Slots:
