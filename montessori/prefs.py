@@ -14,7 +14,7 @@ import polars as pl
 from montessori.artifacts.files import new_folder, read_table, row_id, write_table
 from montessori.artifacts.schemas import PAIRS, PROBE, SCORES
 from montessori.errors import MontessoriError
-from montessori.lineage import written_by
+from montessori.models.lineage import written_by
 
 ALL = "all"
 

@@ -74,7 +74,7 @@ class Machine:
         return problems + self._server_problems()
 
     def _server_problems(self) -> list[str]:
-        from montessori.generate.address import url_problems, variable_problems
+        from montessori.models.address import url_problems, variable_problems
 
         problems = variable_problems("server_key_env", self.server_key_env)
         return problems + (url_problems("server", self.server) if self.server else [])

@@ -5,7 +5,7 @@ from montessori.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/models/<role> from a model folder, or from the hub at a pinned revision."""
-    from montessori.models import prepare_model
+    from montessori.models.prepare import prepare_model
 
     prepare_model(job.paths.source, job.paths.template, job.paths.out)
 

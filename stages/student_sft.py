@@ -5,7 +5,7 @@ from montessori.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/students/<name> from a base student and a dataset."""
-    from montessori.adapters import AdapterParams
+    from montessori.models.adapters import AdapterParams
     from montessori.train.settings import StudentSftParams
     from montessori.train.sft import train_student
 

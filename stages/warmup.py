@@ -5,7 +5,7 @@ from montessori.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/warmup/<name> from a base student and a probe."""
-    from montessori.adapters import AdapterParams
+    from montessori.models.adapters import AdapterParams
     from montessori.train.settings import WarmupParams
     from montessori.train.warmup import warm_up
 

@@ -16,7 +16,7 @@ from montessori.artifacts.files import new_folder, read_table, row_id, write_tab
 from montessori.artifacts.schemas import DRAFTS, PAIRS, SCORES
 from montessori.errors import MontessoriError
 from montessori.icl.score import ALL
-from montessori.lineage import written_by
+from montessori.models.lineage import written_by
 from montessori.seeding import seed_of
 
 #: Decimals by which scores, shares of a few hundred answers, are told apart.

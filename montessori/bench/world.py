@@ -88,16 +88,16 @@ def world_of(options: Options, say: Callable[[str], None]) -> World:
     else:
         world = _from_folder(options, device, say)
     if options.checkpointing:
-        from montessori.weights import checkpointed
+        from montessori.models.weights import checkpointed
 
         checkpointed(world.model)
     return world
 
 
 def _from_folder(options: Options, device: torch.device, say: Callable[[str], None]) -> World:
-    from montessori import chat
-    from montessori.models import prepare_model
-    from montessori.weights import load_model
+    from montessori.models import chat
+    from montessori.models.prepare import prepare_model
+    from montessori.models.weights import load_model
 
     if not Path(options.model).is_dir():
         raise MontessoriError(

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any
 
 from montessori.artifacts.files import read_json
-from montessori.generate.hosted import HostedModel
 from montessori.graph.load import FILE, for_row, problems_error, read_section
 from montessori.graph.references import (
     BY_FOLDER,
@@ -22,11 +21,12 @@ from montessori.graph.references import (
     references,
 )
 from montessori.graph.rows import CHANGES, ROWS, Sources
+from montessori.models.hosted import HostedModel
 from montessori.stage import Machine
 
 #: Singular sections: module and class of their settings, beside what reads them.
 SETTINGS: Mapping[str, str] = {
-    "model": "montessori.models:ModelParams",
+    "model": "montessori.models.prepare:ModelParams",
     "generation": "montessori.generate.settings:GenerationParams",
     "instruction": "montessori.writing.settings:InstructionParams",
     "response": "montessori.writing.settings:ResponseParams",
@@ -35,7 +35,7 @@ SETTINGS: Mapping[str, str] = {
     "collapse": "montessori.writing.settings:CollapseParams",
     "probe": "montessori.writing.settings:ProbeParams",
     "synth": "montessori.writing.settings:SynthParams",
-    "adapter": "montessori.adapters:AdapterParams",
+    "adapter": "montessori.models.adapters:AdapterParams",
     "warmup": "montessori.train.settings:WarmupParams",
     "influence": "montessori.influence.settings:InfluenceParams",
     "prefs": "montessori.prefs:PrefsParams",

@@ -136,8 +136,8 @@ def _by_loss(
     student: Path, rows: Path, frame: pl.DataFrame, settings: MistakesParams, machine: "Machine"
 ) -> tuple[list[bool | None], dict[str, int]]:
     """Whether a row's loss is among the highest (of equal ones the earlier); what it took."""
-    from montessori import chat
-    from montessori.adapters import load_merged
+    from montessori.models import chat
+    from montessori.models.adapters import load_merged
     from montessori.signals.student import mean_loss, require_responses, values
     from montessori.train.device import settle
     from montessori.train.loss import tokenised

@@ -28,7 +28,7 @@ def write_answers(
     """
     from montessori.artifacts.files import new_folder, write_table
     from montessori.artifacts.schemas import ANSWERS
-    from montessori.chat import template_hash
+    from montessori.models.chat import template_hash
 
     names = present(evals, bench.split, OPEN)
     asked = {name: read_items(evals, bench.split, name) for name in names}

@@ -6,9 +6,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
 from montessori.generate.engine import FirstTokens, Message, Prompt, Sampling
-from montessori.generate.hosted import HostedModel
 from montessori.generate.ledger import Answer
 from montessori.generate.local import Local, folder_facts
+from montessori.models.hosted import HostedModel
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI

@@ -4,8 +4,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from montessori.generate.engine import Engine
-from montessori.generate.hosted import read_hosted
 from montessori.generate.settings import GenerationParams
+from montessori.models.hosted import read_hosted
 
 if TYPE_CHECKING:
     from montessori.generate.kept import KeepingEngine
@@ -61,7 +61,7 @@ def open_keeping(
 
 def teacher_facts(folder: Path, generation: GenerationParams) -> dict[str, Any]:
     """What a manifest says of the teacher: template, tokenizer, and the engine if it is another."""
-    from montessori.lineage import hashes_of
+    from montessori.models.lineage import hashes_of
 
     hosted = read_hosted(folder)
     if hosted is not None:

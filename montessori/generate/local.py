@@ -5,8 +5,8 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from montessori import chat
 from montessori.generate.engine import Message
+from montessori.models import chat
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

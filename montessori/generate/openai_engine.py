@@ -11,9 +11,9 @@ from montessori.errors import MontessoriError
 from montessori.generate.budget import Budget, Limits
 from montessori.generate.dialects import Chat, Completions, Dialect, Usage
 from montessori.generate.engine import Generated, Message, Prompt, Request, Sampling
-from montessori.generate.hosted import HostedModel, Prices, warn_undated
 from montessori.generate.ledger import Answer, Cost, Ledger, sample_key
 from montessori.generate.server import Refused, Server, Unusable, wait
+from montessori.models.hosted import HostedModel, Prices, warn_undated
 
 if TYPE_CHECKING:
     from montessori.stage import Machine

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 import openai
 
 from montessori.errors import MontessoriError
-from montessori.generate.address import base_url, is_loopback
+from montessori.models.address import base_url, is_loopback
 
 FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0  # seconds between two tries, as in the openai package
 TIMEOUT = 600.0  # seconds for an answer

@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Self
 import torch
 from transformers import Cache
 
-from montessori.adapters import load_merged
 from montessori.cores import Cores
 from montessori.generate.attention import register
 from montessori.generate.cache import buffer_cache
 from montessori.generate.engine import FirstTokens, Generated, Request, Sampling
 from montessori.generate.local import UNBOUNDED, Local
 from montessori.generate.sampling import Sampler
+from montessori.models.adapters import load_merged
 
 if TYPE_CHECKING:
     from montessori.stage import Machine

@@ -14,10 +14,10 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from montessori.adapters import adapters_of
 from montessori.errors import MontessoriError
 from montessori.generate.engine import FirstTokens, Generated, Request, Sampling
 from montessori.generate.local import Local, folder_facts
+from montessori.models.adapters import adapters_of
 
 if TYPE_CHECKING:
     from vllm import SamplingParams

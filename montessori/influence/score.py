@@ -9,8 +9,6 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import torch
 
-from montessori import chat
-from montessori.adapters import load_student
 from montessori.artifacts.files import folder_digest, new_folder, write_table
 from montessori.artifacts.schemas import SCORES
 from montessori.errors import MontessoriError
@@ -21,10 +19,12 @@ from montessori.influence.first_order import FirstOrder, reference_gradients
 from montessori.influence.inputs import Inputs, read_inputs
 from montessori.influence.summary import histogram, summary
 from montessori.influence.table import ALL, part_bounds, prompt_bounds, scores_table
+from montessori.models import chat
+from montessori.models.adapters import load_student
+from montessori.models.weights import checkpointed
 from montessori.parts import Parts, Shard, parts_digest
 from montessori.progress import track
 from montessori.train.device import checkpoints, settle
-from montessori.weights import checkpointed
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import polars as pl
 import torch
 
-from montessori import chat
-from montessori.adapters import load_merged
 from montessori.artifacts.files import folder_digest
 from montessori.errors import MontessoriError
 from montessori.influence.inputs import left_after
+from montessori.models import chat
+from montessori.models.adapters import load_merged
 from montessori.parts import Parts, parts_digest
 from montessori.progress import track
 from montessori.signals.table import write_scores

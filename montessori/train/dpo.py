@@ -7,17 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from montessori import chat
 from montessori.artifacts.files import new_folder, read_table
 from montessori.artifacts.schemas import PAIRS
 from montessori.errors import MontessoriError
-from montessori.lineage import require_same_line
+from montessori.models import chat
+from montessori.models.lineage import require_same_line
+from montessori.models.weights import load_model, save_model
 from montessori.seeding import seed_of
 from montessori.train import arguments
 from montessori.train.curve import Recorder, write_curve
 from montessori.train.device import settle
 from montessori.train.order import LengthOrder
-from montessori.weights import load_model, save_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

@@ -4,18 +4,18 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from montessori import chat
-from montessori.adapters import NO_ADAPTERS, AdapterParams, merged, with_adapters
 from montessori.artifacts.files import new_folder, read_table
 from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
+from montessori.models import chat
+from montessori.models.adapters import NO_ADAPTERS, AdapterParams, merged, with_adapters
+from montessori.models.weights import load_model, save_model
 from montessori.seeding import seed_of
 from montessori.train import arguments
 from montessori.train.curve import Recorder, write_curve
 from montessori.train.device import settle
 from montessori.train.loss import Row, tokenised
 from montessori.train.order import LengthOrder
-from montessori.weights import load_model, save_model
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast

@@ -13,8 +13,8 @@ from montessori.cli import app
 from montessori.errors import MontessoriError
 from montessori.influence.adamw import AdamWState, trained_parameters
 from montessori.influence.exact import ExactStep
+from montessori.models.weights import load_model
 from montessori.train.loss import Row
-from montessori.weights import load_model
 from tests.tiny_rows import row
 
 

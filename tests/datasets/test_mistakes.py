@@ -6,13 +6,13 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori import chat
-from montessori.adapters import load_merged
 from montessori.artifacts.files import new_folder, read_table, row_id, write_table
 from montessori.artifacts.schemas import ROWS
 from montessori.datasets import mistakes
 from montessori.datasets.mistakes import MistakesParams, write_mistakes
 from montessori.errors import MontessoriError
+from montessori.models import chat
+from montessori.models.adapters import load_merged
 from montessori.signals.student import mean_loss
 from montessori.train.loss import tokenised
 

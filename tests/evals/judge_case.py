@@ -12,7 +12,7 @@ from montessori.artifacts.schemas import ANSWERS, VERDICTS
 from montessori.evals.items import OPEN, present, read_items
 from montessori.evals.judging.judge import Inputs, Means, write_verdicts
 from montessori.evals.settings import BenchmarkParams, JudgeParams
-from montessori.models import prepare_model
+from montessori.models.prepare import prepare_model
 from montessori.stage import Machine
 
 ROOT = Path(__file__).parents[2]

@@ -5,9 +5,9 @@ import logging
 import pytest
 
 from montessori.generate import Generated, Request, Sampling
-from montessori.generate.hosted import warn_undated
 from montessori.generate.kept import PART, KeptEngine
 from montessori.generate.ledger import Ledger
+from montessori.models.hosted import warn_undated
 
 
 class Counting:

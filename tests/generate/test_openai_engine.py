@@ -41,7 +41,7 @@ def teacher(tmp_path_factory):
 @pytest.fixture
 def hosted(tmp_path):
     """A function that makes the folder of a hosted model."""
-    from montessori.models import prepare_model
+    from montessori.models.prepare import prepare_model
 
     def make(url, **more):
         prices = {"input": 2.0, "output": 10.0}

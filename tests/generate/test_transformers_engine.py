@@ -29,7 +29,7 @@ def engine_of(folder, **settings):
 
 
 def requests_for(engine, samples=1, first=0):
-    from montessori.chat import render_prompts
+    from montessori.models.chat import render_prompts
 
     ids = render_prompts(engine.tokenizer, [[{"role": "user", "content": p}] for p in PROMPTS])
     return [
@@ -62,7 +62,7 @@ def test_greedy_text_is_that_of_plain_generate(folder):
 def test_grouped_heads_on_a_buffer_give_the_logits_of_eager_attention(tmp_path):
     from montessori.generate.attention import register
     from montessori.generate.cache import buffer_cache
-    from montessori.weights import load_model
+    from montessori.models.weights import load_model
 
     path = tiny_llama(tmp_path / "m", hidden=192)
     fast = load_model(path, torch.float64, register())

@@ -33,8 +33,8 @@ def adapted(tmp_path_factory):
     import torch
     from peft import LoraConfig, get_peft_model
 
-    from montessori.adapters import merged, save_adapters
-    from montessori.weights import load_model, save_model
+    from montessori.models.adapters import merged, save_adapters
+    from montessori.models.weights import load_model, save_model
 
     folder = tmp_path_factory.mktemp("adapters")
     config = LoraConfig(r=4, lora_alpha=8, target_modules="all-linear", task_type="CAUSAL_LM")

@@ -13,7 +13,7 @@ from montessori.influence.adamw import (
     state_of,
     write_state,
 )
-from montessori.weights import load_model
+from montessori.models.weights import load_model
 
 STATE = AdamWState(
     exp_avg={"w": torch.tensor([0.5, -0.25])},

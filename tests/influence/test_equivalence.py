@@ -7,12 +7,12 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from montessori import chat
 from montessori.influence.adamw import AdamWState
 from montessori.influence.exact import ExactStep
 from montessori.influence.first_order import FirstOrder, reference_gradients
+from montessori.models import chat
+from montessori.models.weights import load_model
 from montessori.train.loss import Row, tokenised
-from montessori.weights import load_model
 from tests.tiny_rows import row
 
 RATE = 1e-6  # larger: second-order error; smaller: Llama's norms round in fp32

@@ -10,10 +10,10 @@ from transformers import (
     Qwen2Config,
 )
 
-from montessori.adapters import AdapterParams, with_adapters
 from montessori.influence.per_row import PerRow, UnsupportedLayer
+from montessori.models.adapters import AdapterParams, with_adapters
+from montessori.models.weights import checkpointed
 from montessori.train.loss import Row, mean_row_loss
-from montessori.weights import checkpointed
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 40}
 LLAMA = LlamaConfig(**SMALL, intermediate_size=48, num_key_value_heads=2, tie_word_embeddings=False)

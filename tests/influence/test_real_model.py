@@ -8,16 +8,16 @@ from dataclasses import replace
 import pytest
 import torch
 
-from montessori import chat
-from montessori.adapters import AdapterParams, with_adapters
 from montessori.bench.world import BATCH, FALLBACK, RATE, STEPS, warm_up
 from montessori.influence.adamw import AdamWState
 from montessori.influence.audit import compare
 from montessori.influence.exact import ExactStep
 from montessori.influence.first_order import FirstOrder, reference_gradients
-from montessori.models import prepare_model
+from montessori.models import chat
+from montessori.models.adapters import AdapterParams, with_adapters
+from montessori.models.prepare import prepare_model
+from montessori.models.weights import checkpointed, load_model
 from montessori.train.loss import tokenised
-from montessori.weights import checkpointed, load_model
 from tests.test_own_data import ALPACA, MODEL
 
 pytestmark = pytest.mark.skipif(

@@ -3,12 +3,12 @@ from dataclasses import replace
 import polars as pl
 import pytest
 
-from montessori.adapters import AdapterParams
 from montessori.artifacts.files import new_folder, read_json, read_table, write_table
 from montessori.artifacts.schemas import PROBE, SCORES
 from montessori.errors import MontessoriError
 from montessori.influence import score
 from montessori.influence.settings import InfluenceParams
+from montessori.models.adapters import AdapterParams
 from montessori.train.settings import WarmupParams
 from montessori.train.warmup import warm_up
 

@@ -6,13 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from montessori.chat import render_text
 from montessori.lab.families import FAMILIES
 from montessori.lab.grader import grade, recognise
 from montessori.lab.task import bucket, draw
 from montessori.lab_models import documents
 from montessori.lab_models.base import STUDENT_WEIGHTS, family_weights
 from montessori.lab_models.rationales import STYLES, rationale
+from montessori.models.chat import render_text
 from montessori.prompts import load_template, parse_instruction, render_instruction_prompt
 from tests.tiny_models import tiny_tokenizer
 

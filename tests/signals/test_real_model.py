@@ -13,7 +13,7 @@ from montessori.datasets.mistakes import MistakesParams, write_mistakes
 from montessori.errors import MontessoriError
 from montessori.filters.settings import DecontaminationParams
 from montessori.generate.transformers_engine import TransformersEngine
-from montessori.models import prepare_model
+from montessori.models.prepare import prepare_model
 from montessori.signals.judge import score_by_judge
 from montessori.signals.settings import JudgeSignalParams, LossParams, UncertaintyParams
 from montessori.signals.student import score_by_student

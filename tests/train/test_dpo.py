@@ -4,10 +4,10 @@ import polars as pl
 import pytest
 import torch
 
-from montessori import chat
 from montessori.artifacts.files import new_folder, write_table
 from montessori.artifacts.schemas import PAIRS
 from montessori.errors import MontessoriError
+from montessori.models import chat
 from montessori.train import dpo
 from montessori.train.settings import TeacherDpoParams
 from tests.tiny_rows import probe_frame
@@ -101,7 +101,7 @@ def test_dpo_sees_the_tokens_that_generation_saw(trained, student):
 
 
 def test_reference_log_probabilities_are_those_of_the_start_weights(trained, student):
-    from montessori.weights import load_model
+    from montessori.models.weights import load_model
 
     dataset = trained[3]
     model = load_model(student).eval()

@@ -4,16 +4,16 @@ import polars as pl
 import pytest
 import torch
 
-from montessori import chat
-from montessori.adapters import AdapterParams
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
+from montessori.models import chat
+from montessori.models.adapters import AdapterParams
+from montessori.models.weights import load_model
 from montessori.train.curve import require_finite
 from montessori.train.loss import IGNORED, row_losses, tokenised
 from montessori.train.settings import StudentSftParams
 from montessori.train.sft import train_student
-from montessori.weights import load_model
 
 SETTINGS = StudentSftParams(
     learning_rate=3e-3,

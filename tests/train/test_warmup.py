@@ -4,16 +4,16 @@ import polars as pl
 import pytest
 import torch
 
-from montessori import chat
-from montessori.adapters import AdapterParams, load_student
 from montessori.artifacts.files import read_json, read_table
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.influence.adamw import read_state
+from montessori.models import chat
+from montessori.models.adapters import AdapterParams, load_student
+from montessori.models.weights import load_model
 from montessori.train.loss import row_losses, tokenised
 from montessori.train.settings import WarmupParams
 from montessori.train.warmup import first_prompts, warm_up
-from montessori.weights import load_model
 from tests.tiny_rows import probe_frame
 
 SETTINGS = WarmupParams(

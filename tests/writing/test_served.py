@@ -125,7 +125,7 @@ def test_a_budget_leaves_no_artifact_and_all_that_was_paid(folder):
 def test_a_hosted_teacher_has_a_place_in_the_manifest(folder):
     import json
 
-    from montessori.models import prepare_model
+    from montessori.models.prepare import prepare_model
 
     with FakeServer(teller(), models=["big-2026-01-01"]) as server:
         row = {"server": server.url, "model": "big-2026-01-01", "key_env": "",

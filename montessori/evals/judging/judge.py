@@ -98,8 +98,8 @@ def open_judge(inputs: Inputs, params: JudgeParams, means: Means) -> Judge:
 def _open_model(inputs: Inputs, params: JudgeParams, means: Means) -> "ModelJudge":
     from montessori.evals.judging.model_judge import ModelJudge, shows_system
     from montessori.generate.engines import open_keeping, teacher_facts
-    from montessori.generate.hosted import read_hosted
     from montessori.generate.settings import GenerationParams
+    from montessori.models.hosted import read_hosted
 
     prompts = read_prompts(inputs.prompts)
     generation = GenerationParams(params.engine)

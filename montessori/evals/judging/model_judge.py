@@ -173,8 +173,8 @@ def without_system(dialogue: Sequence[Message]) -> list[Message]:
 
 def shows_system(folder: Path) -> bool:
     """Whether the chat template of a model folder shows what a system message says."""
-    from montessori.chat import load_tokenizer, render_text
     from montessori.errors import MontessoriError
+    from montessori.models.chat import load_tokenizer, render_text
 
     dialogue = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
     try:

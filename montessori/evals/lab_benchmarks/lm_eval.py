@@ -12,13 +12,13 @@ from lm_eval.evaluator import evaluate
 from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
-from montessori.chat import special_texts
 from montessori.errors import MontessoriError
 from montessori.evals.answers import without
 from montessori.evals.items import CLOSED, GSM8K, MMLU
 from montessori.evals.lab_benchmarks.scoring import score_pairs
 from montessori.evals.lab_benchmarks.tasks.documents import TASKS
 from montessori.generate import Request, Sampling
+from montessori.models.chat import special_texts
 from montessori.progress import track
 
 if TYPE_CHECKING:

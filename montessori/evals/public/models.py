@@ -7,10 +7,10 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from montessori import chat
 from montessori.generate.local import folder_facts
+from montessori.models import chat
+from montessori.models.weights import load_model
 from montessori.train.device import settle
-from montessori.weights import load_model
 
 if TYPE_CHECKING:
     from lm_eval.models.huggingface import HFLM
@@ -45,8 +45,8 @@ def _transformers(folder: Path, settings: "HarnessParams", machine: "Machine") -
 
 
 def _vllm(folder: Path, settings: "HarnessParams", machine: "Machine") -> "VLLM":
-    from montessori.adapters import adapters_of
     from montessori.generate import vllm_engine
+    from montessori.models.adapters import adapters_of
 
     _, limit = folder_facts(folder)
     options = vllm_engine.settings_of(

@@ -10,12 +10,12 @@ import polars as pl
 
 from montessori.artifacts.files import file_digest, new_folder, write_table
 from montessori.artifacts.schemas import SAMPLES
-from montessori.chat import folder_template, text_hash
 from montessori.errors import MontessoriError
 from montessori.evals.public.models import open_model
 from montessori.evals.public.outcomes import write_outcomes
 from montessori.evals.public.tasks import load_task
 from montessori.harness.data import LocalData
+from montessori.models.chat import folder_template, text_hash
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from montessori.errors import MontessoriError
-from montessori.weights import TOKENIZER_FILES, load_model
+from montessori.models.weights import TOKENIZER_FILES, load_model
 
 if TYPE_CHECKING:
     import torch

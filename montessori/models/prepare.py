@@ -13,13 +13,13 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from montessori.adapters import adapters_of, load_merged
 from montessori.artifacts.files import new_folder, read_json, write_json
 from montessori.errors import MontessoriError
-from montessori.generate.hosted import FILE as HOSTED
-from montessori.generate.hosted import HostedModel, parse_hosted
 from montessori.graph.load import problems_error, read_section
-from montessori.templates.check import check_template
+from montessori.models.adapters import adapters_of, load_merged
+from montessori.models.hosted import FILE as HOSTED
+from montessori.models.hosted import HostedModel, parse_hosted
+from montessori.models.template_check import check_template
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")

@@ -2,8 +2,8 @@
 
 import pytest
 
-from montessori import chat
 from montessori.errors import MontessoriError
+from montessori.models import chat
 from tests.tiny_models import CHAT_TEMPLATE, tiny_tokenizer
 
 LAB = CHAT_TEMPLATE.read_text(encoding="utf-8")

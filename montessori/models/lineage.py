@@ -7,8 +7,8 @@ that it would render or cut up otherwise than their writer did.
 from pathlib import Path
 
 from montessori.artifacts.files import file_digest, read_json
-from montessori.chat import folder_template, text_hash
 from montessori.errors import MontessoriError
+from montessori.models.chat import folder_template, text_hash
 
 TOKENIZER = "tokenizer.json"
 NAMES = {"template_hash": "chat template", "tokenizer_hash": "tokenizer"}

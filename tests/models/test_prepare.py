@@ -7,7 +7,7 @@ import pytest
 
 from montessori.artifacts.files import folder_digest, read_json
 from montessori.errors import MontessoriError
-from montessori.models import prepare_model
+from montessori.models.prepare import prepare_model
 
 OWN = (
     "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}"
@@ -246,8 +246,8 @@ def test_what_is_wrong_with_a_hosted_model_is_said(tmp_path: Path, change: dict,
 def test_adapters_are_added_to_the_weights(student: Path, tmp_path: Path):
     import torch
 
-    from montessori.adapters import AdapterParams, load_merged, save_adapters, with_adapters
-    from montessori.weights import load_model
+    from montessori.models.adapters import AdapterParams, load_merged, save_adapters, with_adapters
+    from montessori.models.weights import load_model
 
     model = with_adapters(load_model(student), AdapterParams(rank=2, alpha=4.0), seed=0)
     with torch.no_grad():

@@ -12,8 +12,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from montessori.artifacts.files import read_json
-from montessori.generate.address import url_problems, variable_problems
 from montessori.graph.load import problems_error, read_section
+from montessori.models.address import url_problems, variable_problems
 
 LOG = logging.getLogger(__name__)
 FILE = "server.json"  # in the folder of a hosted model

@@ -7,7 +7,7 @@ import pytest
 
 from montessori.artifacts.files import new_folder
 from montessori.errors import MontessoriError
-from montessori.lineage import hashes_of, require_same_line, written_by
+from montessori.models.lineage import hashes_of, require_same_line, written_by
 from montessori.train import dpo
 from tests.train.test_dpo import SETTINGS, pairs_frame
 
