@@ -5,8 +5,7 @@ from montessori.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/prefs/<name> from drafts and their in-context scores."""
-    from montessori.arte.pairs import write_arte_pairs
-    from montessori.arte.settings import AlignParams
+    from montessori.pairs.arte import AlignParams, write_arte_pairs
 
     paths = job.paths
     settings = job.section("align", AlignParams)

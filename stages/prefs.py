@@ -5,7 +5,7 @@ from montessori.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/prefs/<name> from a scores table and its probe."""
-    from montessori.prefs import PrefsParams, write_pairs
+    from montessori.pairs.within_prompt import PrefsParams, write_pairs
 
     settings = job.section("prefs", PrefsParams, rows="rounds")
     job.metrics(write_pairs(job.paths.scores, job.paths.probe, job.paths.out, settings))

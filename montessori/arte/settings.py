@@ -77,23 +77,6 @@ class PreferenceParams:
 
 
 @dataclass(frozen=True)
-class AlignParams:
-    """Section `align`: ARTE's preference pairs."""
-
-    share: float  # of the questions of a task, at each end of the scores
-    question_pairs: int  # of a task
-    rationale_pairs: int  # of a task
-    min_pairs: int  # fewer are an error
-
-    def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        problems = _below(self, question_pairs=0, rationale_pairs=0, min_pairs=1)
-        if not 0 < self.share <= 0.5:
-            problems.append(f"share: {self.share} is not in (0, 0.5]")
-        return problems
-
-
-@dataclass(frozen=True)
 class TailorParams:
     """Section `tailor`: the training data that an aligned teacher writes."""
 

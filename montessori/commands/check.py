@@ -38,7 +38,7 @@ SETTINGS: Mapping[str, str] = {
     "adapter": "montessori.models.adapters:AdapterParams",
     "warmup": "montessori.train.settings:WarmupParams",
     "influence": "montessori.influence.settings:InfluenceParams",
-    "prefs": "montessori.prefs:PrefsParams",
+    "prefs": "montessori.pairs.within_prompt:PrefsParams",
     "teacher_dpo": "montessori.train.settings:TeacherDpoParams",
     "student_sft": "montessori.train.settings:StudentSftParams",
     "benchmark": "montessori.evals.settings:BenchmarkParams",

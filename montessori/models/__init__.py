@@ -1,1 +1,1 @@
-"""TODO."""
+"""A model folder: how it is made and checked, its weights, adapters, chat template and ancestry."""

@@ -1,1 +1,1 @@
-"""Prompt texts that ship with the package, and the check of chat templates."""
+"""Prompt texts that ship with the package."""

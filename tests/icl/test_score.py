@@ -13,8 +13,8 @@ from montessori.icl.answers import answer_of, same_answer, tagged_answer, workin
 from montessori.icl.questions import read_questions
 from montessori.icl.score import score_rows
 from montessori.icl.settings import IclParams
+from montessori.pairs.within_prompt import labels
 from montessori.parts import Shard
-from montessori.prefs import labels
 from montessori.stage import Machine
 
 ROOT = Path(__file__).parents[2]

@@ -10,7 +10,7 @@ from montessori.artifacts.schemas import PAIRS, PROBE, SCORES
 from montessori.errors import MontessoriError
 from montessori.generate.settings import GenerationParams
 from montessori.influence.inputs import left_after
-from montessori.prefs import PrefsParams, write_pairs
+from montessori.pairs.within_prompt import PrefsParams, write_pairs
 from montessori.train import dpo
 from montessori.writing.responses import write_responses
 from montessori.writing.settings import ResponseProbeParams

@@ -8,7 +8,7 @@ import pytest
 from montessori.artifacts.files import new_folder, read_json, read_table, write_table
 from montessori.artifacts.schemas import PAIRS, PROBE, SCORES
 from montessori.errors import MontessoriError
-from montessori.prefs import PrefsParams, labels, pairs_of, write_pairs
+from montessori.pairs.within_prompt import PrefsParams, labels, pairs_of, write_pairs
 from tests.tiny_rows import probe_frame, write_probe
 
 SETTINGS = PrefsParams(

@@ -3,18 +3,18 @@
 import polars as pl
 import pytest
 
-from montessori.arte.pairs import (
+from montessori.artifacts.files import read_table, write_json, write_table
+from montessori.artifacts.schemas import DRAFTS, PAIRS, SCORES
+from montessori.errors import MontessoriError
+from montessori.models.lineage import written_by
+from montessori.pairs.arte import (
+    AlignParams,
     join,
     of_questions,
     question_pairs,
     rationale_pairs,
     write_arte_pairs,
 )
-from montessori.arte.settings import AlignParams
-from montessori.artifacts.files import read_table, write_json, write_table
-from montessori.artifacts.schemas import DRAFTS, PAIRS, SCORES
-from montessori.errors import MontessoriError
-from montessori.models.lineage import written_by
 
 SETTINGS = AlignParams(share=0.25, question_pairs=2, rationale_pairs=10, min_pairs=1)
 

@@ -6,12 +6,12 @@ rationale of one question; their prompt is the naive one, so that the special pr
 """
 
 import random
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 
-from montessori.arte.settings import AlignParams
 from montessori.artifacts.files import new_folder, read_table, row_id, write_table
 from montessori.artifacts.schemas import DRAFTS, PAIRS, SCORES
 from montessori.errors import MontessoriError
@@ -21,6 +21,28 @@ from montessori.seeding import seed_of
 
 #: Decimals by which scores, shares of a few hundred answers, are told apart.
 DIGITS = 9
+
+
+@dataclass(frozen=True)
+class AlignParams:
+    """Section `align`: ARTE's preference pairs."""
+
+    share: float  # of the questions of a task, at each end of the scores
+    question_pairs: int  # of a task
+    rationale_pairs: int  # of a task
+    min_pairs: int  # fewer are an error
+
+    def check(self) -> list[str]:
+        """Problems of the values, each starting with its key."""
+        least = {"question_pairs": 0, "rationale_pairs": 0, "min_pairs": 1}
+        problems = [
+            f"{key}: {getattr(self, key)} is below {bound}"
+            for key, bound in least.items()
+            if getattr(self, key) < bound
+        ]
+        if not 0 < self.share <= 0.5:
+            problems.append(f"share: {self.share} is not in (0, 0.5]")
+        return problems
 
 
 def write_arte_pairs(

@@ -1,0 +1,1 @@
+"""Preference pairs: within a prompt (Montessori-Instruct), of questions and rationales (ARTE)."""
