@@ -147,7 +147,7 @@ def shard(
     Machines that share the folder .work share the parts. What a shard needs must be there:
     run `dvc repro` up to the stage before it, or `dvc pull`.
     """
-    from montessori.shard import run_shard
+    from montessori.pipeline.shard import run_shard
 
     raise typer.Exit(run_shard(Path(), stage, which))
 

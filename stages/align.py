@@ -1,6 +1,6 @@
 """ARTE's preference pairs: questions and rationales by what students learn from them."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

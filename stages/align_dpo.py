@@ -1,6 +1,6 @@
 """DPO aligns the teacher with ARTE's pairs."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

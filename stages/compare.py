@@ -1,6 +1,6 @@
 """The runs side by side with intervals and p-values, plot data and the report."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

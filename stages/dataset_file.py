@@ -1,6 +1,6 @@
 """Training data from a file of one's own."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

@@ -1,6 +1,6 @@
 """ARTE's drafts: a teacher writes questions of tasks, and rationales in several ways."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

@@ -3,7 +3,7 @@
 import os
 from functools import partial
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

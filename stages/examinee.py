@@ -1,6 +1,6 @@
 """A model takes the validation questions of tasks, with several numbers of examples."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

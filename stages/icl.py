@@ -1,13 +1,13 @@
 """What one row as a demonstration does to a student's answers."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:
     """Write data/icl/<name> from a student, rows of drafts or of a probe, and questions."""
     from montessori.icl.score import score_rows
     from montessori.icl.settings import IclParams
-    from montessori.parts import Shard
+    from montessori.pipeline.parts import Shard
 
     paths = job.paths
     metrics = score_rows(

@@ -1,13 +1,13 @@
 """What one optimizer step on each probing row does to the reference loss."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:
     """Write data/influence/<name> from a warm-up, a probe and a reference set."""
     from montessori.influence.score import score_probe
     from montessori.influence.settings import InfluenceParams
-    from montessori.parts import Shard
+    from montessori.pipeline.parts import Shard
 
     paths = job.paths
     metrics = score_probe(

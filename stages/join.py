@@ -1,6 +1,6 @@
 """A dataset of the first rows of one and all rows of another."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

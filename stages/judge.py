@@ -1,6 +1,6 @@
 """Raw verdicts on a run's answers, and against another run's."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

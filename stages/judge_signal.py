@@ -1,6 +1,6 @@
 """A judge's marks on the rows of a probe."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

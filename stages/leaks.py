@@ -1,6 +1,6 @@
 """Eval items among the rows that a student learns from or is scored on."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

@@ -1,6 +1,6 @@
 """The warmed-up student's loss on each row of a probe."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

@@ -1,6 +1,6 @@
 """The rows of a set that a student gets wrong."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

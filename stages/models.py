@@ -1,6 +1,6 @@
 """A base model in one layout: safetensors, tokenizer, chat template settled."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

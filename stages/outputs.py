@@ -1,6 +1,6 @@
 """A page with a run's answers beside those of the run it is compared with."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

@@ -1,6 +1,6 @@
 """The preference set: the validation questions that tell examinees apart best."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

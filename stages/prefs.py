@@ -1,6 +1,6 @@
 """Preference pairs within a prompt, above neutral over below."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

@@ -1,6 +1,6 @@
 """Probing data: a teacher writes instructions, several a prompt, and responses to them."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

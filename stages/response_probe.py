@@ -1,6 +1,6 @@
 """Probing data of responses: several to each instruction of another probe."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

@@ -1,6 +1,6 @@
 """Seed pool, reference sets and eval sets from the sources named in params."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

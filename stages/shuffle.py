@@ -1,6 +1,6 @@
 """Placebo: the scores of a table permuted within each prompt."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

@@ -1,6 +1,6 @@
 """A base student learns a dataset, assistant tokens only."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

@@ -1,6 +1,6 @@
 """A dataset: a teacher writes training data, exactly N kept rows."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

@@ -1,6 +1,6 @@
 """Tailored data: a teacher writes questions of tasks and one solution to each."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

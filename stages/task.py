@@ -1,6 +1,6 @@
 """Tasks: a description, seed questions, validation questions, and what is kept out of data."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

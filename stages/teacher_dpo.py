@@ -1,6 +1,6 @@
 """DPO tunes the teacher's instruction writing to the student's preferences."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

@@ -1,6 +1,6 @@
 """A dataset cut to another one's response tokens."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

@@ -1,6 +1,6 @@
 """The student learns the first rows of a probe; weights and AdamW moments are kept."""
 
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

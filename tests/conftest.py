@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
 
 
 @pytest.fixture(scope="session")

@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from montessori.closure import list_name, module_files
+from montessori.pipeline.code import list_name, module_files
 
 CODE = "data/code"  # where stage `code` writes the lists
 

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from montessori.closure import PLUMBING, closures
 from montessori.graph.load import load
 from montessori.graph.rows import ROWS as ROW_CLASSES
+from montessori.pipeline.code import PLUMBING, closures
 from tests.graph_contract import CODE, Stage, problems, read_graph
 
 ROOT = Path(__file__).parents[1]
@@ -100,7 +100,7 @@ stages:
         - metrics/toy/${key}.json: {cache: false}
 """
 SCRIPT = """\
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:

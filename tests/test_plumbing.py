@@ -8,7 +8,7 @@ import pytest
 
 from montessori.artifacts.schemas import ROWS, SCORES
 from montessori.errors import MontessoriError
-from montessori.parts import Parts, parts_digest
+from montessori.pipeline.parts import Parts, parts_digest
 from montessori.progress import Progress
 from montessori.seeding import seed_of
 

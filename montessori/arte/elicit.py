@@ -23,7 +23,7 @@ from montessori.filters.keeper import Keeper
 from montessori.generate import Engine, Generated, Request, Sampling
 from montessori.icl.answers import tagged_answer
 from montessori.lab.rows import task_of
-from montessori.parts import Parts
+from montessori.pipeline.parts import Parts
 from montessori.seeding import seed_of
 
 #: Rows of a part: drafts, with the tokens of the call that wrote the question (its first row).

@@ -18,7 +18,7 @@ from montessori.icl.settings import ExamineeParams, IclParams
 from montessori.icl.student import Student
 
 if TYPE_CHECKING:
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
 
 
 def take(

@@ -26,13 +26,13 @@ from montessori.generate.engines import open_engine, teacher_facts
 from montessori.generate.ledger import spent
 from montessori.generate.settings import GenerationParams
 from montessori.icl.answers import same_answer, tagged_answer
-from montessori.parts import Parts, parts_digest
+from montessori.pipeline.parts import Parts, parts_digest
 from montessori.progress import track
 from montessori.writing.measures import skills
 from montessori.writing.settings import FilterParams
 
 if TYPE_CHECKING:
-    from montessori.stage import Job
+    from montessori.pipeline.stage import Job
 
 Strategy = Literal["naive", "task"]
 

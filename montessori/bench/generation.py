@@ -16,8 +16,8 @@ from montessori.generate.settings import ENGINES, GenerationParams
 from montessori.graph.load import section
 from montessori.lab.families import FAMILIES
 from montessori.lab.task import draw
+from montessori.pipeline.machine import Machine
 from montessori.prompts import render_instruction_prompt, tagged
-from montessori.stage import Machine
 
 if TYPE_CHECKING:
     from montessori.generate.vllm_engine import VllmEngine

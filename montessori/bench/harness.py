@@ -12,7 +12,7 @@ from montessori.evals.public.run import run_task
 from montessori.evals.public.settings import HarnessParams
 from montessori.evals.public.tasks import index
 from montessori.harness.data import LocalData
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
 
 
 @dataclass(frozen=True)

@@ -17,7 +17,7 @@ from montessori.icl.questions import of_task, read_questions
 from montessori.icl.settings import IclParams
 from montessori.icl.student import Student
 from montessori.icl.tokens import opened
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
 
 Scores = list[list[float]]
 

@@ -191,7 +191,7 @@ def warm_up(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> AdamWSta
 
 
 def _device(options: Options) -> torch.device:
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
     from montessori.train.device import settle
 
     return settle(Machine(device=options.device, threads=options.threads))  # type: ignore[arg-type]

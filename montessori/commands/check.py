@@ -22,7 +22,7 @@ from montessori.graph.references import (
 )
 from montessori.graph.rows import CHANGES, ROWS, Sources
 from montessori.models.hosted import HostedModel
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
 
 #: Singular sections: module and class of their settings, beside what reads them.
 SETTINGS: Mapping[str, str] = {

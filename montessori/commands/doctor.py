@@ -254,7 +254,7 @@ def server_findings(root: Path) -> list[Finding]:
     """Whether the server that params.yaml names answers; nothing where it names none."""
     from montessori.errors import MontessoriError
     from montessori.graph.load import FILE, load, section
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
 
     try:
         machine = section(load(root / FILE), "machine", Machine)

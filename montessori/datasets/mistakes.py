@@ -21,7 +21,7 @@ from montessori.progress import track
 
 if TYPE_CHECKING:
     from montessori.generate import Engine
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
     from montessori.generate import Engine
     from montessori.generate.transformers_engine import TransformersEngine
     from montessori.generate.vllm_engine import VllmEngine
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
 
 Message = dict[str, str]
 

@@ -25,7 +25,7 @@ from montessori.evals.settings import BenchmarkParams, EvalParams
 
 if TYPE_CHECKING:
     from montessori.evals.lab_benchmarks.lm_eval import HarnessResult
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
 
 
 def evaluate_run(

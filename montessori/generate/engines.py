@@ -10,7 +10,7 @@ from montessori.models.hosted import read_hosted
 if TYPE_CHECKING:
     from montessori.generate.kept import KeepingEngine
     from montessori.generate.openai_engine import Secret
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
 
 
 def open_engine(

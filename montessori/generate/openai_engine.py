@@ -16,7 +16,7 @@ from montessori.generate.server import Refused, Server, Unusable, wait
 from montessori.models.hosted import HostedModel, Prices, warn_undated
 
 if TYPE_CHECKING:
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
 
 Secret = Callable[[str], str | None]
 EMPTY = Answer("", 0, False)  # of a prompt that leaves no room in the context

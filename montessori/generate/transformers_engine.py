@@ -14,16 +14,16 @@ from typing import TYPE_CHECKING, Self
 import torch
 from transformers import Cache
 
-from montessori.cores import Cores
 from montessori.generate.attention import register
 from montessori.generate.cache import buffer_cache
 from montessori.generate.engine import FirstTokens, Generated, Request, Sampling
 from montessori.generate.local import UNBOUNDED, Local
 from montessori.generate.sampling import Sampler
 from montessori.models.adapters import load_merged
+from montessori.pipeline.workers import Cores
 
 if TYPE_CHECKING:
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
 
 #: Rows leave the batch when no more than this share of it is still being written.
 COMPACT = 0.8

@@ -22,7 +22,7 @@ from montessori.models.adapters import adapters_of
 if TYPE_CHECKING:
     from vllm import SamplingParams
 
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
 
 CPU_STEP = 4096  # tokens of a step on a CPU, or more where a prompt may have more
 CPU_CACHE = 1 << 30  # bytes for keys and values on a CPU, where vLLM would ask for half the memory

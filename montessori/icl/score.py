@@ -17,12 +17,12 @@ from montessori.icl.demonstrations import Texts
 from montessori.icl.measure import values
 from montessori.icl.questions import of_task, read_questions
 from montessori.icl.settings import IclParams
-from montessori.parts import Parts, Shard, parts_digest
+from montessori.pipeline.parts import Parts, Shard, parts_digest
 from montessori.progress import track
 
 if TYPE_CHECKING:
     from montessori.icl.student import Student
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
 
 ALL = "all"
 #: What a part of the table took, in each of its rows.

@@ -15,14 +15,14 @@ from typing import TYPE_CHECKING, Self, TypeVar
 import torch
 from transformers import Cache
 
-from montessori.cores import Cores
 from montessori.errors import MontessoriError
 from montessori.generate.cache import buffer_cache
 from montessori.generate.transformers_engine import TransformersEngine
 from montessori.icl.tokens import Asked, Group, Ids
+from montessori.pipeline.workers import Cores
 
 if TYPE_CHECKING:
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
 
 Result = TypeVar("Result")
 Place = tuple[int, int]  # group and question

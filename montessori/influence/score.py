@@ -22,7 +22,7 @@ from montessori.influence.table import ALL, part_bounds, prompt_bounds, scores_t
 from montessori.models import chat
 from montessori.models.adapters import load_student
 from montessori.models.weights import checkpointed
-from montessori.parts import Parts, Shard, parts_digest
+from montessori.pipeline.parts import Parts, Shard, parts_digest
 from montessori.progress import track
 from montessori.train.device import checkpoints, settle
 
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from montessori.influence.settings import InfluenceParams
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp64": torch.float64}
 WHOLE = Shard(1, 1)

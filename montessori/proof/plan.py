@@ -11,10 +11,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from montessori.closure import closures, script_of
 from montessori.errors import MontessoriError
 from montessori.graph.load import load
 from montessori.graph.profiles import merged, read_profile
+from montessori.pipeline.code import closures, script_of
 
 CODE = "data/code/"  # lists of the code that stages load; stage `code` writes them
 LOOKING = ("code", "compare", "outputs", "leaks-learned", "leaks-probed")  # they change no metric

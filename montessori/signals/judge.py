@@ -18,7 +18,7 @@ from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.generate import Engine, Request, Sampling
 from montessori.generate.ledger import spent
-from montessori.parts import Parts, parts_digest
+from montessori.pipeline.parts import Parts, parts_digest
 from montessori.progress import track
 from montessori.seeding import seed_of
 from montessori.signals.settings import JudgeSignalParams

@@ -13,7 +13,7 @@ from montessori.errors import MontessoriError
 from montessori.influence.inputs import left_after
 from montessori.models import chat
 from montessori.models.adapters import load_merged
-from montessori.parts import Parts, parts_digest
+from montessori.pipeline.parts import Parts, parts_digest
 from montessori.progress import track
 from montessori.signals.table import write_scores
 from montessori.train.device import settle
@@ -30,8 +30,8 @@ from montessori.train.loss import (
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+    from montessori.pipeline.machine import Machine
     from montessori.signals.settings import LossParams, UncertaintyParams
-    from montessori.stage import Machine
 
 Measure = Literal["loss", "uncertainty"]
 PART = {"row_id": pl.String, "value": pl.Float64}

@@ -11,7 +11,7 @@ from montessori.train.device import checkpoints, fast_bf16
 if TYPE_CHECKING:
     import torch
 
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
     from montessori.train.settings import StudentSftParams, TeacherDpoParams
 
 

@@ -8,7 +8,7 @@ from montessori.errors import MontessoriError
 if TYPE_CHECKING:
     import torch
 
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
 
 
 def settle(machine: "Machine") -> "torch.device":

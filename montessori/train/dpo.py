@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
     from trl import DPOTrainer
 
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
     from montessori.train.settings import TeacherDpoParams
 
 KIND = "dpo"

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
     from trl import SFTTrainer
 
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
     from montessori.train.settings import StudentSftParams
 
 KIND = "sft"

@@ -25,7 +25,7 @@ from montessori.train.order import epoch_order
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
     from montessori.train.settings import WarmupParams
 
 KIND = "warmup"

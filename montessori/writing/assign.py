@@ -14,7 +14,7 @@ from montessori.writing.settings import (
 )
 
 if TYPE_CHECKING:
-    from montessori.stage import Job
+    from montessori.pipeline.stage import Job
 
 
 def assignment(job: "Job", inputs: tuple[str, ...]) -> Assignment:

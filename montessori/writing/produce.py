@@ -20,7 +20,7 @@ from montessori.generate import Engine
 from montessori.generate.engines import teacher_facts
 from montessori.generate.ledger import spent
 from montessori.generate.settings import GenerationParams
-from montessori.parts import Parts, parts_digest
+from montessori.pipeline.parts import Parts, parts_digest
 from montessori.progress import track
 from montessori.prompts import load_template
 from montessori.writing.collapse import EARLY, Tally, require_sound

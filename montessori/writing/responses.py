@@ -22,7 +22,7 @@ from montessori.generate.engines import teacher_facts
 from montessori.generate.ledger import spent
 from montessori.generate.settings import GenerationParams
 from montessori.influence.inputs import left_after
-from montessori.parts import Parts, parts_digest
+from montessori.pipeline.parts import Parts, parts_digest
 from montessori.progress import track
 from montessori.seeding import seed_of
 from montessori.writing.settings import ResponseProbeParams

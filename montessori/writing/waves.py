@@ -15,7 +15,7 @@ from montessori.artifacts.schemas import PROBE
 from montessori.filters.keeper import Keeper
 from montessori.generate import Engine, Generated, Request, Sampling
 from montessori.lab.rows import task_of
-from montessori.parts import Parts
+from montessori.pipeline.parts import Parts
 from montessori.prompts import parse_instruction, render_instruction_prompt
 from montessori.seeding import seed_of
 from montessori.writing.examples import draw_examples

@@ -13,7 +13,7 @@ from montessori.evals.items import OPEN, present, read_items
 from montessori.evals.judging.judge import Inputs, Means, write_verdicts
 from montessori.evals.settings import BenchmarkParams, JudgeParams
 from montessori.models.prepare import prepare_model
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
 
 ROOT = Path(__file__).parents[2]
 PROMPTS = ROOT / "montessori" / "templates" / "judge"

@@ -12,7 +12,7 @@ from montessori.evals.items import OPEN, present, read_items
 from montessori.evals.settings import BenchmarkParams
 from montessori.generate import Generated, Request, Sampling
 from montessori.generate.local import Local
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
 from tests.tiny_models import tiny_tokenizer
 
 STUDENT = Path(__file__).parents[2] / "data" / "micro" / "llama"

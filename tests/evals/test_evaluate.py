@@ -11,7 +11,7 @@ from montessori.evals.lab_benchmarks.lm_eval import HarnessResult
 from montessori.evals.metrics import metrics_of, outcomes_of
 from montessori.evals.outcomes import read_outcomes
 from montessori.evals.settings import BenchmarkParams, EvalParams
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
 
 
 def verdict(item: int, benchmark: str, turn: int = 1, **more: object) -> dict:

@@ -16,7 +16,7 @@ from montessori.evals.judging.model_judge import shows_system, without_system
 from montessori.evals.metrics import metrics_of
 from montessori.evals.outcomes import read_outcomes
 from montessori.evals.settings import EvalParams
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
 from tests.evals.judge_case import BENCH, ROOT, answered, judged, public_evals, rows_of
 
 TEACHER = ROOT / "data" / "micro" / "teacher"

@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from montessori.artifacts.files import read_json, write_json
-from montessori.stage import Job
+from montessori.pipeline.stage import Job
 from stages import answers, compare, judge, outputs
 from stages import eval as eval_stage
 

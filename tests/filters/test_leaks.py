@@ -11,7 +11,7 @@ from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.filters.leaks import count_leaks
 from montessori.lab.grader import recognise
-from montessori.stage import Job
+from montessori.pipeline.stage import Job
 from stages import leaks
 
 LONG = "a long item of a public benchmark with more words than the run that tells it apart"

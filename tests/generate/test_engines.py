@@ -8,7 +8,7 @@ from montessori.errors import MontessoriError
 from montessori.generate.engines import open_engine, teacher_facts
 from montessori.generate.settings import GenerationParams
 from montessori.graph.load import section
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
 from tests.tiny_models import tiny_llama
 
 

@@ -9,7 +9,7 @@ from montessori.errors import MontessoriError
 from montessori.generate import Request, Sampling
 from montessori.generate.engines import open_engine
 from montessori.generate.settings import GenerationParams
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
 from tests.generate.fake_server import GARBAGE, FakeServer
 from tests.tiny_models import tiny_llama
 

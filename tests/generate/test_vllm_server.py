@@ -16,7 +16,7 @@ from montessori.errors import MontessoriError
 from montessori.generate import Sampling
 from montessori.generate.engines import open_engine
 from montessori.generate.settings import GenerationParams
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
 from montessori.writing.produce import write_probe
 from montessori.writing.settings import CollapseParams, ProbeParams
 from tests.generate.test_vllm_engine import MACHINE, TEACHER, requests_of, rows, same

@@ -13,7 +13,7 @@ from montessori.evals.public import models
 from montessori.evals.public.outcomes import write_outcomes
 from montessori.evals.public.run import run_task
 from montessori.evals.public.settings import HarnessParams
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
 
 STUDENT = Path(__file__).parents[2] / "data" / "micro" / "llama"
 MACHINE = Machine(device="cpu", threads=1)

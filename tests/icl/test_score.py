@@ -14,8 +14,8 @@ from montessori.icl.questions import read_questions
 from montessori.icl.score import score_rows
 from montessori.icl.settings import IclParams
 from montessori.pairs.within_prompt import labels
-from montessori.parts import Shard
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
+from montessori.pipeline.parts import Shard
 
 ROOT = Path(__file__).parents[2]
 STUDENT = ROOT / "data" / "micro" / "llama"

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from ruamel.yaml import YAML
 
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
 from montessori.train.settings import WarmupParams
 from montessori.train.warmup import warm_up
 from tests.tiny_rows import write_probe

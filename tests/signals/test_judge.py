@@ -12,10 +12,10 @@ from montessori.artifacts.schemas import PROBE, SCORES
 from montessori.errors import MontessoriError
 from montessori.generate.engines import open_engine
 from montessori.generate.settings import GenerationParams
+from montessori.pipeline.machine import Machine
 from montessori.signals.judge import score_by_judge
 from montessori.signals.settings import JudgeSignalParams
 from montessori.signals.verdicts import load_judge_template, read_mark, render_question
-from montessori.stage import Machine
 from tests.generate.fake_server import FakeServer
 from tests.signals.conftest import TellingEngine
 from tests.tiny_rows import probe_frame

@@ -15,7 +15,7 @@ from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.generate.engines import open_engine
 from montessori.generate.settings import GenerationParams
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
 from montessori.writing.produce import write_probe
 from montessori.writing.settings import CollapseParams, ProbeParams
 from tests.generate.fake_server import FakeServer

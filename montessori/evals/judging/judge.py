@@ -21,7 +21,7 @@ from montessori.evals.settings import BenchmarkParams, JudgeParams
 
 if TYPE_CHECKING:
     from montessori.evals.judging.model_judge import ModelJudge
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
 
 PAID = "paid"  # folder of the ledgers of finished stages
 

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from lm_eval.models.vllm_causallms import VLLM
 
     from montessori.evals.public.settings import HarnessParams
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
 
 
 def open_model(folder: Path, settings: "HarnessParams", machine: "Machine") -> "HFLM | VLLM":

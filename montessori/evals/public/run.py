@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from lm_eval.models.vllm_causallms import VLLM
 
     from montessori.evals.public.settings import HarnessParams
-    from montessori.stage import Machine
+    from montessori.pipeline.machine import Machine
 
 RESAMPLES = 1000  # lm-eval's bootstrap, for the metrics that are no mean
 

@@ -12,7 +12,7 @@ from montessori.evals.judging.checker import preference
 from montessori.evals.judging.judge import Inputs, Means, write_verdicts
 from montessori.evals.lab_benchmarks.mt_bench import percent, score_of
 from montessori.evals.settings import BenchmarkParams, JudgeParams
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
 
 DEV = BenchmarkParams("dev", 9)
 ROOT = Path(__file__).parents[2]

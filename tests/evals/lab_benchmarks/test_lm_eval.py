@@ -12,7 +12,7 @@ from montessori.errors import MontessoriError
 from montessori.evals.lab_benchmarks.tasks.documents import letter, load
 from montessori.generate import Generated, Request, Sampling
 from montessori.generate.transformers_engine import TransformersEngine
-from montessori.stage import Machine
+from montessori.pipeline.machine import Machine
 
 
 @pytest.fixture(scope="module")

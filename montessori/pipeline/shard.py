@@ -6,7 +6,7 @@ import sys
 from pathlib import Path
 
 from montessori.errors import MontessoriError
-from montessori.parts import Shard
+from montessori.pipeline.parts import Shard
 
 
 def run_shard(root: Path, target: str, text: str) -> int:

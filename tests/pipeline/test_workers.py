@@ -13,8 +13,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from montessori.cores import Cores
 from montessori.errors import MontessoriError
+from montessori.pipeline.workers import Cores
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
 
@@ -161,9 +161,9 @@ def test_a_worker_that_is_killed_between_calls_is_replaced_after_one_error() -> 
 SLEEPER = """
 import signal, sys
 from functools import partial
-from montessori.cores import Cores
-from montessori.stage import _stop
-from tests.test_cores import Owner
+from montessori.pipeline.workers import Cores
+from montessori.pipeline.stage import _stop
+from tests.pipeline.test_workers import Owner
 signal.signal(signal.SIGTERM, _stop)
 owner = Owner()
 list(Cores(owner, 2, "cpu").map(partial(Owner.sleep, said=sys.argv[1]), range(4)))

@@ -9,13 +9,13 @@ from pathlib import Path
 
 import pytest
 
-from montessori import runtime
-from montessori.stage import OLDEST, WAITING, _set_environment
+from montessori.pipeline import runtime
+from montessori.pipeline.startup import OLDEST, WAITING, _set_environment
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = '''
 from dataclasses import dataclass
-from montessori.stage import Job, run
+from montessori.pipeline.stage import Job, run
 
 
 @dataclass(frozen=True)
@@ -190,7 +190,7 @@ def test_trouble_with_the_record_of_time_does_not_hide_what_ended_the_stage(tmp_
 
 
 def test_starting_a_stage_loads_the_standard_library_only():
-    code = "import sys; before = set(sys.modules); import montessori.stage; " \
+    code = "import sys; before = set(sys.modules); import montessori.pipeline.stage; " \
         "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"  # fmt: skip
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True

@@ -6,15 +6,15 @@ from pathlib import Path
 
 import pytest
 
-from montessori.closure import closures, list_name, script_of, write_lists
 from montessori.errors import MontessoriError
+from montessori.pipeline.code import closures, list_name, script_of, write_lists
 
 FILES = {
-    "stages/toy_shop.py": "from montessori.stage import run\n\n\ndef main(job):\n"
+    "stages/toy_shop.py": "from montessori.pipeline.stage import run\n\n\ndef main(job):\n"
     "    from montessori.core import work\n",
     "stages/other.py": "import montessori.other\n",
     "montessori/__init__.py": '__version__ = "1"\n',
-    "montessori/stage.py": "import montessori.unused\n",
+    "montessori/pipeline/stage.py": "import montessori.unused\n",
     "montessori/core.py": "def work():\n    from .deep import inner\n",
     "montessori/deep/__init__.py": '"""Deep."""\n',
     "montessori/deep/inner.py": 'NAME = "table.json"\n',
@@ -112,7 +112,7 @@ def test_there_is_a_list_for_each_script_with_the_digest_of_each_file(root: Path
         ("montessori/other.py", {"other"}),
         ("stages/other.py", {"other"}),
         ("montessori/deep/unused.py", set()),
-        ("montessori/stage.py", set()),  # plumbing
+        ("montessori/pipeline/stage.py", set()),  # plumbing
     ],
 )
 def test_a_change_touches_the_lists_of_those_that_load_it(

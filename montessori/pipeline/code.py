@@ -17,8 +17,8 @@ PLUMBING: Mapping[str, str] = {
     "montessori/errors.py": "texts of errors",
     "montessori/progress.py": "the progress line on the terminal",
     "montessori/graph/load.py": "the loader; the values are tracked by dvc",
-    "montessori/runtime.py": "what a stage took; only reports read it",
-    "montessori/stage.py": "command line, signals; machine settings",
+    "montessori/pipeline/runtime.py": "what a stage took; only reports read it",
+    "montessori/pipeline/stage.py": "command line, signals; machine settings",
 }
 PACKAGE, SCRIPTS = "montessori", "stages"
 

@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.parts import Shard
-from montessori.shard import run_shard
+from montessori.pipeline.parts import Shard
+from montessori.pipeline.shard import run_shard
 
 ROOT = Path(__file__).resolve().parents[1]
 

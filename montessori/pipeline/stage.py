@@ -15,69 +15,21 @@ import sys
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from types import FrameType, SimpleNamespace
-from typing import Any, Literal, NoReturn, TypeVar
+from typing import Any, NoReturn, TypeVar
 
-from montessori import lean, runtime
 from montessori.errors import MontessoriError
+from montessori.pipeline import runtime
+from montessori.pipeline import startup as lean
+from montessori.pipeline.machine import Machine
+from montessori.pipeline.startup import OLDEST, _set_environment
 
 T = TypeVar("T")
 PARAMS = "params.yaml"
-ONLINE = ("models", "seed")  # stages that may look for a hub
-#: How idle threads of OpenMP wait: they look for work for some tens of microseconds, then sleep.
-#: Sleeping at once costs a third of a small model's training on two cores; spinning on makes a
-#: busy machine twenty times slower.
-WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "20000"}
-#: Python's collector looks through the oldest objects this many times more seldom than through the
-#: middle ones. Importing torch, transformers and trl makes half a million objects that stay, and
-#: looking through all of them again and again takes a quarter of the time of a start.
-OLDEST = 1000
 AT_ONCE = 1.0  # seconds
 CODE = Path("data/code")  # where stage `code` lists which files a stage may load
-
-
-@dataclass(frozen=True)
-class Machine:
-    """How this machine is used; never tracked, and never changes what is made beyond rounding."""
-
-    device: Literal["auto", "cpu", "cuda"] = "auto"
-    threads: int = 0  # CPU threads of a stage; 0 = all cores
-    generation_batch: int = 64  # rows decoded at once by engine transformers
-    tensor_parallel: int = 1  # GPUs that share a model in engine vllm
-    gpu_memory: float = 0.9  # share of GPU memory that engine vllm takes
-    server: str = ""  # address of an OpenAI-compatible server, for engine openai
-    server_key_env: str = ""  # environment variable with its key; empty = it needs none
-    server_requests: int = 64  # requests in flight, also to hosted teachers
-    server_retries: int = 6  # tries after the first, before a stage gives up
-    max_usd: float = 0.0  # a stage stops before it has spent more; 0 = no limit
-    max_tokens: int = 0  # likewise in tokens of prompts and answers; 0 = no limit
-    influence_batch: int = 0  # rows of a shared backward pass; 0 = by their and the model's size
-    compile: bool = False  # influence: one kernel for the reduction, by torch.compile
-    gradient_checkpointing: Literal["auto", "on", "off"] = "auto"  # auto: on a GPU
-    log_level: Literal["debug", "info", "warning", "error"] = "warning"
-
-    def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        at_least_one = ("generation_batch", "tensor_parallel", "server_requests")
-        at_least_zero = ("threads", "influence_batch", "server_retries", "max_usd", "max_tokens")
-        least = dict.fromkeys(at_least_one, 1) | dict.fromkeys(at_least_zero, 0)
-        problems = [
-            f"{key}: {getattr(self, key)} is below {bound}"
-            for key, bound in least.items()
-            if getattr(self, key) < bound
-        ]
-        if not 0 < self.gpu_memory <= 1:
-            problems.append(f"gpu_memory: {self.gpu_memory} is not in (0, 1]")
-        return problems + self._server_problems()
-
-    def _server_problems(self) -> list[str]:
-        from montessori.models.address import url_problems, variable_problems
-
-        problems = variable_problems("server_key_env", self.server_key_env)
-        return problems + (url_problems("server", self.server) if self.server else [])
 
 
 class Job:
@@ -231,18 +183,6 @@ def _require_listed_code(listed: Path) -> None:
                 expected=f"what {listed} says, or the result would count as the old code's",
                 next="dvc repro (what is finished stays)",
             )
-
-
-def _set_environment(kind: str) -> None:
-    """Settings that libraries read when they are imported; what the user has set stays.
-
-    Only `models` and `seed` may look for a hub.
-    """
-    wanted = {**WAITING, "TOKENIZERS_PARALLELISM": "false"}
-    if kind not in ONLINE:
-        wanted |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-    for name, value in wanted.items():
-        os.environ.setdefault(name, value)
 
 
 def _parse(body: Callable[[Job], None], paths: tuple[str, ...], shards: bool) -> Job:
