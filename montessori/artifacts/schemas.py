@@ -30,6 +30,8 @@ PROBE: Schema = {
     "response_tokens": pl.Int64,
 }
 
+#: The `reference` of a score on the whole reference set; the others are its skills.
+ALL_REFERENCES = "all"
 
 #: A student signal: higher is better for the student; `neutral` splits chosen from rejected.
 SCORES: Schema = {

@@ -12,13 +12,11 @@ import polars as pl
 
 from montessori.artifacts.dialogue import responses, user_turns
 from montessori.artifacts.files import new_folder, read_table, write_table
-from montessori.artifacts.schemas import PROBE, SCORES
+from montessori.artifacts.schemas import ALL_REFERENCES, PROBE, SCORES
 from montessori.errors import MontessoriError
 from montessori.filters.eval_items import is_eval_item, read_evals
 from montessori.filters.settings import DecontaminationParams
 from montessori.writing.measures import skills
-
-ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -84,7 +82,7 @@ def best(scored: pl.DataFrame, settings: SelectParams) -> pl.DataFrame:
 
 def _scored(rows: pl.DataFrame, scores: pl.DataFrame, where: Path) -> pl.DataFrame:
     """The kept rows of the probe that have a score on the whole reference."""
-    whole = scores.filter(pl.col("reference") == ALL).select("row_id", "score")
+    whole = scores.filter(pl.col("reference") == ALL_REFERENCES).select("row_id", "score")
     kept = rows.filter(pl.col("dropped").is_null())
     joined = kept.join(whole, on="row_id", how="inner", maintain_order="left")
     if joined.height < whole.height or whole.height == 0:

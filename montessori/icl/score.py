@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 
 from montessori.artifacts.files import folder_digest, new_folder, read_table, write_table
-from montessori.artifacts.schemas import PROBE, SCORES, Schema
+from montessori.artifacts.schemas import ALL_REFERENCES, PROBE, SCORES, Schema
 from montessori.errors import MontessoriError
 from montessori.icl.demonstrations import Texts
 from montessori.icl.measure import values
@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from montessori.icl.student import Student
     from montessori.pipeline.machine import Machine
 
-ALL = "all"
 #: What a part of the table took, in each of its rows.
 WORK: Schema = {"tokens_forward": pl.Int64, "parameters": pl.Int64}
 WHOLE = Shard(1, 1)
@@ -144,7 +143,7 @@ def score_part(
 def _references(table: pl.DataFrame) -> list[dict[str, Any]]:
     """Means over all questions and over each skill, in the order of their first question."""
     means = [pl.col("score").mean(), pl.col("neutral").mean()]
-    whole = table.select(pl.lit(ALL).alias("reference"), *means)
+    whole = table.select(pl.lit(ALL_REFERENCES).alias("reference"), *means)
     known = table.filter(pl.col("skill").is_not_null())
     by_skill = known.group_by(pl.col("skill").alias("reference"), maintain_order=True).agg(*means)
     return pl.concat([whole, by_skill]).to_dicts()
@@ -171,7 +170,7 @@ def _metrics(
     scores: pl.DataFrame, kept: pl.DataFrame, asked: pl.DataFrame, settings: IclParams
 ) -> dict[str, Any]:
     """Means of the scores, also by task, and what says nothing: tasks whose rows all tie."""
-    whole = scores.filter(pl.col("reference") == ALL).join(
+    whole = scores.filter(pl.col("reference") == ALL_REFERENCES).join(
         kept.select("row_id", "skill"), on="row_id", maintain_order="left"
     )
     calls = sum(of_task(asked, skill, settings.questions).height for skill in kept["skill"])

@@ -10,7 +10,7 @@ import polars as pl
 import torch
 
 from montessori.artifacts.files import folder_digest, new_folder, write_table
-from montessori.artifacts.schemas import SCORES
+from montessori.artifacts.schemas import ALL_REFERENCES, SCORES
 from montessori.errors import MontessoriError
 from montessori.influence.adamw import read_state
 from montessori.influence.audit import Audit, compare, require_faithful, spread
@@ -18,7 +18,7 @@ from montessori.influence.exact import ExactStep
 from montessori.influence.first_order import FirstOrder, reference_gradients
 from montessori.influence.inputs import Inputs, read_inputs
 from montessori.influence.summary import histogram, summary
-from montessori.influence.table import ALL, part_bounds, prompt_bounds, scores_table
+from montessori.influence.table import part_bounds, prompt_bounds, scores_table
 from montessori.models import chat
 from montessori.models.adapters import load_student
 from montessori.models.weights import checkpointed
@@ -72,7 +72,7 @@ def score_probe(
         scores = _complete(parts, inputs, settings)
         neutral = float(engine.neutral.cpu() @ inputs.references.weights)
         shift = float(_shift(engine, settings) @ inputs.references.weights)
-        centred = (scores.filter(pl.col("reference") == ALL)["score"] - shift).to_list()
+        centred = (scores.filter(pl.col("reference") == ALL_REFERENCES)["score"] - shift).to_list()
         parameters = model.num_parameters()
         del engine, model
         audit = _audit(warmup, inputs, centred, settings, machine)
@@ -196,7 +196,7 @@ def _complete(parts: Parts, inputs: Inputs, settings: "InfluenceParams") -> pl.D
     """All parts as one table, checked by row id."""
     every = part_bounds(inputs.prompts, settings.rows_per_part)
     scores = pl.concat([parts.read(index) for index in range(len(every))])
-    found = scores.filter(pl.col("reference") == ALL)["row_id"].to_list()
+    found = scores.filter(pl.col("reference") == ALL_REFERENCES)["row_id"].to_list()
     if found != inputs.frame["row_id"].to_list():
         raise MontessoriError(
             f"{len(found)} scored rows are not the {inputs.frame.height} rows to score",

@@ -5,10 +5,8 @@ from collections.abc import Sequence
 import polars as pl
 import torch
 
-from montessori.artifacts.schemas import SCORES
+from montessori.artifacts.schemas import ALL_REFERENCES, SCORES
 from montessori.influence.inputs import References
-
-ALL = "all"
 
 
 def prompt_bounds(prompts: Sequence[str]) -> list[tuple[int, int]]:
@@ -43,7 +41,7 @@ def scores_table(
     `values` are centred scores, fp64, shape (rows, groups); `shift` is added to them, `neutral` is
     the neutral score, both fp64, (groups,).
     """
-    mixes = [(ALL, references.weights)]
+    mixes = [(ALL_REFERENCES, references.weights)]
     for k, name in enumerate(references.names):
         if name is not None:
             mixes.append((name, torch.eye(len(references.names), dtype=torch.float64)[k]))

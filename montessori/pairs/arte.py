@@ -13,9 +13,8 @@ from typing import Any
 import polars as pl
 
 from montessori.artifacts.files import new_folder, read_table, row_id, write_table
-from montessori.artifacts.schemas import DRAFTS, PAIRS, SCORES
+from montessori.artifacts.schemas import ALL_REFERENCES, DRAFTS, PAIRS, SCORES
 from montessori.errors import MontessoriError
-from montessori.icl.score import ALL
 from montessori.models.lineage import written_by
 from montessori.seeding import seed_of
 
@@ -72,7 +71,7 @@ def write_arte_pairs(
 
 def join(drafts: pl.DataFrame, scores: pl.DataFrame, where: Path) -> pl.DataFrame:
     """DRAFTS rows with `score`, s(q, r). Raises MontessoriError unless each row has one."""
-    whole = scores.filter(pl.col("reference") == ALL).select("row_id", "score")
+    whole = scores.filter(pl.col("reference") == ALL_REFERENCES).select("row_id", "score")
     scored = drafts.join(whole, on="row_id", how="left", maintain_order="left")
     missing = scored["score"].null_count()
     if missing or scored.is_empty():

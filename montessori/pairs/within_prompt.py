@@ -12,11 +12,9 @@ from typing import Any, Literal
 import polars as pl
 
 from montessori.artifacts.files import new_folder, read_table, row_id, write_table
-from montessori.artifacts.schemas import PAIRS, PROBE, SCORES
+from montessori.artifacts.schemas import ALL_REFERENCES, PAIRS, PROBE, SCORES
 from montessori.errors import MontessoriError
 from montessori.models.lineage import written_by
-
-ALL = "all"
 
 
 @dataclass(frozen=True)
@@ -91,7 +89,11 @@ def labels(
     most rows have the best score. Dropped rows of the probe are left out. Raises MontessoriError
     when a scored row is not in the probe.
     """
-    whole = _weighted(scores, skills) if skills else scores.filter(pl.col("reference") == ALL)
+    whole = (
+        _weighted(scores, skills)
+        if skills
+        else scores.filter(pl.col("reference") == ALL_REFERENCES)
+    )
     known = probe.with_row_index("place").select(
         "row_id", "prompt", "raw", "skill", "dropped", "place"
     )
@@ -119,7 +121,7 @@ def _weighted(scores: pl.DataFrame, skills: Mapping[str, float]) -> pl.DataFrame
 
     Raises MontessoriError for a skill that the table does not have.
     """
-    known = set(scores["reference"].unique()) - {ALL}
+    known = set(scores["reference"].unique()) - {ALL_REFERENCES}
     unknown = sorted(set(skills) - known)
     if unknown:
         raise MontessoriError(

@@ -1,1 +1,1 @@
-"""TODO."""
+"""How a stage runs: its command line, parts that survive a kill, workers, times, lists of code."""

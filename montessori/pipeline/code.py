@@ -17,8 +17,10 @@ PLUMBING: Mapping[str, str] = {
     "montessori/errors.py": "texts of errors",
     "montessori/progress.py": "the progress line on the terminal",
     "montessori/graph/load.py": "the loader; the values are tracked by dvc",
-    "montessori/pipeline/runtime.py": "what a stage took; only reports read it",
-    "montessori/pipeline/stage.py": "command line, signals; machine settings",
+    "montessori/pipeline/machine.py": "machine settings; they move results by rounding only",
+    "montessori/pipeline/runtime.py": "time, devices and memory; only reports read them",
+    "montessori/pipeline/stage.py": "command line, signals, environment",
+    "montessori/pipeline/startup.py": "environment, collector, lighter imports",
 }
 PACKAGE, SCRIPTS = "montessori", "stages"
 

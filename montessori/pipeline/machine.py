@@ -1,4 +1,4 @@
-"""TODO."""
+"""Section `machine` of params.yaml: how this machine is used. Never tracked."""
 
 from dataclasses import dataclass
 from typing import Literal

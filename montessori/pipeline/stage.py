@@ -21,10 +21,8 @@ from types import FrameType, SimpleNamespace
 from typing import Any, NoReturn, TypeVar
 
 from montessori.errors import MontessoriError
-from montessori.pipeline import runtime
-from montessori.pipeline import startup as lean
+from montessori.pipeline import runtime, startup
 from montessori.pipeline.machine import Machine
-from montessori.pipeline.startup import OLDEST, _set_environment
 
 T = TypeVar("T")
 PARAMS = "params.yaml"
@@ -114,9 +112,9 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
     and status 2, SIGTERM and SIGINT with 128 + the signal after clean-up.
     """
     job = _parse(body, paths, shards)
-    gc.set_threshold(*gc.get_threshold()[:2], OLDEST)
-    _set_environment(job.kind)
-    lean.install()
+    gc.set_threshold(*gc.get_threshold()[:2], startup.OLDEST)
+    startup.set_environment(job.kind)
+    startup.install()
     signal.signal(signal.SIGTERM, _stop)
     signal.signal(signal.SIGINT, _stop)
     started, finished = time.monotonic(), False

@@ -1,8 +1,9 @@
-"""Quicker starts: transformers without the libraries that it imports for nothing that is used here.
+"""What a stage sets before it imports anything large: environment, collector, lighter imports.
 
 Where scikit-learn and SciPy are installed, transformers imports them with every language model, for
-assisted decoding and for losses of object detection: a second of every start. It asks once whether
-they are there and remembers the answer, so it is asked while they seem not to be.
+assisted decoding and for losses of object detection. Nothing here uses either, and together they
+cost every process that loads transformers a second. transformers asks once whether they are there
+and remembers the answer; `install` has it ask while they seem to be missing.
 """
 
 import os
@@ -11,6 +12,33 @@ from collections.abc import Sequence
 from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
+
+ONLINE = ("models", "seed")  # stages that may look for a hub
+
+
+#: How idle threads of OpenMP wait: they look for work for some tens of microseconds, then sleep.
+#: Sleeping at once costs a third of a small model's training on two cores; spinning on makes a
+#: busy machine twenty times slower.
+WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "20000"}
+
+
+#: Python's collector looks through the oldest objects this many times more seldom than through the
+#: middle ones. Importing torch, transformers and trl makes half a million objects that stay, and
+#: looking through all of them again and again takes a quarter of the time of a start.
+OLDEST = 1000
+
+
+def set_environment(kind: str) -> None:
+    """Settings that libraries read when they are imported; what the user has set stays.
+
+    Only `models` and `seed` may look for a hub.
+    """
+    wanted = {**WAITING, "TOKENIZERS_PARALLELISM": "false"}
+    if kind not in ONLINE:
+        wanted |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
+    for name, value in wanted.items():
+        os.environ.setdefault(name, value)
+
 
 #: Libraries, and the functions that say whether they are there.
 UNUSED = {"scipy": "is_scipy_available", "sklearn": "is_sklearn_available"}
@@ -27,7 +55,9 @@ class _Asking(MetaPathFinder):
     ) -> ModuleSpec | None:
         module = None if self.asked else sys.modules.get(ASKED)
         if module is not None and all(hasattr(module, name) for name in UNUSED.values()):
-            self.asked = True  # the list of finders is being gone through, so it stays in there
+            self.asked = (
+                True  # sys.meta_path is being iterated, so this finder cannot remove itself
+            )
             _ask(module)
         return None
 
@@ -45,30 +75,3 @@ def _ask(module: ModuleType) -> None:
                 getattr(module, question)()
             finally:
                 del sys.modules[library]
-
-
-ONLINE = ("models", "seed")  # stages that may look for a hub
-
-
-#: How idle threads of OpenMP wait: they look for work for some tens of microseconds, then sleep.
-#: Sleeping at once costs a third of a small model's training on two cores; spinning on makes a
-#: busy machine twenty times slower.
-WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "20000"}
-
-
-#: Python's collector looks through the oldest objects this many times more seldom than through the
-#: middle ones. Importing torch, transformers and trl makes half a million objects that stay, and
-#: looking through all of them again and again takes a quarter of the time of a start.
-OLDEST = 1000
-
-
-def _set_environment(kind: str) -> None:
-    """Settings that libraries read when they are imported; what the user has set stays.
-
-    Only `models` and `seed` may look for a hub.
-    """
-    wanted = {**WAITING, "TOKENIZERS_PARALLELISM": "false"}
-    if kind not in ONLINE:
-        wanted |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
-    for name, value in wanted.items():
-        os.environ.setdefault(name, value)

@@ -7,10 +7,9 @@ from typing import Any
 import polars as pl
 
 from montessori.artifacts.files import new_folder, write_table
-from montessori.artifacts.schemas import SCORES
+from montessori.artifacts.schemas import ALL_REFERENCES, SCORES
 from montessori.errors import MontessoriError
 
-ALL = "all"
 QUANTILES = (0.05, 0.25, 0.5, 0.75, 0.95)
 
 
@@ -30,7 +29,7 @@ def write_scores(
     table = rows.select(
         "row_id",
         "prompt_id",
-        pl.lit(ALL).alias("reference"),
+        pl.lit(ALL_REFERENCES).alias("reference"),
         pl.Series("score", values, dtype=pl.Float64),
         pl.lit(None, dtype=pl.Float64).alias("neutral"),
     )

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from montessori.pipeline import runtime
-from montessori.pipeline.startup import OLDEST, WAITING, _set_environment
+from montessori.pipeline.startup import OLDEST, WAITING, set_environment
 
 ROOT = Path(__file__).parents[1]
 SCRIPT = '''
@@ -227,7 +227,7 @@ def test_a_stage_itself_may_use_them(tmp_path: Path):
 def test_idle_threads_look_for_work_for_a_moment_and_what_the_user_has_set_stays(monkeypatch):
     monkeypatch.setenv("OMP_WAIT_POLICY", "active")
     monkeypatch.delenv("GOMP_SPINCOUNT", raising=False)
-    _set_environment("synth")
+    set_environment("synth")
     assert os.environ["OMP_WAIT_POLICY"] == "active"
     assert os.environ["GOMP_SPINCOUNT"] == WAITING["GOMP_SPINCOUNT"]
 
