@@ -8,7 +8,7 @@ import pytest
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.proof import record
-from montessori.proof.plan import Experiment
+from montessori.proof.experiments import Experiment
 
 PARAMS = {
     "datasets": {"d": {"teacher": "models/teacher", "seeds": "seed/seeds"}},

@@ -14,7 +14,7 @@ import pytest
 
 from montessori.errors import MontessoriError
 from montessori.proof import command
-from montessori.proof.plan import plan
+from montessori.proof.experiments import plan
 
 from . import toy
 

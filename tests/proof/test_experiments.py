@@ -7,7 +7,7 @@ import pytest
 
 from montessori.errors import MontessoriError
 from montessori.graph.load import load
-from montessori.proof.plan import Experiment, parse_seeds, plan
+from montessori.proof.experiments import Experiment, parse_seeds, plan
 
 from . import toy
 
