@@ -5,7 +5,7 @@ from montessori.pipeline.stage import Job, run
 
 def main(job: Job) -> None:
     """Write report/outputs/<run>.html: prompts, both answers, verdicts; to filter and sort."""
-    from montessori.outputs.write import write_page
+    from montessori.report.answers.write import write_page
 
     paths = job.paths
     write_page(

@@ -8,7 +8,7 @@ import pytest
 
 from montessori.artifacts.schemas import ANSWERS, VERDICTS
 from montessori.errors import MontessoriError
-from montessori.outputs.items import LONGEST, items, judged, read_facts, read_side, shown
+from montessori.report.answers.items import LONGEST, items, judged, read_facts, read_side, shown
 
 PAIR, TURNS = "micro_alpaca_eval", "micro_mt_bench"
 

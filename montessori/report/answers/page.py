@@ -16,7 +16,7 @@ UNSAFE = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
 
 
 def page(data: Mapping[str, Any]) -> str:
-    """The whole page on `data`: {"run", "against", "items"}, items as of montessori.outputs.items.
+    """The whole page on `data`: {"run", "against", "items"}, items as of `items.py`.
 
     The data are JSON in an element that is never run; the one script is allowed by its hash and
     sets texts as texts. Nothing may be loaded or sent.

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from montessori.artifacts.files import write_text
-from montessori.outputs.items import items, read_facts, read_side
-from montessori.outputs.page import page
+from montessori.report.answers.items import items, read_facts, read_side
+from montessori.report.answers.page import page
 
 
 def write_page(

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from montessori.outputs.page import HERE, SCRIPT, embedded, page
+from montessori.report.answers.page import HERE, SCRIPT, embedded, page
 
 ATTACKS = [
     "<script>alert(1)</script>",
