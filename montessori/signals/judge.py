@@ -21,9 +21,9 @@ from montessori.generate.ledger import spent
 from montessori.pipeline.parts import Parts, parts_digest
 from montessori.progress import track
 from montessori.seeding import seed_of
+from montessori.signals.judge_marks import BEST, load_judge_template, read_mark, render_question
 from montessori.signals.settings import JudgeSignalParams
 from montessori.signals.table import write_scores
-from montessori.signals.verdicts import BEST, load_judge_template, read_mark, render_question
 
 KIND = "judge-signal"
 #: Of a row: the sum of its marks, verdicts with a mark, malformed ones, tokens of the verdicts.

@@ -14,8 +14,8 @@ from montessori.generate.engines import open_engine
 from montessori.generate.settings import GenerationParams
 from montessori.pipeline.machine import Machine
 from montessori.signals.judge import score_by_judge
+from montessori.signals.judge_marks import load_judge_template, read_mark, render_question
 from montessori.signals.settings import JudgeSignalParams
-from montessori.signals.verdicts import load_judge_template, read_mark, render_question
 from tests.generate.fake_server import FakeServer
 from tests.signals.conftest import TellingEngine
 from tests.tiny_rows import probe_frame
