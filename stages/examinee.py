@@ -6,7 +6,7 @@ from montessori.pipeline.stage import Job, run
 def main(job: Job) -> None:
     """Write data/examinees/<name>: which questions a model answers rightly."""
     from montessori.arte.examinees import take
-    from montessori.icl.settings import ExamineeParams, IclParams
+    from montessori.signals.icl.settings import ExamineeParams, IclParams
 
     paths = job.paths
     metrics = take(

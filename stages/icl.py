@@ -5,9 +5,9 @@ from montessori.pipeline.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/icl/<name> from a student, rows of drafts or of a probe, and questions."""
-    from montessori.icl.score import score_rows
-    from montessori.icl.settings import IclParams
     from montessori.pipeline.parts import Shard
+    from montessori.signals.icl.score import score_rows
+    from montessori.signals.icl.settings import IclParams
 
     paths = job.paths
     metrics = score_rows(

@@ -21,10 +21,10 @@ from montessori.artifacts.schemas import DRAFTS
 from montessori.filters.contamination import EvalItems
 from montessori.filters.keeper import Keeper
 from montessori.generate import Engine, Generated, Request, Sampling
-from montessori.icl.answers import tagged_answer
 from montessori.lab.rows import task_of
 from montessori.pipeline.parts import Parts
 from montessori.seeding import seed_of
+from montessori.signals.icl.answers import tagged_answer
 
 #: Rows of a part: drafts, with the tokens of the call that wrote the question (its first row).
 PART = {**DRAFTS, "question_tokens": pl.Int64}

@@ -11,11 +11,11 @@ from montessori.arte.tasks import Item, Task, read_tasks
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import OUTCOMES, QUESTIONS
 from montessori.errors import MontessoriError
-from montessori.icl.demonstrations import Texts
-from montessori.icl.measure import values
-from montessori.icl.questions import QUESTIONS_FILE
-from montessori.icl.settings import ExamineeParams, IclParams
-from montessori.icl.student import Student
+from montessori.signals.icl.demonstrations import Texts
+from montessori.signals.icl.measure import values
+from montessori.signals.icl.questions import QUESTIONS_FILE
+from montessori.signals.icl.settings import ExamineeParams, IclParams
+from montessori.signals.icl.student import Student
 
 if TYPE_CHECKING:
     from montessori.pipeline.machine import Machine

@@ -13,7 +13,7 @@ from montessori.arte.settings import PreferenceParams
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import OUTCOMES, QUESTIONS
 from montessori.errors import MontessoriError
-from montessori.icl.questions import QUESTIONS_FILE
+from montessori.signals.icl.questions import QUESTIONS_FILE
 
 
 def write_preference(

@@ -25,9 +25,9 @@ from montessori.generate import Engine
 from montessori.generate.engines import open_engine, teacher_facts
 from montessori.generate.ledger import spent
 from montessori.generate.settings import GenerationParams
-from montessori.icl.answers import same_answer, tagged_answer
 from montessori.pipeline.parts import Parts, parts_digest
 from montessori.progress import track
+from montessori.signals.icl.answers import same_answer, tagged_answer
 from montessori.writing.measures import skills
 from montessori.writing.settings import FilterParams
 

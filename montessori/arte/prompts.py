@@ -14,8 +14,8 @@ from montessori.arte.settings import ElicitParams
 from montessori.arte.tasks import Item, Task
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
-from montessori.icl.answers import tagged_answer, working_of
-from montessori.icl.templates import read_templates, render
+from montessori.signals.icl.answers import tagged_answer, working_of
+from montessori.signals.icl.templates import read_templates, render
 
 NAMES = ("questions", "rationale", "response")
 REASONING = "reasoning.json"

@@ -21,7 +21,7 @@ import polars as pl
 from montessori.artifacts.files import new_folder, read_json, row_id, write_json, write_table
 from montessori.artifacts.schemas import QUESTIONS
 from montessori.errors import MontessoriError
-from montessori.icl.questions import QUESTIONS_FILE
+from montessori.signals.icl.questions import QUESTIONS_FILE
 
 FILE = "tasks.json"
 TEST = "test/bbh/data"  # where lm-eval's BBH looks below harness.data

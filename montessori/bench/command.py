@@ -113,7 +113,7 @@ def bench_icl(
     from montessori.bench.icl import Options
     from montessori.bench.icl import bench as measure
     from montessori.graph.load import load, section
-    from montessori.icl.settings import IclParams
+    from montessori.signals.icl.settings import IclParams
 
     settings = section(load(FILE), "icl", IclParams)
     options = Options(student, rows, questions, sample, most, single, threads, device)

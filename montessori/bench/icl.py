@@ -11,13 +11,13 @@ import polars as pl
 from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
-from montessori.icl.demonstrations import Texts
-from montessori.icl.measure import right_answers, values
-from montessori.icl.questions import of_task, read_questions
-from montessori.icl.settings import IclParams
-from montessori.icl.student import Student
-from montessori.icl.tokens import opened
 from montessori.pipeline.machine import Machine
+from montessori.signals.icl.demonstrations import Texts
+from montessori.signals.icl.measure import right_answers, values
+from montessori.signals.icl.questions import of_task, read_questions
+from montessori.signals.icl.settings import IclParams
+from montessori.signals.icl.student import Student
+from montessori.signals.icl.tokens import opened
 
 Scores = list[list[float]]
 

@@ -56,10 +56,10 @@ SETTINGS: Mapping[str, str] = {
     "task": "montessori.arte.settings:TaskParams",
     "elicit": "montessori.arte.settings:ElicitParams",
     "draft": "montessori.arte.settings:DraftParams",
-    "examinee": "montessori.icl.settings:ExamineeParams",
+    "examinee": "montessori.signals.icl.settings:ExamineeParams",
     "exam": "montessori.arte.settings:ExamParams",
     "preference": "montessori.arte.settings:PreferenceParams",
-    "icl": "montessori.icl.settings:IclParams",
+    "icl": "montessori.signals.icl.settings:IclParams",
     "align": "montessori.arte.settings:AlignParams",
     "tailor": "montessori.arte.settings:TailorParams",
 }

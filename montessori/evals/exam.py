@@ -14,8 +14,8 @@ from montessori.errors import MontessoriError
 from montessori.evals.items import exam_name
 from montessori.evals.outcomes import COLUMNS
 from montessori.generate import Engine, Generated, Request, Sampling
-from montessori.icl.measure import right_answers
 from montessori.progress import track
+from montessori.signals.icl.measure import right_answers
 
 #: What a model made of the questions, in their order.
 ANSWERS = {

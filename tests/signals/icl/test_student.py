@@ -14,11 +14,11 @@ from montessori.bench.icl import Work, plain, spearman
 from montessori.errors import MontessoriError
 from montessori.generate import Request, Sampling
 from montessori.generate.transformers_engine import TransformersEngine
-from montessori.icl.demonstrations import Texts, group
-from montessori.icl.measure import right_answers, values
-from montessori.icl.settings import IclParams
-from montessori.icl.student import Form, Student
-from montessori.icl.tokens import Asked, common_length, opened, split_tokens
+from montessori.signals.icl.demonstrations import Texts, group
+from montessori.signals.icl.measure import right_answers, values
+from montessori.signals.icl.settings import IclParams
+from montessori.signals.icl.student import Form, Student
+from montessori.signals.icl.tokens import Asked, common_length, opened, split_tokens
 
 ROOT = Path(__file__).parents[2]
 SETTINGS = IclParams(

@@ -13,16 +13,16 @@ import polars as pl
 from montessori.artifacts.files import folder_digest, new_folder, read_table, write_table
 from montessori.artifacts.schemas import ALL_REFERENCES, PROBE, SCORES, Schema
 from montessori.errors import MontessoriError
-from montessori.icl.demonstrations import Texts
-from montessori.icl.measure import values
-from montessori.icl.questions import of_task, read_questions
-from montessori.icl.settings import IclParams
 from montessori.pipeline.parts import Parts, Shard, parts_digest
 from montessori.progress import track
+from montessori.signals.icl.demonstrations import Texts
+from montessori.signals.icl.measure import values
+from montessori.signals.icl.questions import of_task, read_questions
+from montessori.signals.icl.settings import IclParams
 
 if TYPE_CHECKING:
-    from montessori.icl.student import Student
     from montessori.pipeline.machine import Machine
+    from montessori.signals.icl.student import Student
 
 #: What a part of the table took, in each of its rows.
 WORK: Schema = {"tokens_forward": pl.Int64, "parameters": pl.Int64}
@@ -86,7 +86,7 @@ def _fill(
     starts = range(0, kept.height, settings.rows_per_part)
     missing = [n for n in range(len(starts)) if shard.has(n) and not parts.done(n)]
     if missing:
-        from montessori.icl.student import Student
+        from montessori.signals.icl.student import Student
 
         student = Student.open(folder, machine, settings.stop)
         with track(len(missing), "parts", label) as progress:

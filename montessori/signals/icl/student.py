@@ -18,8 +18,8 @@ from transformers import Cache
 from montessori.errors import MontessoriError
 from montessori.generate.cache import buffer_cache
 from montessori.generate.transformers_engine import TransformersEngine
-from montessori.icl.tokens import Asked, Group, Ids
 from montessori.pipeline.workers import Cores
+from montessori.signals.icl.tokens import Asked, Group, Ids
 
 if TYPE_CHECKING:
     from montessori.pipeline.machine import Machine

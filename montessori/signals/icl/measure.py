@@ -5,10 +5,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from montessori.icl.answers import answer_of, same_answer, tagged_answer
-from montessori.icl.demonstrations import Texts, group
-from montessori.icl.settings import IclParams
-from montessori.icl.student import Student
+from montessori.signals.icl.answers import answer_of, same_answer, tagged_answer
+from montessori.signals.icl.demonstrations import Texts, group
+from montessori.signals.icl.settings import IclParams
+from montessori.signals.icl.student import Student
 
 Values = list[float]
 

@@ -7,7 +7,7 @@ import polars as pl
 from montessori.artifacts.files import read_table, row_id
 from montessori.artifacts.schemas import QUESTIONS, ROWS
 from montessori.errors import MontessoriError
-from montessori.icl.answers import answer_of
+from montessori.signals.icl.answers import answer_of
 
 QUESTIONS_FILE = "questions.parquet"
 

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from montessori.icl.answers import tagged_answer, working_of
-from montessori.icl.settings import IclParams
-from montessori.icl.templates import read_templates, render
-from montessori.icl.tokens import Group, split_tokens
+from montessori.signals.icl.answers import tagged_answer, working_of
+from montessori.signals.icl.settings import IclParams
+from montessori.signals.icl.templates import read_templates, render
+from montessori.signals.icl.tokens import Group, split_tokens
 
 if TYPE_CHECKING:
-    from montessori.icl.student import Student
+    from montessori.signals.icl.student import Student
 
 NAMES = ("demonstration", "question")
 

@@ -9,13 +9,13 @@ import pytest
 from montessori.artifacts.files import read_table, row_id, write_table
 from montessori.artifacts.schemas import PROBE, QUESTIONS, ROWS, SCORES
 from montessori.errors import MontessoriError
-from montessori.icl.answers import answer_of, same_answer, tagged_answer, working_of
-from montessori.icl.questions import read_questions
-from montessori.icl.score import score_rows
-from montessori.icl.settings import IclParams
 from montessori.pairs.within_prompt import labels
 from montessori.pipeline.machine import Machine
 from montessori.pipeline.parts import Shard
+from montessori.signals.icl.answers import answer_of, same_answer, tagged_answer, working_of
+from montessori.signals.icl.questions import read_questions
+from montessori.signals.icl.score import score_rows
+from montessori.signals.icl.settings import IclParams
 
 ROOT = Path(__file__).parents[2]
 STUDENT = ROOT / "data" / "micro" / "llama"
