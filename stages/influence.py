@@ -5,9 +5,9 @@ from montessori.pipeline.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/influence/<name> from a warm-up, a probe and a reference set."""
-    from montessori.influence.score import score_probe
-    from montessori.influence.settings import InfluenceParams
     from montessori.pipeline.parts import Shard
+    from montessori.signals.influence.score import score_probe
+    from montessori.signals.influence.settings import InfluenceParams
 
     paths = job.paths
     metrics = score_probe(

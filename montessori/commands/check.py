@@ -37,7 +37,7 @@ SETTINGS: Mapping[str, str] = {
     "synth": "montessori.writing.settings:SynthParams",
     "adapter": "montessori.models.adapters:AdapterParams",
     "warmup": "montessori.train.settings:WarmupParams",
-    "influence": "montessori.influence.settings:InfluenceParams",
+    "influence": "montessori.signals.influence.settings:InfluenceParams",
     "prefs": "montessori.pairs.within_prompt:PrefsParams",
     "teacher_dpo": "montessori.train.settings:TeacherDpoParams",
     "student_sft": "montessori.train.settings:StudentSftParams",

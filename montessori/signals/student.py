@@ -10,11 +10,11 @@ import torch
 
 from montessori.artifacts.files import folder_digest
 from montessori.errors import MontessoriError
-from montessori.influence.inputs import left_after
 from montessori.models import chat
 from montessori.models.adapters import load_merged
 from montessori.pipeline.parts import Parts, parts_digest
 from montessori.progress import track
+from montessori.signals.influence.inputs import left_after
 from montessori.signals.table import write_scores
 from montessori.train.device import settle
 from montessori.train.loss import (

@@ -21,10 +21,10 @@ from montessori.generate import Engine, Generated, Request, Sampling
 from montessori.generate.engines import teacher_facts
 from montessori.generate.ledger import spent
 from montessori.generate.settings import GenerationParams
-from montessori.influence.inputs import left_after
 from montessori.pipeline.parts import Parts, parts_digest
 from montessori.progress import track
 from montessori.seeding import seed_of
+from montessori.signals.influence.inputs import left_after
 from montessori.writing.settings import ResponseProbeParams
 
 KIND = "response-probe"

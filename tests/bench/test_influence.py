@@ -12,8 +12,8 @@ from montessori.bench.shapes import SHAPES
 from montessori.cli import app
 from montessori.errors import MontessoriError
 from montessori.influence.adamw import AdamWState, trained_parameters
-from montessori.influence.exact import ExactStep
 from montessori.models.weights import load_model
+from montessori.signals.influence.exact import ExactStep
 from montessori.train.loss import Row
 from tests.tiny_rows import row
 

@@ -10,13 +10,13 @@ import torch
 
 from montessori.bench.world import BATCH, FALLBACK, RATE, STEPS, warm_up
 from montessori.influence.adamw import AdamWState
-from montessori.influence.audit import compare
-from montessori.influence.exact import ExactStep
-from montessori.influence.first_order import FirstOrder, reference_gradients
 from montessori.models import chat
 from montessori.models.adapters import AdapterParams, with_adapters
 from montessori.models.prepare import prepare_model
 from montessori.models.weights import checkpointed, load_model
+from montessori.signals.influence.audit import compare
+from montessori.signals.influence.exact import ExactStep
+from montessori.signals.influence.first_order import FirstOrder, reference_gradients
 from montessori.train.loss import tokenised
 from tests.test_own_data import ALPACA, MODEL
 

@@ -10,10 +10,10 @@ import torch
 from montessori.artifacts.files import new_folder, read_json, read_table, write_table
 from montessori.artifacts.schemas import PROBE, SCORES
 from montessori.errors import MontessoriError
-from montessori.influence.inputs import left_after
 from montessori.models import chat
 from montessori.models.adapters import load_merged
 from montessori.signals import student as signals
+from montessori.signals.influence.inputs import left_after
 from montessori.signals.settings import LossParams, UncertaintyParams
 from montessori.signals.student import mean_entropy, score_by_student
 from montessori.train.loss import Row

@@ -9,8 +9,8 @@ from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import PAIRS, PROBE, SCORES
 from montessori.errors import MontessoriError
 from montessori.generate.settings import GenerationParams
-from montessori.influence.inputs import left_after
 from montessori.pairs.within_prompt import PrefsParams, write_pairs
+from montessori.signals.influence.inputs import left_after
 from montessori.train import dpo
 from montessori.writing.responses import write_responses
 from montessori.writing.settings import ResponseProbeParams

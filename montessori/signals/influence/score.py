@@ -13,24 +13,24 @@ from montessori.artifacts.files import folder_digest, new_folder, write_table
 from montessori.artifacts.schemas import ALL_REFERENCES, SCORES
 from montessori.errors import MontessoriError
 from montessori.influence.adamw import read_state
-from montessori.influence.audit import Audit, compare, require_faithful, spread
-from montessori.influence.exact import ExactStep
-from montessori.influence.first_order import FirstOrder, reference_gradients
-from montessori.influence.inputs import Inputs, read_inputs
-from montessori.influence.summary import histogram, summary
-from montessori.influence.table import part_bounds, prompt_bounds, scores_table
 from montessori.models import chat
 from montessori.models.adapters import load_student
 from montessori.models.weights import checkpointed
 from montessori.pipeline.parts import Parts, Shard, parts_digest
 from montessori.progress import track
+from montessori.signals.influence.audit import Audit, compare, require_faithful, spread
+from montessori.signals.influence.exact import ExactStep
+from montessori.signals.influence.first_order import FirstOrder, reference_gradients
+from montessori.signals.influence.inputs import Inputs, read_inputs
+from montessori.signals.influence.summary import histogram, summary
+from montessori.signals.influence.table import part_bounds, prompt_bounds, scores_table
 from montessori.train.device import checkpoints, settle
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-    from montessori.influence.settings import InfluenceParams
     from montessori.pipeline.machine import Machine
+    from montessori.signals.influence.settings import InfluenceParams
 
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16, "fp64": torch.float64}
 WHOLE = Shard(1, 1)

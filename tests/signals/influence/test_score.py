@@ -6,9 +6,9 @@ import pytest
 from montessori.artifacts.files import new_folder, read_json, read_table, write_table
 from montessori.artifacts.schemas import PROBE, SCORES
 from montessori.errors import MontessoriError
-from montessori.influence import score
-from montessori.influence.settings import InfluenceParams
 from montessori.models.adapters import AdapterParams
+from montessori.signals.influence import score
+from montessori.signals.influence.settings import InfluenceParams
 from montessori.train.settings import WarmupParams
 from montessori.train.warmup import warm_up
 

@@ -10,9 +10,9 @@ from transformers import (
     Qwen2Config,
 )
 
-from montessori.influence.per_row import PerRow, UnsupportedLayer
 from montessori.models.adapters import AdapterParams, with_adapters
 from montessori.models.weights import checkpointed
+from montessori.signals.influence.per_row import PerRow, UnsupportedLayer
 from montessori.train.loss import Row, mean_row_loss
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 40}

@@ -3,8 +3,8 @@ import math
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.influence.audit import compare, require_faithful, spread
-from montessori.influence.summary import histogram, summary
+from montessori.signals.influence.audit import compare, require_faithful, spread
+from montessori.signals.influence.summary import histogram, summary
 
 
 def test_spread_covers_the_range_of_scores():

@@ -6,7 +6,7 @@ import polars as pl
 import torch
 
 from montessori.artifacts.schemas import ALL_REFERENCES, SCORES
-from montessori.influence.inputs import References
+from montessori.signals.influence.inputs import References
 
 
 def prompt_bounds(prompts: Sequence[str]) -> list[tuple[int, int]]:

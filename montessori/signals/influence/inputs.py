@@ -18,7 +18,7 @@ from montessori.train.loss import Row, tokenised
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from montessori.influence.settings import InfluenceParams
+    from montessori.signals.influence.settings import InfluenceParams
 
 
 @dataclass(frozen=True)
