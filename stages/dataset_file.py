@@ -6,7 +6,7 @@ from montessori.pipeline.stage import Job, run
 def main(job: Job) -> None:
     """Write data/datasets/<name> from JSON Lines, as if a teacher had written the rows."""
     from montessori.filters.settings import DecontaminationParams
-    from montessori.sources.probe import dataset_file
+    from montessori.sources.own_rows import dataset_file
 
     decontamination = job.section("decontamination", DecontaminationParams)
     paths = job.paths

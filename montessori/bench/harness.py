@@ -11,8 +11,8 @@ from typing import Any
 from montessori.evals.public.run import run_task
 from montessori.evals.public.settings import HarnessParams
 from montessori.evals.public.tasks import index
-from montessori.harness.data import LocalData
 from montessori.pipeline.machine import Machine
+from montessori.sources.local_data import LocalData
 
 
 @dataclass(frozen=True)

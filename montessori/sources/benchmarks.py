@@ -13,8 +13,8 @@ from typing import Any
 
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
-from montessori.evals.published.published import read_difficulty
-from montessori.harness.data import PUBLISHED, LocalData
+from montessori.sources.alpaca_tables import read_difficulty
+from montessori.sources.local_data import PUBLISHED, LocalData
 from montessori.sources.rows import read_turns
 
 Item = dict[str, Any]

@@ -10,8 +10,8 @@ from montessori.artifacts.files import new_folder, write_table
 from montessori.artifacts.schemas import ROWS
 from montessori.sources.benchmarks import SPLIT, own_items, public_items
 from montessori.sources.lab import lab_items
+from montessori.sources.load import load_evals_recipe, load_rows
 from montessori.sources.overlap import check_disjoint, item_members, row_members
-from montessori.sources.recipe import load_evals_recipe, load_rows
 from montessori.sources.rows import Row
 from montessori.sources.tables import rows_table
 

@@ -17,7 +17,7 @@ from montessori.models.prepare import prepare_model
 from montessori.signals.judge import score_by_judge
 from montessori.signals.settings import JudgeSignalParams, LossParams, UncertaintyParams
 from montessori.signals.student import score_by_student
-from montessori.sources.probe import probe_file
+from montessori.sources.own_rows import probe_file
 from montessori.train.settings import WarmupParams
 from montessori.train.warmup import warm_up
 from tests.test_own_data import ALPACA, MODEL, write_rows

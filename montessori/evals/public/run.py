@@ -14,8 +14,8 @@ from montessori.errors import MontessoriError
 from montessori.evals.public.models import open_model
 from montessori.evals.public.outcomes import write_outcomes
 from montessori.evals.public.tasks import load_task
-from montessori.harness.data import LocalData
 from montessori.models.chat import folder_template, text_hash
+from montessori.sources.local_data import LocalData
 
 if TYPE_CHECKING:
     from lm_eval.api.model import LM

@@ -5,7 +5,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from montessori.errors import MontessoriError
-from montessori.harness.data import LocalData
+from montessori.sources.local_data import LocalData
 
 if TYPE_CHECKING:
     from lm_eval.api.task import Task

@@ -12,9 +12,9 @@ from pathlib import Path
 import numpy as np
 import polars as pl
 
-from montessori.errors import MontessoriError
 from montessori.evals.published.annotations import Comparison, read_outputs
 from montessori.evals.published.length_control import Floats, Gamed, Weights
+from montessori.sources.alpaca_tables import read_difficulty, read_numbers
 
 ANNOTATOR = "weighted_alpaca_eval_gpt4_turbo"  # the judge whose weights are published
 LEVELS = 5  # folders above the annotations that are looked through
@@ -76,36 +76,17 @@ def read_weights(path: Path, model: str) -> Weights | None:
 
     Raises MontessoriError: no such file, not such a table.
     """
-    table = _read(path, tuple(COLUMNS.values()))
+    table = read_numbers(path, tuple(COLUMNS.values()))
     rows = table.filter(pl.col(table.columns[0]).cast(pl.String) == model)
     if rows.is_empty():
         return None
     return Weights(**{name: float(rows[column][-1]) for name, column in COLUMNS.items()})
 
 
-def read_difficulty(path: Path) -> Floats:
-    """Instruction difficulty, (instructions,), in the order of the reference outputs.
-
-    From a table of difficulties or from that of gamed answers, which has each several times.
-    Raises MontessoriError: no such file, not such a table, instructions that are left out.
-    """
-    table = _read(path, ("instruction_difficulty",))
-    index = "index" if "index" in table.columns else table.columns[0]
-    table = table.unique(index, keep="first").sort(index)
-    if table[index].to_list() != list(range(len(table))):
-        raise MontessoriError(
-            f"the column {index!r} does not count the instructions from 0",
-            where=str(path),
-            expected="one difficulty for each instruction of the reference outputs",
-            next="give the file that AlpacaEval publishes",
-        )
-    return table["instruction_difficulty"].cast(pl.Float64).to_numpy()
-
-
 def read_gamed(path: Path) -> Gamed:
     """The table of gamed answers. Raises MontessoriError: no such file, not such a table."""
     columns = ("preference", "std_delta_len", "instruction_difficulty")
-    table = _read(path, columns, gaps=("preference",))
+    table = read_numbers(path, columns, gaps=("preference",))
     return Gamed(*(table[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in columns))
 
 
@@ -125,36 +106,3 @@ def difficulty_of(comparison: Comparison, files: Files) -> Floats | None:
     order = {text: number for number, text in enumerate(read_outputs(files.reference_outputs))}
     places = [order.get(text, len(known)) for text in comparison.instructions]
     return known[places] if max(places) < len(known) else None
-
-
-def _read(path: Path, columns: tuple[str, ...], gaps: tuple[str, ...] = ()) -> pl.DataFrame:
-    """A CSV file whose first column is the index and that has `columns`, all of them numbers.
-
-    gaps: the columns in which a number may be missing. Raises MontessoriError otherwise.
-    """
-    try:
-        table = pl.read_csv(path, infer_schema_length=None)
-    except (OSError, pl.exceptions.PolarsError) as error:
-        raise MontessoriError(
-            f"cannot be read as CSV ({str(error).splitlines()[0]})",
-            where=str(path),
-            expected=f"the columns {', '.join(columns)}",
-            next="mend the path",
-        ) from error
-    wrong = [name for name in columns if not _is_numbers(table, name, name in gaps)]
-    if wrong or table.is_empty():
-        raise MontessoriError(
-            f"no numbers, or not in every row: {', '.join(wrong or columns)}",
-            where=str(path),
-            expected=f"the columns {', '.join(columns)}",
-            next="give the file that AlpacaEval publishes",
-        )
-    return table
-
-
-def _is_numbers(table: pl.DataFrame, name: str, gaps: bool) -> bool:
-    """Whether a column is there and holds a finite number in every row, or in some with `gaps`."""
-    if name not in table.columns or not table.schema[name].is_numeric():
-        return False
-    column = table[name].drop_nulls() if gaps else table[name]
-    return bool(column.cast(pl.Float64).is_finite().fill_null(False).all())

@@ -12,8 +12,8 @@ from montessori.evals.public import run
 from montessori.evals.public.run import run_task
 from montessori.evals.public.settings import HarnessParams
 from montessori.evals.public.tasks import load_task
-from montessori.harness.data import LocalData
 from montessori.models.chat import folder_template, text_hash
+from montessori.sources.local_data import LocalData
 
 SETTINGS = HarnessParams(engine="transformers", data="", limit=0, batch=3, chat_template=False)
 pytestmark = pytest.mark.xdist_group("lm-eval")  # its index of tasks takes seconds

@@ -7,7 +7,7 @@ import pytest
 
 from montessori.evals.published.annotations import read_annotations
 from montessori.evals.published.length_control import Gamed, Weights, fit, length_term
-from montessori.evals.published.published import read_difficulty
+from montessori.sources.alpaca_tables import read_difficulty
 
 NAMES = ("length_controlled_minimal", "length_controlled_noreg", "length_controlled_v1")
 

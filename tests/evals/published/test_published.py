@@ -15,10 +15,10 @@ from montessori.evals.published.published import (
     difficulty_of,
     find,
     named,
-    read_difficulty,
     read_gamed,
     read_weights,
 )
+from montessori.sources.alpaca_tables import read_difficulty
 from tests.scores.published_files import HEAD, write
 
 

@@ -7,7 +7,7 @@ import datasets
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.harness.data import LocalData
+from montessori.sources.local_data import LocalData
 
 SUBJECT = "anatomy"
 

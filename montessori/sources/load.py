@@ -1,0 +1,63 @@
+"""Rows of a source named in params: read from a file, or made as a recipe says."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, TypeVar
+
+from montessori.artifacts.files import read_json
+from montessori.errors import MontessoriError
+from montessori.graph.load import problems_error, read_section
+from montessori.sources.recipe import EvalsRecipe, HubRecipe, LabRecipe
+from montessori.sources.rows import Row, read_rows
+
+T = TypeVar("T")
+
+
+def load_rows(path: Path) -> list[Row]:
+    """The rows of a source: a file of rows (.jsonl, or .json with a list), or a recipe (.json).
+
+    Raises MontessoriError for whatever is malformed. Only a hub recipe uses the network.
+    """
+    path = Path(path)
+    if path.suffix != ".json":
+        return read_rows(path)
+    raw = read_json(path)
+    if isinstance(raw, list):
+        return read_rows(path)
+    if _kind(raw) == "hub":
+        from montessori.sources.hub import hub_rows
+
+        return hub_rows(_typed(raw, HubRecipe, path), str(path))
+    if _kind(raw) == "lab":
+        from montessori.sources.lab import lab_rows
+
+        return lab_rows(_typed(raw, LabRecipe, path), str(path))
+    raise _unknown(path, raw, "lab, hub")
+
+
+def load_evals_recipe(path: Path) -> EvalsRecipe:
+    """The recipe of the eval sets. Raises MontessoriError if it is none."""
+    raw = read_json(Path(path))
+    if _kind(raw) != "lab-evals":
+        raise _unknown(path, raw, "lab-evals")
+    return _typed(raw, EvalsRecipe, Path(path))
+
+
+def _kind(raw: Any) -> Any:
+    return raw.get("kind") if isinstance(raw, Mapping) else None
+
+
+def _typed(raw: Any, cls: type[T], path: Path) -> T:
+    recipe, problems = read_section({"recipe": raw}, "recipe", cls)
+    if recipe is None:
+        raise problems_error([text.removeprefix("recipe.") for text in problems], str(path))
+    return recipe
+
+
+def _unknown(path: Path, raw: Any, known: str) -> MontessoriError:
+    return MontessoriError(
+        f"unknown kind of recipe: {_kind(raw)!r}",
+        where=str(path),
+        expected=f'a JSON object with "kind" one of {known}',
+        next=f"mend {path}, then dvc repro",
+    )
