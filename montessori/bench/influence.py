@@ -14,10 +14,10 @@ import torch
 
 from montessori.bench.published import Published
 from montessori.bench.world import DTYPES, RATE, Options, World, world_of
-from montessori.influence.adamw import AdamWState
 from montessori.signals.influence.audit import compare
 from montessori.signals.influence.exact import ExactStep
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
+from montessori.train.adamw import AdamWState
 from montessori.train.loss import Row, mean_row_loss
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from montessori.influence.adamw import AdamWState
+from montessori.train.adamw import AdamWState
 from montessori.train.loss import IGNORED, Row, row_losses
 
 if TYPE_CHECKING:

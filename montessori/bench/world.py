@@ -10,7 +10,7 @@ import torch
 
 from montessori.bench.shapes import SHAPES, random_model
 from montessori.errors import MontessoriError
-from montessori.influence.adamw import AdamWState, trained_parameters
+from montessori.train.adamw import AdamWState, trained_parameters
 from montessori.train.loss import IGNORED, Row
 
 if TYPE_CHECKING:

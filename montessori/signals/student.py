@@ -14,7 +14,6 @@ from montessori.models import chat
 from montessori.models.adapters import load_merged
 from montessori.pipeline.parts import Parts, parts_digest
 from montessori.progress import track
-from montessori.signals.influence.inputs import left_after
 from montessori.signals.table import write_scores
 from montessori.train.device import settle
 from montessori.train.loss import (
@@ -26,6 +25,7 @@ from montessori.train.loss import (
     row_losses,
     tokenised,
 )
+from montessori.train.unseen import left_after
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

@@ -11,12 +11,12 @@ import torch
 from montessori.artifacts.files import new_folder, read_table
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
-from montessori.influence.adamw import AdamWState, state_of, trained_parameters, write_state
 from montessori.models import chat
 from montessori.models.adapters import NO_ADAPTERS, AdapterParams, save_adapters, with_adapters
 from montessori.models.weights import load_model, save_model
 from montessori.progress import track
 from montessori.seeding import seed_of
+from montessori.train.adamw import AdamWState, state_of, trained_parameters, write_state
 from montessori.train.curve import require_finite
 from montessori.train.device import settle
 from montessori.train.loss import Row, row_losses, tokenised

@@ -24,7 +24,7 @@ from montessori.generate.settings import GenerationParams
 from montessori.pipeline.parts import Parts, parts_digest
 from montessori.progress import track
 from montessori.seeding import seed_of
-from montessori.signals.influence.inputs import left_after
+from montessori.train.unseen import left_after
 from montessori.writing.settings import ResponseProbeParams
 
 KIND = "response-probe"

@@ -11,9 +11,9 @@ from montessori.bench.published import Published
 from montessori.bench.shapes import SHAPES
 from montessori.cli import app
 from montessori.errors import MontessoriError
-from montessori.influence.adamw import AdamWState, trained_parameters
 from montessori.models.weights import load_model
 from montessori.signals.influence.exact import ExactStep
+from montessori.train.adamw import AdamWState, trained_parameters
 from montessori.train.loss import Row
 from tests.tiny_rows import row
 

@@ -7,11 +7,11 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from montessori.influence.adamw import AdamWState
 from montessori.models import chat
 from montessori.models.weights import load_model
 from montessori.signals.influence.exact import ExactStep
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
+from montessori.train.adamw import AdamWState
 from montessori.train.loss import Row, tokenised
 from tests.tiny_rows import row
 

@@ -9,7 +9,6 @@ import pytest
 import torch
 
 from montessori.bench.world import BATCH, FALLBACK, RATE, STEPS, warm_up
-from montessori.influence.adamw import AdamWState
 from montessori.models import chat
 from montessori.models.adapters import AdapterParams, with_adapters
 from montessori.models.prepare import prepare_model
@@ -17,6 +16,7 @@ from montessori.models.weights import checkpointed, load_model
 from montessori.signals.influence.audit import compare
 from montessori.signals.influence.exact import ExactStep
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
+from montessori.train.adamw import AdamWState
 from montessori.train.loss import tokenised
 from tests.test_own_data import ALPACA, MODEL
 

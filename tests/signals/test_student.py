@@ -13,10 +13,10 @@ from montessori.errors import MontessoriError
 from montessori.models import chat
 from montessori.models.adapters import load_merged
 from montessori.signals import student as signals
-from montessori.signals.influence.inputs import left_after
 from montessori.signals.settings import LossParams, UncertaintyParams
 from montessori.signals.student import mean_entropy, score_by_student
 from montessori.train.loss import Row
+from montessori.train.unseen import left_after
 
 LOSS = LossParams(direction="high", max_length=128, rows_per_part=10)
 UNCERTAINTY = UncertaintyParams(direction="high", max_length=128, rows_per_part=10)

@@ -7,10 +7,10 @@ import torch
 from montessori.artifacts.files import read_json, read_table
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
-from montessori.influence.adamw import read_state
 from montessori.models import chat
 from montessori.models.adapters import AdapterParams, load_student
 from montessori.models.weights import load_model
+from montessori.train.adamw import read_state
 from montessori.train.loss import row_losses, tokenised
 from montessori.train.settings import WarmupParams
 from montessori.train.warmup import first_prompts, warm_up

@@ -10,8 +10,8 @@ from montessori.artifacts.schemas import PAIRS, PROBE, SCORES
 from montessori.errors import MontessoriError
 from montessori.generate.settings import GenerationParams
 from montessori.pairs.within_prompt import PrefsParams, write_pairs
-from montessori.signals.influence.inputs import left_after
 from montessori.train import dpo
+from montessori.train.unseen import left_after
 from montessori.writing.responses import write_responses
 from montessori.writing.settings import ResponseProbeParams
 from tests.signals.conftest import TellingEngine, warm  # noqa: F401 - a fixture

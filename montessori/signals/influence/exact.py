@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from montessori.influence.adamw import AdamWState, trained_parameters
+from montessori.train.adamw import AdamWState, trained_parameters
 from montessori.train.loss import (
     Row,
     by_length,

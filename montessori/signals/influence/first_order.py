@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from montessori.influence.adamw import AdamWState, trained_parameters
 from montessori.signals.influence.per_row import Consumer, PerRow, SparseConsumer, UnsupportedLayer
 from montessori.signals.influence.reduction import Reduction
+from montessori.train.adamw import AdamWState, trained_parameters
 from montessori.train.loss import Row, by_length, comfortable_tokens, mean_row_loss
 
 if TYPE_CHECKING:

@@ -10,10 +10,10 @@ import polars as pl
 import torch
 
 from montessori.artifacts.files import read_table
-from montessori.artifacts.schemas import PROBE, ROWS
+from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
-from montessori.influence.adamw import warmup_rows
 from montessori.train.loss import Row, tokenised
+from montessori.train.unseen import left_after
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -76,20 +76,6 @@ def read_inputs(
     _require_responses(rows, frame, probe, settings)
     references = _references(tokenizer, reference, settings)
     return Inputs(frame, rows, references, tokenizer.pad_token_id or 0)
-
-
-def left_after(warmup: Path, probe: Path) -> pl.DataFrame:
-    """Kept rows of the probe that did not take part in warm-up, in table order."""
-    frame = read_table(probe / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
-    left = frame.filter(~pl.col("row_id").is_in(warmup_rows(warmup)))
-    if left.height < 2:
-        raise MontessoriError(
-            f"{left.height} of {frame.height} kept rows are left after warm-up",
-            where=str(probe / "rows.parquet"),
-            expected="at least 2 rows to score",
-            next="lower warmup.rows or raise probe.prompts in params.yaml, then `dvc repro`",
-        )
-    return left
 
 
 def _require_responses(

@@ -11,7 +11,7 @@ from functools import cache
 import torch
 
 from montessori.errors import MontessoriError
-from montessori.influence.adamw import AdamWState, Step, next_step
+from montessori.train.adamw import AdamWState, Step, next_step
 
 #: Elements worked on at once: small enough that a block and its temporaries stay in cache.
 BLOCK = 2**17

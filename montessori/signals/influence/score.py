@@ -12,7 +12,6 @@ import torch
 from montessori.artifacts.files import folder_digest, new_folder, write_table
 from montessori.artifacts.schemas import ALL_REFERENCES, SCORES
 from montessori.errors import MontessoriError
-from montessori.influence.adamw import read_state
 from montessori.models import chat
 from montessori.models.adapters import load_student
 from montessori.models.weights import checkpointed
@@ -24,6 +23,7 @@ from montessori.signals.influence.first_order import FirstOrder, reference_gradi
 from montessori.signals.influence.inputs import Inputs, read_inputs
 from montessori.signals.influence.summary import histogram, summary
 from montessori.signals.influence.table import part_bounds, prompt_bounds, scores_table
+from montessori.train.adamw import read_state
 from montessori.train.device import checkpoints, settle
 
 if TYPE_CHECKING:

@@ -7,9 +7,9 @@ import torch
 from torch._dynamo.exc import TorchDynamoException
 
 from montessori.errors import MontessoriError
-from montessori.influence.adamw import Step
 from montessori.signals.influence import reduction
 from montessori.signals.influence.reduction import _compiled_share, share
+from montessori.train.adamw import Step
 
 
 @pytest.fixture(autouse=True)

@@ -5,7 +5,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from montessori.errors import MontessoriError
-from montessori.influence.adamw import (
+from montessori.models.weights import load_model
+from montessori.train.adamw import (
     MOMENTS,
     AdamWState,
     next_step,
@@ -13,7 +14,6 @@ from montessori.influence.adamw import (
     state_of,
     write_state,
 )
-from montessori.models.weights import load_model
 
 STATE = AdamWState(
     exp_avg={"w": torch.tensor([0.5, -0.25])},

@@ -1,0 +1,28 @@
+"""TODO."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import polars as pl
+
+from montessori.artifacts.files import read_table
+from montessori.artifacts.schemas import PROBE
+from montessori.errors import MontessoriError
+from montessori.train.adamw import warmup_rows
+
+if TYPE_CHECKING:
+    pass
+
+
+def left_after(warmup: Path, probe: Path) -> pl.DataFrame:
+    """Kept rows of the probe that did not take part in warm-up, in table order."""
+    frame = read_table(probe / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
+    left = frame.filter(~pl.col("row_id").is_in(warmup_rows(warmup)))
+    if left.height < 2:
+        raise MontessoriError(
+            f"{left.height} of {frame.height} kept rows are left after warm-up",
+            where=str(probe / "rows.parquet"),
+            expected="at least 2 rows to score",
+            next="lower warmup.rows or raise probe.prompts in params.yaml, then `dvc repro`",
+        )
+    return left
