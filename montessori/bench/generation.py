@@ -17,7 +17,7 @@ from montessori.graph.load import section
 from montessori.lab.families import FAMILIES
 from montessori.lab.task import draw
 from montessori.pipeline.machine import Machine
-from montessori.prompts import render_instruction_prompt, tagged
+from montessori.writing.prompts import render_instruction_prompt, tagged
 
 if TYPE_CHECKING:
     from montessori.generate.vllm_engine import VllmEngine

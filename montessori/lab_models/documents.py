@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from montessori.lab.families import FAMILIES
 from montessori.lab.task import Task, Turn, bucket, draw
 from montessori.lab_models.rationales import STYLES, rationale
-from montessori.prompts import render_instruction_prompt, tagged
+from montessori.writing.prompts import render_instruction_prompt, tagged
 
 Message = dict[str, str]
 

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from montessori.errors import MontessoriError
-from montessori.prompts import well_formed
+from montessori.writing.prompts import well_formed
 from montessori.writing.settings import CollapseParams
 
 #: Reasons that make a sample invalid: nothing usable came back.

@@ -8,8 +8,8 @@ from montessori.artifacts.dialogue import Turns, user_turns
 from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
-from montessori.prompts import tagged
 from montessori.seeding import seed_of
+from montessori.writing.prompts import tagged
 
 #: An example shows at most this many user turns; the tags have no place for more.
 SHOWN_TURNS = 2

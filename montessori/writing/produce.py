@@ -22,10 +22,10 @@ from montessori.generate.ledger import spent
 from montessori.generate.settings import GenerationParams
 from montessori.pipeline.parts import Parts, parts_digest
 from montessori.progress import track
-from montessori.prompts import load_template
 from montessori.writing.collapse import EARLY, Tally, require_sound
 from montessori.writing.examples import read_seeds
 from montessori.writing.measures import OTHER, count, measure, skills
+from montessori.writing.prompts import load_template
 from montessori.writing.settings import (
     CollapseParams,
     FilterParams,

@@ -16,9 +16,9 @@ from montessori.filters.keeper import Keeper
 from montessori.generate import Engine, Generated, Request, Sampling
 from montessori.lab.rows import task_of
 from montessori.pipeline.parts import Parts
-from montessori.prompts import parse_instruction, render_instruction_prompt
 from montessori.seeding import seed_of
 from montessori.writing.examples import draw_examples
+from montessori.writing.prompts import parse_instruction, render_instruction_prompt
 from montessori.writing.settings import InstructionParams, ResponseParams
 
 #: Rows of a part: a probe's columns and the tokens of the raw instruction text.

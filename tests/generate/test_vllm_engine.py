@@ -9,7 +9,7 @@ from montessori.generate import Request, Sampling
 from montessori.lab.families import FAMILIES
 from montessori.lab.task import draw
 from montessori.pipeline.machine import Machine
-from montessori.prompts import render_instruction_prompt, tagged
+from montessori.writing.prompts import render_instruction_prompt, tagged
 
 pytest.importorskip("vllm", reason="vLLM is not installed for this machine")
 pytestmark = pytest.mark.xdist_group("vllm")

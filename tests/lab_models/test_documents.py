@@ -13,7 +13,7 @@ from montessori.lab_models import documents
 from montessori.lab_models.base import STUDENT_WEIGHTS, family_weights
 from montessori.lab_models.rationales import STYLES, rationale
 from montessori.models.chat import render_text
-from montessori.prompts import load_template, parse_instruction, render_instruction_prompt
+from montessori.writing.prompts import load_template, parse_instruction, render_instruction_prompt
 from tests.tiny_models import tiny_tokenizer
 
 ALL = dict.fromkeys(FAMILIES, 1.0)

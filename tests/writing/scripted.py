@@ -20,8 +20,8 @@ from montessori.generate.settings import GenerationParams
 from montessori.lab.families import FAMILIES
 from montessori.lab.grader import recognise
 from montessori.lab.task import draw
-from montessori.prompts import tagged
 from montessori.writing.produce import Assignment
+from montessori.writing.prompts import tagged
 from montessori.writing.settings import (
     CollapseParams,
     FilterParams,

@@ -12,9 +12,9 @@ from montessori.errors import MontessoriError
 from montessori.filters.eval_items import read_evals
 from montessori.filters.fingerprint import fingerprint
 from montessori.filters.settings import DecontaminationParams
-from montessori.prompts import tagged
 from montessori.writing.examples import draw_examples
 from montessori.writing.produce import write_dataset, write_probe
+from montessori.writing.prompts import tagged
 from montessori.writing.settings import (
     CollapseParams,
     FilterParams,

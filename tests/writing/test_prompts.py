@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.prompts import (
+from montessori.writing.prompts import (
     LAB_INSTRUCTION,
     Written,
     load_template,
