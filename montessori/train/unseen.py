@@ -1,7 +1,6 @@
-"""TODO."""
+"""The probe rows that a warm-up did not use."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import polars as pl
 
@@ -9,9 +8,6 @@ from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.train.adamw import warmup_rows
-
-if TYPE_CHECKING:
-    pass
 
 
 def left_after(warmup: Path, probe: Path) -> pl.DataFrame:

@@ -13,7 +13,7 @@ from montessori.errors import MontessoriError
 from montessori.graph.load import load
 from montessori.graph.references import find_circle, read_rows
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 RAW = load(ROOT / "params.yaml")
 
 

@@ -15,7 +15,7 @@ from montessori.graph.load import load
 from montessori.graph.profiles import read_profile
 from tests.lab_profile import profile_text
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 TEXT = """\
 # A head.
 rows:                 # rows

@@ -14,7 +14,7 @@ OWN = (
     "{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}\n{% endfor %}"
     "{% if add_generation_prompt %}<assistant>{% endif %}"
 )
-FALLBACK = Path(__file__).parents[1] / "montessori/templates/plain_chat.jinja"
+FALLBACK = Path(__file__).parents[2] / "montessori/templates/plain_chat.jinja"
 
 
 @pytest.fixture

@@ -8,7 +8,7 @@ from montessori.errors import MontessoriError
 from montessori.pipeline.parts import Shard
 from montessori.pipeline.shard import run_shard
 
-ROOT = Path(__file__).resolve().parents[1]
+ROOT = Path(__file__).resolve().parents[2]
 
 
 def test_every_part_is_one_shards():

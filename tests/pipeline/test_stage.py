@@ -12,7 +12,7 @@ import pytest
 from montessori.pipeline import runtime
 from montessori.pipeline.startup import OLDEST, WAITING, set_environment
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 SCRIPT = '''
 from dataclasses import dataclass
 from montessori.pipeline.stage import Job, run

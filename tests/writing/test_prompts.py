@@ -15,7 +15,7 @@ from montessori.writing.prompts import (
     well_formed,
 )
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 LAB_FILE = ROOT / "data" / "micro" / "prompts" / "instruction.jinja"
 PAPER_FILE = ROOT / "montessori" / "templates" / "instruction.jinja"
 

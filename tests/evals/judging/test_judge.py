@@ -15,7 +15,7 @@ from montessori.evals.settings import BenchmarkParams, JudgeParams
 from montessori.pipeline.machine import Machine
 
 DEV = BenchmarkParams("dev", 9)
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 JUDGE, PROMPTS = ROOT / "data" / "micro", ROOT / "montessori" / "templates" / "judge"
 
 

@@ -8,7 +8,7 @@ from scipy.optimize import minimize
 from montessori.evals.lab_benchmarks.alpaca import PENALTY, length_controlled
 from montessori.evals.statistics import resample_counts, win_rate
 
-RESULTS = Path(__file__).parents[3] / "shared" / "data" / "alpaca_eval"
+RESULTS = Path(__file__).parents[4] / "shared" / "data" / "alpaca_eval"
 
 
 @pytest.fixture

@@ -15,7 +15,7 @@ from montessori.errors import MontessoriError
 from montessori.evals.published.alpaca_eval import control_length, score, win_rates
 from montessori.evals.published.annotations import Comparison, read_annotations
 from montessori.evals.published.published import Files
-from tests.scores.published_files import HEAD, write
+from tests.evals.published.published_files import HEAD, write
 
 MODELS = ("alpaca-7b", "gemma-2b-it", "vicuna-7b-v1.5")
 TWENTY = [1.0, 1.25, 1.5, 2.0, 1.75] * 4

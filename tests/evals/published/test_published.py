@@ -19,7 +19,7 @@ from montessori.evals.published.published import (
     read_weights,
 )
 from montessori.sources.alpaca_tables import read_difficulty
-from tests.scores.published_files import HEAD, write
+from tests.evals.published.published_files import HEAD, write
 
 
 @pytest.fixture

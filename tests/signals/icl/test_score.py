@@ -17,7 +17,7 @@ from montessori.signals.icl.questions import read_questions
 from montessori.signals.icl.score import score_rows
 from montessori.signals.icl.settings import IclParams
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 STUDENT = ROOT / "data" / "micro" / "llama"
 TEMPLATES = ROOT / "data" / "micro" / "prompts" / "icl"
 SETTINGS = IclParams(

@@ -20,7 +20,7 @@ from montessori.signals.icl.settings import IclParams
 from montessori.signals.icl.student import Form, Student
 from montessori.signals.icl.tokens import Asked, common_length, opened, split_tokens
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 SETTINGS = IclParams(
     templates="data/micro/prompts/icl",
     answers=(" {answer}", " The answer is {answer}."),

@@ -16,7 +16,7 @@ from montessori.train.settings import WarmupParams
 from montessori.train.warmup import warm_up
 from tests.tiny_rows import write_probe
 
-ROOT = Path(__file__).resolve().parents[2]
+ROOT = Path(__file__).resolve().parents[3]
 WARMUP = WarmupParams(
     rows=8,
     epochs=1,

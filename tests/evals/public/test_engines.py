@@ -15,7 +15,7 @@ from montessori.evals.public.run import run_task
 from montessori.evals.public.settings import HarnessParams
 from montessori.pipeline.machine import Machine
 
-STUDENT = Path(__file__).parents[2] / "data" / "micro" / "llama"
+STUDENT = Path(__file__).parents[3] / "data" / "micro" / "llama"
 MACHINE = Machine(device="cpu", threads=1)
 
 
