@@ -24,7 +24,7 @@ def command(
         MontessoriError: bad options, no git commit, or experiments that failed (after the others
             have been run and written).
     """
-    from .session import prove
+    from montessori.proof.session import prove
 
     names = [name.strip() for name in students.split(",") if name.strip()]
     return prove(Path(root), profile, seeds, names, jobs)

@@ -11,8 +11,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from montessori.errors import MontessoriError
-
-from .plan import Experiment
+from montessori.proof.experiments import Experiment
 
 IDENTITY = {"NAME": "montessori", "EMAIL": "montessori@localhost"}
 

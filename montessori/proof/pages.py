@@ -8,13 +8,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from montessori.artifacts.files import read_json, write_json
+from montessori.proof.experiments import Experiment
+from montessori.proof.papers import papers_block
+from montessori.proof.record import path_of
+from montessori.proof.summary import summarise
+from montessori.proof.table import details_block, figure, summary_block
 from montessori.report.svg import standalone
-
-from .papers import papers_block
-from .plan import Experiment
-from .record import path_of
-from .summary import summarise
-from .table import details_block, figure, summary_block
 
 END = "<!-- proof:end -->"
 PLACE = re.compile(rf"<!-- proof:begin (?P<name>[\w. -]+) -->\n(?P<old>.*?){END}", re.DOTALL)

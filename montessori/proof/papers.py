@@ -13,8 +13,7 @@ from typing import Any
 from montessori.compare.outcomes import MEAN
 from montessori.compare.words import signed
 from montessori.evals.items import is_exam
-
-from .markdown import markdown_table
+from montessori.proof.markdown import markdown_table
 
 #: Column title, the paper's name of the benchmark, ours.
 BENCHMARKS = (

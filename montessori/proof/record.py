@@ -17,9 +17,8 @@ from montessori.compare.costs import budgets
 from montessori.errors import MontessoriError
 from montessori.evals.items import exam_name
 from montessori.graph.references import read_rows
-
-from .experiment import read_files
-from .plan import Experiment
+from montessori.proof.experiment import read_files
+from montessori.proof.experiments import Experiment
 
 KINDS = ("eval", "synth", "influence", "prefs", "teacher-dpo", "student-sft", "trim")
 COSTS = (

@@ -14,11 +14,10 @@ from pathlib import Path
 
 from montessori.errors import MontessoriError
 from montessori.progress import Progress, track
-
-from . import experiment as experiments
-from . import record
-from .pages import write_proof
-from .plan import Experiment, parse_seeds, plan
+from montessori.proof import experiment as experiments
+from montessori.proof import record
+from montessori.proof.experiments import Experiment, parse_seeds, plan
+from montessori.proof.pages import write_proof
 
 POLL_SECONDS = 1.0
 STOP_SECONDS = 15.0

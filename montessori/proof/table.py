@@ -9,10 +9,9 @@ from typing import Any
 
 from montessori.compare.outcomes import MEAN, ordered
 from montessori.compare.words import p_text, signed, titled
+from montessori.proof.markdown import markdown_table
+from montessori.proof.summary import Record, points, told
 from montessori.report.svg import Interval, intervals
-
-from .markdown import markdown_table
-from .summary import Record, points, told
 
 ALPHA = 0.05  # of corrected p-values
 TERA = 1e-12

@@ -1,5 +1,5 @@
 """The report: one self-contained HTML page of runs, rounds, data and costs."""
 
-from .build import build
+from montessori.report.build import build
 
 __all__ = ["build"]

@@ -7,12 +7,11 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from montessori.artifacts.files import write_text
-
-from . import sources
-from .comparison import chart, explanation, lead, metric_table, steps_charts
-from .decontamination import decontamination
-from .page import Markup, details, document, figures, links, paragraph, table
-from .svg import groups, histogram, lines
+from montessori.report import sources
+from montessori.report.comparison import chart, explanation, lead, metric_table, steps_charts
+from montessori.report.decontamination import decontamination
+from montessori.report.page import Markup, details, document, figures, links, paragraph, table
+from montessori.report.svg import groups, histogram, lines
 
 CURVES = (("teacher-dpo", "DPO loss of the teacher"), ("student-sft", "SFT loss of the students"))
 STAGES = [

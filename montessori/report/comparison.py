@@ -18,9 +18,8 @@ from montessori.compare.words import (
     titled,
     verdict,
 )
-
-from .page import Markup, paragraph, table
-from .svg import COLOURS, Interval, intervals, steps
+from montessori.report.page import Markup, paragraph, table
+from montessori.report.svg import COLOURS, Interval, intervals, steps
 
 ELSEWHERE = "\u2020"  # a dagger: in the chart, a difference to another run than the baseline
 CLASSES = {"better": "up", "worse": "down", "undecided": "level"}

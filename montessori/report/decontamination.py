@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
-from .page import Markup, paragraph, table
+from montessori.report.page import Markup, paragraph, table
 
 EXPLANATION = (
     "Sources (seed pool, reference sets) may share nothing with an eval item: the seed stage stops "

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import quote
 
-from .svg import STYLE
+from montessori.report.svg import STYLE
 
 PAGE_STYLE = """
 :root{color-scheme:light dark;--paper:#fbfbfa;--card:#fff;--ink:#1f2430;--soft:#667085;
