@@ -46,7 +46,7 @@ def write_proof(root: Path, profile: str, complete: Sequence[Experiment]) -> lis
         f"{profile} details": lambda page: details_block(proof, records),
         "papers": lambda page: papers_block(proofs),
     }
-    pages = [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    pages = [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
     return [summary, picture, *(page for page in pages if fill(page, blocks))]
 
 
