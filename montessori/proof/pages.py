@@ -10,6 +10,8 @@ from pathlib import Path
 from montessori.artifacts import read_json, write_json
 from montessori.report.svg import standalone
 
+from .headline import headline_block
+from .newest import read_records
 from .papers import papers_block
 from .plan import Experiment
 from .record import path_of
@@ -27,7 +29,8 @@ def write_proof(root: Path, profile: str, complete: Sequence[Experiment]) -> lis
 
     README.md and the pages of docs/ show it where they have places such as
     `<!-- proof:begin controls summary -->`: `summary` (findings and a table), `details` (every
-    seed, the data, the costs), and `papers` (all profiles' proofs beside published results).
+    seed, the data, the costs), `papers` (all profiles' proofs beside published results), and
+    `headline` (the front page's table, from the newest records of all profiles).
     Returns the files written, the pages last.
 
     Raises:
@@ -45,6 +48,7 @@ def write_proof(root: Path, profile: str, complete: Sequence[Experiment]) -> lis
         f"{profile} summary": lambda page: summary_block(proof, _address(picture, page)),
         f"{profile} details": lambda page: details_block(proof, records),
         "papers": lambda page: papers_block(proofs),
+        "headline": lambda page: headline_block(read_records(root)),
     }
     pages = [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
     return [summary, picture, *(page for page in pages if fill(page, blocks))]
