@@ -220,5 +220,5 @@ def _malformed(problems: Sequence[str], path: Path) -> MontessoriError:
         where=str(path),
         expected="tasks with a description, seed questions and validation questions, which share "
         "no question",
-        next="mend them, see docs/how-to/arte.md, then dvc repro",
+        next="fix them, see docs/how-to/arte.md, then dvc repro",
     )

@@ -63,7 +63,7 @@ def find(files: Files, annotations: Path, comparison: Comparison) -> Files:
 
 
 def named(files: Files) -> dict[str, str]:
-    """The paths that there are, by what they hold."""
+    """The files of a published comparison that exist, by what they hold."""
     return {kind: str(path) for kind, path in vars(files).items() if path is not None}
 
 
@@ -113,7 +113,7 @@ def difficulty_of(comparison: Comparison, files: Files) -> Floats | None:
     """The difficulty of each row's instruction, (rows,).
 
     By the reference outputs, whose order is that of the difficulties; without them by position,
-    which needs as many rows as difficulties. None where the rows cannot be told apart so, or
+    which needs as many rows as difficulties. None where the rows cannot be identified that way, or
     without a file that holds difficulties. Raises MontessoriError: an unreadable file.
     """
     path = files.difficulty or files.gamed
@@ -139,7 +139,7 @@ def _read(path: Path, columns: tuple[str, ...], gaps: tuple[str, ...] = ()) -> p
             f"cannot be read as CSV ({str(error).splitlines()[0]})",
             where=str(path),
             expected=f"the columns {', '.join(columns)}",
-            next="mend the path",
+            next="fix the path",
         ) from error
     wrong = [name for name in columns if not _is_numbers(table, name, name in gaps)]
     if wrong or table.is_empty():
