@@ -28,7 +28,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parents[1]
 PACKAGE = "montessori"
 #: The page whose steps say which files a new signal touches, one line ``- file: `path` `` each.
-SIGNAL_PAGE = Path("docs/tutorials/new-signal.md")
+SIGNAL_PAGE = Path("docs", "tutorials", "new-signal.md")
 SIGNAL_FILE = re.compile(r"^\s*- file: `([^`]+)`", re.MULTILINE)
 
 #: A figure, or nothing where the tree has no such thing.
