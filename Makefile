@@ -29,7 +29,7 @@ offline := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 OMP_NUM_THREADS=1
 # What people read. Tests are not in it: they misspell on purpose.
 prose := *.md docs montessori stages tools/*.py params.yaml profiles dvc.yaml Makefile pyproject.toml
 
-.PHONY: help setup repro proof test test-slow test-gpu lint format micro-base clean-env
+.PHONY: help setup repro proof test test-slow test-gpu lint format docs micro-base clean-env
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is"
@@ -73,6 +73,10 @@ lint: setup  ## style, spelling and types
 format: setup  ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup  ## the docs as a site, .work/site; a broken link is an error
+	$(BIN)/mkdocs build --quiet --strict
+	@echo "Docs: $(CURDIR)/.work/site/index.html"
 
 micro-base: setup  ## train the lab's base models again (up to an hour on two cores)
 	$(BIN)/python -m montessori.micro.base

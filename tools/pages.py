@@ -28,6 +28,7 @@ TOP = {
     "data/": "outputs of the stages (DVC) and `micro/`, the lab's base models and sources (git)",
     "metrics/": "JSON per run and stage, plot data, the comparison and the proof (git)",
     "docs/": "how each part works: the comparison, the proof, influence, generation, the lab, ...",
+    "mkdocs.yml": "the docs as a site: `make docs`",
     "tests/": "the tests; they mirror the package",
     "tools/": "set-up of the environment, generated parts of these pages",
     "requirements/": "the lock file, and what differs with vLLM on a CPU",
