@@ -26,7 +26,10 @@ unexport PYTHONPATH PYTHONHOME PYTHONDONTWRITEBYTECODE
 # Tests and checks never use the network, and one thread each.
 offline := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 OMP_NUM_THREADS=1
 
-.PHONY: help setup repro proof test test-slow test-gpu lint format micro-base clean-env
+# What people read. Tests are not in it: they misspell on purpose.
+prose := *.md docs montessori stages tools/*.py params.yaml profiles dvc.yaml Makefile pyproject.toml
+
+.PHONY: help setup repro proof test test-slow test-gpu lint format docs micro-base clean-env
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is"
@@ -61,14 +64,19 @@ test-slow: setup  ## the tests that take minutes, among them a real installation
 test-gpu: setup  ## the tests that need an NVIDIA GPU
 	$(offline) $(BIN)/python -m pytest -m gpu $(ARGS)
 
-lint: setup  ## style and types
+lint: setup  ## style, spelling and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/codespell $(prose)
 	$(BIN)/mypy
 
 format: setup  ## put the code into shape
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+
+docs: setup  ## the docs as a site, .work/site; a broken link is an error
+	$(BIN)/mkdocs build --quiet --strict
+	@echo "Docs: $(CURDIR)/.work/site/index.html"
 
 micro-base: setup  ## train the lab's base models again (up to an hour on two cores)
 	$(BIN)/python -m montessori.lab_models.base

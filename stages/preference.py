@@ -1,4 +1,4 @@
-"""The preference set: the validation questions that tell examinees apart best."""
+"""The preference set: the validation questions that separate examinees best."""
 
 from montessori.pipeline.stage import Job, run
 

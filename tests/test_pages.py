@@ -10,7 +10,8 @@ ROOT = Path(__file__).parents[1]
 DOCUMENTS = [
     "README.md",
     "CONTRIBUTING.md",
-    *(f"docs/{p.name}" for p in (ROOT / "docs").glob("*.md")),
+    "CHANGELOG.md",
+    *sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md")),
 ]
 
 
@@ -50,11 +51,53 @@ def test_render_writes_only_between_the_markers() -> None:
     assert pages.render("no markers") == "no markers"
 
 
+def without_code(text: str) -> str:
+    """A page without its fenced blocks and code spans, in which nothing is a link or a heading."""
+    return re.sub(
+        r"`[^`\n]*`", "``", re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
+    )
+
+
+def anchors(path: Path) -> set[str]:
+    """The anchors of a page's headings, as a forge and the docs site both make them."""
+    fenced = re.sub(r"^```.*?^```$", "", path.read_text(), flags=re.MULTILINE | re.DOTALL)
+    headings = re.findall(r"^#+ +(.+?) *$", fenced, re.MULTILINE)
+    words = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in headings)
+    return {word.replace(" ", "-") for word in words}
+
+
 @pytest.mark.parametrize("name", DOCUMENTS)
 def test_links_lead_somewhere(name: str) -> None:
-    for target in re.findall(r"\]\(([^)#]+)[^)]*\)", (ROOT / name).read_text()):
-        if "://" not in target:
-            assert ((ROOT / name).parent / target).exists(), target
+    page = ROOT / name
+    for target in re.findall(r"\]\(([^)\s]+)\)", without_code(page.read_text())):
+        if "://" in target:
+            continue
+        address, _, anchor = target.partition("#")
+        linked = (page.parent / address).resolve() if address else page
+        assert linked.exists(), f"{name}: nothing at {target}"
+        if anchor:
+            assert anchor in anchors(linked), f"{name}: no such heading: {target}"
+
+
+def test_docs_link_to_nothing_outside_docs() -> None:
+    """The docs site has the pages of docs/ alone, so a link out of it leads nowhere there."""
+    for page in (ROOT / "docs").rglob("*.md"):
+        for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", without_code(page.read_text())):
+            if "://" not in target:
+                inside = (page.parent / target).resolve().is_relative_to(ROOT / "docs")
+                assert inside, f"{page.relative_to(ROOT)}: {target} is not in docs/"
+
+
+PATH = re.compile(r"docs/[\w./-]+\.(?:md|svg)")
+
+
+def test_code_names_pages_that_exist() -> None:
+    """Errors, comments of params.yaml and profiles send a person to pages: each must be there."""
+    sources = [*(ROOT / "montessori").rglob("*.py"), *(ROOT / "stages").glob("*.py")]
+    sources += [*(ROOT / "tools").glob("*.py"), *(ROOT / "profiles").glob("*.yaml")]
+    for source in [*sources, ROOT / "params.yaml", ROOT / "dvc.yaml", ROOT / "Makefile"]:
+        for name in PATH.findall(source.read_text()):
+            assert (ROOT / name).is_file(), f"{source.relative_to(ROOT)}: no page {name}"
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -1,4 +1,4 @@
-"""Measure influence on several models and reference sets, and write the table of docs/influence.md.
+"""Measure influence on several models and reference sets; write the table of the docs.
 
 python tools/influence_table.py NAME=MODEL,PROBES.jsonl,REFERENCES.jsonl ... [--json FOLDER]
 """
@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-DOCS = Path("docs/influence.md")
+DOCS = Path("docs/explanation/influence.md")
 BEGIN, END = "<!-- bench:begin -->\n", "<!-- bench:end -->\n"
 REFERENCES = (1, 32, 256)
 HEAD = (

@@ -1,4 +1,4 @@
-"""Writes the generated parts of README.md and docs/lab.md: `python tools/pages.py`.
+"""Writes the generated parts of README.md and docs/explanation/lab.md: `python tools/pages.py`.
 
 The tree comes from the first lines of docstrings, the lab's tables from its families and the
 cards of its base models. A test fails when a page is not current.
@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/lab.md")
+PAGES = ("README.md", "docs/explanation/lab.md")
 
 #: What stands in the root, one clause each. Folders of Python files are listed below it.
 TOP = {
@@ -28,6 +28,7 @@ TOP = {
     "data/": "outputs of the stages (DVC) and `micro/`, the lab's base models and sources (git)",
     "metrics/": "JSON per run and stage, plot data, the comparison and the proof (git)",
     "docs/": "how each part works: the comparison, the proof, influence, generation, the lab, ...",
+    "mkdocs.yml": "the docs as a site: `make docs`",
     "tests/": "the tests; they mirror the package",
     "tools/": "set-up of the environment, generated parts of these pages",
     "requirements/": "the lock file, and what differs with vLLM on a CPU",

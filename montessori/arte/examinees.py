@@ -33,7 +33,7 @@ def take(
 ) -> dict[str, Any]:
     """Write `out`/outcomes.parquet: each number of shots makes one examinee `<name>-<shots>`.
 
-    Shots are a task's first seeds. Returns accuracies by examinee, and what they took. Raises
+    Shots are a task's first seeds. Returns accuracies by examinee, and their cost. Raises
     MontessoriError for more shots than seeds.
     """
     listed = read_tasks(tasks)

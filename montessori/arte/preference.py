@@ -121,7 +121,7 @@ def _facts(
 
 def _no_examinees(where: object) -> MontessoriError:
     return MontessoriError(
-        "there are no examinees, so no question can be told from another",
+        "there are no examinees, so all questions look the same",
         where=str(where),
         expected="rows in params.yaml, examinees, of the preference set's tasks",
         next="add one per model: NAME: {model: models/student, tasks: TASKS}",

@@ -221,5 +221,5 @@ def _malformed(problems: Sequence[str], path: Path) -> MontessoriError:
         where=str(path),
         expected="tasks with a description, seed questions and validation questions, which share "
         "no question",
-        next="mend them, see docs/arte.md, then dvc repro",
+        next="fix them, see docs/how-to/arte.md, then dvc repro",
     )

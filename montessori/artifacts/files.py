@@ -134,7 +134,7 @@ def read_json(path: Path) -> Any:
         ) from error
     except ValueError as error:
         raise MontessoriError(
-            f"not valid JSON ({error})", where=str(path), next=f"mend {path}"
+            f"not valid JSON ({error})", where=str(path), next=f"fix {path}"
         ) from error
 
 

@@ -171,7 +171,7 @@ def _form(folder: str) -> str:
 
 
 def _probe_problems(rows: Rows) -> list[str]:
-    """Scores must be those of the row's own probe: other rows have other ids."""
+    """Scores must be of the row's own probe: the rows of another probe have other ids."""
     found = []
     for section, what in (("rounds", "round"), ("selections", "selection")):
         for name, row in rows[section].items():
@@ -210,7 +210,7 @@ def _draft_problems(rows: Rows) -> list[str]:
 
 
 def _preference_problems(rows: Rows) -> list[str]:
-    """Without examinees no question can be told from another."""
+    """Without examinees all questions look the same."""
     taken = {row.tasks for row in rows["examinees"].values()}
     return [
         f"preferences.{name}.tasks: no row of examinees takes the tasks {row.tasks!r}; add one, "

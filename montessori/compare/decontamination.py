@@ -16,7 +16,7 @@ def decontamination(seed: Path, synth: Path, leaks: Path) -> dict[str, Any]:
     seed: the seed stage's metric file. synth, leaks: folders of metric files; what is not there
     is left out. Returns {"items": eval items by split, "sources": {"overlaps", "rows" by set},
     "written": {dataset: {"samples", "eval_items": dropped ones}}, "learned" and "probed": {dataset
-    or other rows: {"rows", "eval_items": among them}}}.
+    or set of rows: {"rows", "eval_items": among them}}}.
     """
     sources = read_json(Path(seed))
     return {

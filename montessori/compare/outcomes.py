@@ -13,7 +13,7 @@ from montessori.evals.items import EXAM, HARNESS
 from montessori.evals.outcomes import COLUMNS, Outcome, require_same_items
 from montessori.graph.rows import Exam, Harness, Run
 
-#: Benchmarks of runs in the order of tables; those of other rows follow by name.
+#: Benchmarks of runs in the order of tables; those of exams and harnesses follow by name.
 ORDER = ("micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k",
          "alpaca_eval", "alpaca_eval_public", "mt_bench")  # fmt: skip
 #: Benchmarks whose metric is a length-controlled win rate; that of all others is a mean.
@@ -59,7 +59,7 @@ class Found:
 
 
 def ordered(names: Iterable[str]) -> list[str]:
-    """Metrics in the order of tables, each once: ORDER, those of other rows by name, the mean."""
+    """Metrics in the order of tables, each once: those of ORDER, others by name, the mean."""
     place = {name: number for number, name in enumerate(ORDER)}
     last = {MEAN: len(ORDER) + 1}
     return sorted(set(names), key=lambda name: (last.get(name, place.get(name, len(ORDER))), name))

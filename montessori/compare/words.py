@@ -61,7 +61,7 @@ def sentence(run: str, row: Row, other: str, confidence: float) -> str:
         if names[kind]
     ]
     if not parts:
-        parts.append(f"is not told apart from {other} on any benchmark")
+        parts.append(f"has no significant difference from {other} on any benchmark")
     elif names["undecided"]:
         parts.append(f"{_listed(names['undecided'])} undecided")
     mean = row[MEAN]
@@ -124,7 +124,7 @@ def notes(comparison: Mapping[str, Any]) -> list[str]:
     if least > alpha + 1e-12:
         needed = math.ceil(comparison["comparisons"] / alpha - 1 - 1e-9)
         found.append(
-            f"No difference can be told apart here: {comparison['comparisons']} comparisons need "
+            f"No difference can be significant here: {comparison['comparisons']} comparisons need "
             f"at least {needed} resamples (compare.resamples is {comparison['resamples']})."
         )
     return found

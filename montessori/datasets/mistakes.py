@@ -90,7 +90,7 @@ def write_mistakes(
 def _by_grader(
     student: Path, frame: pl.DataFrame, settings: MistakesParams, machine: "Machine"
 ) -> tuple[list[bool | None], dict[str, int]]:
-    """Whether the student's answers are wrong, None for no task of the lab; what it took."""
+    """Whether the student's answers are wrong, None for no task of the lab; and the cost."""
     from montessori.generate.transformers_engine import TransformersEngine
 
     engine = TransformersEngine.open(student, machine)
@@ -135,7 +135,7 @@ def _is_wrong(turns: tuple[str, ...], answers: list[str]) -> bool | None:
 def _by_loss(
     student: Path, rows: Path, frame: pl.DataFrame, settings: MistakesParams, machine: "Machine"
 ) -> tuple[list[bool | None], dict[str, int]]:
-    """Whether a row's loss is among the highest (of equal ones the earlier); what it took."""
+    """Whether a row's loss is among the highest (of equal ones the earlier); and the cost."""
     from montessori.models import chat
     from montessori.models.adapters import load_merged
     from montessori.signals.student import mean_loss, require_responses, values

@@ -64,7 +64,7 @@ def _require_verdicts(judged: pl.DataFrame, name: str, asked: int, where: Path) 
         raise MontessoriError(
             f"{name}: none of {rows.height} verdicts can be used{said}",
             where=str(where),
-            expected="a judge that keeps the form of its prompt (docs/judging.md)",
+            expected="a judge that keeps the form of its prompt (docs/how-to/judges.md)",
             next="name another judge (judge.model), or other prompts (judge.prompts)",
         )
 

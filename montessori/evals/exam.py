@@ -56,7 +56,7 @@ def read_test(tasks: Path) -> pl.DataFrame:
             f"the tasks {tasks.name} have no test questions",
             where=str(tasks),
             expected="tasks whose `test` lists questions, BBH files, or a lab recipe with `test`",
-            next="add them, see docs/arte.md, or take the row out of params.yaml: exams",
+            next="add them, see docs/how-to/arte.md, or take the row out of params.yaml: exams",
         )
     return read_table(tasks / TEST_FILE, QUESTIONS)
 

@@ -138,7 +138,7 @@ def _error(what: str, where: str) -> MontessoriError:
         what,
         where=where,
         expected='{"item_id", "family", "turns", "answers", "responses", ...} per line',
-        next="mend the source named by sources.evals, then run `dvc repro seed`",
+        next="fix the source named by sources.evals, then run `dvc repro seed`",
     )
 
 

@@ -55,10 +55,11 @@ class EvalItems:
 
 
 def told_by(turns: Sequence[str], key: str | None) -> list[Sequence[str]]:
-    """The dialogues that tell an item: its own and, without a content key, its first turn alone.
+    """The texts that give an eval item away: its whole dialogue, and maybe its first question.
 
-    Whoever has seen the first question of a two-turn item has seen half of it. Items of the lab
-    have keys, and share first turns with other tasks by design.
+    A student that has seen the first question of a two-turn item has seen half of it, so that
+    question counts by itself. Items of the lab have a content key and are excepted: they share
+    first turns with other tasks by design.
     """
     return [turns] if key is not None or len(turns) == 1 else [turns, turns[:1]]
 
@@ -73,8 +74,8 @@ def require_clean(matches: int, samples: int, limit: float, writer: str) -> None
     raise MontessoriError(
         f"{matches} of {samples} samples hold eval items, {matches / samples:.1%}",
         where=writer,
-        expected=f"at most {limit:.1%} (decontamination.limit): whoever writes the benchmarks has "
-        "seen them, and what it paraphrases is not recognised",
+        expected=f"at most {limit:.1%} (decontamination.limit): a model that writes eval "
+        "items has seen them, and its paraphrases are not recognised",
         next="look where the rows or the teacher's seeds come from; if chance explains it, raise "
         "decontamination.limit",
     )

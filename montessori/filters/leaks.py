@@ -1,4 +1,4 @@
-"""Eval items among finished rows, whoever wrote them: counted, not dropped."""
+"""Eval items among finished rows of any source: counted, not dropped."""
 
 from pathlib import Path
 from typing import Any

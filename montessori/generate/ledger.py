@@ -92,7 +92,7 @@ class Ledger:
         self._append(record)
 
     def learn(self, path: Path) -> None:
-        """Take the answers of another ledger, which somebody else has paid for."""
+        """Take the answers of another ledger, paid for by another run."""
         other = Ledger(path)
         self.answers = other.answers | self.answers
         self.costs = other.costs | self.costs

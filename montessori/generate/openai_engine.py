@@ -205,7 +205,8 @@ def open_served(folder: Path, machine: "Machine", ledger: Path, secret: Secret) 
             "engine openai has no server to ask",
             where="machine.server in params.yaml",
             expected="an address such as http://localhost:8000/v1",
-            next=f"vllm serve {folder} --port 8000, then set machine.server (docs/generation.md)",
+            next=f"vllm serve {folder} --port 8000, then set machine.server "
+            "(docs/how-to/engines.md)",
         )
     name = machine.server_key_env
     key = _key(name, secret)

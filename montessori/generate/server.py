@@ -117,7 +117,7 @@ class Server:
             f"the server has no model {self.model!r}; it has {listed}",
             expected=f"a server of {self.model}",
             next=f"start one: vllm serve {self.model} --port {urlsplit(self.url).port or 8000} "
-            "(docs/generation.md), or name a model that the server has",
+            "(docs/how-to/engines.md), or name a model that the server has",
         )
 
     def clean(self, text: str) -> str:
@@ -180,7 +180,7 @@ class Server:
         return self._error(
             f"the server cannot be reached: {reason[:200]}, after several tries",
             expected="a running OpenAI-compatible server",
-            next=f"start one: vllm serve {self.model} --port {port} (docs/generation.md), "
+            next=f"start one: vllm serve {self.model} --port {port} (docs/how-to/engines.md), "
             "then dvc repro; finished answers are kept",
         )
 

@@ -126,7 +126,7 @@ def _compose(text: str) -> Any:
         node = YAML(typ="safe", pure=True).compose(text)
     except YAMLError as error:
         raise MontessoriError(
-            f"not valid YAML: {error}", where=FILE, next=f"mend {FILE}, then montessori check"
+            f"not valid YAML: {error}", where=FILE, next=f"fix {FILE}, then montessori check"
         ) from error
     if node is None or _pairs(node) is None:
         raise MontessoriError("the file has no sections", where=FILE, next=f"git checkout {FILE}")

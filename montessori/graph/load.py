@@ -26,7 +26,7 @@ def load(path: Path | str = FILE) -> dict[str, Any]:
         ) from error
     except (YAMLError, UnicodeDecodeError) as error:
         raise MontessoriError(
-            f"not valid YAML: {error}", where=str(path), next=f"mend {path}, then montessori check"
+            f"not valid YAML: {error}", where=str(path), next=f"fix {path}, then montessori check"
         ) from error
     if not isinstance(raw, dict):
         raise MontessoriError(
@@ -67,7 +67,7 @@ def problems_error(problems: list[str], file: str = FILE) -> MontessoriError:
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     lines = "".join(f"\n  {problem}" for problem in problems)
     return MontessoriError(
-        f"{count} in {file}:{lines}", next=f"mend {file}, then run montessori check"
+        f"{count} in {file}:{lines}", next=f"fix {file}, then run montessori check"
     )
 
 

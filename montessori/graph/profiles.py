@@ -49,7 +49,7 @@ def _included(value: Any, path: Path) -> list[str]:
             f"{INCLUDE} is {value!r}",
             where=str(path),
             expected="a list of other profiles, such as [arte]",
-            next=f"mend {path.name}",
+            next=f"fix {path.name}",
         )
     return value
 

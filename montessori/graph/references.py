@@ -21,7 +21,7 @@ LAB = "micro"  # folder of the lab's files in git; a judge may be one of them
 _TEACHER, _ROWS = ("models", "teachers"), ("seed", "datasets", "mistakes")
 _SCORES = ("influence", "icl", "judge-signal", "loss", "uncertainty", "shuffle")
 _EVALUATED = ("models", "teachers", "students")
-#: Keys that refer to other rows by folder and name: which folders they may name.
+#: Keys that refer to another row by folder and name: which folders they may name.
 BY_FOLDER: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("probes", "teacher"): _TEACHER, ("probes", "seeds"): _ROWS,
     ("response_probes", "teacher"): _TEACHER, ("judge_signals", "judge"): (*_TEACHER, LAB),
@@ -38,7 +38,7 @@ BY_FOLDER: Mapping[tuple[str, str], tuple[str, ...]] = {
     ("alignments", "scores"): ("icl",), ("alignments", "start"): _TEACHER,
 }  # fmt: skip
 _PROBE, _DATASET = ("probes", "probe_files", "response_probes"), FOLDERS["datasets"]
-#: Keys that refer to other rows by name alone: in which sections.
+#: Keys that refer to another row by name alone: in which sections.
 BY_NAME: Mapping[tuple[str, str], tuple[str, ...]] = {
     **{(section, "probe"): _PROBE for section, cls in ROWS.items()
        if "probe" in cls.__annotations__ and section != "probes"},

@@ -61,7 +61,7 @@ class Warmup:
 
 @dataclass(frozen=True)
 class Influence:
-    """Scores of a probe's other rows: their influence on the loss on a reference set."""
+    """Scores of the probe rows not used in warm-up: influence on the loss on a reference set."""
 
     probe: str
     warmup: str
@@ -80,7 +80,7 @@ class JudgeSignal:
 
 @dataclass(frozen=True)
 class Loss:
-    """Scores of a probe's other rows: the warmed-up student's loss on them."""
+    """Scores of the probe rows not used in warm-up: the warmed-up student's loss on them."""
 
     probe: str
     warmup: str
@@ -89,7 +89,7 @@ class Loss:
 
 @dataclass(frozen=True)
 class Uncertainty:
-    """Scores of a probe's other rows: how uncertain the warmed-up student is of them."""
+    """Scores of the probe rows not used in warm-up: the warmed-up student's entropy on them."""
 
     probe: str
     warmup: str

@@ -43,7 +43,7 @@ TEMPLATE = Path("data/micro/prompts/chat_template.jinja")
 CONTEXT = 1024
 
 #: How often a student meets the families of a subject before it is taught: the basics well, the
-#: tasks that the evals ask for seldom, so that what it is taught afterwards decides.
+#: tasks that the evals rarely ask for, so that what it is taught afterwards decides.
 STUDENT_WEIGHTS = {
     "arithmetic": 1.5, "knowledge": 0.7, "stories": 0.3, "units": 0.5,
     "choice": 0.5, "dialogue": 0.4,

@@ -1,7 +1,7 @@
 """Which template and tokenizer wrote the texts of an artifact, and whether a model has the same.
 
-A line of models (base teacher, tuned teachers) keeps both; another line would be trained on texts
-that it would render or cut up otherwise than their writer did.
+A line of models (base teacher, tuned teachers) keeps both. Training a model with another chat
+template or tokenizer on these texts would silently change how they are rendered and tokenized.
 """
 
 from pathlib import Path
@@ -38,6 +38,6 @@ def require_same_line(model: Path, artifact: Path) -> None:
                 f"the start teacher has another {NAMES[name]} than the one that wrote the pairs",
                 where=f"{model} ({own[name][:12]}) and {artifact} ({value[:12]})",
                 expected="a start that wrote the probe or drafts of the pairs, or is of its line",
-                next="mend `start` of this row in params.yaml, section rounds or alignments, or "
+                next="fix `start` of this row in params.yaml, section rounds or alignments, or "
                 "name a probe or drafts of its line",
             )

@@ -43,7 +43,7 @@ def check_template(
             where=where,
             expected="a jinja template for user and assistant messages that heeds "
             "add_generation_prompt",
-            next="mend it, or set model.fallback_template in params.yaml to another file, such as "
+            next="fix it, or set model.fallback_template in params.yaml to another file, such as "
             "montessori/templates/plain_chat.jinja",
         )
 

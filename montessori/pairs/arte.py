@@ -18,7 +18,7 @@ from montessori.errors import MontessoriError
 from montessori.models.lineage import written_by
 from montessori.seeding import seed_of
 
-#: Decimals by which scores, shares of a few hundred answers, are told apart.
+#: Decimals by which scores, shares of a few hundred answers, are compared.
 DIGITS = 9
 
 

@@ -128,7 +128,7 @@ def _weighted(scores: pl.DataFrame, skills: Mapping[str, float]) -> pl.DataFrame
             f"the scores have no skill {unknown[0]!r}",
             where="params.yaml, key prefs.skills",
             expected=" or ".join(sorted(known)) or "a reference set with skills",
-            next="mend prefs.skills, or empty it for the whole reference set",
+            next="fix prefs.skills, or empty it for the whole reference set",
         )
     total = sum(skills.values())
     weight = pl.col("reference").replace_strict(dict(skills), default=None) / total

@@ -92,7 +92,7 @@ def _parsed(root: Path, path: str) -> ast.Module:
         raise MontessoriError(
             f"not readable as Python ({getattr(error, 'msg', error)})",
             where=f"{path}:{line}" if line else path,
-            next="mend it, then dvc repro",
+            next="fix it, then dvc repro",
         ) from error
 
 

@@ -1,7 +1,7 @@
-"""What a stage took: seconds, devices and memory, in metrics/runtime, which only reports read.
+"""Time, devices and peak memory of a stage run, written to metrics/runtime; only reports read it.
 
-A start that was cut off, and a process that filled some parts for another, leave what they took
-below .work; the start that finishes the stage adds it up.
+An interrupted run, and a process that filled some parts for another, leave their figures below
+.work; the run that finishes the stage adds them up.
 """
 
 import json

@@ -22,9 +22,9 @@ ONLINE = ("models", "seed")  # stages that may look for a hub
 WAITING = {"OMP_WAIT_POLICY": "passive", "GOMP_SPINCOUNT": "20000"}
 
 
-#: Python's collector looks through the oldest objects this many times more seldom than through the
-#: middle ones. Importing torch, transformers and trl makes half a million objects that stay, and
-#: looking through all of them again and again takes a quarter of the time of a start.
+#: Run the full garbage collection this many times less often than that of middle-aged objects:
+#: torch, transformers and trl leave half a million long-lived objects, and collecting over them
+#: again and again takes a quarter of the start-up time.
 OLDEST = 1000
 
 

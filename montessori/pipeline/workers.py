@@ -157,8 +157,7 @@ def _call(work: Callable[[Any, Batch], Result], batch: Batch) -> Result:
 
 def _ended() -> MontessoriError:
     return MontessoriError(
-        "a process that computes for this one was ended from outside, most likely for want of "
-        "memory",
+        "a worker process was killed, most likely because the machine ran out of memory",
         expected="room for machine.threads batches of machine.generation_batch rows at once",
         next="lower machine.generation_batch or machine.threads in params.yaml, then dvc repro "
         "(what is finished stays)",

@@ -9,6 +9,8 @@ from pathlib import Path
 
 from montessori.artifacts.files import read_json, write_json
 from montessori.proof.experiments import Experiment
+from montessori.proof.headline import headline_block
+from montessori.proof.newest import read_records
 from montessori.proof.papers import papers_block
 from montessori.proof.record import path_of
 from montessori.proof.summary import summarise
@@ -26,7 +28,8 @@ def write_proof(root: Path, profile: str, complete: Sequence[Experiment]) -> lis
 
     README.md and the pages of docs/ show it where they have places such as
     `<!-- proof:begin controls summary -->`: `summary` (findings and a table), `details` (every
-    seed, the data, the costs), and `papers` (all profiles' proofs beside published results).
+    seed, the data, the costs), `papers` (all profiles' proofs beside published results), and
+    `headline` (the front page's table, from the newest records of all profiles).
     Returns the files written, the pages last.
 
     Raises:
@@ -44,8 +47,9 @@ def write_proof(root: Path, profile: str, complete: Sequence[Experiment]) -> lis
         f"{profile} summary": lambda page: summary_block(proof, _address(picture, page)),
         f"{profile} details": lambda page: details_block(proof, records),
         "papers": lambda page: papers_block(proofs),
+        "headline": lambda page: headline_block(read_records(root)),
     }
-    pages = [root / "README.md", *sorted((root / "docs").glob("*.md"))]
+    pages = [root / "README.md", *sorted((root / "docs").rglob("*.md"))]
     return [summary, picture, *(page for page in pages if fill(page, blocks))]
 
 

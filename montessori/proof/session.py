@@ -54,7 +54,7 @@ def prove(root: Path, profile: str, seeds: str, students: list[str], jobs: int) 
         raise MontessoriError(
             f"{len(failed)} of {len(planned)} experiments failed:\n" + "\n".join(failed.values()),
             where=", ".join(str(work / f"{name}.log") for name in failed),
-            next="mend what the logs say, then the same command again (the others are kept)",
+            next="fix what the logs say, then the same command again (the others are kept)",
         )
     return written
 

@@ -10,7 +10,7 @@ from montessori.report.page import Markup, paragraph, table
 EXPLANATION = (
     "Sources (seed pool, reference sets) may share nothing with an eval item: the seed stage stops "
     "otherwise. Eval items that a teacher writes for a dataset are dropped there. Rows that "
-    "students learn or are scored on are then looked through once more, whoever wrote them. "
+    "students learn or are scored on are then searched once more, whatever their source. "
     "Probing rows are not filtered: what is found among them was seen by the student's signal."
 )
 

@@ -204,5 +204,5 @@ def _malformed(facts: dict[str, Any], settings: JudgeSignalParams, judge: Path) 
         where=f"judge {judge}",
         expected=f"at most {settings.max_malformed:.0%} (judge_signal.max_malformed); a verdict "
         "ends with a line `Score: n`, n from 0 to 5",
-        next="take a stronger judge in params.yaml, section judge_signals, or mend the template",
+        next="take a stronger judge in params.yaml, section judge_signals, or fix the template",
     )

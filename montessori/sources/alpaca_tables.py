@@ -40,7 +40,7 @@ def read_numbers(path: Path, columns: tuple[str, ...], gaps: tuple[str, ...] = (
             f"cannot be read as CSV ({str(error).splitlines()[0]})",
             where=str(path),
             expected=f"the columns {', '.join(columns)}",
-            next="mend the path",
+            next="fix the path",
         ) from error
     wrong = [name for name in columns if not _is_numbers(table, name, name in gaps)]
     if wrong or table.is_empty():

@@ -1,8 +1,8 @@
 """Eval items from a folder of public benchmarks: as published, as hub copies, or one's own.
 
-The folder has the layout that `harness.data` has too (docs/benchmarks.md), so one folder serves
-both: here its items are kept out of all training data, and those of AlpacaEval and MT-Bench are
-answered and judged.
+The folder has the layout of `harness.data` (docs/how-to/benchmarks.md), so one folder serves both:
+here its items are kept out of all training data, and those of AlpacaEval and MT-Bench are answered
+and judged.
 """
 
 import json
@@ -96,7 +96,7 @@ def public_items(folder: Path) -> dict[str, list[Item]]:
             "the folder holds no benchmark",
             where=str(folder),
             expected="mmlu/test/*.csv, gsm8k/test.jsonl, alpaca_eval/..., mt_bench/question.jsonl, "
-            "copies of hub data sets, or *.jsonl files of items (docs/benchmarks.md)",
+            "copies of hub data sets, or *.jsonl files of items (docs/how-to/benchmarks.md)",
             next="set sources.evals in params.yaml to the folder of your benchmarks",
         )
     return {name: items for name, items in found.items() if items}
@@ -232,6 +232,6 @@ def _unreadable(name: str, where: Path, error: Exception) -> MontessoriError:
     return MontessoriError(
         f"the items of {name} cannot be read: {error!r}",
         where=str(where),
-        expected="the files as their authors published them (docs/benchmarks.md)",
+        expected="the files as their authors published them (docs/how-to/benchmarks.md)",
         next="fetch them again, then dvc repro seed",
     )

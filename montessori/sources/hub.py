@@ -20,7 +20,7 @@ def hub_rows(recipe: HubRecipe, where: str) -> list[Row]:
             f"the data set {recipe.dataset} has no column {', '.join(missing)}",
             where=where,
             expected=f"columns among {', '.join(table.column_names)}",
-            next=f"mend {where}",
+            next=f"fix {where}",
         )
     if recipe.rows is not None:
         table = table.select(range(min(recipe.rows, len(table))))

@@ -84,7 +84,7 @@ def _draw(
             f"unknown families: {', '.join(unknown)}",
             where=where,
             expected=f"among {', '.join(sorted(FAMILIES))}",
-            next=f"mend {where}, then dvc repro",
+            next=f"fix {where}, then dvc repro",
         )
     tasks = []
     for name, share in shares(count, weights).items():
@@ -110,7 +110,7 @@ def _new_task(name: str, bucket: Bucket, rng: random.Random, seen: set[str], whe
         reason,
         where=where,
         expected="a smaller weight, or another family",
-        next=f"mend {where}, then dvc repro",
+        next=f"fix {where}, then dvc repro",
     )
 
 

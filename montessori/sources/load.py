@@ -59,5 +59,5 @@ def _unknown(path: Path, raw: Any, known: str) -> MontessoriError:
         f"unknown kind of recipe: {_kind(raw)!r}",
         where=str(path),
         expected=f'a JSON object with "kind" one of {known}',
-        next=f"mend {path}, then dvc repro",
+        next=f"fix {path}, then dvc repro",
     )

@@ -164,4 +164,4 @@ def _from_messages(messages: Any) -> tuple[tuple[str, ...], tuple[str, ...]] | s
 
 
 def _error(what: str, where: str) -> MontessoriError:
-    return MontessoriError(what, where=where, expected=FORMS, next=f"mend {where}, then dvc repro")
+    return MontessoriError(what, where=where, expected=FORMS, next=f"fix {where}, then dvc repro")

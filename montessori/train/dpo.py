@@ -51,7 +51,7 @@ def train_teacher(
     step. `plot` gets the curve (step, loss, learning_rate, reward_accuracy, reward_margin), rewards
     in units of beta times nats. Returns metrics: pairs, steps, first and last values of the curve.
     Raises MontessoriError for fewer pairs than a batch, pairs that are too long or that the chat
-    template renders otherwise than in generation, and a broken loss.
+    template renders differently from generation, and a broken loss.
     """
     tokenizer = chat.load_tokenizer(start)
     frame = read_table(pairs / "pairs.parquet", PAIRS)
@@ -180,7 +180,7 @@ def _require_same_tokens(
                 "train on other tokens than generation sees",
                 where=f"{pairs / 'pairs.parquet'}, pair {pair}",
                 expected="a template whose generation prompt is how an assistant turn begins",
-                next="mend chat_template.jinja of the base teacher, then `dvc repro`",
+                next="fix chat_template.jinja of the base teacher, then `dvc repro`",
             )
 
 

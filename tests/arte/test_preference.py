@@ -71,7 +71,7 @@ def test_questions_that_all_answer_alike_come_last(run):
     kept, metrics = run(outcomes(), PreferenceParams(9, 1.0, 300, "error"))
     assert metrics["tasks"]["t"]["kept_all_alike"] == 1
     assert {"q8", "q9"} - {*kept["input"]} == {"q9"}
-    assert metrics["tasks"]["t"]["least_discrimination"] > 0  # of those that tell examinees apart
+    assert metrics["tasks"]["t"]["least_discrimination"] > 0  # of those that separate examinees
 
 
 def test_a_task_that_all_answer_alike_is_refused(run):

@@ -191,11 +191,15 @@ def test_an_empty_section_compare_is_an_error_of_the_users(project):
     (project / "params.yaml").write_text(f"{text[:start]}compare:\n\n{text[end:]}")
     with pytest.raises(MontessoriError, match="compare: None is not a mapping") as error:
         command(project, None)
-    assert str(error.value).splitlines()[-1].startswith("next: mend params.yaml")
+    assert str(error.value).splitlines()[-1].startswith("next: fix params.yaml")
 
 
 def test_the_page_names_every_stage_that_is_counted():
-    text = (ROOT / "docs" / "baselines.md").read_text().partition("\n## Equal budgets\n")[2]
+    text = (
+        (ROOT / "docs" / "results" / "baselines.md")
+        .read_text()
+        .partition("\n## Equal budgets\n")[2]
+    )
     rows = dict(re.findall(r"^\| ([\w -]+) \| (.*) \|$", text, re.MULTILINE))
     counted = {"teacher tokens": WRITES, "student FLOPs": STUDENT, "teacher FLOPs": TRAINS_TEACHER}
     for column, stages in counted.items():

@@ -44,8 +44,8 @@ def test_sentences_go_by_the_corrected_p_value() -> None:
     )
     unclear = row(*[(3.0, 0.2)] * 5)
     assert sentence("m-2", unclear, "x", 0.95) == (
-        "m-2 is not told apart from x on any benchmark. Mean +3.0 (+2.0 to +4.0), corrected p "
-        "0.20: undecided."
+        "m-2 has no significant difference from x on any benchmark. Mean +3.0 (+2.0 to +4.0), "
+        "corrected p 0.20: undecided."
     )
     assert verdict(entry(-2, 0.05), 0.95) == "worse"
     assert verdict(entry(-2, 0.05), 0.99) == "undecided"

@@ -62,7 +62,7 @@ def test_proof_runs_once_and_is_written(root: Path, log: Path) -> None:
     assert "placebo" not in proof["students"]["student-2"]["runs"]
     assert "1 seed (0)" in (root / "README.md").read_text()
     assert (root / "README.md").read_text().endswith("\n\nafter\n")
-    assert "seed 0" in (root / "docs/proof.md").read_text()
+    assert "seed 0" in (root / "docs/results/proof.md").read_text()
     assert "<svg" in (root / "docs/img/proof-controls.svg").read_text()
     planned = {entry.name for entry in plan(root, "controls", [0], ["student", "student-2"], 1)}
     assert experiments(root) == planned

@@ -123,7 +123,7 @@ def write(root: Path) -> Path:
         "params.yaml": PARAMS,
         "profiles/controls.yaml": PROFILE,
         "README.md": PAGE.format("summary"),
-        "docs/proof.md": PAGE.format("details"),
+        "docs/results/proof.md": PAGE.format("details"),
         ".gitignore": ".work\n",
     }
     texts |= {f"data/micro/{name}/x": name for name in ("teacher", "a", "b")}

@@ -66,7 +66,8 @@ def opinions(item: Item, answers: Sequence[str]) -> list[Opinion]:
             f"the lab's checker cannot judge item {item.item_id}: it knows the lab's tasks alone",
             where="judge.model in params.yaml",
             expected="a judge model for items without a key",
-            next="set judge.model to a row of models, such as data/models/judge (docs/judging.md)",
+            next="set judge.model to a row of models, such as data/models/judge "
+            "(docs/how-to/judges.md)",
         )
     found = []
     gold = zip(item.turns, item.responses, item.answers, strict=True)

@@ -1,4 +1,4 @@
-"""How a judge model did: what could not be read, what odd answers it saw, what it took."""
+"""How a judge model did: unreadable verdicts, odd answers and what it cost."""
 
 from collections.abc import Mapping
 from typing import Any

@@ -91,7 +91,7 @@ def open_judge(inputs: Inputs, params: JudgeParams, means: Means) -> Judge:
         "no judge",
         where=f"{inputs.model} (judge.model in params.yaml)",
         expected='a .json file {"kind": "grader"}, or a folder of the stage models',
-        next="add the judge to `models` and name data/models/NAME (docs/judging.md)",
+        next="add the judge to `models` and name data/models/NAME (docs/how-to/judges.md)",
     )
 
 

@@ -114,7 +114,7 @@ _TIE = Verdict(preference=0.5, method="identical")
 
 
 def _is_tie(question: Question) -> bool:
-    """Two identical answers are a tie that nobody need be paid for, as in AlpacaEval."""
+    """Identical answers count as a tie and are not sent to the judge, as in AlpacaEval."""
     return bool(question.others) and question.texts == question.other_texts
 
 

@@ -24,11 +24,13 @@ class Verdict:
     """What a judge said on one question.
 
     preference: probability that the run's answer is the better one, 0.5 for a tie. score: 1-10.
-    correct: of a judge that knows. Both numbers are None where the verdict cannot be used, and
-    `problem` says why: "unparsed", "out of range", "context" (the judge's was too short).
+    correct: whether the answer is right, set only by judges that know the right one. Both numbers
+    are None where the verdict cannot be used, and `problem` says why: "unparsed", "out of range",
+    "context" (the judge's was too short).
     method: how it was read; two identical answers are a tie without asking. key: its name in the
     ledger of paid answers, by content. raw, first: the judge's text, and its likeliest first tokens
-    with log-probabilities as JSON. Tokens and usd: what this verdict cost, whoever paid.
+    with log-probabilities as JSON. Tokens and usd: the cost of this verdict, even where an earlier
+    run paid it.
     """
 
     preference: float | None = None

@@ -20,7 +20,7 @@ def load_task(name: str, shots: int, data: LocalData) -> dict[str, Any]:
 
     With `shots` examples before each question; -1: as many as the task's own file says.
 
-    Raises MontessoriError for an unknown name, missing data, and examples that there is no split
+    Raises MontessoriError for an unknown name, missing data, and examples without a split
     to draw from.
     """
     manager = index()
@@ -30,7 +30,7 @@ def load_task(name: str, shots: int, data: LocalData) -> dict[str, Any]:
             f"lm-eval has no task {name!r}",
             where="params.yaml, section harnesses",
             expected=f"such as {', '.join(close)}" if close else "a name of `lm-eval ls tasks`",
-            next="mend the task's name",
+            next="fix the task's name",
         )
     with data.serving():
         loaded: dict[str, Any] = manager.load([name])

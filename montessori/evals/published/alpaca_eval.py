@@ -14,7 +14,7 @@ from montessori.evals.published.length_control import FOLDS, Floats, Weights, fi
 from montessori.evals.statistics import win_rate
 
 CLOSE = 1.0  # points between the win rate and what published weights say it is
-METHODS = {  # best first; the headline is the first that there is
+METHODS = {  # best first; the headline is the first one available
     "reference-itself": "the model is its own reference: 50 by construction",
     "published-weights": "the published regression of this model",
     "published-fit": "fitted as published, with the table of gamed answers",
@@ -33,7 +33,7 @@ class LengthControl:
 
     @property
     def method(self) -> str:
-        """The best method that there is, or "none"."""
+        """The best available method, or "none"."""
         return next((name for name in METHODS if name in self.predicted), NONE)
 
 
@@ -82,7 +82,7 @@ def control_length(
                 note,
                 where=str(files.weights),
                 expected=f"the weights of {comparison.model} for these verdicts",
-                next="mend --weights and --difficulty, or leave --weights out for a fit",
+                next="fix --weights and --difficulty, or leave --weights out for a fit",
             )
         predicted |= {} if values is None else {"published-weights": values}
         notes.append(note)

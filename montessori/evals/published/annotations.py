@@ -121,7 +121,7 @@ def _rows(path: Path) -> Sequence[Row]:
                 f"row {number} of {len(rows)} is not an annotation",
                 where=str(path),
                 expected=FORM,
-                next=f"mend or remove row {number}",
+                next=f"fix or remove row {number}",
             )
     return rows
 
@@ -140,7 +140,7 @@ def _sides(rows: Sequence[Row], model: str | None, path: Path) -> tuple[str, str
             f"{what}: {', '.join(names[:8])}",
             where=str(path),
             expected="the rows of one model against one reference, one of them named by --model",
-            next="split the file by generator, or mend --model",
+            next="split the file by generator, or fix --model",
         )
     if not model:
         known = [name for name in names if name in REFERENCES]

@@ -17,7 +17,7 @@ def read_value(path: Path) -> Any:
         return json.loads(_text(path))
     except (ValueError, RecursionError) as error:
         raise MontessoriError(
-            f"not valid JSON ({error})", where=str(path), next="mend the file, or the path"
+            f"not valid JSON ({error})", where=str(path), next="fix the file, or the path"
         ) from error
 
 
@@ -47,7 +47,7 @@ def wrong_line(what: str, line: int, path: Path) -> MontessoriError:
         f"line {line}: {what}",
         where=str(path),
         expected="one JSON object a line, as published",
-        next=f"mend or remove line {line}",
+        next=f"fix or remove line {line}",
     )
 
 
@@ -56,7 +56,7 @@ def _text(path: Path) -> str:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
         raise MontessoriError(
-            f"cannot be read ({error})", where=str(path), next="mend the path"
+            f"cannot be read ({error})", where=str(path), next="fix the path"
         ) from error
 
 

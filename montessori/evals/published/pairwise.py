@@ -40,7 +40,7 @@ def score(
             f"none of {len(matches)} comparisons counts",
             where=source,
             expected="winners in both orders" + (f", and {baseline}" if baseline else ""),
-            next="mend --baseline, or judge the answers again",
+            next="fix --baseline, or judge the answers again",
         )
     return {
         "kind": "pairwise",

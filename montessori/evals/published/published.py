@@ -63,7 +63,7 @@ def find(files: Files, annotations: Path, comparison: Comparison) -> Files:
 
 
 def named(files: Files) -> dict[str, str]:
-    """The paths that there are, by what they hold."""
+    """The files of a published comparison that exist, by what they hold."""
     return {kind: str(path) for kind, path in vars(files).items() if path is not None}
 
 
@@ -94,7 +94,7 @@ def difficulty_of(comparison: Comparison, files: Files) -> Floats | None:
     """The difficulty of each row's instruction, (rows,).
 
     By the reference outputs, whose order is that of the difficulties; without them by position,
-    which needs as many rows as difficulties. None where the rows cannot be told apart so, or
+    which needs as many rows as difficulties. None where the rows cannot be identified that way, or
     without a file that holds difficulties. Raises MontessoriError: an unreadable file.
     """
     path = files.difficulty or files.gamed

@@ -33,7 +33,7 @@ class Texts:
         return cls(found[NAMES[0]], found[NAMES[1]], settings.answers)
 
     def shown(self, question: str, response: str) -> str:
-        """One solved question. A tagged answer is told apart from the working before it."""
+        """One solved question. A tagged answer is set apart from the working before it."""
         tagged = tagged_answer(response)
         return render(
             self.demonstration,

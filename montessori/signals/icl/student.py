@@ -103,7 +103,7 @@ class Student:
         return self._spread(groups, Student.read)
 
     def right(self, groups: Sequence[Group]) -> list[list[bool]]:
-        """`Reading.greedy` alone: answers that begin otherwise than the student are not read."""
+        """`Reading.greedy` alone: answers that begin unlike the student's are not read."""
         return self._spread(groups, Student.judge)
 
     def written(self, groups: Sequence[Group], max_new_tokens: int) -> list[list[str]]:

@@ -77,5 +77,5 @@ def _merged(tokenizer: str, forms: Sequence[str]) -> MontessoriError:
         where=f"{tokenizer}, answers {list(forms)[:2]}",
         expected="a question template whose end is the end of a token; answers that begin with "
         "a space or a new line",
-        next="mend icl.answers or question.jinja, or set icl.read: generate in params.yaml",
+        next="fix icl.answers or question.jinja, or set icl.read: generate in params.yaml",
     )

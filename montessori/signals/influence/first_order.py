@@ -1,7 +1,7 @@
 """Local data influence to first order: -grad L_ref . delta(x), delta the full AdamW step.
 
 The reference gradient is taken once; a probe costs one backward pass and one reduction over the
-parameters. Rows share a backward pass where their gradients can be told apart (see `per_row`);
+parameters. Rows share a backward pass where their gradients can be separated (see `per_row`);
 elsewhere each row has its own, and hooks consume a parameter's gradient as soon as it is there.
 """
 
@@ -34,7 +34,7 @@ def reference_gradients(
     """Gradients of the reference loss by parameter name, each (len(groups), elements).
 
     A group is a list of row indices; its loss is the mean over its rows of each row's mean token
-    loss, so neither `batch` nor the lengths of other rows matter.
+    loss, so neither `batch` nor the lengths of the other rows in it matter.
     """
     stacked = {
         name: parameter.new_zeros(len(groups), parameter.numel())

@@ -26,11 +26,11 @@ SparseConsumer = Callable[[str, torch.Tensor, torch.Tensor, torch.Tensor], None]
 
 
 class UnsupportedLayer(Exception):
-    """A model whose gradients cannot be told apart by row; the text says which layer."""
+    """A model whose gradients cannot be separated by row; the text says which layer."""
 
 
 class PerRow:
-    """The layers of `model` whose gradients can be told apart by row, ready to be watched.
+    """The layers of `model` whose gradients can be separated by row, ready to be watched.
 
     Raises UnsupportedLayer for a trained parameter that is not in a linear layer, an embedding or
     a norm.

@@ -86,4 +86,4 @@ def test_estimate_ranks_as_the_exact_step(world, rows, dtype, checkpointing, bat
     audit = compare(engine.centred(probes)[:, 0].tolist(), truth)
     assert audit.spearman >= 0.99
     assert audit.sign_agreement >= 0.95
-    assert len({value > 0 for value in truth}) == 2  # both signs are there to be told apart
+    assert len({value > 0 for value in truth}) == 2  # both signs occur
