@@ -76,7 +76,7 @@ def test_every_data_file_of_the_package_belongs_to_a_stage():
 
 
 def test_plumbing_is_short_and_there():
-    assert len(PLUMBING) <= 6
+    assert len(PLUMBING) <= 8
     assert all((ROOT / path).is_file() for path in PLUMBING)
 
 
