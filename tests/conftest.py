@@ -13,8 +13,13 @@ os.environ |= {
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from montessori.pipeline.machine import Machine
+
+#: Property tests draw the same examples in every run, on every machine, and take their time.
+settings.register_profile("same examples", derandomize=True, database=None, deadline=None)
+settings.load_profile("same examples")
 
 
 @pytest.fixture(scope="session")

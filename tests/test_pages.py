@@ -37,17 +37,25 @@ def test_every_top_level_entry_has_its_clause() -> None:
     assert set(pages.TOP) - set(pages.top_level()) <= made
 
 
-def test_every_module_of_the_package_is_in_the_tree() -> None:
-    text = (ROOT / "README.md").read_text()
-    for path in (ROOT / "montessori").rglob("*.py"):
-        name = path.parent.name + "/" if path.name == "__init__.py" else path.name
-        assert re.search(rf"^ *{re.escape(name)} +\S", text, re.MULTILINE), path
+def test_every_module_of_the_package_has_its_clause() -> None:
+    rows = re.findall(r"^\| `(.+?)` \| (.*?) \|$", pages.modules(), re.MULTILINE)
+    assert all(clause for _, clause in rows)
+    package = ROOT / "montessori"
+    files = [path for path in package.rglob("*.py") if path != package / "__init__.py"]
+    rooms = list(package.glob("*/__init__.py"))
+    assert len(rows) == len(files) - len(rooms)
+
+
+def test_a_clause_is_the_whole_first_sentence(tmp_path: Path) -> None:
+    module = tmp_path / "module.py"
+    module.write_text('"""A sentence of 1.5 lines\nthat wraps. Another.\n\nMore."""\n')
+    assert pages.clause(module) == "A sentence of 1.5 lines that wraps"
 
 
 def test_render_writes_only_between_the_markers() -> None:
-    page = "a\n<!-- tree:begin -->\nold\n<!-- tree:end -->\nb\n"
-    assert pages.render(page).startswith("a\n<!-- tree:begin -->\n```\ndvc.yaml ")
-    assert pages.render(page).endswith("```\n<!-- tree:end -->\nb\n")
+    page = "a\n<!-- root:begin -->\nold\n<!-- root:end -->\nb\n"
+    assert pages.render(page).startswith("a\n<!-- root:begin -->\n| file |")
+    assert pages.render(page).endswith("|\n<!-- root:end -->\nb\n")
     assert pages.render("no markers") == "no markers"
 
 

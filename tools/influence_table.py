@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-DOCS = Path("docs/explanation/influence.md")
+DOCS = Path("docs/results/speed.md")
 BEGIN, END = "<!-- bench:begin -->\n", "<!-- bench:end -->\n"
 REFERENCES = (1, 32, 256)
 HEAD = (

@@ -1,7 +1,7 @@
-"""Writes the generated parts of README.md and docs/explanation/lab.md: `python tools/pages.py`.
+"""Writes the generated parts of docs/reference/modules.md and docs/explanation/lab.md.
 
-The tree comes from the first lines of docstrings, the lab's tables from its families and the
-cards of its base models. A test fails when a page is not current.
+Run `python tools/pages.py`. The lists of files come from docstrings, the lab's tables from its
+families and the cards of its base models. A test fails when a page is not current.
 """
 
 from __future__ import annotations
@@ -9,14 +9,16 @@ from __future__ import annotations
 import ast
 import json
 import random
+import re
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("README.md", "docs/explanation/lab.md")
+PAGES = ("docs/reference/modules.md", "docs/explanation/lab.md")
 
-#: What stands in the root, one clause each. Folders of Python files are listed below it.
+#: What stands in the root, one clause each.
 TOP = {
     "dvc.yaml": "the graph: every stage, what it reads and writes",
     "dvc.lock": "the hashes of the last run, written by DVC",
@@ -27,16 +29,16 @@ TOP = {
     "montessori/": "the package: all algorithms",
     "data/": "outputs of the stages (DVC) and `micro/`, the lab's base models and sources (git)",
     "metrics/": "JSON per run and stage, plot data, the comparison and the proof (git)",
-    "docs/": "how each part works: the comparison, the proof, influence, generation, the lab, ...",
+    "docs/": "tutorials, how-to pages, reference, explanations, results",
     "mkdocs.yml": "the docs as a site: `make docs`",
     "tests/": "the tests; they mirror the package",
-    "tools/": "set-up of the environment, generated parts of these pages",
+    "tools/": "set-up of the environment, generated parts of the docs",
     "requirements/": "the lock file, and what differs with vLLM on a CPU",
     "pyproject.toml": "the package, its dependencies, settings of ruff, mypy and pytest",
     "CONTRIBUTING.md": "how to set up, test and add a stage; the house rules",
     "CHANGELOG.md": "what changed between versions",
     "LICENSE": "MIT",
-    "README.md": "this page",
+    "README.md": "the front page",
     ".ci/": "`run`: what continuous integration runs",
     ".dvc/": "DVC's configuration",
     ".dvcignore": "what DVC does not look at",
@@ -45,9 +47,10 @@ TOP = {
 
 
 def clause(path: Path) -> str:
-    """The first line of a module's docstring, without its full stop."""
+    """The first sentence of a module's docstring, without its full stop."""
     text = ast.get_docstring(ast.parse(path.read_text(encoding="utf-8"))) or ""
-    return text.partition("\n")[0].removesuffix(".")
+    paragraph = " ".join(text.partition("\n\n")[0].split())
+    return re.split(r"\.(?=\s|$)", paragraph, maxsplit=1)[0]
 
 
 def top_level() -> list[str]:
@@ -58,36 +61,36 @@ def top_level() -> list[str]:
     return sorted({first + slash for first, slash, _ in parts})
 
 
-def root_tree() -> str:
+def root_table() -> str:
     """The root, in the order of `TOP`, one clause each."""
-    return _block([(name, text) for name, text in TOP.items() if name in top_level()])
+    return _table([(name, text) for name, text in TOP.items() if name in top_level()])
 
 
-def package_tree(folder: str) -> str:
-    """Every Python file below a folder, one clause each."""
-    rows = [(f"{folder}/", clause(ROOT / folder / "__init__.py"))] if _is_package(folder) else []
-    for path in sorted((ROOT / folder).rglob("*.py"), key=_order):
-        depth = "  " * (len(path.relative_to(ROOT).parts) - 2 + bool(rows))
-        if path.name != "__init__.py":
-            rows.append((depth + path.name, clause(path)))
-        elif path.parent != ROOT / folder:
-            rows.append((depth[2:] + path.parent.name + "/", clause(path)))
-    return _block(rows)
+def modules() -> str:
+    """Every module of the package: a table for each room, after one for the loose modules."""
+    package = ROOT / "montessori"
+    rooms = sorted(path.parent for path in package.glob("*/__init__.py"))
+    parts = [_table(_modules(package, package.glob("*.py")))]
+    for room in rooms:
+        rows = _modules(room, room.rglob("*.py"))
+        parts.append(f"### {room.name}\n\n{clause(room / '__init__.py')}.\n\n{_table(rows)}")
+    return "\n\n".join(parts)
 
 
-def _is_package(folder: str) -> bool:
-    return (ROOT / folder / "__init__.py").exists()
+def _modules(folder: Path, paths: Iterable[Path]) -> list[tuple[str, str]]:
+    """Path below a folder and clause of its modules; files before sub-folders."""
+    named = {path.relative_to(folder): path for path in paths}
+    ordered = sorted(named, key=lambda name: (name.parent.parts, name.name))
+    rows = [(name, clause(named[name])) for name in ordered if str(name) != "__init__.py"]
+    return [
+        (f"{name.parent.as_posix()}/" if name.name == "__init__.py" else name.as_posix(), text)
+        for name, text in rows
+    ]
 
 
-def _order(path: Path) -> tuple[tuple[bool, str], ...]:
-    """Files of a folder before its sub-folders; `__init__.py` first."""
-    parts = path.relative_to(ROOT).parts
-    return (*((True, part) for part in parts[:-1]), (False, parts[-1].replace("__init__.py", "")))
-
-
-def _block(rows: list[tuple[str, str]]) -> str:
-    width = max(len(name) for name, _ in rows) + 2
-    return "```\n" + "\n".join(f"{name:<{width}}{text}" for name, text in rows) + "\n```"
+def _table(rows: list[tuple[str, str]]) -> str:
+    lines = [f"| `{name}` | {_cell(text)} |" for name, text in rows]
+    return "\n".join(["| file | what it is |", "|---|---|", *lines])
 
 
 def families() -> str:
@@ -133,8 +136,8 @@ def _mean(accuracy: dict[str, dict[str, float]], column: str) -> str:
 
 
 BLOCKS = {
-    "tree": root_tree,
-    "package": lambda: package_tree("montessori"),
+    "root": root_table,
+    "modules": modules,
     "families": families,
     "cards": cards,
 }
