@@ -8,8 +8,8 @@ import polars as pl
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from montessori.artifacts import PROBE, SCORES
-from montessori.prefs import PrefsParams, labels, pairs_of
+from montessori.artifacts.schemas import PROBE, SCORES
+from montessori.pairs.within_prompt import PrefsParams, labels, pairs_of
 from tests.slow_twins import pairs as slow
 
 #: Multiples of 1/4, so that ties, equal gaps and exact margins are frequent and exact.
