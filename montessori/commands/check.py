@@ -60,7 +60,7 @@ SETTINGS: Mapping[str, str] = {
     "exam": "montessori.arte.settings:ExamParams",
     "preference": "montessori.arte.settings:PreferenceParams",
     "icl": "montessori.signals.icl.settings:IclParams",
-    "align": "montessori.arte.settings:AlignParams",
+    "align": "montessori.pairs.arte:AlignParams",
     "tailor": "montessori.arte.settings:TailorParams",
 }
 
