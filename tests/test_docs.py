@@ -114,3 +114,12 @@ def test_every_page_of_the_docs_is_linked_from_their_index() -> None:
     index = (DOCS / "index.md").read_text()
     pages = {path.relative_to(DOCS).as_posix() for path in DOCS.rglob("*.md")} - {"index.md"}
     assert pages - set(re.findall(r"\]\(([^)#]+)", index)) == set()
+
+
+# ------------------------------------------------------------------------------------- pictures
+def test_the_picture_of_the_floors_has_every_room() -> None:
+    picture = next(text for text in blocks("explanation/architecture.md", "") if "ground" in text)
+    package = ROOT / "montessori"
+    rooms = {path.parent.name for path in package.glob("*/__init__.py")}
+    rooms |= {path.stem for path in package.glob("[a-z]*.py")}
+    assert rooms - set(re.findall(r"\w+", picture)) == set()
