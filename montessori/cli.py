@@ -90,10 +90,15 @@ def doctor() -> None:
 @app.command()
 def table() -> None:
     """Print the comparison of the runs: values, differences, intervals."""
+    from montessori.compare.older import older_note
     from montessori.compare.table import table as comparison_table
     from montessori.graph.load import load
 
-    typer.echo(comparison_table(Path("metrics/compare.json"), load(FILE)))
+    params = load(FILE)
+    typer.echo(comparison_table(Path("metrics/compare.json"), params))
+    note = older_note(Path(), params)
+    if note:
+        typer.echo(note)
 
 
 @app.command()
@@ -129,11 +134,15 @@ def proof(
         str, typer.Option(help="Rows of models; the first gets the profile's rows.")
     ] = "student,student-2",
     jobs: Annotated[int, typer.Option(help="Experiments that run at once.")] = 2,
+    pages: Annotated[
+        bool, typer.Option("--pages", help="Run nothing: write the pages from the records there.")
+    ] = False,
 ) -> None:
     """Run the pipeline over seeds and students as DVC experiments, and write the proof."""
     from montessori.proof import command
 
-    for path in command(seeds=seeds, profile=profile, students=students, jobs=jobs):
+    written = command(seeds=seeds, profile=profile, students=students, jobs=jobs, pages=pages)
+    for path in written:
         typer.echo(f"written: {path}")
 
 

@@ -33,12 +33,19 @@ def write_lists(package: Path, scripts: Path, out: Path) -> int:
     """
     root = package.resolve().parent
     names = sorted(f"{SCRIPTS}/{path.name}" for path in scripts.glob("*.py"))
-    digest = cache(lambda path: file_digest(root / path))
     with new_folder(out, inputs={}, facts={"lists": len(names)}, libraries=()) as folder:
-        for script, files in closures(root, names).items():
-            text = "".join(f"{digest(path)}  {path}\n" for path in sorted(files))
+        for script, text in list_code(root, names).items():
             (folder / list_name(script)).write_text(text, encoding="utf-8")
     return len(names)
+
+
+def list_code(root: Path, scripts: Iterable[str]) -> dict[str, str]:
+    """The text of each script's list, as `write_lists` writes it."""
+    digest = cache(lambda path: file_digest(root / path))
+    return {
+        script: "".join(f"{digest(path)}  {path}\n" for path in sorted(files))
+        for script, files in closures(root, scripts).items()
+    }
 
 
 def list_name(script: str) -> str:

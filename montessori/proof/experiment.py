@@ -8,6 +8,7 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Mapping
+from datetime import UTC, datetime
 from pathlib import Path
 
 from montessori.errors import MontessoriError
@@ -110,6 +111,12 @@ def read_files(root: Path, reference: str, suffixes: tuple[str, ...]) -> Mapping
     names = git(root, "ls-tree", "-r", "--name-only", reference, "metrics/").split("\n")
     wanted = [name for name in names if name.endswith(suffixes)]
     return {name: git(root, "show", f"{reference}:{name}") for name in wanted}
+
+
+def commit_date(root: Path, reference: str) -> str:
+    """When a commit was made, in UTC: 2026-11-22T10:10:23Z."""
+    text = git(root, "show", "--no-patch", "--format=%cI", reference).strip()
+    return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def has_copy(log: Path) -> bool:

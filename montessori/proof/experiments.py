@@ -76,21 +76,41 @@ def plan(
     Raises:
         MontessoriError: a profile that is not there, a student that `models` does not name.
     """
-    base = load(root / "params.yaml")
-    rows = read_profile(root / "profiles", profile)
-    graph = load(root / "dvc.yaml")["stages"]
-    stages = {name: stage for name, stage in graph.items() if name not in LOOKING}
-    named = _named(root, stages)
-    _check_students(base, students)
+    project = Project(root)
+    rows = project.profile(profile)
+    _check_students(project.base, students)
     experiments = []
     for position, student in enumerate(students):
         extra = rows if position == 0 else {}
         for seed in seeds:
-            params = _merged(base, extra, student, seed)
-            overrides = _overrides(base, extra, student, seed, threads)
-            digest = _digest(root, params, stages, named)
+            params = project.params(extra, student, seed)
+            overrides = _overrides(project.base, extra, student, seed, threads)
+            digest = project.digest(params)
             experiments.append(Experiment(profile, student, seed, digest, overrides, params))
     return experiments
+
+
+class Project:
+    """The code, the graph and the params at hand, read once: what experiments follow from."""
+
+    def __init__(self, root: Path) -> None:
+        self.root = root
+        self.base: Mapping[str, Any] = load(root / "params.yaml")
+        graph = load(root / "dvc.yaml")["stages"]
+        self.stages = {name: stage for name, stage in graph.items() if name not in LOOKING}
+        self.named = _named(root, self.stages)
+
+    def profile(self, name: str) -> dict[str, Any]:
+        """The rows and settings of profiles/<name>.yaml. Raises MontessoriError without one."""
+        return read_profile(self.root / "profiles", name)
+
+    def params(self, extra: Mapping[str, Any], student: str, seed: int) -> dict[str, Any]:
+        """The params of one experiment, `extra` being what its profile adds to params.yaml."""
+        return _merged(self.base, extra, student, seed)
+
+    def digest(self, params: Mapping[str, Any]) -> str:
+        """8 hex digits over all that decides the metrics of an experiment with these params."""
+        return _digest(self.root, params, self.stages, self.named)
 
 
 def _check_students(params: Mapping[str, Any], students: list[str]) -> None:

@@ -2,25 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from montessori.compare.outcomes import MEAN, ORDER
 from montessori.compare.words import signed
 from montessori.evals.statistics import over_seeds
 from montessori.proof.markdown import markdown_table
-from montessori.proof.newest import Key, Record, choose_newest, date_of
+from montessori.proof.newest import (
+    Choose,
+    Record,
+    newest_of,
+    older_note,
+    provenance,
+    recorded_text,
+    records_of,
+)
 from montessori.proof.summary import points
+from montessori.proof.table import seed_ranges
 
 BASELINE = "self-instruct"
-#: Run and what its data are. A student without records of a run has no row of it.
+#: Profile, run, and what its data are. A student without records of a run has no row of it.
 ROWS = (
-    (BASELINE, "2,000 rows of the untuned teacher"),
-    ("montessori-1", "2,000 rows of the teacher after one round"),
-    ("montessori-2", "2,000 rows of the teacher after two rounds"),
-    ("self-instruct-4300", "4,300 rows of the untuned teacher: the student compute of one round"),
-    ("placebo", "one round with its scores shuffled among the rows of each prompt"),
-)
+    ("controls", BASELINE, "2,000 rows of the untuned teacher"),
+    ("controls", "montessori-1", "2,000 rows of the teacher after one round"),
+    ("controls", "montessori-2", "2,000 rows of the teacher after two rounds"),
+    ("budgets", "self-instruct-4300",
+     "4,300 rows of the untuned teacher: the student compute of one round"),
+    ("controls", "placebo", "one round with its scores shuffled among the rows of each prompt"),
+)  # fmt: skip
 CHOICE = "micro_mmlu"
 OTHERS = tuple(name for name in ORDER if name.startswith("micro_") and name != CHOICE)
 HEAD = ("student", "run", "trained on", "mean", "mean less Self-Instruct's",
@@ -29,43 +39,39 @@ HEAD = ("student", "run", "trained on", "mean", "mean less Self-Instruct's",
 Entry = Mapping[str, Any]
 
 
-def headline_block(records: Iterable[Record]) -> str:
+def headline_block(records: Sequence[Record]) -> str:
     """One table over all students: mean, its difference to Self-Instruct, and what that consists
     of, from the newest record of each run and seed."""
-    newest = choose_newest(records)
-    students = sorted({student for student, _, _ in newest})
-    lines = [
-        line
-        for student in students
-        for run, data in ROWS
-        for line in _lines(newest, student, run, data)
-    ]
-    return markdown_table(HEAD, lines)
+    choose = newest_of(records)
+    lines, shown = [], []
+    for student in sorted({record["student"] for record in records}):
+        for profile, run, data in ROWS:
+            own = [r for r in records_of(records, profile)
+                   if r["student"] == student and {run, BASELINE} <= set(r["order"])]  # fmt: skip
+            if own:
+                lines.append([student, f"`{run}`", data, *_cells(own, run, choose)])
+                shown.append(provenance([choose(record, run) for record in own]))
+    seeds = sorted({record["seed"] for record in records_of(records, ROWS[0][0])})
+    text = (
+        f"Means over seeds {seed_ranges(seeds)}, on 0-100. Differences are paired by seed and have "
+        "95 % t-intervals over seeds, bold where they exclude zero. Each figure is from the newest "
+        f"record of its run. {older_note(shown)}"
+    )
+    return f"{markdown_table(HEAD, lines)}\n\n{text}"
 
 
-def _lines(newest: Mapping[Key, Record], student: str, run: str, data: str) -> list[list[str]]:
-    """The table's line of a run; none where the student has no records of it."""
-    seeds = _seeds(newest, student, run)
-    if not seeds:
-        return []
-    own = [newest[student, run, seed] for seed in seeds]
-    other = [newest[student, BASELINE, seed] for seed in seeds]
-    head = [student, f"`{run}`", data]
-    if run == BASELINE:
-        mean = sum(points(record, run, MEAN) for record in own) / len(own)
-        return [[*head, f"{mean:.1f}", "", "", "", _dates(own)]]
+def _cells(records: Sequence[Record], run: str, choose: Choose) -> list[str]:
+    """Mean, differences and dates of a run; the records are those of its profile."""
+    records = sorted(records, key=lambda record: record["seed"])
+    own = [choose(record, run) for record in records]
+    other = [choose(record, BASELINE) for record in records]
     mean, choice, others = (
         over_seeds(_values(own, run, names), _values(other, BASELINE, names))
         for names in ((MEAN,), (CHOICE,), OTHERS)
     )
-    cells = [f"{mean['value']:.1f}", _interval(mean), _interval(choice), _interval(others)]
-    return [[*head, *cells, _dates(own)]]
-
-
-def _seeds(newest: Mapping[Key, Record], student: str, run: str) -> list[int]:
-    """The seeds that a student's run and its Self-Instruct were both recorded with."""
-    seeds = [seed for name, which, seed in newest if (name, which) == (student, run)]
-    return sorted(seed for seed in seeds if (student, BASELINE, seed) in newest)
+    entries = () if run == BASELINE else (mean, choice, others)
+    cells = [_interval(entry) for entry in entries] or ["", "", ""]
+    return [f"{mean['value']:.1f}", *cells, recorded_text(provenance(own))]
 
 
 def _values(records: Sequence[Record], run: str, metrics: Sequence[str]) -> list[float]:
@@ -80,9 +86,3 @@ def _interval(entry: Entry) -> str:
         return signed(entry["delta"])
     text = f"{signed(entry['delta'])} ({signed(low)} to {signed(high)})"
     return f"**{text}**" if low > 0 or high < 0 else text
-
-
-def _dates(records: Sequence[Record]) -> str:
-    """The days on which the records were made."""
-    days = sorted({date_of(record)[:10] or "undated" for record in records})
-    return days[0] if len(days) == 1 else f"{days[0]} to {days[-1]}"

@@ -14,6 +14,7 @@ from montessori.compare.outcomes import MEAN
 from montessori.compare.words import signed
 from montessori.evals.items import is_exam
 from montessori.proof.markdown import markdown_table
+from montessori.proof.newest import older_note
 
 #: Column title, the paper's name of the benchmark, ours.
 BENCHMARKS = (
@@ -31,19 +32,23 @@ Runs = Mapping[str, Mapping[str, Mapping[str, float | None]]]  # run -> metric -
 def papers_block(proofs: Sequence[Mapping[str, Any]]) -> str:
     """The table of Montessori-Instruct's methods, then that of ARTE's, from the first student.
 
-    `proofs`: contents of metrics/proof/*.json, the later ones for runs that the earlier lack.
+    `proofs`: contents of metrics/proof/*.json, the later ones for runs that the earlier lack. A run
+    of several has the same figures in each.
     """
     found = published()
     runs: dict[str, Any] = {}
+    recorded: dict[str, Any] = {}
     for proof in proofs:
         for student in list(proof["students"].values())[:1]:
             runs = {**student["runs"], **runs, **student.get("steps", {})}
-    return "\n\n".join(
-        [
-            _montessori_table(found["montessori-instruct"], runs),
-            _arte_table(found["arte"], runs),
-        ]
-    )
+            recorded |= student["recorded"]
+    named = [row["run"] for paper in found.values() for row in paper["rows"]]
+    note = older_note([recorded[run] for run in named if run in recorded])
+    tables = [
+        _montessori_table(found["montessori-instruct"], runs),
+        _arte_table(found["arte"], runs),
+    ]
+    return "\n\n".join(filter(None, [*tables, note]))
 
 
 def published() -> dict[str, Any]:

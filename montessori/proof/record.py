@@ -17,7 +17,7 @@ from montessori.compare.costs import budgets
 from montessori.errors import MontessoriError
 from montessori.evals.items import exam_name
 from montessori.graph.references import read_rows
-from montessori.proof.experiment import read_files
+from montessori.proof.experiment import commit_date, read_files
 from montessori.proof.experiments import Experiment
 
 KINDS = ("eval", "synth", "influence", "prefs", "teacher-dpo", "student-sft", "trim")
@@ -69,6 +69,7 @@ def collect(root: Path, experiment: Experiment, reference: str) -> None:
         metrics["eval"][run] |= taken
     record = {
         "digest": experiment.digest,
+        "recorded": commit_date(root, reference),
         "experiment": experiment.name,
         "student": experiment.student,
         "seed": experiment.seed,

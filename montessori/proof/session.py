@@ -17,7 +17,7 @@ from montessori.progress import Progress, track
 from montessori.proof import experiment as experiments
 from montessori.proof import record
 from montessori.proof.experiments import Experiment, parse_seeds, plan
-from montessori.proof.pages import write_proof
+from montessori.proof.pages import write_pages
 
 POLL_SECONDS = 1.0
 STOP_SECONDS = 15.0
@@ -49,7 +49,7 @@ def prove(root: Path, profile: str, seeds: str, students: list[str], jobs: int) 
         experiments.remove_leftovers(root)
         failed = _run_all(root, work, planned, jobs, threads, lock)
     complete = [entry for entry in planned if record.is_complete(root, entry)]
-    written = write_proof(root, profile, complete) if complete or not failed else []
+    written = write_pages(root) if complete or not failed else []
     if failed:
         raise MontessoriError(
             f"{len(failed)} of {len(planned)} experiments failed:\n" + "\n".join(failed.values()),

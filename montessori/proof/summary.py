@@ -10,6 +10,7 @@ from montessori.errors import MontessoriError
 from montessori.evals.items import is_exam
 from montessori.evals.significance import holm
 from montessori.evals.statistics import over_seeds
+from montessori.proof.newest import Choose, own_figures, provenance
 
 #: Differences between two methods that the papers speak of; taken on the mean and on exams alone.
 STEPS = (
@@ -25,7 +26,13 @@ STEPS = (
     ("old-warmup", "montessori-2"), ("from-base", "montessori-2"),
 )  # fmt: skip
 
+#: The question asked beforehand: does a round gain on the mean? Its comparisons are a family of
+#: their own for Holm's correction, so that no other row of a profile changes their p-values.
+ASKED = (("montessori-1", "self-instruct"), ("montessori-2", "self-instruct"))
+
 Record = Mapping[str, Any]
+Sources = Mapping[str, Sequence[Record]]  # run -> the records that its figures are from, by seed
+Tables = Mapping[str, Mapping[str, Mapping[str, dict[str, Any]]]]  # table -> row -> metric -> entry
 
 
 def points(record: Record, run: str, metric: str) -> float:
@@ -34,25 +41,29 @@ def points(record: Record, run: str, metric: str) -> float:
     return (value - 1.0) / 9.0 * 100.0 if metric in ONE_TO_TEN else value
 
 
-def measured(records: Sequence[Record]) -> list[str]:
-    """The benchmarks and exams that every run of every record has, in the order of tables, and the
+def measured(sources: Sources) -> list[str]:
+    """The benchmarks and exams that every run has for every seed, in the order of tables, and the
     mean."""
-    found = [metrics for record in records for metrics in record["metrics"]["eval"].values()]
+    found = [record["metrics"]["eval"][run] for run, records in sources.items()
+             for record in records]  # fmt: skip
     names = (*ORDER, *filter(is_exam, found[0]), MEAN)
     return ordered(name for name in names if all(name in metrics for metrics in found))
 
 
-def told(names: Iterable[str]) -> list[str]:
+def main_metrics(names: Iterable[str]) -> list[str]:
     """The metrics that sentences and steps are on: the mean, and exams behind it."""
     return [MEAN, *filter(is_exam, names)]
 
 
-def summarise(records: Sequence[Record]) -> dict[str, Any]:
+def summarise(records: Sequence[Record], choose: Choose = own_figures) -> dict[str, Any]:
     """The content of metrics/proof/<profile>.json.
 
     A run's delta is against the run named by its `against`: self-instruct, and for the rows at
     equal response tokens self-instruct cut in the same way. Seeds pair the two. p-values are those
-    of a paired t test over seeds, corrected for the number of all of a student's.
+    of a paired t test over seeds, by Holm's correction in two families for each student: the
+    comparisons of ASKED, and all others.
+
+    records: those of one profile. choose: gives the record that a run's figures are taken from.
 
     Raises:
         MontessoriError: no record, or records of one student with different runs.
@@ -62,11 +73,11 @@ def summarise(records: Sequence[Record]) -> dict[str, Any]:
     by_student: dict[str, list[Record]] = {}
     for record in records:
         by_student.setdefault(record["student"], []).append(record)
-    students = {name: _student(name, group) for name, group in by_student.items()}
+    students = {name: _student(name, group, choose) for name, group in by_student.items()}
     return {"over": "seeds", "students": students}
 
 
-def _student(name: str, records: list[Record]) -> dict[str, Any]:
+def _student(name: str, records: list[Record], choose: Choose) -> dict[str, Any]:
     records.sort(key=lambda record: record["seed"])
     runs = {run: records[0]["runs"][run] for run in records[0]["order"]}
     if any(record["runs"] != runs for record in records):
@@ -75,63 +86,76 @@ def _student(name: str, records: list[Record]) -> dict[str, Any]:
             where="metrics/proof",
             next="make proof with all seeds again",
         )
+    sources = {run: [choose(record, run) for record in records] for run in runs}
     pairs = [pair for pair in STEPS if set(pair) <= set(runs)]
-    of_steps = told(measured(records))
+    names = measured(sources)
     tables = {
-        "runs": {run: _paired(records, run, row["against"]) for run, row in runs.items()},
+        "runs": {run: _paired(sources, run, row["against"], names) for run, row in runs.items()},
         "steps": {
-            f"{run} - {other}": _paired(records, run, other, of_steps) for run, other in pairs
+            f"{run} - {other}": _paired(sources, run, other, main_metrics(names))
+            for run, other in pairs
         },
     }
-    themselves = {run for run, row in runs.items() if row["against"] == run}
+    against = {run: row["against"] for run, row in runs.items()}
     return {
         "seeds": [record["seed"] for record in records],
-        "comparisons": _correct(tables, themselves),
-        "against": {run: row["against"] for run, row in runs.items()},
+        "comparisons": _correct(tables, against),
+        "against": against,
         "trained": [run for run, row in runs.items() if row["dataset"] is not None],
         **tables,
-        "data": {run: data_facts(records, run) for run in runs},
-    }
+        "means": {run: [points(record, run, MEAN) for record in of_run]
+                  for run, of_run in sources.items()},
+        "recorded": {run: provenance(of_run) for run, of_run in sources.items()},
+        "data": {run: data_facts(of_run, run, runs[run]) for run, of_run in sources.items()},
+    }  # fmt: skip
 
 
-def _correct(tables: Mapping[str, Mapping[str, Any]], themselves: set[str]) -> int:
-    """Put `p_holm`, Holm's correction over all tables of a student, beside each `p`.
+def _correct(tables: Tables, against: Mapping[str, str]) -> dict[str, int]:
+    """Put `p_holm` beside each `p`: Holm's correction within each family of a student.
 
     Runs that are compared with themselves are no comparisons: both are None there, as for fewer
-    than two seeds. Returns how many comparisons there are.
+    than two seeds. Returns how many comparisons each family has.
     """
-    entries = {(name, row, metric): entry for name, table in tables.items()
-               for row, metrics in table.items() for metric, entry in metrics.items()}  # fmt: skip
-    for (name, row, _), entry in entries.items():
-        entry["p"] = None if name == "runs" and row in themselves else entry["p"]
-        entry["p_holm"] = None
-    counted = {key: entry["p"] for key, entry in entries.items() if entry["p"] is not None}
-    for key, value in holm(counted).items():
-        entries[key]["p_holm"] = value
-    return len(counted)
+    families: dict[str, dict[tuple[str, str, str], float]] = {"asked": {}, "others": {}}
+    for name, table in tables.items():
+        for row, metrics in table.items():
+            for metric, entry in metrics.items():
+                if name == "runs" and against[row] == row:
+                    entry["p"] = None
+                entry["p_holm"] = None
+                if entry["p"] is not None:
+                    asked = name == "runs" and metric == MEAN and (row, against[row]) in ASKED
+                    families["asked" if asked else "others"][name, row, metric] = entry["p"]
+    for p_values in families.values():
+        for (name, row, metric), value in holm(p_values).items():
+            tables[name][row][metric]["p_holm"] = value
+    return {family: len(p_values) for family, p_values in families.items()}
 
 
 def _paired(
-    records: Sequence[Record], run: str, other: str, metrics: Sequence[str] = ()
+    sources: Sources, run: str, other: str, metrics: Sequence[str]
 ) -> dict[str, dict[str, float | None]]:
-    """Metrics of a run (all that were measured, if none is named) and the difference to another."""
+    """Metrics of a run, and the difference to another."""
     return {
         metric: over_seeds(
-            [points(record, run, metric) for record in records],
-            [points(record, other, metric) for record in records],
+            [points(record, run, metric) for record in sources[run]],
+            [points(record, other, metric) for record in sources[other]],
         )
-        for metric in metrics or measured(records)
+        for metric in metrics
     }
 
 
-def data_facts(records: Sequence[Record], run: str) -> dict[str, Any]:
+def data_facts(
+    records: Sequence[Record], run: str, row: Mapping[str, str | None]
+) -> dict[str, Any]:
     """Means over seeds of what a run's dataset and round look like; {} for an untrained base.
+
+    records: one for each seed; row: the run's `dataset` and `round`.
 
     `synth` holds the numbers of the dataset's stage (rows, valid, tokens, ...), `skills` rows per
     task family, `influence` and `prefs` those of the round's stages, `budgets` the run's costs, as
     far as all records have them.
     """
-    row = records[0]["runs"][run]
     dataset, round_name = row["dataset"], row["round"]
     facts = {
         "synth": _mean_of([_metrics(record, ("synth", "trim"), dataset) for record in records]),

@@ -10,7 +10,8 @@ from typing import Any
 from montessori.compare.outcomes import MEAN, ordered
 from montessori.compare.words import p_text, signed, titled
 from montessori.proof.markdown import markdown_table
-from montessori.proof.summary import Record, points, told
+from montessori.proof.newest import older_note, recorded_text
+from montessori.proof.summary import ASKED, main_metrics
 from montessori.report.svg import Interval, intervals
 
 ALPHA = 0.05  # of corrected p-values
@@ -43,10 +44,11 @@ def summary_block(proof: Proof, picture: str) -> str:
     """Findings in sentences, then a table for each student; `picture` is the picture's address."""
     common = common_against(proof)
     parts = [f"![{_alternative(proof, common)}]({picture})", _introduction(proof, common)]
+    parts.append(older_note(_provenances(proof)))
     for name, student in proof["students"].items():
         parts.append("\n".join([f"**{name}**", "", *(f"- {text}" for text in findings(student))]))
         parts.append(metric_table(student, common))
-    return "\n\n".join(parts)
+    return "\n\n".join(part for part in parts if part)
 
 
 def common_against(proof: Proof) -> str:
@@ -68,7 +70,7 @@ def _alternative(proof: Proof, common: str) -> str:
 
 def _introduction(proof: Proof, common: str) -> str:
     counts = "; ".join(
-        f"{name}: {_count(student['seeds'])} ({_ranges(student['seeds'])})"
+        f"{name}: {_count(student['seeds'])} ({seed_ranges(student['seeds'])})"
         for name, student in proof["students"].items()
     )
     return (
@@ -77,16 +79,39 @@ def _introduction(proof: Proof, common: str) -> str:
         "t-interval; bold where the interval excludes zero. A seed varies sampling and training, "
         "not the base models: the intervals hold for the shipped teacher and students. Intervals "
         "are not corrected for being many; an asterisk marks what holds after that: the p-value of "
-        "a paired t test over seeds, by Holm's correction for all comparisons of a student, is at "
-        "most 0.05. The sentences go by that."
+        "a paired t test over seeds, by Holm's correction, is at most 0.05. The sentences go by "
+        f"that. {_families(proof)} A run that several profiles have is shown with its newest "
+        "record."
     )
+
+
+def _families(proof: Proof) -> str:
+    """Which comparisons are corrected together."""
+    students = proof["students"].values()
+    asked = [run for run, other in ASKED
+             if any(student["against"].get(run) == other for student in students)]  # fmt: skip
+    counts = [student["comparisons"] for student in students]
+    others = " and ".join(dict.fromkeys(str(count["others"]) for count in counts))
+    if not asked:
+        return f"The correction is for all {others} comparisons of a student."
+    names = " and ".join(f"`{run}`" for run in asked)
+    return (
+        f"What was asked beforehand, {names} against `{ASKED[0][1]}` on the mean, is a family of "
+        f"its own; the other {others} comparisons of a student are another."
+    )
+
+
+def _provenances(proof: Proof) -> list[Mapping[str, Any]]:
+    """The provenance of each run of each student."""
+    students = proof["students"].values()
+    return [facts for student in students for facts in student["recorded"].values()]
 
 
 def _count(seeds: Sequence[int]) -> str:
     return "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
 
 
-def _ranges(seeds: Sequence[int]) -> str:
+def seed_ranges(seeds: Sequence[int]) -> str:
     """[0, 1, 2, 5] -> 0-2, 5."""
     spans: list[list[int]] = []
     for seed in seeds:
@@ -105,7 +130,7 @@ def findings(student: Mapping[str, Any]) -> list[str]:
     return [
         _sentence(f"`{run}` against `{other}`" + ("" if name == MEAN else f", {name}"), of[name])
         for run, other, of in pairs
-        for name in told(of)
+        for name in main_metrics(of)
     ]
 
 
@@ -135,10 +160,14 @@ def metric_table(student: Mapping[str, Any], common: str) -> str:
     found = ordered(name for metrics in runs.values() for name in metrics)
     names = [MEAN, *(name for name in found if name != MEAN)]
     rows = [
-        [_compared(run, against[run], common), *(_cell(metrics[name]) for name in names)]
+        [
+            _compared(run, against[run], common),
+            *(_cell(metrics[name]) for name in names),
+            recorded_text(student["recorded"][run]),
+        ]
         for run, metrics in runs.items()
     ]
-    return markdown_table(["run", *map(titled, names)], rows)
+    return markdown_table(["run", *map(titled, names), "recorded"], rows)
 
 
 def _compared(run: str, other: str, common: str) -> str:
@@ -157,24 +186,23 @@ def _cell(entry: Mapping[str, float | None]) -> str:
     return f"**{text}**" if low > 0 or high < 0 else text
 
 
-def details_block(proof: Proof, records: Sequence[Record]) -> str:
+def details_block(proof: Proof) -> str:
     """Per student: every seed, the data and the costs of each run, rows per task family."""
     parts = []
     for name, student in proof["students"].items():
-        own = sorted((r for r in records if r["student"] == name), key=lambda r: r["seed"])
-        parts += [f"### {name}: the mean, seed by seed", seed_table(own)]
+        parts += [f"### {name}: the mean, seed by seed", seed_table(student)]
         parts += [f"### {name}: the data and the costs", facts_table(student["data"])]
         if any(facts.get("skills") for facts in student["data"].values()):
             parts += [f"### {name}: rows per task family", skill_table(student["data"])]
     return "\n\n".join(part for part in parts if part)
 
 
-def seed_table(records: Sequence[Record]) -> str:
-    """The mean of the four benchmarks of each run at each seed."""
-    head = ["run", *(f"seed {record['seed']}" for record in records)]
+def seed_table(student: Mapping[str, Any]) -> str:
+    """The mean of the benchmarks of each run at each seed, and when they were recorded."""
+    head = ["run", *(f"seed {seed}" for seed in student["seeds"]), "recorded"]
     rows = [
-        [f"`{run}`", *(f"{points(record, run, 'mean'):.1f}" for record in records)]
-        for run in records[0]["order"]
+        [f"`{run}`", *(f"{value:.1f}" for value in values), recorded_text(student["recorded"][run])]
+        for run, values in student["means"].items()
     ]
     return markdown_table(head, rows)
 
@@ -211,7 +239,7 @@ def figure(proof: Proof) -> str:
     """
     groups = [(name, student, metric)
               for name, student in proof["students"].items()
-              for metric in told(next(iter(student["runs"].values())))]  # fmt: skip
+              for metric in main_metrics(next(iter(student["runs"].values())))]  # fmt: skip
     first = next(iter(proof["students"]))
     rows = [
         Interval(_label(run, metric, name if name != first else ""),

@@ -33,6 +33,7 @@ EXAMS = {
 @pytest.fixture
 def experiment(monkeypatch: pytest.MonkeyPatch) -> Experiment:
     monkeypatch.setattr(record, "_budgets", lambda params, texts: {})
+    monkeypatch.setattr(record, "commit_date", lambda root, reference: "2026-12-01T10:00:00Z")
     return Experiment("exams", "student", 0, "x", (), PARAMS)
 
 
@@ -41,8 +42,9 @@ def test_every_run_with_the_model_of_an_exam_has_its_accuracy(
 ) -> None:
     monkeypatch.setattr(record, "read_files", lambda *_: TEXTS | EXAMS)
     record.collect(tmp_path, experiment, "HEAD")
-    kept = read_json(record.path_of(tmp_path, experiment))["metrics"]["eval"]
-    assert kept == {
+    written = read_json(record.path_of(tmp_path, experiment))
+    assert written["recorded"] == "2026-12-01T10:00:00Z"
+    assert written["metrics"]["eval"] == {
         "base": {"mean": 40.0},
         "s": {"mean": 40.0, "exam lab": 62.5},
         "again": {"mean": 40.0, "exam lab": 62.5},

@@ -64,17 +64,62 @@ def test_delta_is_paired_and_the_interval_is_students_t() -> None:
 
 
 def test_p_values_are_of_the_paired_t_test_and_corrected_for_the_students_tables() -> None:
-    """Deltas 2, 6, 4: t = 4 / (2 / sqrt 3) = 3.464, p = 0.0742 with two degrees of freedom. Five
-    metrics of montessori-1 and five of cut, which equals it: ten comparisons."""
+    """Deltas 2, 6, 4: t = 4 / (2 / sqrt 3) = 3.464, p = 0.0742 with two degrees of freedom. The
+    mean of montessori-1 was asked about and is alone; its four benchmarks and five metrics of cut,
+    which equals it, are nine others."""
     student = summarise(RECORDS)["students"]["student"]
-    assert student["comparisons"] == 10
+    assert student["comparisons"] == {"asked": 1, "others": 9}
     for metric in METRICS:
         entry = student["runs"]["montessori-1"][metric]
         assert entry["p"] == pytest.approx(0.0742, abs=1e-4)
-        assert entry["p_holm"] == pytest.approx(10 * entry["p"])
+        assert entry["p_holm"] == pytest.approx((1 if metric == "mean" else 9) * entry["p"])
         assert student["runs"]["cut"][metric]["p_holm"] == 1.0
         itself = student["runs"]["self-instruct"][metric]
         assert (itself["p"], itself["p_holm"]) == (None, None)
+
+
+def test_what_was_asked_beforehand_does_not_depend_on_the_other_rows() -> None:
+    """Deltas of round 1: 2, 6, 4, so p = 0.0742 as above. Of round 2: 4, 5, 6, so
+    t = 5 / (1 / sqrt 3) = 8.660, and with two degrees of freedom
+    p = 1 - t / sqrt(t^2 + 2) = 1 - 8.660 / 8.775 = 0.0131.
+    Holm for two: 2 x 0.0131 = 0.0262, then 1 x 0.0742."""
+
+    def proof_with(extra_rows: int) -> dict:
+        records = []
+        for seed, (one, two) in enumerate([(50.0, 52.0), (54.0, 53.0), (52.0, 54.0)]):
+            made = record(seed, one, 48.0)
+            score = {**dict.fromkeys(METRICS, two), "micro_mt_bench": 1 + two * 0.09}
+            for name in ("montessori-2", *(f"row-{i}" for i in range(extra_rows))):
+                made["runs"][name] = {**made["runs"]["montessori-1"]}
+                made["metrics"]["eval"][name] = dict(score)
+            made["order"] = list(made["runs"])
+            records.append(made)
+        return summarise(records)
+
+    for rows in (0, 5):
+        proof = proof_with(rows)
+        student = proof["students"]["student"]
+        # ten of two rounds, five of cut and of each row, less the two asked, and a step of rounds
+        assert student["comparisons"] == {"asked": 2, "others": 14 + 5 * rows}
+        entries = [student["runs"][f"montessori-{n}"]["mean"] for n in (1, 2)]
+        assert [entry["p"] for entry in entries] == pytest.approx([0.0742, 0.0131], abs=1e-4)
+        assert [entry["p_holm"] for entry in entries] == pytest.approx([0.0742, 0.0262], abs=1e-4)
+        assert (
+            "`montessori-1` and `montessori-2` against `self-instruct` on the mean, is a family of "
+            f"its own; the other {14 + 5 * rows} comparisons of a student are another."
+        ) in summary_block(proof, "p.svg")
+    others = [student["runs"]["montessori-2"][name]["p_holm"] for name in METRICS[:-1]]
+    assert others == [pytest.approx(39 * 0.01307, abs=1e-2)] * 4  # all 39 others, the least first
+
+
+def test_rounds_against_another_run_are_not_what_was_asked() -> None:
+    records = [record(seed, 50.0 + seed, 48.0) for seed in range(3)]
+    for one in records:
+        one["runs"]["montessori-1"]["against"] = "cut"
+        one["metrics"]["eval"]["cut"] = one["metrics"]["eval"]["self-instruct"]
+    proof = summarise(records)
+    assert proof["students"]["student"]["comparisons"] == {"asked": 0, "others": 10}
+    assert "The correction is for all 10 comparisons of a student." in summary_block(proof, "x")
 
 
 def test_public_benchmarks_that_all_runs_have_are_metrics_too() -> None:
@@ -83,10 +128,11 @@ def test_public_benchmarks_that_all_runs_have_are_metrics_too() -> None:
         for metrics in one["metrics"]["eval"].values():
             metrics["mt_bench"] = 5.5 + one["seed"] * 0.9
         one["metrics"]["eval"]["cut"]["alpaca_eval"] = 50.0  # the others lack it
-    assert measured(records) == [*METRICS[:-1], "mt_bench", "mean"]
+    sources = dict.fromkeys(records[0]["order"], records)
+    assert measured(sources) == [*METRICS[:-1], "mt_bench", "mean"]
     student = summarise(records)["students"]["student"]
     assert student["runs"]["cut"]["mt_bench"]["value"] == pytest.approx(60.0)  # 50, 60, 70
-    assert student["comparisons"] == 12
+    assert student["comparisons"] == {"asked": 1, "others": 11}
     assert "| micro_gsm8k | mt_bench |" in summary_block(summarise(records), "p.svg")
 
 
@@ -120,7 +166,7 @@ def test_one_seed_has_no_interval() -> None:
     student = summarise(RECORDS[:1])["students"]["student"]
     assert student["runs"]["montessori-1"]["mean"]["low"] is None
     assert student["runs"]["montessori-1"]["mean"]["p_holm"] is None
-    assert student["comparisons"] == 0
+    assert student["comparisons"] == {"asked": 0, "others": 0}
     assert "one seed, no interval" in findings(student)[0]
     assert "50.0 (+2.0)" in summary_block(summarise(RECORDS[:1]), "p.svg")
 
@@ -141,10 +187,13 @@ def test_words_say_what_is_significant() -> None:
     unsure = findings(summarise(RECORDS)["students"]["student"])[0]
     assert unsure == (
         "`montessori-1` against `self-instruct`: +4.0 (\u22121.0 to +9.0), p 0.074, "
-        "corrected 0.74: not significant."
+        "corrected 0.074: not significant."
     )
     assert "**52.2 (+4.2; +4.0 to +4.4)\\***" in summary_block(summarise(sure), "p.svg")
     alone = [record(0, 50.0, 48.0), record(1, 52.0, 48.0), record(2, 51.0, 48.0)]
+    for one in alone:  # another comparison than the one asked beforehand
+        one["runs"]["montessori-1"]["against"] = "cut"
+        one["metrics"]["eval"]["cut"] = one["metrics"]["eval"]["self-instruct"]
     words = findings(summarise(alone)["students"]["student"])[0]
     assert words.endswith("p 0.035, corrected 0.35: significant only by itself.")
     block = summary_block(summarise(alone), "p.svg")  # 2, 4, 3: p = 0.035 alone, 0.35 corrected
@@ -154,7 +203,7 @@ def test_words_say_what_is_significant() -> None:
 
 
 def test_details_hold_each_seed_and_family() -> None:
-    text = details_block(summarise(RECORDS), RECORDS)
+    text = details_block(summarise(RECORDS))
     assert "| `montessori-1` | 50.0 | 54.0 | 55.0 |" in text
     assert "| stories | 0 | 11 |" in text
 
@@ -179,7 +228,7 @@ def test_steps_are_on_the_mean_alone_and_counted() -> None:
         one["metrics"]["eval"]["placebo"] = one["metrics"]["eval"]["self-instruct"]
     student = summarise(records)["students"]["student"]
     assert list(student["steps"]["montessori-1 - placebo"]) == ["mean"]
-    assert student["comparisons"] == 3 * 5 + 1
+    assert student["comparisons"] == {"asked": 1, "others": 3 * 5}
     assert "`montessori-1` against `placebo`: +3.0" in findings(student)[-1]
 
 
