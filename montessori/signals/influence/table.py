@@ -12,7 +12,8 @@ from montessori.signals.influence.inputs import References
 def prompt_bounds(prompts: Sequence[str]) -> list[tuple[int, int]]:
     """First row and row after the last of each run of equal prompt ids."""
     starts = [i for i, name in enumerate(prompts) if i == 0 or prompts[i - 1] != name]
-    return list(zip(starts, [*starts[1:], len(prompts)], strict=True))
+    ends = [*starts[1:], len(prompts)] if starts else []
+    return list(zip(starts, ends, strict=True))
 
 
 def part_bounds(prompts: Sequence[str], size: int) -> list[tuple[int, int]]:
