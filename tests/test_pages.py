@@ -59,6 +59,12 @@ def test_render_writes_only_between_the_markers() -> None:
     assert pages.render("no markers") == "no markers"
 
 
+def test_the_front_page_is_short() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert len(text.splitlines()) <= 150
+    assert len(text.encode()) <= 12 * 1024
+
+
 def without_code(text: str) -> str:
     """A page without its fenced blocks and code spans, in which nothing is a link or a heading."""
     return re.sub(
