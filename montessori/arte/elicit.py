@@ -21,10 +21,10 @@ from montessori.artifacts.schemas import DRAFTS
 from montessori.filters.contamination import EvalItems
 from montessori.filters.keeper import Keeper
 from montessori.generate import Engine, Generated, Request, Sampling
-from montessori.lab.rows import task_of
 from montessori.pipeline.parts import Parts
 from montessori.seeding import seed_of
 from montessori.signals.icl.answers import tagged_answer
+from montessori.worlds import find_task
 
 #: Rows of a part: drafts, with the tokens of the call that wrote the question (its first row).
 PART = {**DRAFTS, "question_tokens": pl.Int64}
@@ -221,8 +221,8 @@ class Elicitor:
 
     def _held(self, turns: tuple[str, ...]) -> str | None:
         """ "eval item" or "held out" for a question that is scored somewhere, else None."""
-        known = task_of(turns)
-        key = None if known is None else known[1]
+        known = find_task(turns)
+        key = None if known is None else known.key
         if key in self.eval_keys:
             return "eval item"
         items, keys = self.held_out

@@ -11,9 +11,8 @@ from montessori.arte.tasks import Item, Task, read_tasks_file
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.graph.load import problems_error, read_section
-from montessori.lab.families import FAMILIES
-from montessori.lab.task import Bucket, draw
 from montessori.seeding import seed_of
+from montessori.worlds import Bucket, World, open_world
 
 ATTEMPTS = 200  # draws for a lab question whose content is new
 
@@ -31,11 +30,12 @@ class LabTasks:
     def check(self) -> list[str]:
         """Problems of the values, each starting with its key."""
         problems = [f"test: {self.test} is below 0"] if self.test < 0 else []
+        families = open_world("lab", "a recipe of kind lab-tasks").families()
         for name in self.families:
-            family = FAMILIES.get(name)
+            family = families.get(name)
             if family is None:
                 problems.append(f"families: {name!r} is no family of the lab")
-            elif family.kind == "dialogue" or not family.evaluated:
+            elif family.turns == "several" or not family.held_out:
                 problems.append(f"families: {name!r} has two turns, or no questions held out")
         return problems
 
@@ -52,31 +52,31 @@ def load_tasks(source: Path, settings: TaskParams) -> list[Task]:
         recipe, problems = read_section({"recipe": raw}, "recipe", LabTasks)
         if recipe is None:
             raise problems_error([text.removeprefix("recipe.") for text in problems], str(source))
-        return [lab_task(name, settings, recipe.test, str(source)) for name in recipe.families]
+        world = open_world("lab", str(source))
+        return [
+            family_task(world, name, settings, recipe.test, str(source)) for name in recipe.families
+        ]
     return read_tasks_file(source)
 
 
-def lab_task(name: str, settings: TaskParams, test: int, where: str) -> Task:
+def family_task(world: World, name: str, settings: TaskParams, test: int, where: str) -> Task:
     """A family as a task: seed, validation and `test` test questions of distinct content."""
-    family = FAMILIES[name]
     seen: set[str] = set()
-    seeds = _drawn(name, "train", settings.seeds, settings.seed, seen, where)
-    validation = _drawn(name, "reference", settings.validation, settings.seed, seen, where)
-    tests = _drawn(name, "test", test, settings.seed, seen, where)
-    closed = family.kind in ("short", "choice")
+    seeds = _drawn(world, name, "train", settings.seeds, settings.seed, seen, where)
+    validation = _drawn(world, name, "reference", settings.validation, settings.seed, seen, where)
+    tests = _drawn(world, name, "test", test, settings.seed, seen, where)
+    closed = world.families()[name].closed
     return Task(name, name.replace("_", " "), seeds, validation, tests, closed)
 
 
 def _drawn(
-    name: str, bucket: Bucket, count: int, seed: int, seen: set[str], where: str
+    world: World, name: str, bucket: Bucket, count: int, seed: int, seen: set[str], where: str
 ) -> tuple[Item, ...]:
     items: list[Item] = []
     for index in range(count * ATTEMPTS):
         if len(items) == count:
             break
-        task = draw(
-            FAMILIES[name], bucket, random.Random(seed_of(seed, "task", name, bucket, index))
-        )
+        task = world.draw(name, bucket, random.Random(seed_of(seed, "task", name, bucket, index)))
         if task.key not in seen:
             seen.add(task.key)
             turn = task.turns[0]

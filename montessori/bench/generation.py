@@ -14,9 +14,8 @@ from montessori.generate import Engine, Request, Sampling
 from montessori.generate.engines import open_engine
 from montessori.generate.settings import ENGINES, GenerationParams
 from montessori.graph.load import section
-from montessori.lab.families import FAMILIES
-from montessori.lab.task import draw
 from montessori.pipeline.machine import Machine
+from montessori.worlds import open_world
 from montessori.writing.prompts import render_instruction_prompt, tagged
 
 if TYPE_CHECKING:
@@ -98,10 +97,11 @@ def dialogues(count: int) -> list[Dialogue]:
     """Instruction prompts of the lab, each with EXAMPLES tasks as examples."""
     import random
 
-    rng, names = random.Random(0), sorted(FAMILIES)
+    lab = open_world("lab", "montessori bench generate")
+    rng, names = random.Random(0), sorted(lab.families())
 
     def example() -> str:
-        task = draw(FAMILIES[rng.choice(names)], "train", rng)
+        task = lab.draw(rng.choice(names), "train", rng)
         return tagged([turn.instruction for turn in task.turns])
 
     texts = [render_instruction_prompt([example() for _ in range(EXAMPLES)]) for _ in range(count)]

@@ -16,8 +16,8 @@ from montessori.artifacts.dialogue import user_turns
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
-from montessori.lab.rows import graded
 from montessori.progress import track
+from montessori.worlds import grade_row
 
 if TYPE_CHECKING:
     from montessori.generate import Engine
@@ -128,8 +128,8 @@ def _dialogue(turns: Sequence[str], answers: Sequence[str]) -> list[dict[str, st
 
 
 def _is_wrong(turns: tuple[str, ...], answers: list[str]) -> bool | None:
-    correct = graded(turns, answers)
-    return None if correct is None else not correct
+    grade = grade_row(turns, answers)
+    return None if grade is None else not all(grade.correct)
 
 
 def _by_loss(

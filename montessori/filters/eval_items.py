@@ -6,7 +6,7 @@ from pathlib import Path
 
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems, told_by
-from montessori.lab.rows import task_of
+from montessori.worlds import find_task
 
 
 def read_evals(folder: Path, ngram: int) -> tuple[EvalItems, frozenset[str]]:
@@ -50,5 +50,5 @@ def is_eval_item(
     """Whether a row is an eval item, in its words or as a task of the lab, or holds one."""
     if items.asked(turns) is not None or items.held_by(responses) is not None:
         return True
-    task = task_of(turns) if keys else None
-    return task is not None and task[1] in keys
+    task = find_task(turns) if keys else None
+    return task is not None and task.key in keys

@@ -24,6 +24,7 @@ from montessori.seeding import seed_of
 from montessori.signals.judge_marks import BEST, load_judge_template, read_mark, render_question
 from montessori.signals.settings import JudgeSignalParams
 from montessori.signals.table import write_scores
+from montessori.worlds import grade_row
 
 KIND = "judge-signal"
 #: Of a row: the sum of its marks, verdicts with a mark, malformed ones, tokens of the verdicts.
@@ -64,12 +65,9 @@ class GraderJudge:
 
 
 def _quality(messages: Sequence[dict[str, str]]) -> float:
-    from montessori.lab.grader import grade, recognise
-
-    task = recognise(user_turns(messages))
-    if task is None:
-        return 0.0
-    return grade(task, [m["content"] for m in messages if m["role"] == "assistant"]).quality
+    responses = [message["content"] for message in messages if message["role"] == "assistant"]
+    grade = grade_row(user_turns(messages), responses)
+    return 0.0 if grade is None else grade.quality
 
 
 @dataclass(frozen=True)

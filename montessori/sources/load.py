@@ -29,9 +29,9 @@ def load_rows(path: Path) -> list[Row]:
 
         return hub_rows(_typed(raw, HubRecipe, path), str(path))
     if _kind(raw) == "lab":
-        from montessori.sources.lab import lab_rows
+        from montessori.sources.drawn import draw_rows
 
-        return lab_rows(_typed(raw, LabRecipe, path), str(path))
+        return draw_rows(_typed(raw, LabRecipe, path), str(path))
     raise _unknown(path, raw, "lab, hub")
 
 

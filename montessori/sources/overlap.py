@@ -8,9 +8,8 @@ from typing import Any
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems, told_by
 from montessori.filters.fingerprint import fingerprint
-from montessori.lab.grader import recognise
-from montessori.sources.lab import content
 from montessori.sources.rows import Row
+from montessori.worlds import content_of, find_task
 
 SHOWN = 5  # overlaps listed in one error
 
@@ -37,11 +36,11 @@ def member(
     Text that nobody gave a key is recognised, so that one's own rows meet the lab's items.
     """
     if key is None:
-        task = recognise(turns)
+        task = find_task(turns)
         key = None if task is None else task.key
     contents = {f"text {fingerprint(turns)}"}
     if key is not None:
-        contents.add(f"task {content(key)}")
+        contents.add(f"task {content_of(key)}")
     return Member(where, tuple(turns), tuple(responses), frozenset(contents))
 
 

@@ -9,7 +9,7 @@ from typing import Any
 from montessori.artifacts.files import new_folder, write_table
 from montessori.artifacts.schemas import ROWS
 from montessori.sources.benchmarks import SPLIT, own_items, public_items
-from montessori.sources.lab import lab_items
+from montessori.sources.drawn import draw_items
 from montessori.sources.load import load_evals_recipe, load_rows
 from montessori.sources.overlap import check_disjoint, item_members, row_members
 from montessori.sources.rows import Row
@@ -61,7 +61,7 @@ def load_items(evals: Path) -> Splits:
         return {SPLIT: public_items(evals)}
     if evals.suffix == ".jsonl":
         return {SPLIT: {evals.stem: own_items(evals)}}
-    return lab_items(load_evals_recipe(evals), str(evals))
+    return draw_items(load_evals_recipe(evals), str(evals))
 
 
 def _write_rows(rows: Sequence[Row], source: Path, out: Path) -> dict[str, Any]:

@@ -5,7 +5,7 @@ from collections import Counter
 import polars as pl
 
 from montessori.artifacts.dialogue import user_turns
-from montessori.lab.rows import graded
+from montessori.worlds import grade_row
 from montessori.writing.collapse import Tally
 
 OTHER = "other"  # rows that are no task of the lab
@@ -56,8 +56,8 @@ def _lab_metrics(rows: pl.DataFrame) -> dict[str, object]:
     grades = []
     for messages in rows["messages"].to_list():
         responses = [m["content"] for m in messages if m["role"] == "assistant"]
-        grades.append(graded(user_turns(messages), responses))
-    known = [grade for grade in grades if grade is not None]
+        grades.append(grade_row(user_turns(messages), responses))
+    known = [all(grade.correct) for grade in grades if grade is not None]
     metrics: dict[str, object] = {"valid": len(known) / max(1, len(grades))}
     if known:
         metrics |= {"correct": sum(known) / len(known), "skills": skills(rows)}

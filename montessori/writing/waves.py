@@ -14,9 +14,9 @@ from montessori.artifacts.files import row_id
 from montessori.artifacts.schemas import PROBE
 from montessori.filters.keeper import Keeper
 from montessori.generate import Engine, Generated, Request, Sampling
-from montessori.lab.rows import task_of
 from montessori.pipeline.parts import Parts
 from montessori.seeding import seed_of
+from montessori.worlds import find_task
 from montessori.writing.examples import draw_examples
 from montessori.writing.prompts import parse_instruction, render_instruction_prompt
 from montessori.writing.settings import InstructionParams, ResponseParams
@@ -153,10 +153,10 @@ class Writer:
         draft.dropped = self.keeper.problem(draft.turns)
         if draft.dropped is not None:
             return
-        task = task_of(draft.turns)
+        task = find_task(draft.turns)
         if task is not None:
-            draft.skill = task[0]
-            if task[1] in self.eval_keys:
+            draft.skill = task.skill
+            if task.key in self.eval_keys:
                 draft.dropped = "eval item"
                 return
         self.keeper.add(draft.turns)

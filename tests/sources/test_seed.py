@@ -14,7 +14,7 @@ from montessori.filters.settings import DecontaminationParams
 from montessori.lab.families import FAMILIES
 from montessori.lab.grader import recognise
 from montessori.lab.task import bucket
-from montessori.sources.lab import shares
+from montessori.sources.drawn import shares
 from montessori.sources.load import load_evals_recipe, load_rows
 from montessori.sources.own_rows import dataset_file, probe_file
 from montessori.sources.seed import prepare

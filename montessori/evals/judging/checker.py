@@ -1,23 +1,16 @@
 """The lab's checker as a judge: every item has one right answer, and part credit is fixed."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from montessori.errors import MontessoriError
 from montessori.evals.items import Item
 from montessori.evals.judging.questions import Question
 from montessori.evals.judging.verdicts import Verdict
 from montessori.evals.lab_benchmarks.mt_bench import score_of
+from montessori.worlds import Grade, Task, Turn, world_of
 
-Opinions = dict[tuple[str, str, tuple[str, ...]], list["Opinion"]]
-
-
-@dataclass(frozen=True)
-class Opinion:
-    """What the checker thinks of one answer: quality in [0, 1], and whether it is right."""
-
-    quality: float
-    correct: bool
+#: Grades of each turn by benchmark, item and answers.
+Known = dict[tuple[str, str, tuple[str, ...]], list[Grade]]
 
 
 class Checker:
@@ -27,20 +20,21 @@ class Checker:
 
     def verdicts(self, questions: Sequence[Question]) -> list[Verdict]:
         """One verdict for each question. Raises MontessoriError for an item without a key."""
-        known: Opinions = {}
+        known: Known = {}
         return [self._verdict(question, known) for question in questions]
 
     def facts(self) -> dict[str, object]:
         """See `Judge`."""
         return {"name": self.name}
 
-    def _verdict(self, question: Question, known: Opinions) -> Verdict:
-        opinion = _opinion(question, [answer.text for answer in question.answers], known)
+    def _verdict(self, question: Question, known: Known) -> Verdict:
+        grade = _grade(question, [answer.text for answer in question.answers], known)
         if not question.others:
-            return Verdict(score=score_of(opinion.quality), correct=opinion.correct)
-        other = _opinion(question, [answer.text for answer in question.others], known)
-        found = preference(opinion.quality, other.quality)
-        return Verdict(preference=found, correct=opinion.correct)
+            return Verdict(score=score_of(grade.quality), correct=grade.correct[0])
+        other = _grade(question, [answer.text for answer in question.others], known)
+        return Verdict(
+            preference=preference(grade.quality, other.quality), correct=grade.correct[0]
+        )
 
 
 def preference(quality: float, against: float) -> float:
@@ -48,20 +42,21 @@ def preference(quality: float, against: float) -> float:
     return 0.5 if quality == against else float(quality > against)
 
 
-def _opinion(question: Question, texts: list[str], known: Opinions) -> Opinion:
-    """The opinion on the question's turn; each answer is graded once."""
-    place = (question.benchmark, question.item.item_id, tuple(texts))
-    if place not in known:
-        known[place] = opinions(question.item, texts)
-    return known[place][question.turn - 1]
+def _grade(question: Question, texts: list[str], known: Known) -> Grade:
+    """The grade on the question's turn; each answer is graded once."""
+    asked = (question.benchmark, question.item.item_id, tuple(texts))
+    if asked not in known:
+        known[asked] = grade_turns(question.item, texts)
+    return known[asked][question.turn - 1]
 
 
-def opinions(item: Item, answers: Sequence[str]) -> list[Opinion]:
-    """One opinion per turn, each turn graded by itself against its own gold answer."""
-    from montessori.lab.grader import grade
-    from montessori.lab.task import Task, Turn
+def grade_turns(item: Item, answers: Sequence[str]) -> list[Grade]:
+    """One grade per turn, each turn graded by itself against its own gold answer.
 
-    if not item.key:
+    Raises MontessoriError for an item that is no task of an installed world.
+    """
+    world = world_of(item.family) if item.key else None
+    if world is None:
         raise MontessoriError(
             f"the lab's checker cannot judge item {item.item_id}: it knows the lab's tasks alone",
             where="judge.model in params.yaml",
@@ -69,10 +64,6 @@ def opinions(item: Item, answers: Sequence[str]) -> list[Opinion]:
             next="set judge.model to a row of models, such as data/models/judge "
             "(docs/how-to/judges.md)",
         )
-    found = []
     gold = zip(item.turns, item.responses, item.answers, strict=True)
-    for turn, answer in zip(gold, answers, strict=True):
-        task = Task(item.family, item.key, (Turn(*turn),), item.choices)
-        graded = grade(task, [answer])
-        found.append(Opinion(float(graded.quality), bool(graded.correct[0])))
-    return found
+    tasks = [Task(item.family, item.skill, item.key, (Turn(*t),), item.choices) for t in gold]
+    return [world.grade(task, [answer]) for task, answer in zip(tasks, answers, strict=True)]

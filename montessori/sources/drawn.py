@@ -1,33 +1,35 @@
-"""Rows and eval items drawn from the lab's families."""
+"""Rows and eval items drawn from the families of a world, as a recipe says."""
 
 import random
 import re
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from montessori.errors import MontessoriError
-from montessori.lab.families import FAMILIES
-from montessori.lab.task import Bucket, Task, draw
 from montessori.seeding import seed_of
 from montessori.sources.recipe import EvalsRecipe, LabRecipe
 from montessori.sources.rows import Row
+from montessori.worlds import Bucket, Task, World, content_of, open_world
 
 ATTEMPTS = 200  # draws for a task whose content is new
 SPLITS: tuple[Bucket, ...] = ("dev", "test")
 _LETTER = re.compile(r"^([A-Z])[.)]\s+")
 
 
-def lab_rows(recipe: LabRecipe, where: str) -> list[Row]:
+def draw_rows(recipe: LabRecipe, where: str) -> list[Row]:
     """Gold rows of distinct content, families shared out exactly by their weights, then shuffled.
 
-    Raises MontessoriError for an unknown family, or one with too few tasks in the bucket.
+    Raises MontessoriError for a world that is not installed, an unknown family, or one with too few
+    tasks in the bucket.
     """
-    tasks = _draw(recipe.bucket, recipe.rows, recipe.weights, recipe.seed, "rows", where, set())
+    order = Order(recipe.kind, recipe.seed, where)
+    tasks = _draw(order, recipe.bucket, recipe.rows, recipe.weights, "rows", set())
     return [
         Row(
             turns=tuple(turn.instruction for turn in task.turns),
             responses=tuple(turn.response for turn in task.turns),
-            skill=FAMILIES[task.family].subject,
+            skill=task.skill,
             key=task.key,
             where=f"{where}, row {number}",
         )
@@ -35,28 +37,25 @@ def lab_rows(recipe: LabRecipe, where: str) -> list[Row]:
     ]
 
 
-def lab_items(recipe: EvalsRecipe, where: str) -> dict[str, dict[str, list[dict[str, Any]]]]:
+def draw_items(recipe: EvalsRecipe, where: str) -> dict[str, dict[str, list[dict[str, Any]]]]:
     """Eval items by split ("dev", "test") and benchmark; no content occurs twice in a split.
 
-    Raises MontessoriError for an unknown family, or one with too few tasks in a split.
+    Raises MontessoriError for a world that is not installed, an unknown family, or one with too few
+    tasks in a split.
     """
+    order = Order(recipe.kind.removesuffix("-evals"), recipe.seed, where)
     splits: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for split in SPLITS:
         seen: set[str] = set()
         splits[split] = {}
         for benchmark, count in recipe.items.items():
             weights = recipe.weights[benchmark]
-            tasks = _draw(split, count, weights, recipe.seed, benchmark, where, seen)
+            tasks = _draw(order, split, count, weights, benchmark, seen)
             splits[split][benchmark] = [
                 _item(task, f"{benchmark}-{split}-{number:04d}")
                 for number, task in enumerate(tasks)
             ]
     return splits
-
-
-def content(key: str) -> str:
-    """What a task is about, whatever form it is asked in: its key without the form."""
-    return key.rpartition("/")[2]
 
 
 def shares(total: int, weights: Mapping[str, float]) -> dict[str, int]:
@@ -69,38 +68,51 @@ def shares(total: int, weights: Mapping[str, float]) -> dict[str, int]:
     return counts
 
 
+@dataclass(frozen=True)
+class Order:
+    """From which world tasks are drawn, by which seed, and the recipe that asks for them."""
+
+    world: str
+    seed: int
+    where: str
+
+
 def _draw(
+    order: Order,
     bucket: Bucket,
     count: int,
     weights: Mapping[str, float],
-    seed: int,
     purpose: str,
-    where: str,
     seen: set[str],
 ) -> list[Task]:
-    unknown = [name for name in weights if name not in FAMILIES]
+    world = open_world(order.world, order.where)
+    families = world.families()
+    unknown = [name for name in weights if name not in families]
     if unknown:
         raise MontessoriError(
             f"unknown families: {', '.join(unknown)}",
-            where=where,
-            expected=f"among {', '.join(sorted(FAMILIES))}",
-            next=f"fix {where}, then dvc repro",
+            where=order.where,
+            expected=f"among {', '.join(sorted(families))}",
+            next=f"fix {order.where}, then dvc repro",
         )
     tasks = []
     for name, share in shares(count, weights).items():
         for index in range(share):
-            rng = random.Random(seed_of(seed, "lab", bucket, purpose, name, index))
-            tasks.append(_new_task(name, bucket, rng, seen, where))
-    random.Random(seed_of(seed, "lab-order", bucket, purpose)).shuffle(tasks)
+            rng = random.Random(seed_of(order.seed, order.world, bucket, purpose, name, index))
+            tasks.append(_new_task(world, name, bucket, rng, seen, order.where))
+    shuffler = random.Random(seed_of(order.seed, f"{order.world}-order", bucket, purpose))
+    shuffler.shuffle(tasks)
     return tasks
 
 
-def _new_task(name: str, bucket: Bucket, rng: random.Random, seen: set[str], where: str) -> Task:
+def _new_task(
+    world: World, name: str, bucket: Bucket, rng: random.Random, seen: set[str], where: str
+) -> Task:
     try:
         for _ in range(ATTEMPTS):
-            task = draw(FAMILIES[name], bucket, rng)
-            if content(task.key) not in seen:
-                seen.add(content(task.key))
+            task = world.draw(name, bucket, rng)
+            if content_of(task.key) not in seen:
+                seen.add(content_of(task.key))
                 return task
     except LookupError as error:
         reason = str(error)
@@ -118,7 +130,7 @@ def _item(task: Task, item_id: str) -> dict[str, Any]:
     item: dict[str, Any] = {
         "item_id": item_id,
         "family": task.family,
-        "skill": FAMILIES[task.family].subject,
+        "skill": task.skill,
         "key": task.key,
         "turns": [turn.instruction for turn in task.turns],
         "answers": [turn.answer for turn in task.turns],
