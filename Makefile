@@ -64,10 +64,11 @@ test-slow: setup  ## the tests that take minutes, among them a real installation
 test-gpu: setup  ## the tests that need an NVIDIA GPU
 	$(offline) $(BIN)/python -m pytest -m gpu $(ARGS)
 
-lint: setup  ## style, spelling and types
+lint: setup  ## style, spelling, imports and types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/codespell $(prose)
+	$(BIN)/lint-imports --no-cache --no-logo
 	$(BIN)/mypy
 
 format: setup  ## put the code into shape

@@ -11,6 +11,7 @@ from typing import Any
 
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
+from montessori.graph.load import problems_error
 from montessori.graph.references import Node, Rows, key_of, references
 
 #: Stages of a row by its section: the stage's name, and the folder of its metrics, if it has some.
@@ -91,6 +92,17 @@ def budgets(rows: Rows, metrics: Path) -> dict[str, Budget]:
     if not found:
         raise MontessoriError("params.yaml has no runs", next="add one to section runs")
     return found
+
+
+def baseline_of(raw: Mapping[str, Any]) -> str:
+    """The run `compare.baseline` of params.yaml; "" where it names none.
+
+    Raises MontessoriError where the section is no mapping, such as an empty one.
+    """
+    compare = raw.get("compare", {})
+    if not isinstance(compare, Mapping):
+        raise problems_error([f"compare: {compare!r} is not a mapping of keys to values"])
+    return str(compare.get("baseline") or "")
 
 
 def _taken_by(rows: Rows) -> Iterator[tuple[Node, set[Node]]]:

@@ -11,9 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from montessori.artifacts.files import read_json, write_json
-from montessori.commands.budgets import baseline_of
 from montessori.compare.cost_table import figures
-from montessori.compare.costs import budgets
+from montessori.compare.costs import baseline_of, budgets
 from montessori.errors import MontessoriError
 from montessori.evals.items import exam_name
 from montessori.graph.references import read_rows
