@@ -26,12 +26,15 @@ from montessori.worlds import (
 )
 
 ROOT = Path(__file__).resolve().parents[1]
-SUM = ("What is 3 + 4?",)
+SUM = ("Work out 3 + 4.",)
 
 #: Imports every module of the package that has no lab, then asks the seam and prepares own rows.
 WITHOUT_LAB = """
 import importlib, pkgutil, sys
 from pathlib import Path
+
+# An editable installation would find the lab of the checkout.
+sys.meta_path[:] = [each for each in sys.meta_path if "editable" not in str(each)]
 import montessori
 from montessori.errors import MontessoriError
 from montessori.worlds import find_task, grade_row, open_world
@@ -44,8 +47,8 @@ for name in names:
         importlib.import_module(name)
 assert not [name for name in sys.modules if name.startswith("montessori.lab")]
 
-assert find_task(["What is 3 + 4?"]) is None
-assert grade_row(["What is 3 + 4?"], ["7"]) is None
+assert find_task(["Work out 3 + 4."]) is None
+assert grade_row(["Work out 3 + 4."], ["7"]) is None
 try:
     open_world("lab", "recipe.json")
 except MontessoriError as error:
@@ -58,7 +61,7 @@ sources = {}
 for name in ("seeds", "reference", "other_reference"):
     sources[name] = folder / f"{name}.jsonl"
     sources[name].write_text(row.format(name))
-(folder / "own.jsonl").write_text('{"item_id": "1", "turns": ["Name a bird."]}\\n')
+(folder / "own.jsonl").write_text('{"instruction": "Name a bird.", "response": "Wren"}\\n')
 outs = {name: folder / "out" / name for name in sources}
 print(prepare(sources, folder / "own.jsonl", outs, folder / "evals", 8)["seeds"]["rows"])
 """
