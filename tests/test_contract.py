@@ -9,7 +9,7 @@ import pytest
 
 from montessori.graph.load import load
 from montessori.graph.rows import ROWS as ROW_CLASSES
-from montessori.pipeline.code import PLUMBING, closures
+from montessori.pipeline.code import PLUMBING, find_loaded_files
 from tests.graph_contract import CODE, Stage, problems, read_graph
 
 ROOT = Path(__file__).parents[1]
@@ -70,9 +70,11 @@ def test_every_data_file_of_the_package_belongs_to_a_stage():
         for path in (ROOT / "montessori").rglob("*")
         if path.is_file() and path.suffix not in (".py", ".pyc") and path.name != "py.typed"
     }
-    claimed = set().union(*closures(ROOT, [stage.script for stage in STAGES]).values())
+    claimed = set().union(*find_loaded_files(ROOT, [stage.script for stage in STAGES]).values())
     assert data - claimed - set(NAMED_IN_PARAMS) == set(OF_COMMANDS)
-    assert all(path in closures(ROOT, [module])[module] for path, module in OF_COMMANDS.items())
+    assert all(
+        path in find_loaded_files(ROOT, [module])[module] for path, module in OF_COMMANDS.items()
+    )
 
 
 def test_plumbing_is_short_and_there():

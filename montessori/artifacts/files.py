@@ -70,7 +70,7 @@ def read_table(path: Path, schema: Schema | None) -> pl.DataFrame:
         raise MontessoriError(
             f"not a readable Parquet file ({error})", where=str(path), next="dvc repro"
         ) from error
-    return frame if schema is None else _conform(frame, schema, str(path), extra_allowed=True)
+    return frame if schema is None else _fit_to_schema(frame, schema, str(path), extra_allowed=True)
 
 
 def write_table(frame: pl.DataFrame, path: Path, schema: Schema) -> None:
@@ -78,12 +78,14 @@ def write_table(frame: pl.DataFrame, path: Path, schema: Schema) -> None:
 
     Columns without any value may have dtype Null. Raises MontessoriError on any other difference.
     """
-    frame = _conform(frame, schema, str(path), extra_allowed=False)
+    frame = _fit_to_schema(frame, schema, str(path), extra_allowed=False)
     with _atomic(Path(path)) as temporary:
         frame.write_parquet(temporary)
 
 
-def _conform(frame: pl.DataFrame, schema: Schema, where: str, extra_allowed: bool) -> pl.DataFrame:
+def _fit_to_schema(
+    frame: pl.DataFrame, schema: Schema, where: str, extra_allowed: bool
+) -> pl.DataFrame:
     problems = []
     for name, dtype in schema.items():
         found = frame.schema.get(name)
@@ -146,14 +148,14 @@ def _atomic(path: Path) -> Iterator[Path]:
     temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
     try:
         yield temporary
-        _sync(temporary)
+        _sync_to_disk(temporary)
         os.replace(temporary, path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync(path.parent)
+    _sync_to_disk(path.parent)
 
 
-def _sync(path: Path) -> None:
+def _sync_to_disk(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -184,12 +186,12 @@ def new_folder(
         manifest = {
             "inputs": digests,
             "files": _digests_below(temporary),
-            "libraries": _versions(libraries),
+            "libraries": _installed_versions(libraries),
             "facts": dict(facts or {}),
         }
         write_json(temporary / "manifest.json", manifest)
         for path in temporary.rglob("*"):
-            _sync(path)
+            _sync_to_disk(path)
         _replace_folder(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -201,11 +203,11 @@ def _replace_folder(temporary: Path, out: Path) -> None:
     if out.is_dir():
         os.replace(out, old)
     os.replace(temporary, out)
-    _sync(out.parent)
+    _sync_to_disk(out.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
-def _versions(libraries: Sequence[str]) -> dict[str, str]:
+def _installed_versions(libraries: Sequence[str]) -> dict[str, str]:
     """Installed versions; a library that is not installed had no part in the artifact."""
     installed = {}
     for name in libraries:

@@ -88,9 +88,9 @@ def world_of(options: Options, say: Callable[[str], None]) -> World:
     else:
         world = _from_folder(options, device, say)
     if options.checkpointing:
-        from montessori.models.weights import checkpointed
+        from montessori.models.weights import enable_checkpointing
 
-        checkpointed(world.model)
+        enable_checkpointing(world.model)
     return world
 
 

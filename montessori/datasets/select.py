@@ -10,7 +10,7 @@ from typing import Any, Literal
 
 import polars as pl
 
-from montessori.artifacts.dialogue import responses, user_turns
+from montessori.artifacts.dialogue import assistant_turns, user_turns
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import ALL_REFERENCES, PROBE, SCORES
 from montessori.errors import MontessoriError
@@ -107,7 +107,7 @@ def _eval_items(rows: pl.DataFrame, evals: Path, ngram: int) -> pl.Series:
     """Whether each row asks or answers with an eval item."""
     items, keys = read_evals(evals, ngram)
     found = [
-        is_eval_item(user_turns(messages), responses(messages), items, keys)
+        is_eval_item(user_turns(messages), assistant_turns(messages), items, keys)
         for messages in rows["messages"]
     ]
     return pl.Series(found, dtype=pl.Boolean)

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import Any
 
-from montessori.artifacts.dialogue import responses, user_turns
+from montessori.artifacts.dialogue import assistant_turns, user_turns
 from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
@@ -48,5 +48,5 @@ def _matches(dialogues: list[list[dict[str, str]]], evals: Path, ngram: int) -> 
     return {
         place
         for place, messages in enumerate(dialogues)
-        if is_eval_item(user_turns(messages), responses(messages), items, keys)
+        if is_eval_item(user_turns(messages), assistant_turns(messages), items, keys)
     }

@@ -61,12 +61,12 @@ def open_keeping(
 
 def teacher_facts(folder: Path, generation: GenerationParams) -> dict[str, Any]:
     """What a manifest says of the teacher: template, tokenizer, and the engine if it is another."""
-    from montessori.models.lineage import hashes_of
+    from montessori.models.lineage import model_hashes
 
     hosted = read_hosted(folder)
     if hosted is not None:
         return {"server": hosted.server, "model": hosted.model}
-    facts: dict[str, Any] = hashes_of(folder)
+    facts: dict[str, Any] = model_hashes(folder)
     if generation.engine == "vllm":
         from montessori.generate.vllm_engine import version
 

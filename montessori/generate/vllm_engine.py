@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from montessori.errors import MontessoriError
 from montessori.generate.engine import FirstTokens, Generated, Request, Sampling
 from montessori.generate.local import Local, folder_facts
-from montessori.models.adapters import adapters_of
+from montessori.models.adapters import find_adapters
 
 if TYPE_CHECKING:
     from vllm import SamplingParams
@@ -53,7 +53,7 @@ class VllmEngine(Local):
         super().__init__(folder)
         eos, self.limit = folder_facts(folder)
         self.end_ids = self.ends(eos)
-        adapters = adapters_of(folder)
+        adapters = find_adapters(folder)
         settings = settings_of(
             self.limit,
             device=device,

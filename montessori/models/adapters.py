@@ -34,9 +34,7 @@ class AdapterParams:
 NO_ADAPTERS = AdapterParams(rank=0, alpha=1.0)
 
 
-def with_adapters(
-    model: "PreTrainedModel", settings: AdapterParams, seed: int
-) -> "PreTrainedModel":
+def add_adapters(model: "PreTrainedModel", settings: AdapterParams, seed: int) -> "PreTrainedModel":
     """The model with fresh adapters on all linear layers but the last, which alone are trained.
 
     Without a rank it is the model as it is. `seed` draws the adapters' first weights.
@@ -56,7 +54,7 @@ def with_adapters(
     return get_peft_model(model, config)
 
 
-def merged(model: "PreTrainedModel") -> "PreTrainedModel":
+def merge_adapters(model: "PreTrainedModel") -> "PreTrainedModel":
     """The model with its adapters, if it has some, added to its weights."""
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
@@ -69,7 +67,7 @@ def save_adapters(model: "PreTrainedModel", start: Path, out: Path) -> None:
     model.save_pretrained(out / FOLDER)
 
 
-def adapters_of(folder: Path) -> Path | None:
+def find_adapters(folder: Path) -> Path | None:
     """The adapters of a model folder, if it has some. Raises MontessoriError for pickled ones."""
     adapters = Path(folder) / FOLDER
     if not adapters.is_dir():
@@ -87,7 +85,7 @@ def adapters_of(folder: Path) -> Path | None:
 def load_student(folder: Path) -> "PreTrainedModel":
     """The fp32 model of a folder, with its adapters, if it has some, ready to be trained."""
     model = load_model(folder)
-    adapters = adapters_of(folder)
+    adapters = find_adapters(folder)
     if adapters is None:
         return model
     from peft import PeftModel
@@ -100,9 +98,9 @@ def load_merged(
 ) -> "PreTrainedModel":
     """`load_model`, with the folder's adapters, if it has some, added to the weights."""
     model = load_model(folder, dtype, attention)
-    adapters = adapters_of(folder)
+    adapters = find_adapters(folder)
     if adapters is None:
         return model
     from peft import PeftModel
 
-    return merged(PeftModel.from_pretrained(model, adapters))
+    return merge_adapters(PeftModel.from_pretrained(model, adapters))

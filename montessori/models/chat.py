@@ -36,11 +36,6 @@ class Tokens:
     ids: list[int]
     mask: list[int]
 
-    @property
-    def trainable(self) -> bool:
-        """False when no assistant token is left, for example after truncation."""
-        return any(self.mask)
-
 
 def text_hash(template: str) -> str:
     """SHA-256 (hex) of a chat template's text."""
@@ -49,7 +44,7 @@ def text_hash(template: str) -> str:
 
 def template_hash(tokenizer: "PreTrainedTokenizerFast") -> str:
     """SHA-256 (hex) of the tokenizer's chat template. Raises MontessoriError without a template."""
-    return text_hash(_template(tokenizer))
+    return text_hash(_require_template(tokenizer))
 
 
 def folder_template(folder: Path) -> str:
@@ -100,7 +95,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
             next="save the tokenizer into the base model's folder, then run `dvc repro`",
         )
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    _template(tokenizer)
+    _require_template(tokenizer)
     if tokenizer.eos_token_id is None:
         raise MontessoriError(
             "the tokenizer has no end-of-sequence token",
@@ -115,46 +110,36 @@ def render_text(
     tokenizer: "PreTrainedTokenizerFast", messages: Sequence[Message], *, prompt: bool = False
 ) -> str:
     """The dialogue as text; with `prompt`, ending where the assistant begins to write."""
-    return _render(tokenizer, messages, prompt)[0]
-
-
-def render_prompt(tokenizer: "PreTrainedTokenizerFast", messages: Sequence[Message]) -> list[int]:
-    """Token ids of a dialogue that the assistant is to continue (generation prompt included)."""
-    text = render_text(tokenizer, messages, prompt=True)
-    return tokenizer(text, add_special_tokens=False)["input_ids"]
+    return _render_dialogue(tokenizer, messages, prompt)[0]
 
 
 def render_prompts(
     tokenizer: "PreTrainedTokenizerFast", dialogues: Sequence[Sequence[Message]]
 ) -> list[list[int]]:
-    """`render_prompt` of many dialogues at once, which is several times faster."""
+    """Token ids of dialogues that the assistant is to continue (generation prompt included).
+
+    Tokenizing all texts in one call is several times faster than one after the other.
+    """
     if not dialogues:
         return []
     texts = [render_text(tokenizer, messages, prompt=True) for messages in dialogues]
     return tokenizer(texts, add_special_tokens=False)["input_ids"]
 
 
-def tokenize(
-    tokenizer: "PreTrainedTokenizerFast", messages: Sequence[Message], max_length: int
-) -> Tokens:
-    """Token ids and loss mask of a finished dialogue, the first `max_length` tokens of it.
+def tokenize_dialogues(
+    tokenizer: "PreTrainedTokenizerFast",
+    dialogues: Sequence[Sequence[Message]],
+    max_length: int,
+) -> list[Tokens]:
+    """Token ids and loss masks of finished dialogues, each cut to its first `max_length` tokens.
 
     The mask comes from the template's `{% generation %}` blocks, or, where it has none, from
     rendering ever longer prefixes of the dialogue. Raises MontessoriError when a prefix does not
     render to a prefix of the whole, because then no mask is right.
     """
-    return tokenize_all(tokenizer, [messages], max_length)[0]
-
-
-def tokenize_all(
-    tokenizer: "PreTrainedTokenizerFast",
-    dialogues: Sequence[Sequence[Message]],
-    max_length: int,
-) -> list[Tokens]:
-    """`tokenize` of many dialogues at once."""
     if not dialogues:
         return []
-    located = [_locate(tokenizer, messages) for messages in dialogues]
+    located = [_locate_answers(tokenizer, messages) for messages in dialogues]
     encoded = tokenizer(
         [text for text, _ in located],
         add_special_tokens=False,
@@ -163,7 +148,7 @@ def tokenize_all(
     )
     rows = zip(encoded["input_ids"], encoded["offset_mapping"], located, strict=True)
     return [
-        Tokens(ids[:max_length], _mask(offsets[:max_length], spans))
+        Tokens(ids[:max_length], _loss_mask(offsets[:max_length], spans))
         for ids, offsets, (_, spans) in rows
     ]
 
@@ -191,7 +176,7 @@ def _no_template(where: str) -> MontessoriError:
     )
 
 
-def _template(tokenizer: "PreTrainedTokenizerFast") -> str:
+def _require_template(tokenizer: "PreTrainedTokenizerFast") -> str:
     template = tokenizer.chat_template
     if not isinstance(template, str):
         raise _no_template(str(tokenizer.name_or_path))
@@ -203,7 +188,7 @@ def _marks_generation(template: str) -> bool:
     return _GENERATION.search(template) is not None
 
 
-def _render(
+def _render_dialogue(
     tokenizer: "PreTrainedTokenizerFast",
     messages: Sequence[Message],
     prompt: bool,
@@ -216,7 +201,7 @@ def _render(
     try:
         texts, ranges = render_jinja_template(
             conversations=[list(messages)],
-            chat_template=_template(tokenizer),
+            chat_template=_require_template(tokenizer),
             add_generation_prompt=prompt,
             return_assistant_tokens_mask=spans,
             **tokenizer.special_tokens_map,
@@ -232,13 +217,13 @@ def _render(
     return texts[0], ranges[0] if spans else []
 
 
-def _locate(
+def _locate_answers(
     tokenizer: "PreTrainedTokenizerFast", messages: Sequence[Message]
 ) -> tuple[str, list[tuple[int, int]]]:
     """The dialogue's text and the character range of each assistant turn with its end token."""
     ends = tuple({tokenizer.eos_token, *END_OF_TURN} - {None})
-    if _marks_generation(_template(tokenizer)):
-        text, spans = _render(tokenizer, messages, prompt=False, spans=True)
+    if _marks_generation(_require_template(tokenizer)):
+        text, spans = _render_dialogue(tokenizer, messages, prompt=False, spans=True)
         return text, [(start, _with_end(text, end, ends)) for start, end in spans]
     text = render_text(tokenizer, messages)
     spans = []
@@ -276,7 +261,7 @@ def _check_prefix(tokenizer: "PreTrainedTokenizerFast", prefix: str, whole: str)
         )
 
 
-def _mask(offsets: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]) -> list[int]:
+def _loss_mask(offsets: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]) -> list[int]:
     """1 for tokens that begin inside a span; a token without characters takes no part.
 
     `offsets` are (start, end) characters per token, in order, as are the spans.

@@ -14,7 +14,7 @@ TOKENIZER = "tokenizer.json"
 NAMES = {"template_hash": "chat template", "tokenizer_hash": "tokenizer"}
 
 
-def hashes_of(model: Path) -> dict[str, str]:
+def model_hashes(model: Path) -> dict[str, str]:
     """The hashes of a model folder's template and, where there is a file for it, tokenizer."""
     found = {"template_hash": text_hash(folder_template(model))}
     if (model / TOKENIZER).is_file():
@@ -22,7 +22,7 @@ def hashes_of(model: Path) -> dict[str, str]:
     return found
 
 
-def written_by(artifact: Path) -> dict[str, str]:
+def writer_hashes(artifact: Path) -> dict[str, str]:
     """The same hashes of who wrote an artifact, from its manifest; empty where no model did."""
     manifest = artifact / "manifest.json"
     facts = read_json(manifest)["facts"] if manifest.is_file() else {}
@@ -31,8 +31,8 @@ def written_by(artifact: Path) -> dict[str, str]:
 
 def require_same_line(model: Path, artifact: Path) -> None:
     """Raise MontessoriError when the artifact's texts are of another template or tokenizer."""
-    own = hashes_of(model)
-    for name, value in written_by(artifact).items():
+    own = model_hashes(model)
+    for name, value in writer_hashes(artifact).items():
         if own.get(name, value) != value:
             raise MontessoriError(
                 f"the start teacher has another {NAMES[name]} than the one that wrote the pairs",

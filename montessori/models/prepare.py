@@ -16,7 +16,7 @@ from typing import Any
 from montessori.artifacts.files import new_folder, read_json, write_json
 from montessori.errors import MontessoriError
 from montessori.graph.load import problems_error, read_section
-from montessori.models.adapters import adapters_of, load_merged
+from montessori.models.adapters import find_adapters, load_merged
 from montessori.models.hosted import FILE as HOSTED
 from montessori.models.hosted import HostedModel, parse_hosted
 from montessori.models.template_check import check_template
@@ -76,13 +76,13 @@ def prepare_model(source: Path, fallback: Path, out: Path) -> None:
     if source.suffix == ".json" and "server" in (described := read_json(source)):
         _write_hosted(parse_hosted(described, str(source)), source, out)
         return
-    with _folder(source) as (folder, named_template):
-        config = _object(folder / "config.json", "the model's config", source)
+    with _open_source(source) as (folder, named_template):
+        config = _read_object(folder / "config.json", "the model's config", source)
         _check_weights(folder)
-        settings = _tokenizer(folder)
-        eos, endings = _eos(folder, settings), _endings(folder, config)
+        settings = _read_tokenizer_config(folder)
+        eos, endings = _end_token(folder, settings), _further_end_tokens(folder, config)
         size = _check_vocabulary(folder, config)
-        origin, template = _template(folder, settings, named_template, fallback)
+        origin, template = _find_template(folder, settings, named_template, fallback)
         check_template(template, _special_tokens(folder, settings), {eos, *endings}, origin)
         facts = {
             "template": "fallback" if origin == str(fallback) else "own",
@@ -95,8 +95,8 @@ def prepare_model(source: Path, fallback: Path, out: Path) -> None:
         if origin == str(fallback):
             inputs["template"] = fallback
         with new_folder(out, inputs, facts, libraries=()) as made:
-            _copy(folder, made, config, settings)
-            _merge(folder, made, config)
+            _copy_files(folder, made, config, settings)
+            _merge_adapters(folder, made, config)
             (made / TEMPLATE).write_text(template, encoding="utf-8")
 
 
@@ -109,13 +109,13 @@ def _write_hosted(model: HostedModel, source: Path, out: Path) -> None:
 
 # -------------------------------------------------------------------------------------- source
 @contextmanager
-def _folder(source: Path) -> Iterator[tuple[Path, Path | None]]:
+def _open_source(source: Path) -> Iterator[tuple[Path, Path | None]]:
     """The folder with the model's files, and the template file that its .json names."""
     if source.is_dir():
         yield source, None
         return
     if source.suffix != ".json":
-        raise _error(
+        raise _model_error(
             f"no such model: {source}",
             source,
             'a model folder, or a .json file with {"hub": id, "revision": commit} or '
@@ -127,10 +127,10 @@ def _folder(source: Path) -> Iterator[tuple[Path, Path | None]]:
         raise problems_error([text.removeprefix("model.") for text in problems], str(source))
     template = source.parent / model.chat_template if model.chat_template else None
     with TemporaryDirectory(prefix="montessori-") as spare:
-        yield _download(model, Path(spare), source), template
+        yield _download_model(model, Path(spare), source), template
 
 
-def _download(model: HubModel, spare: Path, source: Path) -> Path:
+def _download_model(model: HubModel, spare: Path, source: Path) -> Path:
     from huggingface_hub import snapshot_download
     from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
 
@@ -139,7 +139,7 @@ def _download(model: HubModel, spare: Path, source: Path) -> Path:
         return Path(snapshot_download(model.hub, revision=model.revision, allow_patterns=wanted))
     except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _error(
+        raise _model_error(
             f"{model.hub} cannot be fetched: {reason}",
             source,
             "a hub id and revision that exist, a network, and HF_TOKEN set for gated models",
@@ -153,7 +153,7 @@ def _check_weights(folder: Path) -> None:
     for index in folder.glob("*.safetensors.index.json"):
         missing = set(read_json(index).get("weight_map", {}).values()) - shards
         if missing:
-            raise _error(
+            raise _model_error(
                 f"weight files are missing: {', '.join(sorted(missing))}",
                 folder,
                 f"all files that {index.name} names",
@@ -163,13 +163,13 @@ def _check_weights(folder: Path) -> None:
         return
     pickled = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
     if pickled:
-        raise _error(
+        raise _model_error(
             f"the weights are pickled ({', '.join(pickled)}), which can run any code",
             folder,
             "model.safetensors",
             CONVERT.format(folder),
         )
-    raise _error(
+    raise _model_error(
         "the model folder has no weights",
         folder,
         "model.safetensors",
@@ -177,16 +177,16 @@ def _check_weights(folder: Path) -> None:
     )
 
 
-def _tokenizer(folder: Path) -> dict[str, Any]:
+def _read_tokenizer_config(folder: Path) -> dict[str, Any]:
     """tokenizer_config.json, of a folder that has a tokenizer."""
     if not any((folder / name).is_file() for name in TOKENIZERS):
-        raise _error(
+        raise _model_error(
             "the model folder has no tokenizer",
             folder,
             f"one of {', '.join(TOKENIZERS)}",
             "save the tokenizer into the folder: tokenizer.save_pretrained(folder)",
         )
-    return _object(folder / "tokenizer_config.json", "the tokenizer's config", folder)
+    return _read_object(folder / "tokenizer_config.json", "the tokenizer's config", folder)
 
 
 def _special_tokens(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
@@ -201,18 +201,18 @@ def _special_tokens(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]
     return {name: text for name, text in texts.items() if isinstance(text, str)}
 
 
-def _eos(folder: Path, settings: Mapping[str, Any]) -> str:
+def _end_token(folder: Path, settings: Mapping[str, Any]) -> str:
     eos = _special_tokens(folder, settings).get("eos_token")
     if eos is None:
-        raise _error(
+        raise _model_error(
             "the tokenizer has no end-of-sequence token",
             folder,
             "eos_token in tokenizer_config.json",
             "set it, to what ends a model's turn",
         )
     tokenizer = folder / "tokenizer.json"
-    if tokenizer.is_file() and eos not in _vocabulary(tokenizer):
-        raise _error(
+    if tokenizer.is_file() and eos not in _read_vocabulary(tokenizer):
+        raise _model_error(
             f"the end-of-sequence token {eos!r} is not in the vocabulary",
             folder,
             "eos_token of tokenizer_config.json among the tokens of tokenizer.json",
@@ -221,14 +221,14 @@ def _eos(folder: Path, settings: Mapping[str, Any]) -> str:
     return eos
 
 
-def _endings(folder: Path, config: Mapping[str, Any]) -> set[str]:
+def _further_end_tokens(folder: Path, config: Mapping[str, Any]) -> set[str]:
     """Further tokens that generation stops at: the ids in generation_config.json or config.json."""
     path, tokenizer = folder / "generation_config.json", folder / "tokenizer.json"
     if not tokenizer.is_file():
         return set()
     stops = {**config, **(read_json(path) if path.is_file() else {})}.get("eos_token_id")
     ids = set(stops) if isinstance(stops, list) else {stops}
-    return {token for token, number in _vocabulary(tokenizer).items() if number in ids}
+    return {token for token, number in _read_vocabulary(tokenizer).items() if number in ids}
 
 
 def _check_vocabulary(folder: Path, config: Mapping[str, Any]) -> int | None:
@@ -236,9 +236,9 @@ def _check_vocabulary(folder: Path, config: Mapping[str, Any]) -> int | None:
     size = config.get("vocab_size", config.get("text_config", {}).get("vocab_size"))
     tokenizer = folder / "tokenizer.json"
     if tokenizer.is_file() and isinstance(size, int):
-        needed = max(_vocabulary(tokenizer).values(), default=-1) + 1
+        needed = max(_read_vocabulary(tokenizer).values(), default=-1) + 1
         if needed > size:
-            raise _error(
+            raise _model_error(
                 f"the tokenizer has {needed} tokens, the model embeds {size}",
                 folder,
                 "a tokenizer that belongs to the model",
@@ -247,7 +247,7 @@ def _check_vocabulary(folder: Path, config: Mapping[str, Any]) -> int | None:
     return size
 
 
-def _vocabulary(path: Path) -> dict[str, int]:
+def _read_vocabulary(path: Path) -> dict[str, int]:
     """Token to id, of a tokenizer.json with any kind of model."""
     raw = read_json(path)
     pieces = raw.get("model", {}).get("vocab", {})
@@ -259,14 +259,14 @@ def _vocabulary(path: Path) -> dict[str, int]:
 
 
 # ------------------------------------------------------------------------------------ template
-def _template(
+def _find_template(
     folder: Path, settings: Mapping[str, Any], named: Path | None, fallback: Path
 ) -> tuple[str, str]:
     """Where the chat template comes from, and its text."""
     if named is not None:
-        return str(named), _text(named)
+        return str(named), _read_template(named)
     if (folder / TEMPLATE).is_file():
-        return str(folder / TEMPLATE), _text(folder / TEMPLATE)
+        return str(folder / TEMPLATE), _read_template(folder / TEMPLATE)
     own = settings.get("chat_template")
     if own is None and (folder / "chat_template.json").is_file():
         own = read_json(folder / "chat_template.json").get("chat_template")
@@ -274,12 +274,12 @@ def _template(
         own = {entry["name"]: entry["template"] for entry in own}.get("default")
     if isinstance(own, str):
         return str(folder / "tokenizer_config.json"), own
-    return str(fallback), _text(fallback)
+    return str(fallback), _read_template(fallback)
 
 
-def _text(path: Path) -> str:
+def _read_template(path: Path) -> str:
     if not path.is_file():
-        raise _error(
+        raise _model_error(
             "the chat template file does not exist",
             path,
             "a jinja file",
@@ -289,23 +289,23 @@ def _text(path: Path) -> str:
 
 
 # ---------------------------------------------------------------------------------------- copy
-def _copy(folder: Path, made: Path, config: dict[str, Any], settings: dict[str, Any]) -> None:
+def _copy_files(folder: Path, made: Path, config: dict[str, Any], settings: dict[str, Any]) -> None:
     """Copy weights and tokenizer; configs lose remote code and second copies of the template."""
     names = {path for pattern in COPIED for path in folder.glob(pattern)}
     for path in sorted(names):
         if path.name == "README.txt":
             continue
         shutil.copyfile(path, made / path.name)
-    write_json(made / "config.json", _without(config, "auto_map"))
-    write_json(made / "tokenizer_config.json", _without(settings, "auto_map", "chat_template"))
+    write_json(made / "config.json", _drop_keys(config, "auto_map"))
+    write_json(made / "tokenizer_config.json", _drop_keys(settings, "auto_map", "chat_template"))
 
 
-def _merge(folder: Path, made: Path, config: Mapping[str, Any]) -> None:
+def _merge_adapters(folder: Path, made: Path, config: Mapping[str, Any]) -> None:
     """Put LoRA adapters, if the folder has some, into the copied weights; the number format stays.
 
     From here on every stage has the model as it is meant, whatever it does with it.
     """
-    if adapters_of(folder) is None:
+    if find_adapters(folder) is None:
         return
     import torch
 
@@ -314,19 +314,19 @@ def _merge(folder: Path, made: Path, config: Mapping[str, Any]) -> None:
     for path in made.glob("*.safetensors*"):
         path.unlink()
     model.save_pretrained(made)
-    write_json(made / "config.json", _without(config, "auto_map"))
+    write_json(made / "config.json", _drop_keys(config, "auto_map"))
 
 
-def _without(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
+def _drop_keys(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in names}
 
 
-def _object(path: Path, what: str, where: Path) -> dict[str, Any]:
+def _read_object(path: Path, what: str, where: Path) -> dict[str, Any]:
     if not path.is_file():
-        raise _error(f"{what} is missing", where, path.name, "copy the whole model folder")
+        raise _model_error(f"{what} is missing", where, path.name, "copy the whole model folder")
     value = read_json(path)
     if not isinstance(value, dict):
-        raise _error(
+        raise _model_error(
             f"{what} is not a JSON object: {json.dumps(value)[:60]}",
             path,
             "a JSON object",
@@ -335,5 +335,5 @@ def _object(path: Path, what: str, where: Path) -> dict[str, Any]:
     return value
 
 
-def _error(what: str, where: Path, expected: str, next: str) -> MontessoriError:
+def _model_error(what: str, where: Path, expected: str, next: str) -> MontessoriError:
     return MontessoriError(what, where=str(where), expected=expected, next=next)

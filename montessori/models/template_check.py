@@ -36,7 +36,7 @@ def check_template(
     may name (bos_token, eos_token, ...), `endings` the tokens that the model stops at, and
     `where` is its file.
     """
-    problem = _problem(template, special_tokens, endings)
+    problem = _template_problem(template, special_tokens, endings)
     if problem:
         raise MontessoriError(
             f"the chat template cannot be used: {problem}",
@@ -48,7 +48,9 @@ def check_template(
         )
 
 
-def _problem(template: str, special_tokens: Mapping[str, str], endings: Collection[str]) -> str:
+def _template_problem(
+    template: str, special_tokens: Mapping[str, str], endings: Collection[str]
+) -> str:
     asked, other = [_message("user", FIRST)], [_message("user", SECOND)]
     answered = [*asked, _message("assistant", ANSWER)]
     try:

@@ -63,7 +63,7 @@ def load_model(
         ) from error
 
 
-def checkpointed(model: "PreTrainedModel") -> "PreTrainedModel":
+def enable_checkpointing(model: "PreTrainedModel") -> "PreTrainedModel":
     """The model, which recomputes activations in the backward pass also when it is evaluated.
 
     Non-reentrant. Only the checkpointed layers are told that they train, so dropout stays off.

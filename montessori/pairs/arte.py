@@ -15,7 +15,7 @@ import polars as pl
 from montessori.artifacts.files import new_folder, read_table, row_id, write_table
 from montessori.artifacts.schemas import ALL_REFERENCES, DRAFTS, PAIRS, SCORES
 from montessori.errors import MontessoriError
-from montessori.models.lineage import written_by
+from montessori.models.lineage import writer_hashes
 from montessori.seeding import seed_of
 
 #: Decimals by which scores, shares of a few hundred answers, are compared.
@@ -63,7 +63,7 @@ def write_arte_pairs(
     metrics = _metrics(scored, questions, rationales)
     if pairs.height < settings.min_pairs:
         raise _too_few(metrics, settings, scores)
-    facts = {"pairs": pairs.height, "question_pairs": questions.height, **written_by(drafts)}
+    facts = {"pairs": pairs.height, "question_pairs": questions.height, **writer_hashes(drafts)}
     with new_folder(out, {"drafts": drafts, "scores": scores}, facts) as folder:
         write_table(pairs, folder / "pairs.parquet", PAIRS)
     return metrics

@@ -14,7 +14,7 @@ import polars as pl
 from montessori.artifacts.files import new_folder, read_table, row_id, write_table
 from montessori.artifacts.schemas import ALL_REFERENCES, PAIRS, PROBE, SCORES
 from montessori.errors import MontessoriError
-from montessori.models.lineage import written_by
+from montessori.models.lineage import writer_hashes
 
 
 @dataclass(frozen=True)
@@ -59,7 +59,7 @@ def write_pairs(scores: Path, probe: Path, out: Path, settings: PrefsParams) -> 
         raise _all_equal(labelled.height, scores)
     if pairs.height < settings.min_pairs:
         raise _too_few(facts, settings, scores)
-    about = {"pairs": pairs.height, **written_by(probe)}
+    about = {"pairs": pairs.height, **writer_hashes(probe)}
     with new_folder(out, {"scores": scores, "probe": probe}, about) as folder:
         write_table(pairs, folder / "pairs.parquet", PAIRS)
     return facts | skill_shares(labelled, pairs)

@@ -29,7 +29,7 @@ def write_lists(package: Path, scripts: Path, out: Path) -> int:
     """Write a list for each stage script into the folder `out`; returns how many there are.
 
     A list is named like its stage (`student-sft` for stages/student_sft.py) and has a line per
-    file, sorted: SHA-256, two spaces, path. Raises MontessoriError as `closures` does.
+    file, sorted: SHA-256, two spaces, path. Raises MontessoriError as `find_loaded_files` does.
     """
     root = package.resolve().parent
     names = sorted(f"{SCRIPTS}/{path.name}" for path in scripts.glob("*.py"))
@@ -42,10 +42,10 @@ def write_lists(package: Path, scripts: Path, out: Path) -> int:
 def list_code(root: Path, scripts: Iterable[str]) -> dict[str, str]:
     """The text of each script's list, as `write_lists` writes it."""
     digest = cache(lambda path: file_digest(root / path))
-    return {
-        script: "".join(f"{digest(path)}  {path}\n" for path in sorted(files))
-        for script, files in closures(root, scripts).items()
-    }
+    lists = {}
+    for script, files in find_loaded_files(root, scripts).items():
+        lists[script] = "".join(f"{digest(path)}  {path}\n" for path in sorted(files))
+    return lists
 
 
 def list_name(script: str) -> str:
@@ -58,7 +58,7 @@ def script_of(name: str) -> str:
     return f"{SCRIPTS}/{name.replace('-', '_')}.py"
 
 
-def closures(root: Path, scripts: Iterable[str]) -> dict[str, set[str]]:
+def find_loaded_files(root: Path, scripts: Iterable[str]) -> dict[str, set[str]]:
     """For each script, itself and every file of the project that it may load, also in functions.
 
     Paths are relative to `root`. Plumbing is left out and not followed. Data files that a module
@@ -68,11 +68,11 @@ def closures(root: Path, scripts: Iterable[str]) -> dict[str, set[str]]:
         MontessoriError: a file that is missing or no Python, or that imports a module by a
             computed name.
     """
-    direct = cache(lambda path: _loads(root, path))  # most files are in many closures
-    return {script: _follow(script, direct) for script in scripts}
+    direct = cache(lambda path: _directly_loaded(root, path))  # most files are in many closures
+    return {script: _follow_loads(script, direct) for script in scripts}
 
 
-def _follow(script: str, direct: Callable[[str], list[str]]) -> set[str]:
+def _follow_loads(script: str, direct: Callable[[str], list[str]]) -> set[str]:
     seen: set[str] = set()
     waiting = [script]
     while waiting:
@@ -83,15 +83,15 @@ def _follow(script: str, direct: Callable[[str], list[str]]) -> set[str]:
     return seen
 
 
-def _loads(root: Path, path: str) -> list[str]:
+def _directly_loaded(root: Path, path: str) -> list[str]:
     """What one file loads itself."""
     if not path.endswith(".py"):
         return []
-    tree = _parsed(root, path)
-    return [*_imports(root, path, tree), *_data(root, path, tree)]
+    tree = _parse_file(root, path)
+    return [*_imported_files(root, path, tree), *_data(root, path, tree)]
 
 
-def _parsed(root: Path, path: str) -> ast.Module:
+def _parse_file(root: Path, path: str) -> ast.Module:
     try:
         return ast.parse((root / path).read_text(encoding="utf-8"))
     except (SyntaxError, ValueError, OSError) as error:  # ValueError: NUL bytes, not UTF-8
@@ -104,17 +104,17 @@ def _parsed(root: Path, path: str) -> ast.Module:
 
 
 # ------------------------------------------------------------------------------------- imports
-def _imports(root: Path, path: str, tree: ast.Module) -> Iterator[str]:
+def _imported_files(root: Path, path: str, tree: ast.Module) -> Iterator[str]:
     for node in _runtime_nodes(tree):
         if isinstance(node, ast.Import):
             for name in node.names:
                 yield from module_files(root, name.name)
         elif isinstance(node, ast.ImportFrom):
-            base = _absolute(path, node)
+            base = _absolute_module(path, node)
             yield from module_files(root, base)
             for name in node.names:
                 yield from module_files(root, f"{base}.{name.name}")
-        elif isinstance(node, ast.Call) and _called(node) in ("import_module", "__import__"):
+        elif isinstance(node, ast.Call) and _called_name(node) in ("import_module", "__import__"):
             raise MontessoriError(
                 "an import by a computed name cannot be followed",
                 where=f"{path}:{node.lineno}",
@@ -132,12 +132,12 @@ def _runtime_nodes(tree: ast.AST) -> Iterator[ast.AST]:
         yield from _runtime_nodes(node)
 
 
-def _called(node: ast.Call) -> str:
+def _called_name(node: ast.Call) -> str:
     function = node.func
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
 
-def _absolute(path: str, node: ast.ImportFrom) -> str:
+def _absolute_module(path: str, node: ast.ImportFrom) -> str:
     if node.level == 0:
         return node.module or ""
     package = Path(path).parent.parts[: len(Path(path).parent.parts) - (node.level - 1)]
@@ -151,7 +151,7 @@ def module_files(root: Path, name: str) -> Iterator[str]:
         return
     for depth in range(1, len(parts) + 1):
         package = "/".join([*parts[:depth], "__init__.py"])
-        if (root / package).is_file() and _has_code(_parsed(root, package)):
+        if (root / package).is_file() and _has_code(_parse_file(root, package)):
             yield package
     if root.joinpath(*parts).with_suffix(".py").is_file():
         yield "/".join(parts) + ".py"

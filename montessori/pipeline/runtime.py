@@ -19,14 +19,14 @@ RECORDS = Path("metrics") / "runtime"
 UNFINISHED = Path(".work") / "runtime"
 
 
-def record(kind: str, name: str, seconds: float, devices: int) -> None:
+def record_run(kind: str, name: str, seconds: float, devices: int) -> None:
     """Write metrics/runtime/<kind>/<name>.json; earlier, unfinished starts are counted in.
 
     `seconds` is the time on the wall of this start, `devices` the number of its GPUs. In the file
     `seconds` is the sum over starts and shards, `device_seconds` the same times each one's GPUs.
     """
     folder = UNFINISHED / kind / name
-    starts = [_read(path) for path in sorted(folder.glob("*.json"))]
+    starts = [_read_start(path) for path in sorted(folder.glob("*.json"))]
     starts.append({"seconds": seconds, "devices": devices})
     facts = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
@@ -40,7 +40,7 @@ def record(kind: str, name: str, seconds: float, devices: int) -> None:
     shutil.rmtree(folder, ignore_errors=True)
 
 
-def keep(kind: str, name: str, seconds: float, devices: int) -> None:
+def keep_unfinished(kind: str, name: str, seconds: float, devices: int) -> None:
     """Remember a start that did not finish its stage."""
     path = UNFINISHED / kind / name / f"{os.getpid()}-{datetime.now(UTC).timestamp():.6f}.json"
     _write(path, {"seconds": seconds, "devices": devices})
@@ -54,7 +54,7 @@ def devices_used(device: str, tensor_parallel: int) -> int:
     return tensor_parallel if "vllm" in sys.modules else 1
 
 
-def _read(path: Path) -> Mapping[str, Any]:
+def _read_start(path: Path) -> Mapping[str, Any]:
     found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
 

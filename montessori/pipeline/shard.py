@@ -16,7 +16,7 @@ def run_shard(root: Path, target: str, text: str) -> int:
     stage whose parts cannot be shared.
     """
     Shard.parse(text)
-    command = shlex.split(_command(root, target))
+    command = shlex.split(_stage_command(root, target))
     if not _shares_parts(command, root):
         raise MontessoriError(
             f"the stage {target} has no parts that processes can share",
@@ -28,7 +28,7 @@ def run_shard(root: Path, target: str, text: str) -> int:
     return subprocess.run([*command, "--shard", text], cwd=root, check=False).returncode
 
 
-def _command(root: Path, target: str) -> str:
+def _stage_command(root: Path, target: str) -> str:
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
 

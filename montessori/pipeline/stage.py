@@ -111,12 +111,12 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
     A MontessoriError ends the process with its text and status 2, a missing library with one line
     and status 2, SIGTERM and SIGINT with 128 + the signal after clean-up.
     """
-    job = _parse(body, paths, shards)
+    job = _parse_arguments(body, paths, shards)
     gc.set_threshold(*gc.get_threshold()[:2], startup.OLDEST)
     startup.set_environment(job.kind)
     startup.install()
-    signal.signal(signal.SIGTERM, _stop)
-    signal.signal(signal.SIGINT, _stop)
+    signal.signal(signal.SIGTERM, _leave_on_signal)
+    signal.signal(signal.SIGINT, _leave_on_signal)
     started, finished = time.monotonic(), False
     try:
         logging.basicConfig(level=job.machine.log_level.upper(), format="%(name)s: %(message)s")
@@ -124,14 +124,14 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
             _require_listed_code(CODE / job.kind)
         body(job)
         if job.shard is None:
-            runtime.record(job.kind, job.name, time.monotonic() - started, _devices(job))
+            runtime.record_run(job.kind, job.name, time.monotonic() - started, _count_devices(job))
             finished = True
     except MontessoriError as error:
-        _end(f"{job.kind} {job.name}: {error}")
+        _exit_with(f"{job.kind} {job.name}: {error}")
     except OSError as error:
         if error.errno not in (errno.ENOSPC, errno.EDQUOT):
             raise
-        _end(
+        _exit_with(
             f"{job.kind} {job.name}: no space left on the disk; nothing half-written stays, "
             "finished parts do\nnext: free some (dvc gc --workspace, df -h .), then dvc repro"
         )
@@ -139,7 +139,7 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
         library = (error.name or "").split(".")[0]
         if library in ("montessori", "stages"):
             raise
-        _end(
+        _exit_with(
             f"{job.kind}: library {library!r} not found; run `make repro`, or activate the "
             "environment first"
         )
@@ -149,7 +149,7 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
         gc.freeze()  # or Python looks through all objects once more as it ends: over a second
 
 
-def _devices(job: Job) -> int:
+def _count_devices(job: Job) -> int:
     return runtime.devices_used(job.machine.device, job.machine.tensor_parallel)
 
 
@@ -160,7 +160,7 @@ def _keep_time(job: Job, seconds: float) -> None:
     """
     if seconds >= AT_ONCE:
         with suppress(OSError, MontessoriError):
-            runtime.keep(job.kind, job.name, seconds, _devices(job))
+            runtime.keep_unfinished(job.kind, job.name, seconds, _count_devices(job))
 
 
 def _require_listed_code(listed: Path) -> None:
@@ -183,7 +183,7 @@ def _require_listed_code(listed: Path) -> None:
             )
 
 
-def _parse(body: Callable[[Job], None], paths: tuple[str, ...], shards: bool) -> Job:
+def _parse_arguments(body: Callable[[Job], None], paths: tuple[str, ...], shards: bool) -> Job:
     kind = Path(body.__code__.co_filename).stem.replace("_", "-")
     parser = argparse.ArgumentParser(prog=f"stages.{kind}", description=body.__doc__)
     parser.add_argument("--name", required=True, help="key of the row in params.yaml")
@@ -197,11 +197,11 @@ def _parse(body: Callable[[Job], None], paths: tuple[str, ...], shards: bool) ->
     return Job(values.pop("name"), kind, shard=values.pop("shard", None), paths=values)
 
 
-def _stop(number: int, frame: FrameType | None) -> NoReturn:
+def _leave_on_signal(number: int, frame: FrameType | None) -> NoReturn:
     """Leave through the stack, so that temporary outputs are removed."""
     raise SystemExit(128 + number)
 
 
-def _end(text: str) -> NoReturn:
+def _exit_with(text: str) -> NoReturn:
     sys.stderr.write(text + "\n")
     raise SystemExit(2)

@@ -14,7 +14,7 @@ from typing import Any
 from montessori.errors import MontessoriError
 from montessori.graph.load import load
 from montessori.graph.profiles import merged, read_profile
-from montessori.pipeline.code import closures, script_of
+from montessori.pipeline.code import find_loaded_files, script_of
 
 CODE = "data/code/"  # lists of the code that stages load; stage `code` writes them
 LOOKING = ("code", "compare", "outputs", "leaks-learned", "leaks-probed")  # they change no metric
@@ -184,7 +184,7 @@ def _named(root: Path, stages: Mapping[str, Any]) -> set[Path]:
     """The files and folders that stages themselves name as deps, or whose code they load."""
     deps = {dep for stage in stages.values() for dep in stage.get("do", stage).get("deps", [])}
     scripts = [script_of(dep.removeprefix(CODE)) for dep in deps if dep.startswith(CODE)]
-    named = set().union(*closures(root, scripts).values())
+    named = set().union(*find_loaded_files(root, scripts).values())
     named |= {dep for dep in deps if "${" not in dep and not dep.startswith(("data/", "metrics/"))}
     return {root / name for name in named}
 

@@ -36,8 +36,9 @@ def tokenised(
     dialogues: Sequence[Sequence[Mapping[str, str]]],
     max_length: int,
 ) -> list[Row]:
-    """The rows of dialogues, cut to their first `max_length` tokens; see `chat.tokenize`."""
-    every = chat.tokenize_all(tokenizer, dialogues, max_length)
+    """The rows of dialogues, cut to their first `max_length` tokens; see
+    `chat.tokenize_dialogues`."""
+    every = chat.tokenize_dialogues(tokenizer, dialogues, max_length)
     return [
         Row(
             tokens.ids,

@@ -8,7 +8,7 @@ from montessori.artifacts.files import new_folder, read_table
 from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
 from montessori.models import chat
-from montessori.models.adapters import NO_ADAPTERS, AdapterParams, merged, with_adapters
+from montessori.models.adapters import NO_ADAPTERS, AdapterParams, add_adapters, merge_adapters
 from montessori.models.weights import load_model, save_model
 from montessori.seeding import seed_of
 from montessori.train import arguments
@@ -55,7 +55,7 @@ def train_student(
     facts = {"rows": len(rows), "template_hash": chat.template_hash(tokenizer)}
     with new_folder(out, {"student": student, "dataset": dataset}, facts) as folder:
         order = seed_of(seed, KIND)
-        model = with_adapters(load_model(student), adapter, order).to(device)
+        model = add_adapters(load_model(student), adapter, order).to(device)
         recorder = Recorder(
             label, {"loss": "loss", "learning_rate": "learning_rate"}, "student_sft.learning_rate"
         )
@@ -63,7 +63,7 @@ def train_student(
             settled = arguments.common(settings, len(rows), order, machine, device, work)
             trainer = _trainer(model, tokenizer, rows, settled, recorder)
             trainer.train()
-        save_model(merged(model), student, folder)
+        save_model(merge_adapters(model), student, folder)
     write_curve(plot, recorder.points, ("step", "loss", "learning_rate"))
     return {
         "rows": len(rows),

@@ -12,7 +12,7 @@ from montessori.artifacts.files import new_folder, read_table
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.models import chat
-from montessori.models.adapters import NO_ADAPTERS, AdapterParams, save_adapters, with_adapters
+from montessori.models.adapters import NO_ADAPTERS, AdapterParams, add_adapters, save_adapters
 from montessori.models.weights import load_model, save_model
 from montessori.progress import track
 from montessori.seeding import seed_of
@@ -60,7 +60,7 @@ def warm_up(
     facts = {"rows": len(usable), "template_hash": chat.template_hash(tokenizer)}
     with new_folder(out, {"student": student, "probe": probe}, facts) as folder:
         device, order = settle(machine), seed_of(seed, KIND)
-        model = with_adapters(load_model(student), adapter, order)
+        model = add_adapters(load_model(student), adapter, order)
         losses, state = train(model.to(device), usable, pad, settings, order, label)
         save = save_adapters if adapter.rank else save_model
         save(model, student, folder)

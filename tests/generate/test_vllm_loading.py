@@ -33,7 +33,7 @@ def adapted(tmp_path_factory):
     import torch
     from peft import LoraConfig, get_peft_model
 
-    from montessori.models.adapters import merged, save_adapters
+    from montessori.models.adapters import merge_adapters, save_adapters
     from montessori.models.weights import load_model, save_model
 
     folder = tmp_path_factory.mktemp("adapters")
@@ -45,7 +45,7 @@ def adapted(tmp_path_factory):
             torch.nn.init.normal_(value, std=0.05)
     (folder / "lora").mkdir()
     save_adapters(model, TEACHER, folder / "lora")
-    save_model(merged(model), TEACHER, folder / "merged")
+    save_model(merge_adapters(model), TEACHER, folder / "merged")
     return folder
 
 

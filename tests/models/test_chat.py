@@ -4,6 +4,7 @@ import pytest
 
 from montessori.errors import MontessoriError
 from montessori.models import chat
+from tests.slow_twins.rendering import render_prompt, tokenize_dialogue
 from tests.tiny_models import CHAT_TEMPLATE, tiny_tokenizer
 
 LAB = CHAT_TEMPLATE.read_text(encoding="utf-8")
@@ -71,7 +72,7 @@ def test_the_lab_format_is_exact(tokenizer):
 )
 def test_the_mask_marks_assistant_text_and_its_end(tokenizer, template, first):
     tokenizer.chat_template = template
-    tokens = chat.tokenize(tokenizer, TWO_TURNS, 200)
+    tokens = tokenize_dialogue(tokenizer, TWO_TURNS, 200)
     assert marked(tokenizer, tokens) == [first, "45<|end|>"]
     assert (
         tokens.ids
@@ -82,31 +83,31 @@ def test_the_mask_marks_assistant_text_and_its_end(tokenizer, template, first):
 @pytest.mark.parametrize("template", [LAB, PLAIN, TRIMMING, LINES, END_OUTSIDE])
 def test_a_prompt_is_the_beginning_of_the_dialogue_up_to_the_mask(tokenizer, template):
     tokenizer.chat_template = template
-    prompt = chat.render_prompt(tokenizer, TWO_TURNS[:1])
-    tokens = chat.tokenize(tokenizer, TWO_TURNS, 200)
+    prompt = render_prompt(tokenizer, TWO_TURNS[:1])
+    tokens = tokenize_dialogue(tokenizer, TWO_TURNS, 200)
     assert tokens.ids[: len(prompt)] == prompt
     assert tokens.mask[: len(prompt) + 1] == [0] * len(prompt) + [1]
 
 
 def test_blocks_and_prefixes_give_the_same_mask(tokenizer):
-    with_blocks = chat.tokenize(tokenizer, TWO_TURNS, 200)
+    with_blocks = tokenize_dialogue(tokenizer, TWO_TURNS, 200)
     tokenizer.chat_template = PLAIN
-    assert chat.tokenize(tokenizer, TWO_TURNS, 200) == with_blocks
+    assert tokenize_dialogue(tokenizer, TWO_TURNS, 200) == with_blocks
 
 
 def test_the_mask_equals_the_one_of_transformers(tokenizer):
     theirs = tokenizer.apply_chat_template(
         TWO_TURNS, tokenize=True, return_dict=True, return_assistant_tokens_mask=True
     )
-    ours = chat.tokenize(tokenizer, TWO_TURNS, 200)
+    ours = tokenize_dialogue(tokenizer, TWO_TURNS, 200)
     assert (ours.ids, ours.mask) == (theirs["input_ids"], theirs["assistant_masks"])
 
 
 def test_a_template_that_rewrites_history_is_an_error(tokenizer):
     tokenizer.chat_template = FORGETFUL
-    assert chat.tokenize(tokenizer, TWO_TURNS[:2], 200).trainable
+    assert any(tokenize_dialogue(tokenizer, TWO_TURNS[:2], 200).mask)
     with pytest.raises(MontessoriError, match="earlier turns") as error:
-        chat.tokenize(tokenizer, TWO_TURNS, 200)
+        tokenize_dialogue(tokenizer, TWO_TURNS, 200)
     assert "generation" in str(error.value)
 
 
@@ -117,28 +118,28 @@ def test_a_template_that_raises_is_an_error(tokenizer):
 
 
 def test_truncation_that_leaves_no_answer_shows(tokenizer):
-    whole = chat.tokenize(tokenizer, TWO_TURNS, 200)
-    short = chat.tokenize(tokenizer, TWO_TURNS, 4)
+    whole = tokenize_dialogue(tokenizer, TWO_TURNS, 200)
+    short = tokenize_dialogue(tokenizer, TWO_TURNS, 4)
     assert short.ids == whole.ids[:4]
-    assert whole.trainable
-    assert not short.trainable
+    assert any(whole.mask)
+    assert not any(short.mask)
 
 
 def test_many_at_once_are_as_one_by_one(tokenizer):
     rows = [TWO_TURNS, TWO_TURNS[:2], [*TWO_TURNS[:2], *TWO_TURNS]]
-    assert chat.tokenize_all(tokenizer, rows, 50) == [
-        chat.tokenize(tokenizer, row, 50) for row in rows
+    assert chat.tokenize_dialogues(tokenizer, rows, 50) == [
+        tokenize_dialogue(tokenizer, row, 50) for row in rows
     ]
     prompts = [row[:1] for row in rows]
     assert chat.render_prompts(tokenizer, prompts) == [
-        chat.render_prompt(tokenizer, prompt) for prompt in prompts
+        render_prompt(tokenizer, prompt) for prompt in prompts
     ]
-    assert chat.tokenize_all(tokenizer, [], 50) == chat.render_prompts(tokenizer, []) == []
+    assert chat.tokenize_dialogues(tokenizer, [], 50) == chat.render_prompts(tokenizer, []) == []
 
 
 def test_multibyte_text_is_marked_whole(tokenizer):
     dialogue = [{"role": "user", "content": "Übung"}, {"role": "assistant", "content": "日本 ok é"}]
-    assert marked(tokenizer, chat.tokenize(tokenizer, dialogue, 200)) == ["日本 ok é<|end|>"]
+    assert marked(tokenizer, tokenize_dialogue(tokenizer, dialogue, 200)) == ["日本 ok é<|end|>"]
 
 
 def test_the_template_hash_survives_saving_and_tells_templates_apart(tokenizer, tmp_path):

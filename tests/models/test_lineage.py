@@ -7,7 +7,7 @@ import pytest
 
 from montessori.artifacts.files import new_folder
 from montessori.errors import MontessoriError
-from montessori.models.lineage import hashes_of, require_same_line, written_by
+from montessori.models.lineage import model_hashes, require_same_line, writer_hashes
 from montessori.train import dpo
 from tests.train.test_dpo import SETTINGS, pairs_frame
 
@@ -21,7 +21,7 @@ def artifact(folder: Path, facts: dict[str, str]) -> Path:
 
 def test_the_same_line_passes_and_texts_of_ones_own_too(student, tmp_path):
     copied = shutil.copytree(student, tmp_path / "copy")
-    assert written_by(artifact(tmp_path / "a", hashes_of(student))) == hashes_of(copied)
+    assert writer_hashes(artifact(tmp_path / "a", model_hashes(student))) == model_hashes(copied)
     require_same_line(copied, tmp_path / "a")
     require_same_line(student, artifact(tmp_path / "b", {"rows": "3"}))
     require_same_line(student, tmp_path / "no manifest")
@@ -36,7 +36,7 @@ def test_a_teacher_of_another_line_is_refused_before_training(
     other = shutil.copytree(student, tmp_path / "other")
     with open(other / file, "a", encoding="utf-8") as handle:
         handle.write("\n\n")
-    pairs = artifact(tmp_path / "pairs", hashes_of(student))
+    pairs = artifact(tmp_path / "pairs", model_hashes(student))
     pairs_frame().write_parquet(pairs / "pairs.parquet")
     with pytest.raises(MontessoriError, match=f"another {name} than") as error:
         dpo.train_teacher(other, pairs, tmp_path / "out", tmp_path / "c.csv", SETTINGS, 0, machine)

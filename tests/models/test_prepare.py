@@ -246,10 +246,10 @@ def test_what_is_wrong_with_a_hosted_model_is_said(tmp_path: Path, change: dict,
 def test_adapters_are_added_to_the_weights(student: Path, tmp_path: Path):
     import torch
 
-    from montessori.models.adapters import AdapterParams, load_merged, save_adapters, with_adapters
+    from montessori.models.adapters import AdapterParams, add_adapters, load_merged, save_adapters
     from montessori.models.weights import load_model
 
-    model = with_adapters(load_model(student), AdapterParams(rank=2, alpha=4.0), seed=0)
+    model = add_adapters(load_model(student), AdapterParams(rank=2, alpha=4.0), seed=0)
     with torch.no_grad():
         for name, value in model.named_parameters():
             if "lora_B" in name:

@@ -6,7 +6,7 @@ import pytest
 from montessori.artifacts.files import read_table, write_json, write_table
 from montessori.artifacts.schemas import DRAFTS, PAIRS, SCORES
 from montessori.errors import MontessoriError
-from montessori.models.lineage import written_by
+from montessori.models.lineage import writer_hashes
 from montessori.pairs.arte import (
     AlignParams,
     join,
@@ -140,7 +140,7 @@ def test_who_wrote_the_drafts_is_told_with_the_pairs(folders):
     hashes = {"template_hash": "a" * 64, "tokenizer_hash": "b" * 64}
     write_json(drafts / "manifest.json", {"facts": {"rows": 8, **hashes}})
     write_arte_pairs(drafts, scores, out, SETTINGS, 0)
-    assert written_by(out) == hashes
+    assert writer_hashes(out) == hashes
 
 
 def test_drafts_that_all_score_the_same_are_an_error_and_leave_nothing(folders):

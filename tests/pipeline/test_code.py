@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.pipeline.code import closures, list_name, script_of, write_lists
+from montessori.pipeline.code import find_loaded_files, list_name, script_of, write_lists
 
 FILES = {
     "stages/toy_shop.py": "from montessori.pipeline.stage import run\n\n\ndef main(job):\n"
@@ -40,7 +40,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def toy(root: Path) -> set[str]:
-    return closures(root, ["stages/toy_shop.py"])["stages/toy_shop.py"]
+    return find_loaded_files(root, ["stages/toy_shop.py"])["stages/toy_shop.py"]
 
 
 def lists(root: Path) -> dict[str, str]:
@@ -90,7 +90,7 @@ def test_bytes_that_are_no_text_and_a_script_that_is_not_there_have_an_error(roo
     with pytest.raises(MontessoriError, match=r"not readable as Python.*\n.*core.py"):
         toy(root)
     with pytest.raises(MontessoriError, match=r"not readable as Python.*\n.*gone.py"):
-        closures(root, ["stages/gone.py"])
+        find_loaded_files(root, ["stages/gone.py"])
 
 
 def test_there_is_a_list_for_each_script_with_the_digest_of_each_file(root: Path) -> None:

@@ -148,13 +148,13 @@ def test_a_signal_leaves_nothing_half_written(tmp_path: Path, number: signal.Sig
 
 def test_starts_that_were_cut_off_and_shards_count(tmp_path: Path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    runtime.keep("influence", "a", 3.0, 1)
-    runtime.keep("influence", "a", 4.0, 2)
-    runtime.keep("influence", "b", 50.0, 0)
-    runtime.record("influence", "a", 1.5, 1)
+    runtime.keep_unfinished("influence", "a", 3.0, 1)
+    runtime.keep_unfinished("influence", "a", 4.0, 2)
+    runtime.keep_unfinished("influence", "b", 50.0, 0)
+    runtime.record_run("influence", "a", 1.5, 1)
     found = json.loads((tmp_path / "metrics/runtime/influence/a.json").read_text())
     assert (found["seconds"], found["device_seconds"], found["starts"]) == (8.5, 12.5, 3)
-    runtime.record("influence", "a", 2.0, 1)
+    runtime.record_run("influence", "a", 2.0, 1)
     again = json.loads((tmp_path / "metrics/runtime/influence/a.json").read_text())
     assert (again["seconds"], again["starts"]) == (2.0, 1)
 

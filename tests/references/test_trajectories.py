@@ -38,7 +38,7 @@ def a_mask_of_everything(patch):
 
 def a_mask_without_ends(patch):
     """The model is not trained to end its turn."""
-    mask = chat._mask
+    mask = chat._loss_mask
 
     def shorter(offsets, spans):
         return mask(offsets, [(start, end - len("<|end|>")) for start, end in spans])

@@ -17,6 +17,7 @@ from montessori.signals.settings import LossParams, UncertaintyParams
 from montessori.signals.student import mean_entropy, score_by_student
 from montessori.train.loss import Row
 from montessori.train.unseen import left_after
+from tests.slow_twins.rendering import tokenize_dialogue
 
 LOSS = LossParams(direction="high", max_length=128, rows_per_part=10)
 UNCERTAINTY = UncertaintyParams(direction="high", max_length=128, rows_per_part=10)
@@ -42,7 +43,7 @@ def by_hand(warm, probe):
     tokenizer, model = chat.load_tokenizer(warm), load_merged(warm).eval()
     losses, entropies = [], []
     for messages in left_after(warm, probe)["messages"]:
-        tokens = chat.tokenize(tokenizer, messages, 128)
+        tokens = tokenize_dialogue(tokenizer, messages, 128)
         with torch.no_grad():
             logits = model(torch.tensor([tokens.ids])).logits[0]
         loss, entropy = [], []
@@ -81,7 +82,7 @@ def test_rows_are_those_that_warm_up_did_not_see_with_null_as_neutral(scored, wa
     assert set(metrics["skills"]) == {"strings", "sums"}
     assert metrics["parameters"] == load_merged(warm).num_parameters()
     tokenizer = chat.load_tokenizer(warm)
-    rows = [chat.tokenize(tokenizer, m, 128) for m in left_after(warm, probe)["messages"]]
+    rows = [tokenize_dialogue(tokenizer, m, 128) for m in left_after(warm, probe)["messages"]]
     assert metrics["tokens_forward"] == sum(len(row.ids) for row in rows)
 
 

@@ -10,6 +10,7 @@ from montessori.errors import MontessoriError
 from montessori.models import chat
 from montessori.train import dpo
 from montessori.train.settings import TeacherDpoParams
+from tests.slow_twins.rendering import render_prompt
 from tests.tiny_rows import probe_frame
 
 SETTINGS = TeacherDpoParams(
@@ -93,7 +94,7 @@ def test_dpo_sees_the_tokens_that_generation_saw(trained, student):
     tokenizer = chat.load_tokenizer(student)
     frame, dataset = pairs_frame(), trained[3]
     for i, row in enumerate(frame.iter_rows(named=True)):
-        prompt = chat.render_prompt(tokenizer, [{"role": "user", "content": row["prompt"]}])
+        prompt = render_prompt(tokenizer, [{"role": "user", "content": row["prompt"]}])
         assert dataset["prompt_ids"][i] == prompt
         for side in ("chosen", "rejected"):
             text = tokenizer(row[side], add_special_tokens=False)["input_ids"]

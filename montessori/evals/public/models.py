@@ -46,7 +46,7 @@ def _transformers(folder: Path, settings: "HarnessParams", machine: "Machine") -
 
 def _vllm(folder: Path, settings: "HarnessParams", machine: "Machine") -> "VLLM":
     from montessori.generate import vllm_engine
-    from montessori.models.adapters import adapters_of
+    from montessori.models.adapters import find_adapters
 
     _, limit = folder_facts(folder)
     options = vllm_engine.settings_of(
@@ -57,7 +57,7 @@ def _vllm(folder: Path, settings: "HarnessParams", machine: "Machine") -> "VLLM"
         memory=machine.gpu_memory,
         log_level=machine.log_level,
     )
-    adapters = adapters_of(folder)
+    adapters = find_adapters(folder)
     if adapters is not None:
         options |= {
             "lora_local_path": str(adapters.resolve()),

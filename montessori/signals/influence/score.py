@@ -14,7 +14,7 @@ from montessori.artifacts.schemas import ALL_REFERENCES, SCORES
 from montessori.errors import MontessoriError
 from montessori.models import chat
 from montessori.models.adapters import load_student
-from montessori.models.weights import checkpointed
+from montessori.models.weights import enable_checkpointing
 from montessori.pipeline.parts import Parts, Shard, parts_digest
 from montessori.progress import track
 from montessori.signals.influence.audit import Audit, compare, require_faithful, spread
@@ -115,7 +115,7 @@ def _digest(warmup: Path, probe: Path, reference: Path, settings: "InfluencePara
 def _student(warmup: Path, settings: "InfluenceParams", machine: "Machine") -> "PreTrainedModel":
     device = settle(machine)
     model = load_student(warmup).to(device=device, dtype=DTYPES[settings.precision])
-    return checkpointed(model) if checkpoints(machine, device) else model
+    return enable_checkpointing(model) if checkpoints(machine, device) else model
 
 
 def _engine(

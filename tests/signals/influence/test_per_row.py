@@ -10,8 +10,8 @@ from transformers import (
     Qwen2Config,
 )
 
-from montessori.models.adapters import AdapterParams, with_adapters
-from montessori.models.weights import checkpointed
+from montessori.models.adapters import AdapterParams, add_adapters
+from montessori.models.weights import enable_checkpointing
 from montessori.signals.influence.per_row import PerRow, UnsupportedLayer
 from montessori.train.loss import Row, mean_row_loss
 
@@ -90,13 +90,13 @@ def test_equal_to_a_pass_for_each_row(config, sparse):
 def test_checkpointed_layers_give_the_same():
     model, rows = model_of(LLAMA), rows_of([9, 4, 7])
     expected = together(model, rows)
-    found = together(checkpointed(model), rows)
+    found = together(enable_checkpointing(model), rows)
     assert all(torch.equal(found[name], expected[name]) for name in expected)
 
 
 def test_adapters_alone_are_trained():
     adapters = AdapterParams(rank=2, alpha=4.0)
-    model = with_adapters(model_of(LLAMA), adapters, seed=0).double().eval()
+    model = add_adapters(model_of(LLAMA), adapters, seed=0).double().eval()
     with torch.no_grad():
         for name, value in model.named_parameters():
             if "lora_B" in name:

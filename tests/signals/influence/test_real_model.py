@@ -10,9 +10,9 @@ import torch
 
 from montessori.bench.world import BATCH, FALLBACK, RATE, STEPS, warm_up
 from montessori.models import chat
-from montessori.models.adapters import AdapterParams, with_adapters
+from montessori.models.adapters import AdapterParams, add_adapters
 from montessori.models.prepare import prepare_model
-from montessori.models.weights import checkpointed, load_model
+from montessori.models.weights import enable_checkpointing, load_model
 from montessori.signals.influence.audit import compare
 from montessori.signals.influence.exact import ExactStep
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
@@ -52,7 +52,7 @@ def world(request, rows):
     """The model warmed up as published, its fp32 moments, and the exact centred influences."""
     folder, warm, probes, references = rows
     adapter = AdapterParams(rank=request.param, alpha=16.0)
-    model = with_adapters(load_model(folder), adapter, seed=0)
+    model = add_adapters(load_model(folder), adapter, seed=0)
     state = warm_up(model, warm, 0)
     exact = ExactStep(
         deepcopy(model).double(), state_as(state, torch.float64), RATE, references,
@@ -77,7 +77,7 @@ def test_estimate_ranks_as_the_exact_step(world, rows, dtype, checkpointing, bat
     _, _, probes, references = rows
     model = deepcopy(model).to(dtype)
     if checkpointing:
-        checkpointed(model)
+        enable_checkpointing(model)
     state = state_as(state, dtype)
     groups = [list(range(REFERENCES))]
     gradients = reference_gradients(model, references, groups, 0)
