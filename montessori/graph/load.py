@@ -1,12 +1,18 @@
-"""params.yaml as frozen, typed sections: every unknown, missing or ill-typed key at once."""
+"""params.yaml as frozen, typed sections: every unknown, missing or wrong key at once.
+
+A section is a frozen dataclass. The type of a field may carry limits (`graph/limits.py`); a method
+`check` of the class has the rules that relate several fields.
+"""
 
 import dataclasses
+import math
 import types
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
+from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from montessori.errors import MontessoriError
+from montessori.graph.limits import Limit
 
 T = TypeVar("T")
 FILE = "params.yaml"
@@ -38,8 +44,8 @@ def load(path: Path | str = FILE) -> dict[str, Any]:
 def section(raw: Mapping[str, Any], name: str, cls: type[T], file: str = FILE) -> T:
     """The section `name` as a frozen dataclass `cls`.
 
-    Raises one MontessoriError with all its problems: unknown and missing keys, wrong types, and
-    what the dataclass's own `check()` says of the values.
+    Raises one MontessoriError with all its problems: unknown and missing keys, wrong types, values
+    outside their limits, and what the dataclass's own `check()` says of values together.
     """
     value, problems = read_section(raw, name, cls)
     if problems or value is None:
@@ -92,6 +98,8 @@ def _convert(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
     if dataclasses.is_dataclass(kind):
         return _dataclass(value, kind, key, problems)
     origin, arguments = get_origin(kind), get_args(kind)
+    if origin is Annotated:
+        return _limited(value, arguments[0], arguments[1:], key, problems)
     if origin in (Union, types.UnionType):
         return _union(value, arguments, key, problems)
     if origin is Literal:
@@ -107,15 +115,40 @@ def _convert(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
     return _scalar(value, kind, key, problems)
 
 
+def _limited(value: Any, kind: Any, limits: tuple[Any, ...], key: str, problems: list[str]) -> Any:
+    """`value` as `kind`, within `limits`; what is no limit there, such as a unit, is ignored."""
+    before = len(problems)
+    converted = _convert(value, kind, key, problems)
+    if len(problems) > before:
+        return None
+    for limit in limits:
+        problem = limit.find_problem(converted) if isinstance(limit, Limit) else None
+        if problem:
+            problems.append(f"{key}: {problem}")
+    return converted
+
+
 def _scalar(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
     if kind is Any:
         return value
-    if kind is float and isinstance(value, int) and not isinstance(value, bool):
-        return float(value)
+    if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
+        return _number(value, key, problems)
     if isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool):
         return value
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
     return _wrong(value, names.get(kind, str(kind)), key, problems)
+
+
+def _number(value: float, key: str, problems: list[str]) -> float | None:
+    """A finite float: no comparison with "not a number" is true, so no limit would see it."""
+    try:
+        number = float(value)
+    except OverflowError:
+        number = math.inf
+    if math.isfinite(number):
+        return number
+    problems.append(f"{key}: {value!r} is not a finite number")
+    return None
 
 
 def _tuple(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
@@ -141,7 +174,7 @@ def _union(value: Any, kinds: tuple[Any, ...], key: str, problems: list[str]) ->
 def _dataclass(value: Any, cls: Any, key: str, problems: list[str]) -> Any:
     if not isinstance(value, dict):
         return _wrong(value, "a mapping of keys to values", key, problems)
-    hints = get_type_hints(cls)
+    hints = get_type_hints(cls, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(cls)}
     before = len(problems)
     problems += [
