@@ -73,15 +73,15 @@ class World(Protocol):
         """The kinds of task by name."""
         ...
 
-    def draw(self, family: str, bucket: Bucket, rng: random.Random) -> Task:
+    def draw_task(self, family: str, bucket: Bucket, rng: random.Random) -> Task:
         """A random task of a family. Raises LookupError when the bucket has none."""
         ...
 
-    def recognise(self, turns: Sequence[str]) -> Task | None:
+    def recognise_task(self, turns: Sequence[str]) -> Task | None:
         """The task behind user turns in free wording, with right answers, or None."""
         ...
 
-    def grade(self, task: Task, responses: Sequence[str]) -> Grade:
+    def grade_responses(self, task: Task, responses: Sequence[str]) -> Grade:
         """Grade one response per turn; a missing response counts as empty."""
         ...
 
@@ -102,27 +102,29 @@ class Lab:
             for name, family in FAMILIES.items()
         }
 
-    def draw(self, family: str, bucket: Bucket, rng: random.Random) -> Task:
+    def draw_task(self, family: str, bucket: Bucket, rng: random.Random) -> Task:
         """See `World`."""
         from montessori.lab import task
         from montessori.lab.families import FAMILIES
 
-        return _core_task(task.draw(FAMILIES[family], bucket, rng))
+        return _core_task(task.draw_task(FAMILIES[family], bucket, rng))
 
-    def recognise(self, turns: Sequence[str]) -> Task | None:
+    def recognise_task(self, turns: Sequence[str]) -> Task | None:
         """See `World`."""
         from montessori.lab import grader
 
-        task = grader.recognise(turns)
+        task = grader.recognise_task(turns)
         return None if task is None else _core_task(task)
 
-    def grade(self, task: Task, responses: Sequence[str]) -> Grade:
+    def grade_responses(self, task: Task, responses: Sequence[str]) -> Grade:
         """See `World`."""
         from montessori.lab import grader
         from montessori.lab import task as lab
 
         turns = tuple(lab.Turn(turn.instruction, turn.response, turn.answer) for turn in task.turns)
-        grade = grader.grade(lab.Task(task.family, task.key, turns, task.choices), responses)
+        grade = grader.grade_responses(
+            lab.Task(task.family, task.key, turns, task.choices), responses
+        )
         return Grade(grade.correct, grade.quality)
 
 
@@ -170,16 +172,16 @@ def world_of(family: str) -> World | None:
 
 def find_task(turns: Sequence[str]) -> Task | None:
     """The task behind user turns in free wording, or None when no world knows it."""
-    tasks = (world.recognise(turns) for world in installed().values())
+    tasks = (world.recognise_task(turns) for world in installed().values())
     return next((task for task in tasks if task is not None), None)
 
 
 def grade_row(turns: Sequence[str], responses: Sequence[str]) -> Grade | None:
     """The grade of a row's responses, or None when no world knows its user turns."""
     for world in installed().values():
-        task = world.recognise(turns)
+        task = world.recognise_task(turns)
         if task is not None:
-            return world.grade(task, responses)
+            return world.grade_responses(task, responses)
     return None
 
 

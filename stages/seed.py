@@ -6,12 +6,12 @@ from montessori.pipeline.stage import Job, run
 def main(job: Job) -> None:
     """Write data/seed/*: the sets that everything starts from, disjoint by check."""
     from montessori.filters.settings import DecontaminationParams
-    from montessori.sources.seed import prepare
+    from montessori.sources.seed import prepare_sources
 
     paths = job.paths
     decontamination = job.section("decontamination", DecontaminationParams)
     job.metrics(
-        prepare(
+        prepare_sources(
             {
                 "seeds": paths.seeds,
                 "reference": paths.reference,

@@ -14,7 +14,7 @@ import pytest
 
 from montessori.errors import MontessoriError
 from montessori.lab.families import FAMILIES
-from montessori.lab.grader import grade, recognise
+from montessori.lab.grader import grade_responses, recognise_task
 from montessori.worlds import (
     Task,
     Turn,
@@ -54,7 +54,7 @@ try:
 except MontessoriError as error:
     print(error)
 
-from montessori.sources.seed import prepare
+from montessori.sources.seed import prepare_sources
 folder = Path(sys.argv[1])
 row = '{{"instruction": "Name a {0}.", "response": "{0}"}}\\n'
 sources = {}
@@ -63,7 +63,7 @@ for name in ("seeds", "reference", "other_reference"):
     sources[name].write_text(row.format(name))
 (folder / "own.jsonl").write_text('{"instruction": "Name a bird.", "response": "Wren"}\\n')
 outs = {name: folder / "out" / name for name in sources}
-print(prepare(sources, folder / "own.jsonl", outs, folder / "evals", 8)["seeds"]["rows"])
+print(prepare_sources(sources, folder / "own.jsonl", outs, folder / "evals", 8)["seeds"]["rows"])
 """
 
 
@@ -83,7 +83,7 @@ def test_every_module_of_the_core_and_the_seed_stage_work_without_the_lab(tmp_pa
 
 def test_a_task_of_the_lab_is_known_by_its_skill_and_key() -> None:
     task = find_task(SUM)
-    expected = recognise(SUM)
+    expected = recognise_task(SUM)
     assert task is not None
     assert expected is not None
     assert (task.family, task.key) == (expected.family, expected.key)
@@ -98,9 +98,9 @@ def test_text_that_is_no_task_has_neither_task_nor_grade() -> None:
 
 @pytest.mark.parametrize("response", ["7", "8", "seven", ""])
 def test_a_row_gets_the_lab_s_grade(response: str) -> None:
-    task = recognise(SUM)
+    task = recognise_task(SUM)
     assert task is not None
-    expected = grade(task, [response])
+    expected = grade_responses(task, [response])
     given = grade_row(SUM, [response])
     assert given is not None
     assert (given.correct, given.quality) == (expected.correct, expected.quality)
@@ -110,16 +110,16 @@ def test_every_family_draws_tasks_with_its_skill_and_grades_its_own_answers_righ
     lab = open_world("lab", "")
     assert lab.families().keys() == FAMILIES.keys()
     for name, family in FAMILIES.items():
-        task = lab.draw(name, "train", random.Random(0))
+        task = lab.draw_task(name, "train", random.Random(0))
         assert (task.family, task.skill) == (name, family.subject)
-        assert lab.grade(task, [turn.response for turn in task.turns]).quality == 1
+        assert lab.grade_responses(task, [turn.response for turn in task.turns]).quality == 1
         assert lab.families()[name].turns == ("one" if len(task.turns) == 1 else "several")
         assert world_of(name) is lab
 
 
 def test_turns_are_graded_in_their_order_and_missing_responses_are_wrong() -> None:
     task = Task("sums", "", "k", (Turn("2 + 2?", "4", "4"), Turn("3 + 3?", "6", "6")))
-    assert open_world("lab", "").grade(task, ["4"]).correct == (True, False)
+    assert open_world("lab", "").grade_responses(task, ["4"]).correct == (True, False)
 
 
 def test_content_is_the_key_without_the_form_it_is_asked_in() -> None:

@@ -76,7 +76,8 @@ def _drawn(
     for index in range(count * ATTEMPTS):
         if len(items) == count:
             break
-        task = world.draw(name, bucket, random.Random(seed_of(seed, "task", name, bucket, index)))
+        rng = random.Random(seed_of(seed, "task", name, bucket, index))
+        task = world.draw_task(name, bucket, rng)
         if task.key not in seen:
             seen.add(task.key)
             turn = task.turns[0]

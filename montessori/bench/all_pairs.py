@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from montessori.errors import MontessoriError
-from montessori.filters.rouge import f_measure, words
+from montessori.filters.rouge import f_measure, split_words
 
 BLOCK = 500  # rows whose pairs are held at once
 
@@ -66,7 +66,9 @@ def all_pairs(seeds: Sequence[str], rows: Sequence[str], limit: float) -> AllPai
 
 def _numbered(texts: Sequence[str]) -> list[list[int]]:
     numbers: dict[str, int] = {}
-    return [[numbers.setdefault(word, len(numbers)) for word in words(text)] for text in texts]
+    return [
+        [numbers.setdefault(word, len(numbers)) for word in split_words(text)] for text in texts
+    ]
 
 
 def _scores(

@@ -9,7 +9,7 @@ from typing import Any
 from montessori.bench.all_pairs import AllPairs, all_pairs, published_procedure, scorer
 from montessori.errors import MontessoriError
 from montessori.filters.near_duplicates import NearDuplicates
-from montessori.filters.rouge import rouge_l, words
+from montessori.filters.rouge import rouge_l, split_words
 from montessori.sources.rows import read_turns
 
 
@@ -98,7 +98,7 @@ def _own_figures(
     options: Options,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    lengths = sorted(len(words(text)) for text in rows)
+    lengths = sorted(len(split_words(text)) for text in rows)
     figures = {
         "rows": len(rows), "seeds": len(seeds), "limit": options.limit,
         "median_words": lengths[len(lengths) // 2], "most_words": lengths[-1],
@@ -140,7 +140,7 @@ def _against_truth(
     sample: Sequence[str], limit: float, say: Callable[[str], None]
 ) -> dict[str, Any]:
     """Every pair of a sample by rouge_score: scores to the last bit, and decisions."""
-    truth, tokens = scorer(), [words(text) for text in sample]
+    truth, tokens = scorer(), [split_words(text) for text in sample]
     kept: list[int] = []
     dropped, pairs, unequal, seconds = [], 0, 0, 0.0
     for i, text in enumerate(sample):

@@ -101,7 +101,7 @@ def dialogues(count: int) -> list[Dialogue]:
     rng, names = random.Random(0), sorted(lab.families())
 
     def example() -> str:
-        task = lab.draw(rng.choice(names), "train", rng)
+        task = lab.draw_task(rng.choice(names), "train", rng)
         return tagged([turn.instruction for turn in task.turns])
 
     texts = [render_instruction_prompt([example() for _ in range(EXAMPLES)]) for _ in range(count)]

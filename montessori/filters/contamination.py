@@ -54,7 +54,7 @@ class EvalItems:
             yield " ".join(words[start : start + self.ngram])
 
 
-def told_by(turns: Sequence[str], key: str | None) -> list[Sequence[str]]:
+def texts_revealing(turns: Sequence[str], key: str | None) -> list[Sequence[str]]:
     """The texts that give an eval item away: its whole dialogue, and maybe its first question.
 
     A student that has seen the first question of a two-turn item has seen half of it, so that

@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from montessori.errors import MontessoriError
-from montessori.filters.contamination import EvalItems, told_by
+from montessori.filters.contamination import EvalItems, texts_revealing
 from montessori.worlds import find_task
 
 
@@ -23,7 +23,7 @@ def read_evals(folder: Path, ngram: int) -> tuple[EvalItems, frozenset[str]]:
             try:
                 item = json.loads(line)
                 name = str(item.get("item_id", f"{file}, line {number}"))
-                for turns in told_by(item["turns"], item.get("key")):
+                for turns in texts_revealing(item["turns"], item.get("key")):
                     items.add(name, turns)
             except (ValueError, KeyError, TypeError) as error:
                 raise MontessoriError(

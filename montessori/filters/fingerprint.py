@@ -7,11 +7,11 @@ from collections.abc import Sequence
 _SPACE = re.compile(r"\s+")
 
 
-def normalised(text: str) -> str:
+def normalise_text(text: str) -> str:
     """Lower case, one blank for any white space, no punctuation at the ends."""
     return _SPACE.sub(" ", text.lower()).strip(string.punctuation + " ")
 
 
 def fingerprint(turns: Sequence[str]) -> str:
     """The user turns of a row in the form by which duplicates and eval items are recognised."""
-    return "\n".join(normalised(turn) for turn in turns)
+    return "\n".join(normalise_text(turn) for turn in turns)

@@ -24,8 +24,8 @@ def count_leaks(rows: Path, evals: Path, ngram: int) -> dict[str, Any]:
             "there are no eval items to look for", where=str(evals),
             expected="a folder for each split", next="dvc repro seed",
         )  # fmt: skip
-    dialogues = _dialogues(Path(rows) / "rows.parquet")
-    found = {split.name: _matches(dialogues, split, ngram) for split in splits}
+    dialogues = _read_dialogues(Path(rows) / "rows.parquet")
+    found = {split.name: _find_leaks(dialogues, split, ngram) for split in splits}
     return {
         "artifact": "/".join(Path(rows).parts[-2:]),
         "rows": len(dialogues),
@@ -34,7 +34,7 @@ def count_leaks(rows: Path, evals: Path, ngram: int) -> dict[str, Any]:
     }
 
 
-def _dialogues(path: Path) -> list[list[dict[str, str]]]:
+def _read_dialogues(path: Path) -> list[list[dict[str, str]]]:
     """The messages of the kept rows of a table."""
     messages = read_table(path, {"messages": PROBE["messages"]})["messages"]
     table = read_table(path, None)
@@ -42,7 +42,7 @@ def _dialogues(path: Path) -> list[list[dict[str, str]]]:
     return messages.filter(kept).to_list()
 
 
-def _matches(dialogues: list[list[dict[str, str]]], evals: Path, ngram: int) -> set[int]:
+def _find_leaks(dialogues: list[list[dict[str, str]]], evals: Path, ngram: int) -> set[int]:
     """Places of the dialogues that are or hold an item."""
     items, keys = read_evals(evals, ngram)
     return {

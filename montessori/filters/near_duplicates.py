@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from montessori.filters.rouge import needed, words
+from montessori.filters.rouge import least_common_words, split_words
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -43,7 +43,7 @@ class NearDuplicates:
         self._lengths = np.zeros(64, dtype=np.int64)
         self._shared = np.zeros(64, dtype=np.int64)  # scratch: uses found of each text
         self._last = np.zeros(64, dtype=np.int64)  # scratch: the last of them
-        self._prefix = cache(lambda length: prefix(length, limit))
+        self._prefix = cache(lambda length: prefix_length(length, limit))
 
     def add(self, text: str) -> None:
         """Remember a text."""
@@ -75,7 +75,7 @@ class NearDuplicates:
         """A text's words, and its uses from the latest seen to the earliest, as numbers."""
         sequence, uses = [], []
         times: Counter[str] = Counter()
-        for word in words(text):
+        for word in split_words(text):
             sequence.append(self._number(word, 0))
             uses.append(self._number(word, times[word]))
             times[word] += 1
@@ -103,7 +103,7 @@ class NearDuplicates:
         texts, shared, last = self._tally(hits[:, 0].astype(np.int64))
         others = self._lengths[texts]
         behind = np.minimum(length - own[last], others - hits[last, 1]) - 1
-        least = needed(length, others, self.limit)
+        least = least_common_words(length, others, self.limit)
         possible = shared + behind >= least
         return zip(texts[possible].tolist(), least[possible].tolist(), strict=True)
 
@@ -118,7 +118,7 @@ class NearDuplicates:
         return once, self._shared[once], last
 
 
-def prefix(length: int, limit: float) -> int:
+def prefix_length(length: int, limit: float) -> int:
     """How many of a text's uses have to be looked up, whatever the length of the other text.
 
     The least that it shares with a text above `limit` is what the shortest such text needs.
@@ -126,5 +126,5 @@ def prefix(length: int, limit: float) -> int:
     if length == 0:
         return 0
     others = np.arange(1, length + 1)
-    least = needed(length, others, limit)
+    least = least_common_words(length, others, limit)
     return length - int(least[least <= others][0]) + 1

@@ -13,7 +13,7 @@ import numpy as np
 _WORD = re.compile(r"[a-z0-9]+")
 
 
-def words(text: str) -> list[str]:
+def split_words(text: str) -> list[str]:
     """The word tokens of rouge_score: runs of a-z and 0-9 in lower case, no stemming."""
     return _WORD.findall(text.lower())
 
@@ -36,7 +36,7 @@ def f_measure(common: Any, first: Any, second: Any) -> Any:
     return 2 * precision * recall / (precision + recall)
 
 
-def needed(first: int, second: Any, limit: float) -> Any:
+def least_common_words(first: int, second: Any, limit: float) -> Any:
     """Least LCS with an F-measure above `limit` in [0, 1); `second` is an array of int64 lengths.
 
     It may be more than the shorter text has words: then no LCS is enough. Rounding

@@ -53,13 +53,13 @@ class Grade:
     flexible: tuple[bool, ...] = ()
 
 
-def recognise(turns: Sequence[str]) -> Recognised:
+def recognise_task(turns: Sequence[str]) -> Recognised:
     """Return the task behind freely written instructions, with gold answers, or None."""
     if not turns or any(len(text) > LONGEST_TEXT for text in turns):
         return None
     if len(turns) == 1 and "\n" not in turns[0].strip():
-        return _single_turns().recognise(turns[0])
-    found = (family.recognise(turns) for family in _others())
+        return _single_turns().recognise_task(turns[0])
+    found = (family.recognise_task(turns) for family in _compound_families())
     return next((task for task in found if task is not None), None)
 
 
@@ -69,15 +69,17 @@ def _single_turns() -> FamilyIndex:
 
 
 @cache
-def _others() -> tuple[Family, ...]:
+def _compound_families() -> tuple[Family, ...]:
     """The multiple-choice and dialogue families."""
     return tuple(f for f in FAMILIES.values() if not isinstance(f, PhrasedFamily))
 
 
-def grade(task: Task, responses: Sequence[str]) -> Grade:
+def grade_responses(task: Task, responses: Sequence[str]) -> Grade:
     """Grade one response per turn; a missing response counts as empty. Never raises."""
     given = [*responses, *[""] * len(task.turns)][: len(task.turns)]
-    marks = [_mark(task, turn, text) for turn, text in zip(task.turns, given, strict=True)]
+    marks = [
+        _grade_response(task, turn, text) for turn, text in zip(task.turns, given, strict=True)
+    ]
     return Grade(
         correct=tuple(mark >= RIGHT_BY_WRONG_STEPS for mark in marks),
         quality=sum(marks) / len(marks),
@@ -85,7 +87,7 @@ def grade(task: Task, responses: Sequence[str]) -> Grade:
     )
 
 
-def _mark(task: Task, turn: Turn, text: str) -> float:
+def _grade_response(task: Task, turn: Turn, text: str) -> float:
     """Return the quality of one response."""
     if not any(char.isalnum() for char in text[:LONGEST_RESPONSE]):
         return NOTHING
@@ -99,19 +101,19 @@ def _mark(task: Task, turn: Turn, text: str) -> float:
 
 
 def _mark_short(turn: Turn, text: str) -> float:
-    if normalise(text) == normalise(turn.answer):
+    if strip_punctuation(text) == strip_punctuation(turn.answer):
         return RIGHT
-    return WRONG_IN_RIGHT_FORMAT if _shape(text) == _shape(turn.answer) else ATTEMPT
+    return WRONG_IN_RIGHT_FORMAT if _text_shape(text) == _text_shape(turn.answer) else ATTEMPT
 
 
-def normalise(text: str) -> str:
+def strip_punctuation(text: str) -> str:
     """Return the text without outer punctuation and spare white space, in lower case."""
     return " ".join(text.strip(_EDGES).split()).casefold()
 
 
-def _shape(text: str) -> str:
+def _text_shape(text: str) -> str:
     """Return the form of a text: `4, 7, 10` is `0, 0`, `sun` is `a`."""
-    letters = re.sub(r"[^\W\d_]+", "a", normalise(text))
+    letters = re.sub(r"[^\W\d_]+", "a", strip_punctuation(text))
     return _RUNS.sub(r"\1\2\1", _NUMBER.sub("0", letters))
 
 
@@ -125,19 +127,19 @@ def _mark_worked(turn: Turn, text: str) -> float:
     if final[1] != turn.answer:
         return WRONG_IN_RIGHT_FORMAT
     gold = turn.response.split("\n")[:-1]
-    return RIGHT if _equations(lines) == _equations(gold) else RIGHT_BY_WRONG_STEPS
+    return RIGHT if _find_equations(lines) == _find_equations(gold) else RIGHT_BY_WRONG_STEPS
 
 
 def _ends_with_number(text: str) -> bool:
     return text.rstrip(_EDGES)[-1:].isdigit()
 
 
-def _equations(lines: Sequence[str]) -> Counter[Equation | str]:
+def _find_equations(lines: Sequence[str]) -> Counter[Equation | str]:
     """Return the equations, alike for `7 + 12 = 19` and `12 + 7 = 19`, in any order."""
-    return Counter(_equation(line.strip()) for line in lines if line.strip())
+    return Counter(_sorted_equation(line.strip()) for line in lines if line.strip())
 
 
-def _equation(line: str) -> Equation | str:
+def _sorted_equation(line: str) -> Equation | str:
     match = _EQUATION.fullmatch(line)
     if match is None:
         return line
@@ -149,20 +151,20 @@ def _equation(line: str) -> Equation | str:
 
 def _mark_choice(choices: Sequence[str], turn: Turn, text: str) -> float:
     """Accept the letter, the text of the choice, or both where they agree."""
-    picked = _picked(choices, text)
+    picked = _picked_letter(choices, text)
     if picked is None:
         return ATTEMPT
     return RIGHT if picked == turn.answer else WRONG_IN_RIGHT_FORMAT
 
 
-def _picked(choices: Sequence[str], text: str) -> str | None:
+def _picked_letter(choices: Sequence[str], text: str) -> str | None:
     """Return the letter of the choice that the text names, or None."""
-    bare = normalise(text)
-    texts = {normalise(choice): x for x, choice in zip(LETTERS, choices, strict=False)}
+    bare = strip_punctuation(text)
+    texts = {strip_punctuation(choice): x for x, choice in zip(LETTERS, choices, strict=False)}
     if bare in texts:
         return texts[bare]
     match = _LETTER_AND_TEXT.fullmatch(text.strip())
     if match is None:
         return None
-    letter, rest = match[1].upper(), normalise(match[2])
+    letter, rest = match[1].upper(), strip_punctuation(match[2])
     return letter if not rest or texts.get(rest) == letter else None

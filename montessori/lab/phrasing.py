@@ -31,7 +31,7 @@ class SlotKind:
     write: Callable[[Any], str]
 
 
-def _split(text: str) -> tuple[str, ...]:
+def _split_template(text: str) -> tuple[str, ...]:
     return tuple(text.split(", "))
 
 
@@ -39,23 +39,23 @@ def _read_numbers(text: str) -> tuple[int, ...]:
     return tuple(int(item) for item in text.split(", "))
 
 
-def join(items: Iterable[object]) -> str:
+def join_items(items: Iterable[object]) -> str:
     """Return the items as lists are written here: `4, 7, 10`."""
     return ", ".join(str(item) for item in items)
 
 
 KINDS: dict[str, SlotKind] = {
     "number": SlotKind(_NUMBER, int, str),
-    "numbers": SlotKind(f"{_NUMBER}(?:, {_NUMBER}){{1,7}}", _read_numbers, join),
+    "numbers": SlotKind(f"{_NUMBER}(?:, {_NUMBER}){{1,7}}", _read_numbers, join_items),
     "word": SlotKind(_WORD, str, str),
-    "words": SlotKind(f"{_WORD}(?:, {_WORD}){{1,7}}", _split, join),
+    "words": SlotKind(f"{_WORD}(?:, {_WORD}){{1,7}}", _split_template, join_items),
     "name": SlotKind(r"[A-Z][a-z]{1,15}", str, str),
     "one": SlotKind(_WORD, str, str),
     "many": SlotKind(_WORD, singular_of, plural_of),
 }
 
 
-def _kind(spec: str | None) -> SlotKind:
+def _slot_kind(spec: str | None) -> SlotKind:
     """Return the kind named by `spec`; `first|last` allows exactly these words."""
     if spec is not None and "|" in spec:
         return SlotKind(f"(?:{spec})", str, str)
@@ -74,7 +74,7 @@ class Phrasing:
 
     def render(self, slots: Mapping[str, Any]) -> str:
         """Return the text for these slots; slots that the wording lacks are ignored."""
-        return _SLOT.sub(lambda m: _kind(m[2]).write(slots[m[1]]), self.template)
+        return _SLOT.sub(lambda m: _slot_kind(m[2]).write(slots[m[1]]), self.template)
 
     def parse(self, text: str) -> Slots | None:
         """Return the slots with which `text` is this wording, or None."""
@@ -101,7 +101,7 @@ class Phrasing:
         seen: dict[tuple[str, str | None], str] = {}
         for m in _SLOT.finditer(self.template):
             seen.setdefault((m[1], m[2]), f"g{len(seen)}")
-        return {group: (name, _kind(spec)) for (name, spec), group in seen.items()}
+        return {group: (name, _slot_kind(spec)) for (name, spec), group in seen.items()}
 
     @cached_property
     def _pattern(self) -> re.Pattern[str]:
@@ -116,12 +116,12 @@ class Phrasing:
                 parts.append(f"(?P={seen[slot]})")
             else:
                 seen[slot] = f"g{len(seen)}"
-                parts.append(f"(?P<{seen[slot]}>{_kind(m[2]).pattern})")
+                parts.append(f"(?P<{seen[slot]}>{_slot_kind(m[2]).pattern})")
             end = m.end()
         return re.compile("".join(parts) + re.escape(self.template[end:]))
 
 
-def phrasings(*templates: str) -> tuple[Phrasing, ...]:
+def make_phrasings(*templates: str) -> tuple[Phrasing, ...]:
     """Return the templates as phrasings."""
     return tuple(Phrasing(template) for template in templates)
 

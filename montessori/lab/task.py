@@ -60,19 +60,21 @@ class Solution:
     response: str
 
 
-def short(answer: object, *content: object) -> Solution:
+def short_solution(answer: object, *content: object) -> Solution:
     """Return a solution whose response is the bare answer."""
     return Solution(content, str(answer), str(answer))
 
 
-def worked(start: int, *moves: tuple[str, int], content: Sequence[object]) -> Solution | None:
+def worked_solution(
+    start: int, *moves: tuple[str, int], content: Sequence[object]
+) -> Solution | None:
     """Return a solution that applies each move, such as `("+", 7)`, to the last result.
 
     One equation per line, then `#### n`; None where a result is negative.
     """
     lines, value = [], start
     for sign, number in moves:
-        result = apply(value, sign, number)
+        result = apply_sign(value, sign, number)
         if result is None:
             return None
         lines.append(f"{value} {sign} {number} = {result}")
@@ -80,7 +82,7 @@ def worked(start: int, *moves: tuple[str, int], content: Sequence[object]) -> So
     return Solution(tuple(content), str(value), "\n".join([*lines, f"{FINAL} {value}"]))
 
 
-def apply(left: int, sign: str, right: int) -> int | None:
+def apply_sign(left: int, sign: str, right: int) -> int | None:
     """Return `left sign right` (+ - x), or None where it is negative."""
     if sign == "+":
         return left + right
@@ -106,11 +108,11 @@ class Family(ABC):
     evaluated: bool = True
 
     @abstractmethod
-    def make(self, rng: random.Random) -> Task:
+    def make_task(self, rng: random.Random) -> Task:
         """Return a random task."""
 
     @abstractmethod
-    def recognise(self, turns: Sequence[str]) -> Recognised:
+    def recognise_task(self, turns: Sequence[str]) -> Recognised:
         """Return the task behind freely written instructions, with gold answers, or None."""
 
 
@@ -125,33 +127,33 @@ class PhrasedFamily(Family):
     draw_slots: Callable[[random.Random], Slots]
     solve: Callable[..., Solution | None]
 
-    def make(self, rng: random.Random) -> Task:
+    def make_task(self, rng: random.Random) -> Task:
         """Return a random task; ValueError where the drawn slots have no solution."""
         slots = self.draw_slots(rng)
-        task = self.task(rng.choice(self.phrasings).render(slots), slots)
+        task = self.task_with(rng.choice(self.phrasings).render(slots), slots)
         if task is None:
             raise ValueError(f"family {self.name} drew slots that it cannot solve: {slots}")
         return task
 
-    def recognise(self, turns: Sequence[str]) -> Recognised:
+    def recognise_task(self, turns: Sequence[str]) -> Recognised:
         """Return the task of this family behind one instruction, or None."""
         if len(turns) != 1:
             return None
         text = turns[0].strip()
         for phrasing in self.phrasings:
             slots = phrasing.parse(text)
-            task = None if slots is None else self.task(text, slots)
+            task = None if slots is None else self.task_with(text, slots)
             if task is not None:
                 return task
         return None
 
-    def task(self, text: str, slots: Slots) -> Recognised:
+    def task_with(self, text: str, slots: Slots) -> Recognised:
         """Return the task with this text and these slots, or None where it makes no sense."""
         solution = self.solve(**slots)
         if solution is None:
             return None
         prefix = "" if self.evaluated else DRILL
-        key = prefix + "|".join([self.name, *(_plain(item) for item in solution.content)])
+        key = prefix + "|".join([self.name, *(_plain_text(item) for item in solution.content)])
         turn = Turn(text, solution.response, solution.answer)
         return Task(self.name, key, (turn,), subject=self.subject)
 
@@ -164,21 +166,21 @@ class FamilyIndex:
             (phrasing, family) for family in families for phrasing in family.phrasings
         )
 
-    def recognise(self, text: str) -> Recognised:
+    def recognise_task(self, text: str) -> Recognised:
         """Return the task behind one instruction, or None."""
         text = text.strip()
         for family, slots in self._index.matches(text):
-            task = family.task(text, slots)
+            task = family.task_with(text, slots)
             if task is not None:
                 return task
         return None
 
 
-def _plain(item: Any) -> str:
+def _plain_text(item: Any) -> str:
     return ",".join(map(str, item)) if isinstance(item, tuple) else str(item)
 
 
-def bucket(key: str) -> Bucket:
+def bucket_of(key: str) -> Bucket:
     """Return the split of a key: 64 % train, 12 % reference, 12 % dev, 12 % test.
 
     A stable hash of the content: it depends on no seed. A multiple-choice task
@@ -191,7 +193,7 @@ def bucket(key: str) -> Bucket:
     return next(name for name, end in zip(BUCKETS, _BUCKET_ENDS, strict=True) if percent < end)
 
 
-def draw(family: Family, bucket_name: Bucket, rng: random.Random) -> Task:
+def draw_task(family: Family, bucket_name: Bucket, rng: random.Random) -> Task:
     """Return a random task of `family` whose key lies in the bucket.
 
     Raises ValueError for an unknown bucket, LookupError where the bucket has no task.
@@ -199,8 +201,8 @@ def draw(family: Family, bucket_name: Bucket, rng: random.Random) -> Task:
     if bucket_name not in BUCKETS:
         raise ValueError(f"unknown bucket {bucket_name!r}; expected one of {', '.join(BUCKETS)}")
     for _ in range(DRAW_LIMIT):
-        task = family.make(rng)
-        if bucket(task.key) == bucket_name:
+        task = family.make_task(rng)
+        if bucket_of(task.key) == bucket_name:
             return task
         if not family.evaluated:
             break

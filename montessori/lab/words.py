@@ -5,11 +5,11 @@ from __future__ import annotations
 import random
 
 
-def _listed(text: str) -> tuple[str, ...]:
+def _word_list(text: str) -> tuple[str, ...]:
     return tuple(text.split())
 
 
-WORDS = _listed(
+WORDS = _word_list(
     """
     able arm art ask baby back bad bag ball band bank bath beach bean bear bed bee bell belt bench
     big bike bird blue board boat body bone book boot bowl box boy branch bread brick bridge brown
@@ -31,7 +31,7 @@ WORDS = _listed(
     """
 )
 
-NAMES = _listed(
+NAMES = _word_list(
     """
     Adam Alice Amy Anna Ben Carl Clara Dan David Ella Emma Eva Finn Grace Hana Ivan Jack Jane Jonas
     Julia Kate Leo Lily Lucy Luke Mara Maria Max Mia Nina Noah Omar Oscar Paul Rosa Ruth Sam Sara
@@ -191,7 +191,7 @@ MONTHS = (
 
 CONSONANTS = "bdfgklmnprstvz"
 VOWELS = "aeiou"
-UNWANTED = _listed(  # never part of an invented word, in either direction
+UNWANTED = _word_list(  # never part of an invented word, in either direction
     """
     bab dag dam deb dik dum fag fat fuk fut gad gaz god gun kil kuk kum lez lus nad nag naz neg nig
     nip nud pedo pen pis pot pus rap ret sad sek sod sot suk sul tit tos tur vag vom vul

@@ -70,7 +70,7 @@ class Base:
     phases: tuple[Phase, ...]
 
 
-def _shared(tokenizer: PreTrainedTokenizerFast) -> dict:
+def _shared_documents(tokenizer: PreTrainedTokenizerFast) -> dict:
     return {
         "vocab_size": len(tokenizer),
         "max_position_embeddings": CONTEXT,
@@ -82,39 +82,39 @@ def _shared(tokenizer: PreTrainedTokenizerFast) -> dict:
     }
 
 
-def _teacher(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+def _teacher_config(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     config = LlamaConfig(
         hidden_size=160, num_hidden_layers=5, num_attention_heads=5, num_key_value_heads=5,
-        intermediate_size=448, head_dim=32, **_shared(tokenizer),
+        intermediate_size=448, head_dim=32, **_shared_documents(tokenizer),
     )  # fmt: skip
     return LlamaForCausalLM(config)
 
 
-def _llama(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+def _llama_config(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     config = LlamaConfig(
         hidden_size=128, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=4,
-        intermediate_size=384, head_dim=32, **_shared(tokenizer),
+        intermediate_size=384, head_dim=32, **_shared_documents(tokenizer),
     )  # fmt: skip
     return LlamaForCausalLM(config)
 
 
-def _qwen(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
+def _qwen_config(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     config = Qwen2Config(
         hidden_size=128, num_hidden_layers=6, num_attention_heads=4, num_key_value_heads=2,
-        intermediate_size=320, **_shared(tokenizer),
+        intermediate_size=320, **_shared_documents(tokenizer),
     )  # fmt: skip
     return Qwen2ForCausalLM(config)
 
 
 BASES = {
-    "teacher": Base("teacher", 1024, _teacher, TEACHER_WEIGHTS, (
+    "teacher": Base("teacher", 1024, _teacher_config, TEACHER_WEIGHTS, (
         Phase(partial(teacher_document, FOUNDATION), Recipe(12_000_000, 3072, 3e-3, seed=1)),
         Phase(partial(teacher_document, PRACTICE), Recipe(8_000_000, 3072, 2e-3, seed=4)),
     )),
-    "llama": Base("student", 768, _llama, STUDENT_WEIGHTS, (
+    "llama": Base("student", 768, _llama_config, STUDENT_WEIGHTS, (
         Phase(student_document, Recipe(8_000_000, 3072, 3e-3, seed=2)),
     )),
-    "qwen": Base("student", 1024, _qwen, STUDENT_WEIGHTS, (
+    "qwen": Base("student", 1024, _qwen_config, STUDENT_WEIGHTS, (
         Phase(student_document, Recipe(8_000_000, 3072, 3e-3, seed=3)),
     )),
 }  # fmt: skip
@@ -131,7 +131,7 @@ def family_weights(subjects: Mapping[str, float]) -> dict[str, float]:
     }
 
 
-def _maker(
+def _document_maker(
     phase: Phase, weights: Mapping[str, float], tokenizer: PreTrainedTokenizerFast
 ) -> Callable[[random.Random], Document]:
     """Documents of a phase as token ids with loss weights."""
@@ -167,7 +167,7 @@ def make_base(name: str, out: Path, work: Path, device: str) -> None:
     weights = family_weights(base.weights)
     phases = []
     for number, phase in enumerate(base.phases, 1):
-        make = _maker(phase, weights, tokenizer)
+        make = _document_maker(phase, weights, tokenizer)
         label = f"{name}, phase {number}"
         state = pretrain(model, make, phase.recipe, work / f"{name}-{number}", label)
         phases.append(asdict(phase.recipe) | state)

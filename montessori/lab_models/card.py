@@ -10,16 +10,16 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 from montessori.artifacts.files import write_json
 from montessori.lab.families import FAMILIES
-from montessori.lab.grader import grade
-from montessori.lab.task import Bucket, Task, draw
-from montessori.lab_models.documents import dialogue, plain_question
+from montessori.lab.grader import grade_responses
+from montessori.lab.task import Bucket, Task, draw_task
+from montessori.lab_models.documents import dialogue_of, plain_question
 from montessori.seeding import seed_of
 
 ITEMS = 50
 GOLD = "{response}"
 
 
-def _answers(
+def _greedy_answers(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[str]
 ) -> list[str]:
     """Greedy continuations, up to 64 new tokens."""
@@ -38,7 +38,7 @@ def _answers(
 
 def _chat_prompt(tokenizer: PreTrainedTokenizerFast, task: Task, turn: int) -> str:
     """The dialogue up to user turn `turn`, earlier answers being the gold ones."""
-    messages = dialogue(task)[: 2 * turn + 1]
+    messages = dialogue_of(task)[: 2 * turn + 1]
     return tokenizer.apply_chat_template(messages, tokenize=False, add_generation_prompt=True)
 
 
@@ -48,17 +48,17 @@ def _plain_prompt(task: Task, examples: Sequence[Task]) -> str:
     return "".join([*solved, f"Question: {task.turns[0].instruction}\nAnswer:"])
 
 
-def _graded(tasks: Sequence[Task], turn: int, answers: Sequence[str]) -> float:
+def _share_right(tasks: Sequence[Task], turn: int, answers: Sequence[str]) -> float:
     """Share of right answers to turn `turn`, in percent; the gold answers fill other turns."""
     right = 0
     for task, answer in zip(tasks, answers, strict=True):
         responses = [t.response for t in task.turns]
         responses[turn] = answer.split("\n\n")[0].strip()
-        right += grade(task, responses).correct[turn]
+        right += grade_responses(task, responses).correct[turn]
     return round(100 * right / len(tasks), 1)
 
 
-def accuracies(
+def measure_accuracies(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, role: str
 ) -> dict[str, dict[str, float]]:
     """Accuracy in percent on dev items by family: a teacher by turn, a student by examples."""
@@ -66,22 +66,26 @@ def accuracies(
     for name, family in FAMILIES.items():
         rng = random.Random(seed_of(0, "card", name))
         bucket: Bucket = "dev" if family.evaluated else "train"
-        tasks = [draw(family, bucket, rng) for _ in range(ITEMS)]
+        tasks = [draw_task(family, bucket, rng) for _ in range(ITEMS)]
         row: dict[str, float] = {}
         if role == "teacher":
             for turn in range(len(tasks[0].turns)):
                 prompts = [_chat_prompt(tokenizer, task, turn) for task in tasks]
-                row[f"turn {turn + 1}"] = _graded(tasks, turn, _answers(model, tokenizer, prompts))
+                row[f"turn {turn + 1}"] = _share_right(
+                    tasks, turn, _greedy_answers(model, tokenizer, prompts)
+                )
         else:
             for count in (0, 1, 3):
-                shown = [[draw(family, "train", rng) for _ in range(count)] for _ in tasks]
+                shown = [[draw_task(family, "train", rng) for _ in range(count)] for _ in tasks]
                 prompts = [_plain_prompt(t, e) for t, e in zip(tasks, shown, strict=True)]
-                row[f"{count} examples"] = _graded(tasks, 0, _answers(model, tokenizer, prompts))
+                row[f"{count} examples"] = _share_right(
+                    tasks, 0, _greedy_answers(model, tokenizer, prompts)
+                )
         table[name] = row
     return table
 
 
-def _markdown(
+def _card_markdown(
     name: str, role: str, facts: dict[str, Any], table: dict[str, dict[str, float]]
 ) -> str:
     columns = list(dict.fromkeys(column for row in table.values() for column in row))
@@ -141,6 +145,6 @@ def write_card(
             for key, value in phase.items()
             if key != "pool"
         }
-    table = accuracies(model, tokenizer, role)
+    table = measure_accuracies(model, tokenizer, role)
     write_json(folder / "card.json", {"facts": facts, "accuracy": table})
-    (folder / "README.md").write_text(_markdown(name, role, facts, table), encoding="utf-8")
+    (folder / "README.md").write_text(_card_markdown(name, role, facts, table), encoding="utf-8")

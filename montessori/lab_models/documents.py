@@ -12,8 +12,8 @@ import random
 from collections.abc import Callable, Mapping, Sequence
 
 from montessori.lab.families import FAMILIES
-from montessori.lab.task import Task, Turn, bucket, draw
-from montessori.lab_models.rationales import STYLES, rationale
+from montessori.lab.task import Task, Turn, bucket_of, draw_task
+from montessori.lab_models.rationales import STYLES, write_rationale
 from montessori.writing.prompts import render_instruction_prompt, tagged
 
 Message = dict[str, str]
@@ -46,22 +46,24 @@ Segment = tuple[str, float]
 ASKED, ANSWERED = 0.15, 1.0
 
 
-def _pick(weights: Mapping[str, float], rng: random.Random) -> str:
+def _pick_family(weights: Mapping[str, float], rng: random.Random) -> str:
     return rng.choices(list(weights), weights=list(weights.values()))[0]
 
 
-def _task(name: str, rng: random.Random) -> Task:
-    return draw(FAMILIES[name], "train", rng)
+def _draw_train_task(name: str, rng: random.Random) -> Task:
+    return draw_task(FAMILIES[name], "train", rng)
 
 
-def _chat(*texts: str) -> list[Message]:
+def _chat_document(*texts: str) -> list[Message]:
     roles = ("user", "assistant")
     return [{"role": roles[i % 2], "content": text} for i, text in enumerate(texts)]
 
 
-def dialogue(task: Task) -> list[Message]:
+def dialogue_of(task: Task) -> list[Message]:
     """The task's turns as chat messages with gold responses."""
-    return _chat(*[text for turn in task.turns for text in (turn.instruction, turn.response)])
+    return _chat_document(
+        *[text for turn in task.turns for text in (turn.instruction, turn.response)]
+    )
 
 
 def tagged_instruction(task: Task) -> str:
@@ -69,55 +71,57 @@ def tagged_instruction(task: Task) -> str:
     return tagged([turn.instruction for turn in task.turns])
 
 
-def reason(task: Task) -> str:
+def reason_for(task: Task) -> str:
     """The short line a teacher writes before a new instruction: what kind of task comes."""
     return f"Idea: {task.family.replace('_', ' ')}."
 
 
-def _answer(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
-    return dialogue(_task(_pick(weights, rng), rng))
+def _answer_document(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
+    return dialogue_of(_draw_train_task(_pick_family(weights, rng), rng))
 
 
-def _write(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
+def _writing_document(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
     """New instruction from 2-6 examples of a random subset of the families."""
     pool = rng.sample(list(FAMILIES), rng.randint(2, len(FAMILIES)))
     shown = [rng.choice(pool) for _ in range(rng.choice((2, 3, 4, 4, 4, 5, 6)))]
     same = rng.random() < SAME_FAMILY
-    target = _task(rng.choice(shown) if same else _pick(weights, rng), rng)
-    prompt = render_instruction_prompt([tagged_instruction(_task(name, rng)) for name in shown])
-    return _chat(prompt, f"{reason(target)}\n{tagged_instruction(target)}")
+    target = _draw_train_task(rng.choice(shown) if same else _pick_family(weights, rng), rng)
+    prompt = render_instruction_prompt(
+        [tagged_instruction(_draw_train_task(name, rng)) for name in shown]
+    )
+    return _chat_document(prompt, f"{reason_for(target)}\n{tagged_instruction(target)}")
 
 
-def _question(number: int, turn: Turn) -> str:
+def _tagged_question(number: int, turn: Turn) -> str:
     return (
         f"<Question_{number}><input>{turn.instruction}</input>"
         f"<target>{turn.answer}</target></Question_{number}>"
     )
 
 
-def _questions(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
+def _questions_document(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
     """Three tagged questions with answers, then two more of the same family."""
-    name = _pick(_single_turn(weights), rng)
-    lines = [_question(i, _task(name, rng).turns[0]) for i in range(1, 6)]
+    name = _pick_family(_single_turn(weights), rng)
+    lines = [_tagged_question(i, _draw_train_task(name, rng).turns[0]) for i in range(1, 6)]
     prompt = f"Task: {name.replace('_', ' ')}.\nWrite more questions.\n" + "\n".join(lines[:3])
-    return _chat(prompt, "\n".join(lines[3:]))
+    return _chat_document(prompt, "\n".join(lines[3:]))
 
 
-def _rationale(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
-    turn = _task(_pick(_single_turn(weights), rng), rng).turns[0]
+def _rationale_document(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
+    turn = _draw_train_task(_pick_family(_single_turn(weights), rng), rng).turns[0]
     prompt = rng.choice(list(STYLES))
-    return _chat(f"{turn.instruction}\n{prompt}", rationale(turn, prompt))
+    return _chat_document(f"{turn.instruction}\n{prompt}", write_rationale(turn, prompt))
 
 
-def _mistake(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
+def _mistake_document(weights: Mapping[str, float], rng: random.Random) -> list[Message]:
     """A question with a wrong answer; the new task is of the same family (LLM2LLM)."""
-    name = _pick(_single_turn(weights), rng)
-    failed, wrong, fresh = (_task(name, rng) for _ in range(3))
+    name = _pick_family(_single_turn(weights), rng)
+    failed, wrong, fresh = (_draw_train_task(name, rng) for _ in range(3))
     prompt = (
         "The student got this wrong. Write one new task like it.\n"
         f"Question: {failed.turns[0].instruction}\nWrong answer: {wrong.turns[0].answer}"
     )
-    return _chat(prompt, tagged_instruction(fresh))
+    return _chat_document(prompt, tagged_instruction(fresh))
 
 
 def _single_turn(weights: Mapping[str, float]) -> dict[str, float]:
@@ -125,11 +129,11 @@ def _single_turn(weights: Mapping[str, float]) -> dict[str, float]:
 
 
 _TEACHER: dict[str, Callable[[Mapping[str, float], random.Random], list[Message]]] = {
-    "answer": _answer,
-    "write": _write,
-    "questions": _questions,
-    "rationale": _rationale,
-    "mistake": _mistake,
+    "answer": _answer_document,
+    "write": _writing_document,
+    "questions": _questions_document,
+    "rationale": _rationale_document,
+    "mistake": _mistake_document,
 }
 
 
@@ -145,26 +149,26 @@ def teacher_document(
 
     Text in segments; what is asked counts less in the loss than what is answered.
     """
-    kind = _pick(mix, rng)
+    kind = _pick_family(mix, rng)
     if kind == "sums":
         return [*_page_of_sums(rng), (END, ANSWERED)]
     if kind == "solved":
-        return _solved(weights, rng, (1, 2, 3))
+        return _solved_document(weights, rng, (1, 2, 3))
     loss = {"user": ASKED, "assistant": ANSWERED}
     return [(chat_text([m]), loss[m["role"]]) for m in _TEACHER[kind](weights, rng)]
 
 
 def plain_question(turn: Turn, convention: str) -> str:
     """A turn as plain text, its answer stated by `convention`."""
-    return "".join(text for text, _ in _segments(turn, convention))
+    return "".join(text for text, _ in _split_segments(turn, convention))
 
 
-def _segments(turn: Turn, convention: str) -> list[Segment]:
+def _split_segments(turn: Turn, convention: str) -> list[Segment]:
     answer = convention.format(response=turn.response, answer=turn.answer)
     return [(f"Question: {turn.instruction}\nAnswer:", ASKED), (f" {answer}\n\n", ANSWERED)]
 
 
-def _sum(rng: random.Random) -> tuple[str, int] | None:
+def _draw_sum(rng: random.Random) -> tuple[str, int] | None:
     """One sum as ("17 + 25 =", 42), or None where its content is held out."""
     sign = rng.choice("++--xx/")
     top = rng.choice((20, 50, 99, 150))
@@ -178,16 +182,16 @@ def _sum(rng: random.Random) -> tuple[str, int] | None:
     a, b = rng.randint(0, top), rng.randint(0, top)
     low, high = sorted((a, b))
     if sign == "+":
-        free = bucket(f"add|{low}|{high}") == "train"
+        free = bucket_of(f"add|{low}|{high}") == "train"
         return (f"{a} + {b} =", a + b) if free else None
-    free = bucket(f"subtract|{high}|{low}") == "train"
+    free = bucket_of(f"subtract|{high}|{low}") == "train"
     return (f"{high} - {low} =", high - low) if free else None
 
 
 def _page_of_sums(rng: random.Random) -> list[Segment]:
     """Ten sums, one a line, as in an exercise book; held-out sums are left out."""
     page: list[Segment] = []
-    for asked, result in filter(None, (_sum(rng) for _ in range(10))):
+    for asked, result in filter(None, (_draw_sum(rng) for _ in range(10))):
         page += [(asked, ASKED), (f" {result}\n", ANSWERED)]
     return page
 
@@ -199,22 +203,23 @@ def student_document(weights: Mapping[str, float], rng: random.Random) -> list[S
     """
     if rng.random() < SUMS:
         return [*_page_of_sums(rng), (END, ANSWERED)]
-    return _solved(weights, rng, (0, 0, 1, 2, 3))
+    return _solved_document(weights, rng, (0, 0, 1, 2, 3))
 
 
-def _solved(
+def _solved_document(
     weights: Mapping[str, float], rng: random.Random, examples: Sequence[int]
 ) -> list[Segment]:
     """Plain text: solved tasks, mostly of one family, their answers stated alike.
 
     `examples` are the equally likely numbers of tasks before the last one.
     """
-    name = _pick(weights, rng)
+    name = _pick_family(weights, rng)
     names = [
-        name if rng.random() < 0.8 else _pick(weights, rng) for _ in range(rng.choice(examples))
+        name if rng.random() < 0.8 else _pick_family(weights, rng)
+        for _ in range(rng.choice(examples))
     ]
     forms, shares = zip(*CONVENTIONS, strict=True)
     convention = rng.choices(forms, weights=shares)[0]
-    turns: Sequence[Turn] = [t for n in [*names, name] for t in _task(n, rng).turns]
-    segments = [segment for turn in turns for segment in _segments(turn, convention)]
+    turns: Sequence[Turn] = [t for n in [*names, name] for t in _draw_train_task(n, rng).turns]
+    segments = [segment for turn in turns for segment in _split_segments(turn, convention)]
     return [*segments, (END, ANSWERED)]

@@ -72,10 +72,10 @@ def pool_batches(
         batches[-1].append(document)
     rng.shuffle(batches)
     for batch in batches:
-        yield _padded(batch)
+        yield _pad_batch(batch)
 
 
-def _padded(batch: list[Document]) -> tuple[torch.Tensor, torch.Tensor]:
+def _pad_batch(batch: list[Document]) -> tuple[torch.Tensor, torch.Tensor]:
     length = max(len(ids) for ids, _ in batch)
     ids = torch.zeros(len(batch), length, dtype=torch.long)
     weights = torch.zeros(len(batch), length)
@@ -85,7 +85,9 @@ def _padded(batch: list[Document]) -> tuple[torch.Tensor, torch.Tensor]:
     return ids, weights
 
 
-def _loss(model: PreTrainedModel, ids: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+def _weighted_loss(
+    model: PreTrainedModel, ids: torch.Tensor, weights: torch.Tensor
+) -> torch.Tensor:
     """Weighted mean of the next-token losses. Right padding needs no attention mask."""
     device = model.device
     with torch.autocast(device.type, dtype=torch.bfloat16):
@@ -97,7 +99,9 @@ def _loss(model: PreTrainedModel, ids: torch.Tensor, weights: torch.Tensor) -> t
     return (losses * weights.flatten()).sum() / weights.sum()
 
 
-def _save(folder: Path, model: PreTrainedModel, optimizer: torch.optim.AdamW, state: dict) -> None:
+def _save_checkpoint(
+    folder: Path, model: PreTrainedModel, optimizer: torch.optim.AdamW, state: dict
+) -> None:
     tensors = {f"weight.{name}": p.detach() for name, p in model.named_parameters()}
     for name, p in model.named_parameters():
         for key in ("exp_avg", "exp_avg_sq", "step"):
@@ -113,7 +117,7 @@ def _save(folder: Path, model: PreTrainedModel, optimizer: torch.optim.AdamW, st
             old.unlink()
 
 
-def _restore(folder: Path, model: PreTrainedModel, optimizer: torch.optim.AdamW) -> dict:
+def _restore_checkpoint(folder: Path, model: PreTrainedModel, optimizer: torch.optim.AdamW) -> dict:
     if not (folder / "state.json").exists():
         return {"pool": 0, "tokens": 0, "seconds": 0.0, "documents": 0}
     state = read_json(folder / "state.json")
@@ -142,7 +146,7 @@ def pretrain(
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
     )
-    state = _restore(work, model, optimizer)
+    state = _restore_checkpoint(work, model, optimizer)
     progress = track(recipe.tokens, "tokens", label)
     progress.advance(state["tokens"])
     model.train()
@@ -151,7 +155,7 @@ def pretrain(
         for ids, weights in pool_batches(make, recipe, state["pool"]):
             for group in optimizer.param_groups:
                 group["lr"] = learning_rate(recipe, state["tokens"])
-            loss = _loss(model, ids, weights)
+            loss = _weighted_loss(model, ids, weights)
             loss.backward()
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
@@ -164,5 +168,5 @@ def pretrain(
         state["pool"] += 1
         state["seconds"] += time.monotonic() - started
         state["loss"] = sum(losses) / len(losses)
-        _save(work, model, optimizer, state)
+        _save_checkpoint(work, model, optimizer, state)
     return state

@@ -17,44 +17,46 @@ def steps_of(turn: Turn) -> list[str]:
     return lines[:-1] if lines[-1].startswith("####") else []
 
 
-def _tagged(turn: Turn) -> str:
+def _tagged_style(turn: Turn) -> str:
     return f"<ans>{turn.answer}</ans>"
 
 
-def _plain(steps: list[str], turn: Turn) -> str:
+def _plain_style(steps: list[str], turn: Turn) -> str:
     numbered = [f"Step {i}: {step}." for i, step in enumerate(steps, 1)]
-    return " ".join([*numbered, _tagged(turn)])
+    return " ".join([*numbered, _tagged_style(turn)])
 
 
-def _brief(steps: list[str], turn: Turn) -> str:
-    return " ".join(["; ".join(steps), _tagged(turn)]).strip()
+def _brief_style(steps: list[str], turn: Turn) -> str:
+    return " ".join(["; ".join(steps), _tagged_style(turn)]).strip()
 
 
-def _narrated(steps: list[str], turn: Turn) -> str:
+def _narrated_style(steps: list[str], turn: Turn) -> str:
     openers = ["First,", *["Then,"] * len(steps)]
     told = [f"{opener} {step}." for opener, step in zip(openers, steps, strict=False)]
-    return " ".join([*told, f"So the answer is {turn.answer}.", _tagged(turn)])
+    return " ".join([*told, f"So the answer is {turn.answer}.", _tagged_style(turn)])
 
 
-def _listed(steps: list[str], turn: Turn) -> str:
-    return "\n".join([*[f"- {step}" for step in steps], _tagged(turn)])
+def _listed_style(steps: list[str], turn: Turn) -> str:
+    return "\n".join([*[f"- {step}" for step in steps], _tagged_style(turn)])
 
 
-def _restated(steps: list[str], turn: Turn) -> str:
+def _restated_style(steps: list[str], turn: Turn) -> str:
     told = "; ".join(steps)
-    return f"We want the answer to: {turn.instruction} {told} {_tagged(turn)}".replace("  ", " ")
+    return f"We want the answer to: {turn.instruction} {told} {_tagged_style(turn)}".replace(
+        "  ", " "
+    )
 
 
 #: The special prompts and how each is answered; the naive prompt is the one ARTE tunes towards.
 STYLES: dict[str, Callable[[list[str], Turn], str]] = {
-    NAIVE: _plain,
-    "Answer with short equations only.": _brief,
-    "Tell the solution in words.": _narrated,
-    "Write the steps as a list.": _listed,
-    "Say first what is asked.": _restated,
+    NAIVE: _plain_style,
+    "Answer with short equations only.": _brief_style,
+    "Tell the solution in words.": _narrated_style,
+    "Write the steps as a list.": _listed_style,
+    "Say first what is asked.": _restated_style,
 }
 
 
-def rationale(turn: Turn, prompt: str) -> str:
+def write_rationale(turn: Turn, prompt: str) -> str:
     """The gold solution of `turn` in the style that `prompt` (a key of STYLES) asks for."""
     return STYLES[prompt](steps_of(turn), turn)

@@ -50,7 +50,7 @@ class Questions:
     config: str = ""  # the only one that counts, of several
 
 
-def lettered(question: str, choices: Sequence[str]) -> str:
+def letter_choices(question: str, choices: Sequence[str]) -> str:
     """A question with its choices below it as A, B, C and so on, as lm-eval asks MMLU's."""
     listed = (f"{chr(ord('A') + place)}. {choice}" for place, choice in enumerate(choices))
     return "\n".join([question.strip(), *listed])
@@ -59,13 +59,13 @@ def lettered(question: str, choices: Sequence[str]) -> str:
 #: The public benchmarks that lm-eval scores, by the names of their items' files.
 QUESTIONS: Mapping[str, Questions] = {
     "mmlu": Questions(
-        "cais/mmlu", lambda row: lettered(row["question"], row["choices"]),
+        "cais/mmlu", lambda row: letter_choices(row["question"], row["choices"]),
         "mmlu/test/*_test.csv", config="all",
     ),
     "gsm8k": Questions("openai/gsm8k", lambda row: row["question"], "gsm8k/test.jsonl",
                        config="main"),
     "arc_challenge": Questions(
-        "allenai/ai2_arc", lambda row: lettered(row["question"], row["choices"]["text"]),
+        "allenai/ai2_arc", lambda row: letter_choices(row["question"], row["choices"]["text"]),
         "arc/llmfoundry_arc_challenge.jsonl", config="ARC-Challenge",
     ),
     "bbh": Questions("SaylorTwift/bbh", lambda row: row["input"], "bbh/data/*.json"),
@@ -85,11 +85,11 @@ def public_items(folder: Path) -> dict[str, list[Item]]:
     or a file cannot be read.
     """
     folder = Path(folder)
-    found = {name: _asked(folder, name, asked) for name, asked in QUESTIONS.items()}
-    found |= {"alpaca_eval": _alpaca(folder), "mt_bench": _mt_bench(folder / "mt_bench")}
+    found = {name: _question_items(folder, name, asked) for name, asked in QUESTIONS.items()}
+    found |= {"alpaca_eval": _read_alpaca_eval(folder), "mt_bench": _mt_bench(folder / "mt_bench")}
     for file in sorted(folder.glob("*.jsonl")):
         if found.get(file.stem):
-            raise _twice(file)
+            raise _repeated_names(file)
         found[file.stem] = own_items(file)
     if not any(found.values()):
         raise MontessoriError(
@@ -102,7 +102,7 @@ def public_items(folder: Path) -> dict[str, list[Item]]:
     return {name: items for name, items in found.items() if items}
 
 
-def _twice(file: Path) -> MontessoriError:
+def _repeated_names(file: Path) -> MontessoriError:
     return MontessoriError(
         f"two sets of items are called {file.stem}",
         where=str(file),
@@ -114,34 +114,38 @@ def _twice(file: Path) -> MontessoriError:
 def own_items(file: Path) -> list[Item]:
     """Items of a JSON Lines file: rows with an instruction or messages, with or without answers."""
     rows = enumerate(read_turns(file), 1)
-    return [_item(f"{file.stem}-{number}", file.stem, turns) for number, turns in rows]
+    return [_make_item(f"{file.stem}-{number}", file.stem, turns) for number, turns in rows]
 
 
-def _item(item_id: str, family: str, turns: Sequence[str], responses: Sequence[str] = ()) -> Item:
+def _make_item(
+    item_id: str, family: str, turns: Sequence[str], responses: Sequence[str] = ()
+) -> Item:
     empty = [""] * len(turns)
     return {"item_id": item_id, "family": family, "turns": list(turns), "answers": empty,
             "responses": list(responses) or empty}  # fmt: skip
 
 
 # ------------------------------------------------------------------------- questions of lm-eval
-def _asked(folder: Path, name: str, asked: Questions) -> list[Item]:
+def _question_items(folder: Path, name: str, asked: Questions) -> list[Item]:
     """One item for each question of a benchmark; none where the folder does not have it."""
     numbered = (
         (config or name, number, row)
-        for config, rows in _parts(folder, asked)
+        for config, rows in _read_configurations(folder, asked)
         for number, row in enumerate(rows)
     )
     try:
         return [
-            _item("-".join(dict.fromkeys([name, family])) + f"-{number}", family,
+            _make_item("-".join(dict.fromkeys([name, family])) + f"-{number}", family,
                   [asked.question(row)])
             for family, number, row in numbered
         ]  # fmt: skip
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise _unreadable(name, folder, error) from error
+        raise _unreadable_error(name, folder, error) from error
 
 
-def _parts(folder: Path, asked: Questions) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
+def _read_configurations(
+    folder: Path, asked: Questions
+) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
     """Configurations and their rows, from a copy of the hub's data set or the published files."""
     data = LocalData(folder)
     if (folder / asked.data_set).is_dir():
@@ -167,27 +171,27 @@ def _hub_parts(
 
 
 # ------------------------------------------------------------------------------ open benchmarks
-def _alpaca(folder: Path) -> list[Item]:
+def _read_alpaca_eval(folder: Path) -> list[Item]:
     """AlpacaEval's prompts in their published order, with the reference model's outputs.
 
     And with their difficulty, where the folder has it.
     """
-    file = _first(folder, ALPACA)
+    file = _first_existing(folder, ALPACA)
     if file is None:
         return []
     try:
         items = [
-            _item(f"alpaca_eval-{number:04d}", row["dataset"], [row["instruction"]],
+            _make_item(f"alpaca_eval-{number:04d}", row["dataset"], [row["instruction"]],
                   [row["output"]])
             for number, row in enumerate(read_json(file))
         ]  # fmt: skip
     except (KeyError, TypeError) as error:
-        raise _unreadable("alpaca_eval", file, error) from error
-    difficulties = _first(folder, DIFFICULTY)
+        raise _unreadable_error("alpaca_eval", file, error) from error
+    difficulties = _first_existing(folder, DIFFICULTY)
     return items if difficulties is None else _with_difficulty(items, difficulties)
 
 
-def _first(folder: Path, places: Sequence[str]) -> Path | None:
+def _first_existing(folder: Path, places: Sequence[str]) -> Path | None:
     return next((folder / place for place in places if (folder / place).is_file()), None)
 
 
@@ -210,25 +214,26 @@ def _mt_bench(folder: Path) -> list[Item]:
         return []
     try:
         references = {
-            row["question_id"]: row["choices"][0]["turns"] for row in _lines(folder / REFERENCES)
+            row["question_id"]: row["choices"][0]["turns"]
+            for row in _read_json_lines(folder / REFERENCES)
         }
         return [
-            _item(f"mt_bench-{row['question_id']}", row["category"], row["turns"],
+            _make_item(f"mt_bench-{row['question_id']}", row["category"], row["turns"],
                   references.get(row["question_id"], ()))
-            for row in _lines(folder / "question.jsonl")
+            for row in _read_json_lines(folder / "question.jsonl")
         ]  # fmt: skip
     except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise _unreadable("mt_bench", folder, error) from error
+        raise _unreadable_error("mt_bench", folder, error) from error
 
 
-def _lines(file: Path) -> list[Any]:
+def _read_json_lines(file: Path) -> list[Any]:
     if not file.is_file():
         return []
     text = file.read_text(encoding="utf-8")
     return [json.loads(line) for line in text.split("\n") if line.strip()]
 
 
-def _unreadable(name: str, where: Path, error: Exception) -> MontessoriError:
+def _unreadable_error(name: str, where: Path, error: Exception) -> MontessoriError:
     return MontessoriError(
         f"the items of {name} cannot be read: {error!r}",
         where=str(where),

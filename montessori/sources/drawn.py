@@ -24,7 +24,7 @@ def draw_rows(recipe: LabRecipe, where: str) -> list[Row]:
     tasks in the bucket.
     """
     order = Order(recipe.kind, recipe.seed, where)
-    tasks = _draw(order, recipe.bucket, recipe.rows, recipe.weights, "rows", set())
+    tasks = _draw_tasks(order, recipe.bucket, recipe.rows, recipe.weights, "rows", set())
     return [
         Row(
             turns=tuple(turn.instruction for turn in task.turns),
@@ -50,15 +50,15 @@ def draw_items(recipe: EvalsRecipe, where: str) -> dict[str, dict[str, list[dict
         splits[split] = {}
         for benchmark, count in recipe.items.items():
             weights = recipe.weights[benchmark]
-            tasks = _draw(order, split, count, weights, benchmark, seen)
+            tasks = _draw_tasks(order, split, count, weights, benchmark, seen)
             splits[split][benchmark] = [
-                _item(task, f"{benchmark}-{split}-{number:04d}")
+                _make_item(task, f"{benchmark}-{split}-{number:04d}")
                 for number, task in enumerate(tasks)
             ]
     return splits
 
 
-def shares(total: int, weights: Mapping[str, float]) -> dict[str, int]:
+def share_out(total: int, weights: Mapping[str, float]) -> dict[str, int]:
     """`total` shared out in whole numbers by weight (largest remainders; ties in given order)."""
     scale = total / sum(weights.values())
     counts = {name: int(weight * scale) for name, weight in weights.items()}
@@ -77,7 +77,7 @@ class Order:
     where: str
 
 
-def _draw(
+def _draw_tasks(
     order: Order,
     bucket: Bucket,
     count: int,
@@ -96,7 +96,7 @@ def _draw(
             next=f"fix {order.where}, then dvc repro",
         )
     tasks = []
-    for name, share in shares(count, weights).items():
+    for name, share in share_out(count, weights).items():
         for index in range(share):
             rng = random.Random(seed_of(order.seed, order.world, bucket, purpose, name, index))
             tasks.append(_new_task(world, name, bucket, rng, seen, order.where))
@@ -110,7 +110,7 @@ def _new_task(
 ) -> Task:
     try:
         for _ in range(ATTEMPTS):
-            task = world.draw(name, bucket, rng)
+            task = world.draw_task(name, bucket, rng)
             if content_of(task.key) not in seen:
                 seen.add(content_of(task.key))
                 return task
@@ -126,7 +126,7 @@ def _new_task(
     )
 
 
-def _item(task: Task, item_id: str) -> dict[str, Any]:
+def _make_item(task: Task, item_id: str) -> dict[str, Any]:
     item: dict[str, Any] = {
         "item_id": item_id,
         "family": task.family,
@@ -137,11 +137,11 @@ def _item(task: Task, item_id: str) -> dict[str, Any]:
         "responses": [turn.response for turn in task.turns],
     }
     if task.choices:
-        item |= _choices(task)
+        item |= _split_choices(task)
     return item
 
 
-def _choices(task: Task) -> dict[str, Any]:
+def _split_choices(task: Task) -> dict[str, Any]:
     """The question line, the options' texts without letters, and the index of the right one."""
     texts = [_LETTER.sub("", choice) for choice in task.choices]
     letter = _LETTER.match(task.turns[0].response)

@@ -13,7 +13,7 @@ def hub_rows(recipe: HubRecipe, where: str) -> list[Row]:
 
     Raises MontessoriError if it cannot be loaded, has no such column, or a row is malformed.
     """
-    table = _load(recipe, where)
+    table = _load_hub_dataset(recipe, where)
     missing = [name for name in recipe.columns.values() if name not in table.column_names]
     if missing:
         raise MontessoriError(
@@ -24,10 +24,10 @@ def hub_rows(recipe: HubRecipe, where: str) -> list[Row]:
         )
     if recipe.rows is not None:
         table = table.select(range(min(recipe.rows, len(table))))
-    return rows_of(_objects(table, recipe), f"{recipe.dataset}@{recipe.revision[:12]}")
+    return rows_of(_iterate_objects(table, recipe), f"{recipe.dataset}@{recipe.revision[:12]}")
 
 
-def _load(recipe: HubRecipe, where: str) -> Any:
+def _load_hub_dataset(recipe: HubRecipe, where: str) -> Any:
     from datasets import load_dataset
 
     try:
@@ -44,6 +44,6 @@ def _load(recipe: HubRecipe, where: str) -> Any:
         ) from error
 
 
-def _objects(table: Any, recipe: HubRecipe) -> Iterator[tuple[str, Any]]:
+def _iterate_objects(table: Any, recipe: HubRecipe) -> Iterator[tuple[str, Any]]:
     for number, row in enumerate(table, 1):
         yield f"row {number}", {name: row[column] for name, column in recipe.columns.items()}

@@ -24,39 +24,39 @@ def load_rows(path: Path) -> list[Row]:
     raw = read_json(path)
     if isinstance(raw, list):
         return read_rows(path)
-    if _kind(raw) == "hub":
+    if _recipe_kind(raw) == "hub":
         from montessori.sources.hub import hub_rows
 
-        return hub_rows(_typed(raw, HubRecipe, path), str(path))
-    if _kind(raw) == "lab":
+        return hub_rows(_read_recipe(raw, HubRecipe, path), str(path))
+    if _recipe_kind(raw) == "lab":
         from montessori.sources.drawn import draw_rows
 
-        return draw_rows(_typed(raw, LabRecipe, path), str(path))
-    raise _unknown(path, raw, "lab, hub")
+        return draw_rows(_read_recipe(raw, LabRecipe, path), str(path))
+    raise _unknown_kind_error(path, raw, "lab, hub")
 
 
 def load_evals_recipe(path: Path) -> EvalsRecipe:
     """The recipe of the eval sets. Raises MontessoriError if it is none."""
     raw = read_json(Path(path))
-    if _kind(raw) != "lab-evals":
-        raise _unknown(path, raw, "lab-evals")
-    return _typed(raw, EvalsRecipe, Path(path))
+    if _recipe_kind(raw) != "lab-evals":
+        raise _unknown_kind_error(path, raw, "lab-evals")
+    return _read_recipe(raw, EvalsRecipe, Path(path))
 
 
-def _kind(raw: Any) -> Any:
+def _recipe_kind(raw: Any) -> Any:
     return raw.get("kind") if isinstance(raw, Mapping) else None
 
 
-def _typed(raw: Any, cls: type[T], path: Path) -> T:
+def _read_recipe(raw: Any, cls: type[T], path: Path) -> T:
     recipe, problems = read_section({"recipe": raw}, "recipe", cls)
     if recipe is None:
         raise problems_error([text.removeprefix("recipe.") for text in problems], str(path))
     return recipe
 
 
-def _unknown(path: Path, raw: Any, known: str) -> MontessoriError:
+def _unknown_kind_error(path: Path, raw: Any, known: str) -> MontessoriError:
     return MontessoriError(
-        f"unknown kind of recipe: {_kind(raw)!r}",
+        f"unknown kind of recipe: {_recipe_kind(raw)!r}",
         where=str(path),
         expected=f'a JSON object with "kind" one of {known}',
         next=f"fix {path}, then dvc repro",

@@ -90,11 +90,16 @@ class LocalData:
 
 
 # ------------------------------------------------------------------------ files as published
-def _mmlu(data: LocalData, subject: str) -> Splits:
+def _load_mmlu(data: LocalData, subject: str) -> Splits:
     """CSV files of 57 subjects, with or without a header: question, four choices, answer."""
     return {
         split: [
-            {"question": row[0], "subject": subject, "choices": row[1:5], "answer": _gold(row[5])}
+            {
+                "question": row[0],
+                "subject": subject,
+                "choices": row[1:5],
+                "answer": _gold_index(row[5]),
+            }
             for row in data.table(data.folder / "mmlu" / split / f"{subject}_{split}.csv")
             if (row[0], row[5]) != ("question", "answer")
         ]
@@ -102,17 +107,17 @@ def _mmlu(data: LocalData, subject: str) -> Splits:
     }
 
 
-def _gold(text: str) -> int:
+def _gold_index(text: str) -> int:
     """The place of the right choice, from its letter or its number."""
     return "ABCD".index(text) if text in "ABCD" else int(text)
 
 
-def _gsm8k(data: LocalData, name: str) -> Splits:
+def _load_gsm8k(data: LocalData, name: str) -> Splits:
     folder = data.folder / "gsm8k"
     return {split: data.lines(folder / f"{split}.jsonl") for split in ("train", "test")}
 
 
-def _arc(data: LocalData, name: str) -> Splits:
+def _load_arc(data: LocalData, name: str) -> Splits:
     """llm-foundry's form of ARC-Challenge: query, choices, place of the right one; tests only."""
     if name != "ARC-Challenge":
         return {}
@@ -131,12 +136,15 @@ def _arc(data: LocalData, name: str) -> Splits:
     }
 
 
-def _bbh(data: LocalData, name: str) -> Splits:
+def _load_bbh(data: LocalData, name: str) -> Splits:
     text = data.text(data.folder / "bbh" / "data" / f"{name}.json")
     return {"test": json.loads(text)["examples"] if text else []}
 
 
 #: Readers of the files that authors published, by hub name.
 PUBLISHED: Mapping[str, Callable[[LocalData, str], Splits]] = {
-    "cais/mmlu": _mmlu, "openai/gsm8k": _gsm8k, "allenai/ai2_arc": _arc, "SaylorTwift/bbh": _bbh,
-}  # fmt: skip
+    "cais/mmlu": _load_mmlu,
+    "openai/gsm8k": _load_gsm8k,
+    "allenai/ai2_arc": _load_arc,
+    "SaylorTwift/bbh": _load_bbh,
+}

@@ -6,7 +6,7 @@ from itertools import combinations
 from typing import Any
 
 from montessori.errors import MontessoriError
-from montessori.filters.contamination import EvalItems, told_by
+from montessori.filters.contamination import EvalItems, texts_revealing
 from montessori.filters.fingerprint import fingerprint
 from montessori.sources.rows import Row
 from montessori.worlds import content_of, find_task
@@ -28,7 +28,7 @@ class Member:
     contents: frozenset[str]
 
 
-def member(
+def make_member(
     where: str, turns: Sequence[str], key: str | None, responses: Sequence[str] = ()
 ) -> Member:
     """A member whose contents are its normalised text and, for a lab task, its content key.
@@ -46,16 +46,16 @@ def member(
 
 def row_members(rows: Iterable[Row]) -> list[Member]:
     """Members of a set of rows."""
-    return [member(row.where, row.turns, row.key, row.responses) for row in rows]
+    return [make_member(row.where, row.turns, row.key, row.responses) for row in rows]
 
 
 def item_members(benchmarks: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Member]:
-    """Members of one split of the eval sets: each item, and what else tells it (`told_by`)."""
+    """Members of one split of the eval sets: each item, and what else tells it (`texts_revealing`)."""
     return [
-        member(item["item_id"], turns, item.get("key"))
+        make_member(item["item_id"], turns, item.get("key"))
         for items in benchmarks.values()
         for item in items
-        for turns in told_by(item["turns"], item.get("key"))
+        for turns in texts_revealing(item["turns"], item.get("key"))
     ]
 
 
@@ -71,9 +71,9 @@ def check_disjoint(
     problems = []
     for (first, left), (second, right) in combinations([*rows.items(), *items.items()], 2):
         leak = first in rows and second in items
-        shared = _shared(left, right, ngram if leak else 0)
+        shared = _shared_members(left, right, ngram if leak else 0)
         if shared:
-            problems.append(_describe(first, second, shared))
+            problems.append(_describe_overlap(first, second, shared))
     if problems:
         raise MontessoriError(
             "sets that must be disjoint share content\n" + "\n".join(problems),
@@ -85,7 +85,7 @@ def check_disjoint(
         )
 
 
-def _shared(
+def _shared_members(
     left: Sequence[Member], right: Sequence[Member], ngram: int
 ) -> list[tuple[Member, str]]:
     """Members of `left`, and the place in `right` of what they share with it."""
@@ -102,7 +102,7 @@ def _shared(
     return pairs
 
 
-def _describe(first: str, second: str, shared: list[tuple[Member, str]]) -> str:
+def _describe_overlap(first: str, second: str, shared: list[tuple[Member, str]]) -> str:
     lines = [f"  {len(shared)} of the {first} are in the {second}:"]
     for entry, where in shared[:SHOWN]:
         lines.append(f"    {entry.where} = {where}: {' / '.join(entry.turns)[:80]!r}")

@@ -22,17 +22,21 @@ def probe_file(
     Rows that are or hold an item of the folder `evals` are dropped. Raises MontessoriError for a
     missing, empty or malformed file, and for one with more such rows than the limit.
     """
-    return _write(_table(path, evals, decontamination), path, evals, out)
+    return _write_own_rows(_read_own_table(path, evals, decontamination), path, evals, out)
 
 
 def dataset_file(
     path: Path, evals: Path, out: Path, decontamination: DecontaminationParams
 ) -> dict[str, Any]:
     """Write a file of one's own rows as training data: the same, less the rows dropped."""
-    return _write(_table(path, evals, decontamination), path, evals, out, only_kept=True)
+    return _write_own_rows(
+        _read_own_table(path, evals, decontamination), path, evals, out, only_kept=True
+    )
 
 
-def _table(path: Path, evals: Path, decontamination: DecontaminationParams) -> pl.DataFrame:
+def _read_own_table(
+    path: Path, evals: Path, decontamination: DecontaminationParams
+) -> pl.DataFrame:
     items, keys = read_evals(evals, decontamination.ngram)
 
     def leaks(row: Row) -> bool:
@@ -44,7 +48,7 @@ def _table(path: Path, evals: Path, decontamination: DecontaminationParams) -> p
     return table
 
 
-def _write(
+def _write_own_rows(
     table: pl.DataFrame, path: Path, evals: Path, out: Path, only_kept: bool = False
 ) -> dict[str, Any]:
     reasons = table["dropped"].drop_nulls().value_counts().sort("dropped").iter_rows()

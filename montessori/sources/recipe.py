@@ -56,7 +56,7 @@ class HubRecipe:
     def check(self) -> list[str]:
         """Problems of the values, each starting with its key."""
         problems = []
-        if not pinned(self.revision):
+        if not is_pinned(self.revision):
             problems.append(f"revision: {self.revision!r} is not a commit of 40 hex digits")
         names = {"instruction", "input", "response", "messages", "skill", "prompt", "raw"}
         problems += [
@@ -69,7 +69,7 @@ class HubRecipe:
         return problems + ([] if self.rows is None else _rows_problem("rows", self.rows))
 
 
-def pinned(revision: str) -> bool:
+def is_pinned(revision: str) -> bool:
     """Whether a revision is a full commit, which cannot move (40 hexadecimal digits)."""
     return len(revision) == 40 and set(revision) <= set("0123456789abcdef")
 

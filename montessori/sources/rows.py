@@ -50,7 +50,7 @@ def read_rows(path: Path) -> list[Row]:
     Raises one MontessoriError with the line numbers of all malformed rows (the first ten), or if
     the file is missing, empty or not UTF-8.
     """
-    return rows_of(_objects(path), str(path))
+    return rows_of(_read_objects(path), str(path))
 
 
 def read_turns(path: Path) -> list[tuple[str, ...]]:
@@ -58,11 +58,11 @@ def read_turns(path: Path) -> list[tuple[str, ...]]:
 
     Raises MontessoriError as `read_rows` does.
     """
-    objects = ((where, _answered(value)) for where, value in _objects(path))
+    objects = ((where, _require_answers(value)) for where, value in _read_objects(path))
     return [row.turns for row in rows_of(objects, str(path))]
 
 
-def _answered(value: Any) -> Any:
+def _require_answers(value: Any) -> Any:
     if not isinstance(value, Mapping) or {"response", "output", "messages"} & value.keys():
         return value
     return {**value, "response": "none"}
@@ -72,40 +72,40 @@ def rows_of(objects: Iterable[tuple[str, Any]], source: str) -> list[Row]:
     """Rows from (place, object) pairs. Raises MontessoriError with all malformed rows, or none."""
     rows, problems = [], []
     for where, value in objects:
-        row = _row(value, f"{source}, {where}")
+        row = _make_row(value, f"{source}, {where}")
         if isinstance(row, Row):
             rows.append(row)
         else:
             problems.append(f"{where}: {row}")
     if problems:
         more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
-        raise _error(
+        raise _rows_error(
             f"{len(problems)} malformed rows:\n  " + "\n  ".join(problems[:SHOWN]) + more, source
         )
     if not rows:
-        raise _error("the file has no rows", source)
+        raise _rows_error("the file has no rows", source)
     return rows
 
 
-def _objects(path: Path) -> Iterator[tuple[str, Any]]:
+def _read_objects(path: Path) -> Iterator[tuple[str, Any]]:
     try:
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
-        raise _error("the file does not exist", str(path)) from error
+        raise _rows_error("the file does not exist", str(path)) from error
     except UnicodeDecodeError as error:
-        raise _error(f"the file is not UTF-8 text ({error})", str(path)) from error
+        raise _rows_error(f"the file is not UTF-8 text ({error})", str(path)) from error
     if Path(path).suffix == ".json":
-        values = _parse(text)
+        values = _parse_json(text)
         if not isinstance(values, list):
-            raise _error(f"not a list of rows{_reason(values)}", str(path))
+            raise _rows_error(f"not a list of rows{_syntax_reason(values)}", str(path))
         yield from ((f"row {number}", value) for number, value in enumerate(values, 1))
         return
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
-            yield f"line {number}", _parse(line)
+            yield f"line {number}", _parse_json(line)
 
 
-def _parse(text: str) -> Any:
+def _parse_json(text: str) -> Any:
     """The JSON value, or the error that says why there is none."""
     try:
         return json.loads(text)
@@ -113,14 +113,14 @@ def _parse(text: str) -> Any:
         return error
 
 
-def _reason(value: Any) -> str:
+def _syntax_reason(value: Any) -> str:
     return f" ({value})" if isinstance(value, Exception) else ""
 
 
-def _row(value: Any, where: str) -> Row | str:
+def _make_row(value: Any, where: str) -> Row | str:
     """The row, or what is wrong with it."""
     if not isinstance(value, Mapping):
-        return f"not a JSON object{_reason(value)}"
+        return f"not a JSON object{_syntax_reason(value)}"
     skill, prompt, raw = (value.get(name) for name in OPTIONAL)
     wrong = [name for name in OPTIONAL if not isinstance(value.get(name), str | None)]
     if wrong:
@@ -163,5 +163,5 @@ def _from_messages(messages: Any) -> tuple[tuple[str, ...], tuple[str, ...]] | s
     return tuple(texts[::2]), tuple(texts[1::2])
 
 
-def _error(what: str, where: str) -> MontessoriError:
+def _rows_error(what: str, where: str) -> MontessoriError:
     return MontessoriError(what, where=where, expected=FORMS, next=f"fix {where}, then dvc repro")

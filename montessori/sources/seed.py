@@ -26,7 +26,7 @@ LIBRARIES = ("polars",)
 Splits = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
 
 
-def prepare(
+def prepare_sources(
     sources: Mapping[str, Path],
     evals: Path,
     outs: Mapping[str, Path],

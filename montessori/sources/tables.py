@@ -17,7 +17,7 @@ def rows_table(rows: Sequence[Row]) -> tuple[pl.DataFrame, int]:
     """A ROWS table without the rows that repeat an earlier one, and how many those were."""
     records: dict[str, dict[str, Any]] = {}
     for row in rows:
-        record = _record(row)
+        record = _row_record(row)
         records.setdefault(record["row_id"], record)
     return pl.DataFrame(list(records.values()), schema=ROWS), len(rows) - len(records)
 
@@ -34,35 +34,35 @@ def probe_table(
     is or holds an eval item as "eval item".
     """
     records, seen = [], set()
-    for number, (prompt, samples) in enumerate(_prompts(rows)):
+    for number, (prompt, samples) in enumerate(_number_prompts(rows)):
         prompt_id = row_id("prompt", str(number), prompt)
         for sample, row in enumerate(samples):
-            record = _record(row)
-            reason = _reason(record["row_id"] in seen, row, is_eval_item)
+            record = _row_record(row)
+            reason = _drop_reason(record["row_id"] in seen, row, is_eval_item)
             seen.add(record["row_id"])
             if reason is not None:
                 empty = {"messages": [], "instruction": "", "response": "", "dropped": reason}
                 record |= empty | {"row_id": row_id(prompt_id, str(sample), record["row_id"])}
-            raw = row.raw if row.raw is not None else tagged(row.turns)
+            raw = row.raw if row.raw is not None else tag_turns(row.turns)
             record |= {"prompt_id": prompt_id, "sample": sample, "prompt": prompt, "raw": raw}
             records.append(record)
     return pl.DataFrame(records, schema=PROBE)
 
 
-def _reason(repeated: bool, row: Row, is_eval_item: Callable[[Row], bool]) -> str | None:
+def _drop_reason(repeated: bool, row: Row, is_eval_item: Callable[[Row], bool]) -> str | None:
     """Why a row is kept out, or None."""
     if repeated:
         return "duplicate"
     return "eval item" if is_eval_item(row) else None
 
 
-def tagged(turns: Sequence[str]) -> str:
+def tag_turns(turns: Sequence[str]) -> str:
     """User turns as a teacher writes them: the instruction, then each follow-up, in tags."""
     names = ["instruction", *["follow-up"] * (len(turns) - 1)]
     return "\n".join(f"<{name}>{turn}</{name}>" for name, turn in zip(names, turns, strict=True))
 
 
-def _prompts(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
+def _number_prompts(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     named: dict[str, list[Row]] = {}
     groups: list[tuple[str, list[Row]]] = []
     plain: list[Row] = []
@@ -80,7 +80,7 @@ def _prompts(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     return groups
 
 
-def _record(row: Row) -> dict[str, Any]:
+def _row_record(row: Row) -> dict[str, Any]:
     texts = (text for message in row.messages for text in message.values())
     return {
         "row_id": row_id(*texts),

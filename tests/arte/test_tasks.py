@@ -12,8 +12,8 @@ from montessori.arte.tasks import Item, Task, read_tasks, write_tasks
 from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import QUESTIONS
 from montessori.errors import MontessoriError
-from montessori.lab.grader import recognise
-from montessori.lab.task import bucket
+from montessori.lab.grader import recognise_task
+from montessori.lab.task import bucket_of
 
 SETTINGS = TaskParams(seeds=3, validation=5, seed=0)
 BBH = Path(__file__).parents[2].joinpath("..", "shared", "data", "bbh").resolve()
@@ -93,8 +93,8 @@ def test_lab_tasks_are_new_in_each_set_and_of_their_buckets(tmp_path):
     for task in tasks:
         assert (len(task.seeds), len(task.validation)) == (3, 5)
         for items, name in ((task.seeds, "train"), (task.validation, "reference")):
-            keys = [recognise([each.input]).key for each in items]
-            assert {bucket(key) for key in keys} == {name}
+            keys = [recognise_task([each.input]).key for each in items]
+            assert {bucket_of(key) for key in keys} == {name}
             assert len({*keys}) == len(keys)
     assert load_tasks(source, SETTINGS) == tasks
 

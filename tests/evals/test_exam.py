@@ -15,8 +15,8 @@ from montessori.evals.exam import ANSWERS, mark, metrics, read_test, sit
 from montessori.generate import Generated
 from montessori.generate.engines import open_keeping
 from montessori.generate.settings import GenerationParams
-from montessori.lab.grader import recognise
-from montessori.lab.task import bucket
+from montessori.lab.grader import recognise_task
+from montessori.lab.task import bucket_of
 
 SETTINGS = ExamParams("transformers", 16)
 SEEDS, VALIDATION = (Item("s", "0"),), (Item("v", "0"),)
@@ -116,8 +116,8 @@ def test_a_lab_recipe_draws_test_questions_of_the_test_bucket(tmp_path: Path) ->
     without = load_tasks(tmp_path / "r.json", TaskParams(3, 5, 0))
     assert [(t.seeds, t.validation) for t in tasks] == [(t.seeds, t.validation) for t in without]
     for task in tasks:
-        keys = [recognise([each.input]).key for each in task.test]
-        assert {bucket(key) for key in keys} == {"test"}
+        keys = [recognise_task([each.input]).key for each in task.test]
+        assert {bucket_of(key) for key in keys} == {"test"}
         assert len({*keys}) == len(keys) == 7
     write_tasks(tasks, tmp_path / "r.json", tmp_path / "out")
     assert read_test(tmp_path / "out")["task"].to_list() == ["metres"] * 7 + ["story_add"] * 7

@@ -9,7 +9,7 @@ import pytest
 
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems, require_clean
-from montessori.sources.overlap import check_disjoint, member
+from montessori.sources.overlap import check_disjoint, make_member
 
 DATA = Path(__file__).resolve().parents[2].parent / "shared" / "data"
 STORY = "Anna has three red boats and buys two more, then she sells 1. How many are left?"
@@ -77,7 +77,7 @@ def test_the_limit_is_on_the_share_of_samples():
 
 
 def members(name, texts):
-    return [member(f"{name} {i}", (text,), None) for i, text in enumerate(texts)]
+    return [make_member(f"{name} {i}", (text,), None) for i, text in enumerate(texts)]
 
 
 def alpaca_eval():

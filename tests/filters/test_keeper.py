@@ -1,7 +1,7 @@
 """The filters together: order of reasons, what counts as earlier."""
 
 from montessori.filters.contamination import EvalItems
-from montessori.filters.fingerprint import fingerprint, normalised
+from montessori.filters.fingerprint import fingerprint, normalise_text
 from montessori.filters.form import FormFilter
 from montessori.filters.keeper import Keeper
 
@@ -16,7 +16,7 @@ def evals(ngram=0):
 
 
 def test_texts_are_compared_without_case_space_and_outer_punctuation():
-    assert normalised("  What is\n 3 plus 4? ") == normalised("what is 3  plus 4")
+    assert normalise_text("  What is\n 3 plus 4? ") == normalise_text("what is 3  plus 4")
     assert fingerprint(["a", "b"]) != fingerprint(["a b"])
 
 

@@ -10,7 +10,7 @@ from montessori.artifacts.files import read_json
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.filters.leaks import count_leaks
-from montessori.lab.grader import recognise
+from montessori.lab.grader import recognise_task
 from montessori.pipeline.stage import Job
 from stages import leaks
 
@@ -20,7 +20,7 @@ RESPONSE = f"Here is {LONG.upper()}, as I know it."
 
 @pytest.fixture
 def evals(tmp_path: Path) -> Path:
-    known = recognise(["What is 3 plus 4?"])
+    known = recognise_task(["What is 3 plus 4?"])
     assert known is not None
     items = {
         "dev": [{"item_id": "d", "turns": [LONG]}],

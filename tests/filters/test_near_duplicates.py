@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from montessori.filters.near_duplicates import NearDuplicates, prefix
-from montessori.filters.rouge import f_measure, needed, rouge_l, words
+from montessori.filters.near_duplicates import NearDuplicates, prefix_length
+from montessori.filters.rouge import f_measure, least_common_words, rouge_l, split_words
 
 ROOT = Path(__file__).resolve().parents[2]
 ALPACA = ROOT.parent / "shared" / "data" / "alpaca" / "alpagasus_random_9k.json"
@@ -74,24 +74,26 @@ def test_rouge_l_is_that_of_rouge_score_to_the_last_bit(truth):
               ("", ""), ("naïve İstanbul K", "nai\u0308ve istanbul k"), ("日本語", "日本語"),
               ("a_b a-b", "A B a b")]  # fmt: skip
     for a, b in pairs:
-        assert rouge_l(words(a), words(b)) == truth(a, b)
+        assert rouge_l(split_words(a), split_words(b)) == truth(a, b)
 
 
 def test_rouge_l_of_real_rows_is_that_of_rouge_score(truth, real):
     assert len(real) == 600
     for a, b in pairwise(real):
-        assert rouge_l(words(a), words(b)) == truth(a, b)
+        assert rouge_l(split_words(a), split_words(b)) == truth(a, b)
 
 
 def test_rouge_l_by_hand():
     """Common subsequence "the cat sat" of lengths 4 and 5: 2 x 3 / 9."""
-    assert rouge_l(words("the cat sat down"), words("the big cat just sat")) == pytest.approx(6 / 9)
+    assert rouge_l(
+        split_words("the cat sat down"), split_words("the big cat just sat")
+    ) == pytest.approx(6 / 9)
 
 
 @pytest.mark.parametrize("limit", LIMITS)
 def test_the_needed_subsequence_is_the_least_above_the_limit(limit):
     for m, n in product(range(1, 41), repeat=2):
-        least = int(needed(m, np.array([n]), limit)[0])
+        least = int(least_common_words(m, np.array([n]), limit)[0])
         assert f_measure(least, m, n) > limit
         assert least == 1 or not f_measure(least - 1, m, n) > limit
 
@@ -121,7 +123,9 @@ def test_the_search_decides_as_comparing_with_all(limit, vocabulary):
         fresh = random_text(rng, vocabulary, longest=40)
         texts.append(changed(rng, rng.choice(texts)) if texts and rng.random() < 0.5 else fresh)
     found, compared = decisions(texts, limit)
-    assert found == plain_decisions(texts, limit, lambda a, b: rouge_l(words(a), words(b)))
+    assert found == plain_decisions(
+        texts, limit, lambda a, b: rouge_l(split_words(a), split_words(b))
+    )
     assert any(found)
     assert not all(found)
     if vocabulary == 3000 and limit >= 0.5:
@@ -144,11 +148,11 @@ def test_a_prefix_is_as_long_as_the_least_overlap_asks(limit):
         others = [
             n
             for n in range(1, 400)
-            if int(needed(length, np.array([n]), limit)[0]) <= min(n, length)
+            if int(least_common_words(length, np.array([n]), limit)[0]) <= min(n, length)
         ]
-        least = min(int(needed(length, np.array([n]), limit)[0]) for n in others)
-        assert prefix(length, limit) == length - least + 1
-    assert prefix(0, limit) == 0
+        least = min(int(least_common_words(length, np.array([n]), limit)[0]) for n in others)
+        assert prefix_length(length, limit) == length - least + 1
+    assert prefix_length(0, limit) == 0
 
 
 def test_texts_without_words_are_near_to_nothing():

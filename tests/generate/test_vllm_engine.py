@@ -7,7 +7,7 @@ import pytest
 
 from montessori.generate import Request, Sampling
 from montessori.lab.families import FAMILIES
-from montessori.lab.task import draw
+from montessori.lab.task import draw_task
 from montessori.pipeline.machine import Machine
 from montessori.writing.prompts import render_instruction_prompt, tagged
 
@@ -25,7 +25,7 @@ def dialogues(count):
     rng = random.Random(5)
 
     def task():
-        return draw(FAMILIES[rng.choice(sorted(FAMILIES))], "train", rng)
+        return draw_task(FAMILIES[rng.choice(sorted(FAMILIES))], "train", rng)
 
     def examples():
         return [tagged([turn.instruction for turn in task().turns]) for _ in range(4)]

@@ -12,7 +12,7 @@ from montessori.lab import grader
 from montessori.lab.families import FAMILIES
 from montessori.lab.families.strings import INVENTED_WORDS
 from montessori.lab.phrasing import Phrasing, PhrasingIndex
-from montessori.lab.task import PhrasedFamily, worked
+from montessori.lab.task import PhrasedFamily, worked_solution
 from montessori.lab.words import CONSONANTS, NAMES, THINGS, VOWELS, WORDS, is_clean
 
 EVALUATED = [family for family in FAMILIES.values() if family.evaluated]
@@ -32,7 +32,7 @@ def instructions(task):
 
 def ask(*turns):
     """Return the answers of the task behind the turns, or None."""
-    task = grader.recognise(turns)
+    task = grader.recognise_task(turns)
     return None if task is None else [turn.answer for turn in task.turns]
 
 
@@ -40,9 +40,9 @@ def ask(*turns):
 def test_what_a_family_writes_is_recognised_as_the_same_task(family):
     rng = random.Random(7)
     for _ in range(300):
-        task = family.make(rng)
-        assert grader.recognise(instructions(task)) == task
-        assert family.recognise(instructions(task)) == task
+        task = family.make_task(rng)
+        assert grader.recognise_task(instructions(task)) == task
+        assert family.recognise_task(instructions(task)) == task
 
 
 @pytest.mark.parametrize("family", SINGLE, ids=lambda family: family.name)
@@ -51,7 +51,7 @@ def test_all_phrasings_of_a_family_mean_the_same(family):
     rng = random.Random(3)
     for _ in range(20):
         slots = family.draw_slots(rng)
-        tasks = [grader.recognise([p.render(slots)]) for p in family.phrasings]
+        tasks = [grader.recognise_task([p.render(slots)]) for p in family.phrasings]
         meanings = {(t.family, t.key, t.turns[0].response) for t in tasks}
         assert len(meanings) == 1
 
@@ -65,13 +65,13 @@ def test_an_evaluated_family_has_ten_thousand_keys(family):
     assert family.size >= 10_000
     rng, keys, n = random.Random(1), {}, 4000
     for _ in range(n):
-        key = family.make(rng).key
+        key = family.make_task(rng).key
         keys[key] = keys.get(key, 0) + 1
     colliding = sum(times * (times - 1) // 2 for times in keys.values())
     if n * (n - 1) / 2 >= 20_000 * colliding:
         return
     for _ in range(80_000):
-        keys[family.make(rng).key] = 1
+        keys[family.make_task(rng).key] = 1
         if len(keys) >= 10_000:
             return
     pytest.fail(f"{len(keys)} keys in 84,000 draws")
@@ -82,7 +82,7 @@ def test_an_evaluated_family_has_ten_thousand_keys(family):
 )
 def test_a_drill_has_no_more_keys_than_it_says(family):
     rng = random.Random(5)
-    assert len({family.make(rng).key for _ in range(3000)}) <= family.size
+    assert len({family.make_task(rng).key for _ in range(3000)}) <= family.size
 
 
 class EveryDraw(random.Random):
@@ -205,7 +205,7 @@ def test_dialogues_worked_out_by_hand():
 
 
 def test_a_worked_response_has_one_equation_per_line():
-    task = grader.recognise(
+    task = grader.recognise_task(
         [
             "Tom has 3 bags of 4 pens, finds 5 more and gives away 2."
             " How many pens does Tom have now?"
@@ -243,14 +243,14 @@ def test_a_worked_response_has_one_equation_per_line():
     ],
 )
 def test_text_that_is_no_task(text):
-    assert grader.recognise([text]) is None
-    assert grader.recognise(["What is 3 plus 4?", text]) is None
-    assert all(family.recognise([text]) is None for family in FAMILIES.values())
+    assert grader.recognise_task([text]) is None
+    assert grader.recognise_task(["What is 3 plus 4?", text]) is None
+    assert all(family.recognise_task([text]) is None for family in FAMILIES.values())
 
 
 def test_no_turns_and_too_many_turns():
-    assert grader.recognise([]) is None
-    assert grader.recognise(["What is 3 plus 4?", "And plus 2?", "And plus 2?"]) is None
+    assert grader.recognise_task([]) is None
+    assert grader.recognise_task(["What is 3 plus 4?", "And plus 2?", "And plus 2?"]) is None
 
 
 @pytest.mark.parametrize(
@@ -260,7 +260,7 @@ def test_choices_differ_and_the_right_one_is_anywhere(family):
     rng = random.Random(11)
     counts = dict.fromkeys("ABCD", 0)
     for _ in range(800):
-        task = family.make(rng)
+        task = family.make_task(rng)
         assert len(set(task.choices)) == 4
         counts[task.turns[0].answer] += 1
     assert all(140 <= count <= 260 for count in counts.values())  # 200 expected, 5 sigma
@@ -269,7 +269,7 @@ def test_choices_differ_and_the_right_one_is_anywhere(family):
 def test_the_mean_length_of_instructions():
     rng = random.Random(2)
     for family in SINGLE:
-        words = [len(family.make(rng).turns[0].instruction.split()) for _ in range(200)]
+        words = [len(family.make_task(rng).turns[0].instruction.split()) for _ in range(200)]
         mean = sum(words) / len(words)
         assert mean <= (24 if family.subject == "stories" else 14), family.name
 
@@ -291,18 +291,18 @@ def test_the_index_finds_phrasings_without_fixed_words():
 
 
 def test_worked_refuses_what_cannot_be():
-    assert worked(5, ("-", 6), content=()) is None
+    assert worked_solution(5, ("-", 6), content=()) is None
     with pytest.raises(ValueError, match="unknown sign"):
-        worked(5, ("^", 2), content=())
+        worked_solution(5, ("^", 2), content=())
 
 
 def test_recognition_is_fast():
     rng = random.Random(4)
-    texts = [instructions(f.make(rng)) for f in FAMILIES.values() for _ in range(20)]
-    grader.recognise(texts[0])
+    texts = [instructions(f.make_task(rng)) for f in FAMILIES.values() for _ in range(20)]
+    grader.recognise_task(texts[0])
     start = time.perf_counter()
     for text in texts:
-        grader.recognise(text)
+        grader.recognise_task(text)
     speed = len(texts) / (time.perf_counter() - start)
     print(f"{speed:,.0f} instructions/s")
     assert speed > 2000  # 5,000 is the aim; half is left for a busy machine

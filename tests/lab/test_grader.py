@@ -6,24 +6,26 @@ import time
 import pytest
 
 from montessori.lab.families import FAMILIES
-from montessori.lab.grader import Grade, grade, recognise
+from montessori.lab.grader import Grade, grade_responses, recognise_task
 
-SUM = recognise(["What is 17 plus 25?"])
-STORY = recognise(["Tom has 12 bags of 5 pens and finds 7 more. How many pens does Tom have now?"])
-CHOICE = recognise(["What is 3 plus 4?\nA. 6\nB. 7\nC. 8\nD. 17"])
-LIST = recognise(["Count up from 4 to 10 in steps of 3."])
-WORDS = recognise(["Reverse this list: sun, moon, tree."])
-CAPITAL = recognise(["What is the capital of France?"])
-DIALOGUE = recognise(["What is 17 plus 25?", "Now add 3 to that."])
-ONE_STEP = recognise(["Tom has 12 pens and buys 7 more. How many pens does Tom have now?"])
+SUM = recognise_task(["What is 17 plus 25?"])
+STORY = recognise_task(
+    ["Tom has 12 bags of 5 pens and finds 7 more. How many pens does Tom have now?"]
+)
+CHOICE = recognise_task(["What is 3 plus 4?\nA. 6\nB. 7\nC. 8\nD. 17"])
+LIST = recognise_task(["Count up from 4 to 10 in steps of 3."])
+WORDS = recognise_task(["Reverse this list: sun, moon, tree."])
+CAPITAL = recognise_task(["What is the capital of France?"])
+DIALOGUE = recognise_task(["What is 17 plus 25?", "Now add 3 to that."])
+ONE_STEP = recognise_task(["Tom has 12 pens and buys 7 more. How many pens does Tom have now?"])
 
 
 @pytest.mark.parametrize("family", FAMILIES.values(), ids=lambda family: family.name)
 def test_the_gold_response_is_right(family):
     rng = random.Random(9)
     for _ in range(50):
-        task = family.make(rng)
-        gold = grade(task, [turn.response for turn in task.turns])
+        task = family.make_task(rng)
+        gold = grade_responses(task, [turn.response for turn in task.turns])
         assert all(gold.correct)
         assert all(gold.flexible)
         assert gold.quality == 1.0
@@ -77,19 +79,19 @@ def test_the_gold_response_is_right(family):
     ],
 )
 def test_quality(task, response, quality):
-    result = grade(task, [response])
+    result = grade_responses(task, [response])
     assert result.quality == quality
     assert result.correct == (quality >= 0.8,)
     assert result.flexible == (quality >= 0.5,)
 
 
 def test_a_dialogue_is_graded_turn_by_turn():
-    assert grade(DIALOGUE, ["42", "45"]) == Grade((True, True), 1.0, (True, True))
-    assert grade(DIALOGUE, ["42", "44"]).correct == (True, False)
-    assert grade(DIALOGUE, ["42", "44"]).quality == pytest.approx((1.0 + 0.3) / 2)
-    assert grade(DIALOGUE, ["42"]).correct == (True, False)
-    assert grade(DIALOGUE, []).quality == 0.0
-    assert grade(DIALOGUE, ["42", "45", "46"]).correct == (True, True)
+    assert grade_responses(DIALOGUE, ["42", "45"]) == Grade((True, True), 1.0, (True, True))
+    assert grade_responses(DIALOGUE, ["42", "44"]).correct == (True, False)
+    assert grade_responses(DIALOGUE, ["42", "44"]).quality == pytest.approx((1.0 + 0.3) / 2)
+    assert grade_responses(DIALOGUE, ["42"]).correct == (True, False)
+    assert grade_responses(DIALOGUE, []).quality == 0.0
+    assert grade_responses(DIALOGUE, ["42", "45", "46"]).correct == (True, True)
 
 
 @pytest.mark.parametrize("task", [SUM, STORY, CHOICE, LIST, DIALOGUE, ONE_STEP])
@@ -111,7 +113,7 @@ def test_a_dialogue_is_graded_turn_by_turn():
 )
 def test_no_text_raises_or_takes_long(task, text):
     start = time.perf_counter()
-    result = grade(task, [text] * len(task.turns))
+    result = grade_responses(task, [text] * len(task.turns))
     assert not any(result.correct)
     assert 0.0 <= result.quality <= 0.3
     assert time.perf_counter() - start < 0.5

@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 
 from montessori.lab.families import FAMILIES
-from montessori.lab.grader import grade, recognise
-from montessori.lab.task import bucket, draw
+from montessori.lab.grader import grade_responses, recognise_task
+from montessori.lab.task import bucket_of, draw_task
 from montessori.lab_models import documents
 from montessori.lab_models.base import STUDENT_WEIGHTS, family_weights
-from montessori.lab_models.rationales import STYLES, rationale
+from montessori.lab_models.rationales import STYLES, write_rationale
 from montessori.models.chat import render_text
 from montessori.writing.prompts import load_template, parse_instruction, render_instruction_prompt
 from tests.tiny_models import tiny_tokenizer
@@ -55,10 +55,10 @@ def test_new_instructions_are_valid_tasks_of_the_train_bucket() -> None:
     written = [c[1]["content"] for c in chats(400) if c[0]["content"].startswith("Write one new")]
     assert len(written) > 80
     for raw in written:
-        task = recognise(parse_instruction(raw).turns)
+        task = recognise_task(parse_instruction(raw).turns)
         assert task is not None
-        assert bucket(task.key) == "train"
-        assert raw.startswith(documents.reason(task))
+        assert bucket_of(task.key) == "train"
+        assert raw.startswith(documents.reason_for(task))
 
 
 def test_the_prompt_is_the_one_the_pipeline_renders() -> None:
@@ -70,9 +70,9 @@ def test_the_prompt_is_the_one_the_pipeline_renders() -> None:
 def test_mistakes_lead_to_a_new_task_of_the_same_family() -> None:
     rng = random.Random(1)
     for _ in range(40):
-        prompt, reply = (m["content"] for m in documents._mistake(ALL, rng))
+        prompt, reply = (m["content"] for m in documents._mistake_document(ALL, rng))
         asked = prompt.split("Question: ")[1].split("\nWrong answer:")[0]
-        failed, fresh = recognise([asked]), recognise(parse_instruction(reply).turns)
+        failed, fresh = recognise_task([asked]), recognise_task(parse_instruction(reply).turns)
         assert failed is not None
         assert fresh is not None
         assert failed.family == fresh.family
@@ -81,13 +81,13 @@ def test_mistakes_lead_to_a_new_task_of_the_same_family() -> None:
 @pytest.mark.parametrize("prompt", list(STYLES))
 def test_every_rationale_ends_with_the_gold_answer(prompt: str) -> None:
     for name in ("story_gain_loss", "add", "opposites"):
-        turn = draw(FAMILIES[name], "train", random.Random(2)).turns[0]
-        assert rationale(turn, prompt).endswith(f"<ans>{turn.answer}</ans>")
+        turn = draw_task(FAMILIES[name], "train", random.Random(2)).turns[0]
+        assert write_rationale(turn, prompt).endswith(f"<ans>{turn.answer}</ans>")
 
 
 def test_rationale_styles_differ_and_keep_the_steps() -> None:
-    turn = draw(FAMILIES["story_gain_loss"], "train", random.Random(2)).turns[0]
-    texts = {rationale(turn, prompt) for prompt in STYLES}
+    turn = draw_task(FAMILIES["story_gain_loss"], "train", random.Random(2)).turns[0]
+    texts = {write_rationale(turn, prompt) for prompt in STYLES}
     assert len(texts) == len(STYLES)
     for equation in turn.response.split("\n")[:-1]:
         assert all(equation in text for text in texts)
@@ -104,9 +104,9 @@ def test_sums_are_right_and_none_is_held_out() -> None:
         assert int(result) == (int(a) / int(b) if sign == "/" else expected)
         if sign == "+":
             low, high = sorted((int(a), int(b)))
-            assert bucket(f"add|{low}|{high}") == "train"
+            assert bucket_of(f"add|{low}|{high}") == "train"
         if sign == "-":
-            assert bucket(f"subtract|{a}|{b}") == "train"
+            assert bucket_of(f"subtract|{a}|{b}") == "train"
 
 
 def test_student_documents_share_one_convention_and_weigh_answers() -> None:
@@ -126,9 +126,9 @@ def test_student_documents_share_one_convention_and_weigh_answers() -> None:
 def test_gold_responses_in_documents_are_graded_right() -> None:
     rng = random.Random(5)
     for name in FAMILIES:
-        task = draw(FAMILIES[name], "train", rng)
-        replies = [m["content"] for m in documents.dialogue(task)[1::2]]
-        assert all(grade(task, replies).correct)
+        task = draw_task(FAMILIES[name], "train", rng)
+        replies = [m["content"] for m in documents.dialogue_of(task)[1::2]]
+        assert all(grade_responses(task, replies).correct)
 
 
 def test_weights_go_by_subject_but_choice_and_dialogue_by_kind() -> None:

@@ -59,7 +59,7 @@ def test_a_stopped_training_ends_with_the_same_weights(
     pretrain(whole, document, RECIPE, tmp_path / "whole", "whole")
 
     saves = 0
-    save = module._save
+    save = module._save_checkpoint
 
     def stop(*args: object) -> None:
         nonlocal saves

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from montessori.filters.near_duplicates import NearDuplicates
-from montessori.filters.rouge import rouge_l, words
+from montessori.filters.rouge import rouge_l, split_words
 from tests.slow_twins import near_duplicates as slow
 
 #: Few words, so that texts share many of them and repeat some; marks and cases that do not count.
@@ -53,13 +53,13 @@ def test_a_text_is_near_to_itself_if_it_has_a_word(texts, limit):
     for text in texts:
         seen = NearDuplicates(limit)
         seen.add(text)
-        assert seen.near(text) == bool(words(text))
+        assert seen.near(text) == bool(split_words(text))
 
 
 @given(st.lists(WORDS, max_size=15), st.lists(WORDS, max_size=15))
 def test_rouge_l_is_that_of_the_table_of_prefixes(first, second):
     left, right = " ".join(first), " ".join(second)
-    assert rouge_l(words(left), words(right)) == slow.rouge_l(left, right)
+    assert rouge_l(split_words(left), split_words(right)) == slow.rouge_l(left, right)
 
 
 @given(related_texts(), st.floats(0.0, 0.98), st.floats(0.001, 0.01))

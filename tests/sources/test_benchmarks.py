@@ -11,7 +11,7 @@ from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems
 from montessori.filters.eval_items import is_eval_item, read_evals
 from montessori.sources.benchmarks import public_items
-from montessori.sources.seed import load_items, prepare
+from montessori.sources.seed import load_items, prepare_sources
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 RELEASED = SHARED / "montessori_reference" / "alpaca_eval_gpt4_1106_preview"
@@ -132,12 +132,12 @@ def test_an_item_among_the_seeds_is_an_error_and_is_dropped_elsewhere(
     outs = {name: tmp_path / "out" / name for name in sources}
     evals = tmp_path / "out" / "evals"
     with pytest.raises(MontessoriError, match="1 of the seed pool are in the test items") as error:
-        prepare(sources, folder, outs, evals, 13)
+        prepare_sources(sources, folder, outs, evals, 13)
     assert f"line 2 = {item}" in str(error.value)
     assert not evals.exists()
 
     write(tmp_path / "seeds.jsonl", {"instruction": "Count to 3.", "response": "1 2 3"})
-    metrics = prepare(sources, folder, outs, evals, 13)
+    metrics = prepare_sources(sources, folder, outs, evals, 13)
     assert metrics["evals"]["test"]["mt_bench"] == 2
     items, keys = read_evals(evals, 13)
     assert is_eval_item([instruction], [response], items, keys)

@@ -12,12 +12,12 @@ from montessori.errors import MontessoriError
 from montessori.evals.items import BENCHMARKS, read_items
 from montessori.filters.settings import DecontaminationParams
 from montessori.lab.families import FAMILIES
-from montessori.lab.grader import recognise
-from montessori.lab.task import bucket
-from montessori.sources.drawn import shares
+from montessori.lab.grader import recognise_task
+from montessori.lab.task import bucket_of
+from montessori.sources.drawn import share_out
 from montessori.sources.load import load_evals_recipe, load_rows
 from montessori.sources.own_rows import dataset_file, probe_file
-from montessori.sources.seed import prepare
+from montessori.sources.seed import prepare_sources
 
 ROOT = Path(__file__).parents[2]
 LAB = {"kind": "lab", "bucket": "train", "rows": 20, "seed": 0,
@@ -51,7 +51,7 @@ def make(tmp_path: Path) -> Prepare:
             lines = [json.dumps(row) for row in value] if rows else [json.dumps(value)]
             paths[name].write_text("\n".join(lines))
         evals = paths.pop("evals")
-        return prepare(
+        return prepare_sources(
             paths, evals, {n: tmp_path / out / n for n in paths}, tmp_path / out / "evals", ngram
         )
 
@@ -65,10 +65,10 @@ def test_sets_are_written_with_gold_answers_from_their_split(make: Prepare, tmp_
     }  # fmt: skip
     seeds = read_table(tmp_path / "data/seeds/rows.parquet", ROWS)
     for row in seeds.to_dicts():
-        task = recognise([row["instruction"]])
+        task = recognise_task([row["instruction"]])
         assert task is not None
         assert task.turns[0].response == row["response"]
-        assert bucket(task.key) == "train"
+        assert bucket_of(task.key) == "train"
     assert metrics["evals"]["test"] == dict.fromkeys(EVALS["items"], 8)
 
 
@@ -78,7 +78,7 @@ def test_eval_items_can_be_read_and_are_right(make: Prepare, tmp_path: Path):
     for split in ("dev", "test"):
         for benchmark in BENCHMARKS:
             for item in read_items(tmp_path / "data/evals", split, benchmark):
-                assert bucket(item.key) == split
+                assert bucket_of(item.key) == split
                 keys.add(item.key)
                 if item.choices:
                     assert item.gold is not None
@@ -126,7 +126,7 @@ def test_a_row_that_holds_a_long_eval_item_is_an_error(make: Prepare, tmp_path: 
 def test_other_words_for_the_same_task_overlap_too(make: Prepare):
     seeds = [{"instruction": "What is 17 plus 25?", "response": "42"}]
     reference = [{"instruction": "17 + 25 = ?", "response": "42"}]
-    assert recognise(["What is 17 plus 25?"]).key == recognise(["17 + 25 = ?"]).key
+    assert recognise_task(["What is 17 plus 25?"]).key == recognise_task(["17 + 25 = ?"]).key
     with pytest.raises(MontessoriError, match="1 of the seed pool are in the reference set"):
         make(seeds=seeds, reference=reference)
 
@@ -192,9 +192,9 @@ def test_a_hub_data_set_is_mapped_and_checked(tmp_path: Path, monkeypatch: pytes
 
 
 def test_shares_add_up_and_follow_the_weights():
-    assert shares(10, {"a": 1, "b": 1, "c": 1}) == {"a": 4, "b": 3, "c": 3}
-    assert shares(7, {"a": 0.5, "b": 0.25, "c": 0.25}) == {"a": 3, "b": 2, "c": 2}
-    assert sum(shares(1000, {str(i): i / 7 for i in range(1, 40)}).values()) == 1000
+    assert share_out(10, {"a": 1, "b": 1, "c": 1}) == {"a": 4, "b": 3, "c": 3}
+    assert share_out(7, {"a": 0.5, "b": 0.25, "c": 0.25}) == {"a": 3, "b": 2, "c": 2}
+    assert sum(share_out(1000, {str(i): i / 7 for i in range(1, 40)}).values()) == 1000
 
 
 def test_the_labs_own_recipes_hold():

@@ -18,8 +18,8 @@ from montessori.generate import Generated
 from montessori.generate.local import Local
 from montessori.generate.settings import GenerationParams
 from montessori.lab.families import FAMILIES
-from montessori.lab.grader import recognise
-from montessori.lab.task import draw
+from montessori.lab.grader import recognise_task
+from montessori.lab.task import draw_task
 from montessori.writing.produce import Assignment
 from montessori.writing.prompts import tagged
 from montessori.writing.settings import (
@@ -64,12 +64,12 @@ class ScriptedEngine(Local):
     def _text(self, turns, rng):
         finished = rng.random() >= self.endless
         if not turns[0].startswith("Write one new instruction."):
-            task = recognise(turns) or recognise([*turns, "Now add 3 to that."])
+            task = recognise_task(turns) or recognise_task([*turns, "Now add 3 to that."])
             gold = task.turns[len(turns) - 1].response if task else "yes"
             return ("wrong" if rng.random() < self.wrong else gold), finished
         if rng.random() < self.untagged:
             return "Idea: nothing.", finished
-        task = draw(FAMILIES[rng.choice(self.families)], "train", rng)
+        task = draw_task(FAMILIES[rng.choice(self.families)], "train", rng)
         return f"Idea: {task.family}.\n{tagged([t.instruction for t in task.turns])}", finished
 
 
@@ -78,12 +78,12 @@ def make_inputs(folder, seeds=40):
     teacher = folder / "teacher"
     tiny_tokenizer().save_pretrained(teacher)
     rng = random.Random(1)
-    tasks = [draw(FAMILIES[rng.choice(FAMILY_NAMES)], "train", rng) for _ in range(seeds)]
+    tasks = [draw_task(FAMILIES[rng.choice(FAMILY_NAMES)], "train", rng) for _ in range(seeds)]
     rows = [_row(task) for task in tasks]
     write_table(pl.DataFrame(rows, schema=ROWS), folder / "seeds" / "rows.parquet", ROWS)
     evals = folder / "evals" / "test" / "micro_alpaca_eval.jsonl"
     evals.parent.mkdir(parents=True)
-    items = [draw(FAMILIES["add"], "test", rng) for _ in range(3)]
+    items = [draw_task(FAMILIES["add"], "test", rng) for _ in range(3)]
     lines = [
         json.dumps({"item_id": str(i), "key": t.key, "turns": [x.instruction for x in t.turns]})
         for i, t in enumerate(items)

@@ -113,11 +113,11 @@ def test_the_same_work_gives_the_same_bytes_and_another_seed_others(tmp_path, in
 
 
 def test_eval_items_are_dropped_by_text_and_by_content(tmp_path, inputs):
-    from montessori.lab.grader import recognise
+    from montessori.lab.grader import recognise_task
 
     _, table = dataset_of(tmp_path, inputs)
     victim, other = table.row(0, named=True), table.row(1, named=True)
-    key = recognise(user_turns(other["messages"])).key
+    key = recognise_task(user_turns(other["messages"])).key
     file = inputs["evals"] / "dev" / "items.jsonl"
     file.parent.mkdir()
     file.write_text(_lines(list(user_turns(victim["messages"])), key), encoding="utf-8")

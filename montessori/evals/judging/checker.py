@@ -66,4 +66,5 @@ def grade_turns(item: Item, answers: Sequence[str]) -> list[Grade]:
         )
     gold = zip(item.turns, item.responses, item.answers, strict=True)
     tasks = [Task(item.family, item.skill, item.key, (Turn(*t),), item.choices) for t in gold]
-    return [world.grade(task, [answer]) for task, answer in zip(tasks, answers, strict=True)]
+    pairs = zip(tasks, answers, strict=True)
+    return [world.grade_responses(task, [answer]) for task, answer in pairs]

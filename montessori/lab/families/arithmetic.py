@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from montessori.lab.phrasing import Slots, phrasings
-from montessori.lab.task import PhrasedFamily, Solution, short, worked
+from montessori.lab.phrasing import Slots, make_phrasings
+from montessori.lab.task import PhrasedFamily, Solution, short_solution, worked_solution
 
 
 def _draw_add(rng: Random) -> Slots:
@@ -16,7 +16,7 @@ def _draw_add(rng: Random) -> Slots:
 
 
 def _solve_add(a: int, b: int) -> Solution:
-    return short(a + b, *sorted((a, b)))
+    return short_solution(a + b, *sorted((a, b)))
 
 
 def _draw_subtract(rng: Random) -> Slots:
@@ -27,7 +27,7 @@ def _draw_subtract(rng: Random) -> Slots:
 
 
 def _solve_subtract(a: int, b: int) -> Solution | None:
-    return short(a - b, a, b) if a >= b else None
+    return short_solution(a - b, a, b) if a >= b else None
 
 
 def _draw_product(rng: Random) -> Slots:
@@ -37,7 +37,7 @@ def _draw_product(rng: Random) -> Slots:
 
 
 def _solve_product(a: int, b: int) -> Solution:
-    return short(a * b, *sorted((a, b)))
+    return short_solution(a * b, *sorted((a, b)))
 
 
 def _draw_times_then(rng: Random) -> Slots:
@@ -46,7 +46,7 @@ def _draw_times_then(rng: Random) -> Slots:
 
 
 def _solve_times_then(a: int, b: int, c: int) -> Solution | None:
-    return worked(a, ("x", b), ("+", c), content=(a, b, c))
+    return worked_solution(a, ("x", b), ("+", c), content=(a, b, c))
 
 
 ARITHMETIC = (
@@ -55,7 +55,7 @@ ARITHMETIC = (
         subject="arithmetic",
         kind="short",
         size=100 * 101 // 2 + 100 * 100,  # both below 100, or one of them 100 to 199
-        phrasings=phrasings(
+        phrasings=make_phrasings(
             "What is {a} plus {b}?",
             "Add {a} and {b}.",
             "{a} + {b} = ?",
@@ -72,7 +72,7 @@ ARITHMETIC = (
         subject="arithmetic",
         kind="short",
         size=100 * 101 // 2 + 100 * 100,
-        phrasings=phrasings(
+        phrasings=make_phrasings(
             "What is {a} minus {b}?",
             "Subtract {b} from {a}.",
             "{a} - {b} = ?",
@@ -89,7 +89,7 @@ ARITHMETIC = (
         kind="short",
         evaluated=False,
         size=8 * 98 - 28,
-        phrasings=phrasings(
+        phrasings=make_phrasings(
             "What is {a} times {b}?",
             "Multiply {a} by {b}.",
             "{a} x {b} = ?",
@@ -103,7 +103,7 @@ ARITHMETIC = (
         subject="arithmetic",
         kind="worked",
         size=8 * 24 * 99,
-        phrasings=phrasings(
+        phrasings=make_phrasings(
             "What is {a} times {b}, plus {c}?",
             "Multiply {a} by {b} and add {c}.",
             "{a} x {b} + {c} = ?",

@@ -29,14 +29,14 @@ class ChoiceFamily(Family):
 
     inner: tuple[PhrasedFamily, ...]
 
-    def make(self, rng: Random) -> Task:
+    def make_task(self, rng: Random) -> Task:
         """Return a random task."""
-        question = rng.choice(self.inner).make(rng)
-        choices = [question.turns[0].answer, *distractors(question, rng)[: len(LETTERS) - 1]]
+        question = rng.choice(self.inner).make_task(rng)
+        choices = [question.turns[0].answer, *draw_distractors(question, rng)[: len(LETTERS) - 1]]
         rng.shuffle(choices)
         return self._task(question, _write(question, choices, rng), tuple(choices))
 
-    def recognise(self, turns: Sequence[str]) -> Recognised:
+    def recognise_task(self, turns: Sequence[str]) -> Recognised:
         """Return the task behind the turns, or None."""
         if len(turns) != 1 or len(turns[0]) > LONGEST_TEXT:
             return None
@@ -46,7 +46,9 @@ class ChoiceFamily(Family):
             return None
         asked, choices = read
         for lead in _LEADS:
-            question = self._index.recognise(asked.removeprefix(lead)) if lead in asked else None
+            if lead not in asked:
+                continue
+            question = self._index.recognise_task(asked.removeprefix(lead))
             if question is not None and question.turns[0].answer in choices:
                 return self._task(question, text, choices)
         return None
@@ -79,7 +81,7 @@ def _read(text: str) -> tuple[str, tuple[str, ...]] | None:
     return (question, choices) if len(set(choices)) == len(choices) else None
 
 
-def distractors(question: Task, rng: Random) -> list[str]:
+def draw_distractors(question: Task, rng: Random) -> list[str]:
     """Return three or more wrong but plausible answers, in random order."""
     turn = question.turns[0]
     wrong = sorted({text for text in _near_numbers(turn) if text != turn.answer})
@@ -97,7 +99,9 @@ def _near_numbers(turn: Turn) -> Iterator[str]:
     yield from (str(number) for number in candidates if number >= 0)
 
 
-def _choice(subject: str, name: str, families: Sequence[PhrasedFamily], inner: str) -> ChoiceFamily:
+def _choice_family(
+    subject: str, name: str, families: Sequence[PhrasedFamily], inner: str
+) -> ChoiceFamily:
     """Return the choice family over the families named in `inner`."""
     by_name = {family.name: family for family in families}
     chosen = tuple(by_name[each] for each in inner.split())
@@ -111,10 +115,10 @@ def _choice(subject: str, name: str, families: Sequence[PhrasedFamily], inner: s
 
 
 CHOICE = (
-    _choice("arithmetic", "choice_arithmetic", ARITHMETIC, "add subtract"),
-    _choice("comparison", "choice_comparison", COMPARISON, "larger smaller"),
-    _choice("units", "choice_units", UNITS, "metres dollars"),
-    _choice(
+    _choice_family("arithmetic", "choice_arithmetic", ARITHMETIC, "add subtract"),
+    _choice_family("comparison", "choice_comparison", COMPARISON, "larger smaller"),
+    _choice_family("units", "choice_units", UNITS, "metres dollars"),
+    _choice_family(
         "stories",
         "choice_stories",
         WORD_PROBLEMS,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from montessori.lab.phrasing import Slots, phrasings
-from montessori.lab.task import PhrasedFamily, Solution, short
+from montessori.lab.phrasing import Slots, make_phrasings
+from montessori.lab.task import PhrasedFamily, Solution, short_solution
 
 _BELOW = 150  # numbers compared in pairs are 0 to 149
 _PAIRS = _BELOW * (_BELOW - 1) // 2
@@ -17,11 +17,11 @@ def _draw_pair(rng: Random) -> Slots:
 
 
 def _solve_larger(a: int, b: int) -> Solution | None:
-    return short(max(a, b), *sorted((a, b))) if a != b else None
+    return short_solution(max(a, b), *sorted((a, b))) if a != b else None
 
 
 def _solve_smaller(a: int, b: int) -> Solution | None:
-    return short(min(a, b), *sorted((a, b))) if a != b else None
+    return short_solution(min(a, b), *sorted((a, b))) if a != b else None
 
 
 COMPARISON = (
@@ -30,7 +30,7 @@ COMPARISON = (
         subject="comparison",
         kind="short",
         size=_PAIRS,
-        phrasings=phrasings(
+        phrasings=make_phrasings(
             "Which is larger, {a} or {b}?",
             "Which number is bigger: {a} or {b}?",
             "What is the larger of {a} and {b}?",
@@ -45,7 +45,7 @@ COMPARISON = (
         subject="comparison",
         kind="short",
         size=_PAIRS,
-        phrasings=phrasings(
+        phrasings=make_phrasings(
             "Which is smaller, {a} or {b}?",
             "Which number is less: {a} or {b}?",
             "What is the smaller of {a} and {b}?",

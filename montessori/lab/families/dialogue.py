@@ -10,7 +10,7 @@ from random import Random
 from montessori.lab.families.arithmetic import ARITHMETIC
 from montessori.lab.families.ordering import ORDERING
 from montessori.lab.families.word_problems import WORD_PROBLEMS
-from montessori.lab.phrasing import Phrasing, PhrasingIndex, Slots, join, phrasings
+from montessori.lab.phrasing import Phrasing, PhrasingIndex, Slots, join_items, make_phrasings
 from montessori.lab.task import (
     Family,
     FamilyIndex,
@@ -19,8 +19,8 @@ from montessori.lab.task import (
     Solution,
     Task,
     Turn,
-    short,
-    worked,
+    short_solution,
+    worked_solution,
 )
 
 _TRIES = 100  # first turns drawn until the second makes sense
@@ -43,10 +43,10 @@ class DialogueFamily(Family):
     first: tuple[PhrasedFamily, ...]
     follow_ups: tuple[FollowUp, ...]
 
-    def make(self, rng: Random) -> Task:
+    def make_task(self, rng: Random) -> Task:
         """Return a random task; ValueError where none is found in `_TRIES` draws."""
         for _ in range(_TRIES):
-            opening = rng.choice(self.first).make(rng)
+            opening = rng.choice(self.first).make_task(rng)
             follow_up = rng.choice(self.follow_ups)
             slots = follow_up.draw_slots(rng)
             text = rng.choice(follow_up.phrasings).render(slots)
@@ -55,11 +55,11 @@ class DialogueFamily(Family):
                 return task
         raise ValueError(f"family {self.name}: no second turn made sense in {_TRIES} draws")
 
-    def recognise(self, turns: Sequence[str]) -> Recognised:
+    def recognise_task(self, turns: Sequence[str]) -> Recognised:
         """Return the task behind the turns, or None."""
         if len(turns) != 2:
             return None
-        opening = self._openings.recognise(turns[0])
+        opening = self._openings.recognise_task(turns[0])
         if opening is None:
             return None
         text = turns[1].strip()
@@ -91,37 +91,37 @@ def _draw_change(rng: Random) -> Slots:
 
 
 def _solve_add(before: str, c: int) -> Solution | None:
-    return short(int(before) + c, c)
+    return short_solution(int(before) + c, c)
 
 
 def _solve_take(before: str, c: int) -> Solution | None:
-    return short(int(before) - c, c) if int(before) >= c else None
+    return short_solution(int(before) - c, c) if int(before) >= c else None
 
 
 def _solve_story_add(before: str, c: int) -> Solution | None:
-    return worked(int(before), ("+", c), content=(c,))
+    return worked_solution(int(before), ("+", c), content=(c,))
 
 
 def _solve_story_take(before: str, c: int) -> Solution | None:
-    return worked(int(before), ("-", c), content=(c,))
+    return worked_solution(int(before), ("-", c), content=(c,))
 
 
 def _solve_reverse(before: str) -> Solution:
-    return short(join(reversed(before.split(", "))))
+    return short_solution(join_items(reversed(before.split(", "))))
 
 
 def _solve_first(before: str) -> Solution:
-    return short(before.split(", ")[0])
+    return short_solution(before.split(", ")[0])
 
 
 def _solve_last(before: str) -> Solution:
-    return short(before.split(", ")[-1])
+    return short_solution(before.split(", ")[-1])
 
 
 _CHANGES = (
     FollowUp(
         "add",
-        phrasings(
+        make_phrasings(
             "Now add {c} to that.",
             "And plus {c}?",
             "Add {c} to your answer.",
@@ -132,7 +132,7 @@ _CHANGES = (
     ),
     FollowUp(
         "take",
-        phrasings(
+        make_phrasings(
             "Now take {c} away from that.",
             "And minus {c}?",
             "Subtract {c} from your answer.",
@@ -145,7 +145,7 @@ _CHANGES = (
 _LIST_CHANGES = (
     FollowUp(
         "reverse",
-        phrasings(
+        make_phrasings(
             "Now reverse that list.",
             "Write that the other way round.",
             "Turn your answer around.",
@@ -155,19 +155,21 @@ _LIST_CHANGES = (
     ),
     FollowUp(
         "first",
-        phrasings("Which comes first?", "What is the first of them?", "Name only the first one."),
+        make_phrasings(
+            "Which comes first?", "What is the first of them?", "Name only the first one."
+        ),
         _solve_first,
     ),
     FollowUp(
         "last",
-        phrasings("Which comes last?", "What is the last of them?", "Name only the last one."),
+        make_phrasings("Which comes last?", "What is the last of them?", "Name only the last one."),
         _solve_last,
     ),
 )
 _STORY_CHANGES = (
     FollowUp(
         "take",
-        phrasings(
+        make_phrasings(
             "How many are left if {c} more are given away?",
             "Then {c} get lost. How many are left?",
             "How many remain after {c} are sold?",
@@ -178,7 +180,7 @@ _STORY_CHANGES = (
     ),
     FollowUp(
         "add",
-        phrasings(
+        make_phrasings(
             "How many are there if {c} more are added?",
             "Then {c} more are found. How many are there now?",
             "How many would it be with {c} more?",
@@ -190,7 +192,7 @@ _STORY_CHANGES = (
 )
 
 
-def _dialogue(
+def _dialogue_family(
     subject: str,
     name: str,
     families: Sequence[PhrasedFamily],
@@ -211,9 +213,9 @@ def _dialogue(
 
 
 DIALOGUE = (
-    _dialogue("arithmetic", "dialogue_change", ARITHMETIC, "add subtract", _CHANGES),
-    _dialogue("ordering", "dialogue_list", ORDERING, "reverse_list", _LIST_CHANGES),
-    _dialogue(
+    _dialogue_family("arithmetic", "dialogue_change", ARITHMETIC, "add subtract", _CHANGES),
+    _dialogue_family("ordering", "dialogue_list", ORDERING, "reverse_list", _LIST_CHANGES),
+    _dialogue_family(
         "stories",
         "dialogue_story",
         WORD_PROBLEMS,

@@ -5,26 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from random import Random
 
-from montessori.lab.phrasing import Slots, phrasings
-from montessori.lab.task import PhrasedFamily, Solution, short
+from montessori.lab.phrasing import Slots, make_phrasings
+from montessori.lab.task import PhrasedFamily, Solution, short_solution
 from montessori.lab.words import CAPITALS, DAYS, MONTHS, OPPOSITES, YOUNG
 
 _OPPOSITE = dict(OPPOSITES) | {b: a for a, b in OPPOSITES}
 
 
-def _facts(name: str, answers: Mapping[str, str], *templates: str) -> PhrasedFamily:
+def _fact_family(name: str, answers: Mapping[str, str], *templates: str) -> PhrasedFamily:
     """Return a family that asks what `answers` holds for the slot `x`."""
 
     def draw(rng: Random) -> Slots:
         return {"x": rng.choice(list(answers))}
 
     def solve(x: str) -> Solution | None:
-        return short(answers[x], x) if x in answers else None
+        return short_solution(answers[x], x) if x in answers else None
 
-    return _family(name, len(answers), templates, draw, solve)
+    return _slot_family(name, len(answers), templates, draw, solve)
 
 
-def _calendar(name: str, cycle: Sequence[str], *templates: str) -> PhrasedFamily:
+def _calendar_family(name: str, cycle: Sequence[str], *templates: str) -> PhrasedFamily:
     """Return a family that asks what comes before or after the slot `x` in a cycle."""
 
     def draw(rng: Random) -> Slots:
@@ -34,12 +34,12 @@ def _calendar(name: str, cycle: Sequence[str], *templates: str) -> PhrasedFamily
         if x not in cycle:
             return None
         step = 1 if side == "after" else -1
-        return short(cycle[(cycle.index(x) + step) % len(cycle)], side, x)
+        return short_solution(cycle[(cycle.index(x) + step) % len(cycle)], side, x)
 
-    return _family(name, 2 * len(cycle), templates, draw, solve)
+    return _slot_family(name, 2 * len(cycle), templates, draw, solve)
 
 
-def _family(
+def _slot_family(
     name: str,
     size: int,
     templates: Sequence[str],
@@ -52,14 +52,14 @@ def _family(
         kind="short",
         evaluated=False,
         size=size,
-        phrasings=phrasings(*templates),
+        phrasings=make_phrasings(*templates),
         draw_slots=draw,
         solve=solve,
     )
 
 
 KNOWLEDGE = (
-    _facts(
+    _fact_family(
         "capitals",
         CAPITALS,
         "What is the capital of {x:name}?",
@@ -67,7 +67,7 @@ KNOWLEDGE = (
         "Which city is the capital of {x:name}?",
         "Tell me the capital of {x:name}.",
     ),
-    _facts(
+    _fact_family(
         "animal_young",
         YOUNG,
         "What is a baby {x:word} called?",
@@ -75,7 +75,7 @@ KNOWLEDGE = (
         "Name the young of a {x:word}.",
         "What is the word for a baby {x:word}?",
     ),
-    _facts(
+    _fact_family(
         "opposites",
         _OPPOSITE,
         "What is the opposite of {x:word}?",
@@ -83,7 +83,7 @@ KNOWLEDGE = (
         "Which word means the opposite of {x:word}?",
         "Give a word that is the opposite of {x:word}.",
     ),
-    _calendar(
+    _calendar_family(
         "days",
         DAYS,
         "What day comes {side:after|before} {x:name}?",
@@ -91,7 +91,7 @@ KNOWLEDGE = (
         "Name the day {side:after|before} {x:name}.",
         "What is the day just {side:after|before} {x:name}?",
     ),
-    _calendar(
+    _calendar_family(
         "months",
         MONTHS,
         "What month comes {side:after|before} {x:name}?",

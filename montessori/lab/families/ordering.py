@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from montessori.lab.phrasing import Slots, join, phrasings
-from montessori.lab.task import PhrasedFamily, Solution, short
+from montessori.lab.phrasing import Slots, join_items, make_phrasings
+from montessori.lab.task import PhrasedFamily, Solution, short_solution
 from montessori.lab.words import WORDS
 
 
@@ -14,7 +14,7 @@ def _draw_words(rng: Random) -> Slots:
 
 
 def _solve_reverse(ws: tuple[str, ...]) -> Solution:
-    return short(join(reversed(ws)), ws)
+    return short_solution(join_items(reversed(ws)), ws)
 
 
 ORDERING = (
@@ -23,7 +23,7 @@ ORDERING = (
         subject="ordering",
         kind="short",
         size=len(WORDS) * (len(WORDS) - 1) * (len(WORDS) - 2),  # the lists of three alone
-        phrasings=phrasings(
+        phrasings=make_phrasings(
             "Reverse this list: {ws:words}.",
             "Write {ws:words} in reverse order.",
             "Say these words from last to first: {ws:words}.",

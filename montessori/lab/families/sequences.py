@@ -5,8 +5,8 @@ from __future__ import annotations
 from itertools import pairwise
 from random import Random
 
-from montessori.lab.phrasing import Slots, join, phrasings
-from montessori.lab.task import PhrasedFamily, Solution, short
+from montessori.lab.phrasing import Slots, join_items, make_phrasings
+from montessori.lab.task import PhrasedFamily, Solution, short_solution
 
 _LONGEST_COUNT = 12  # terms
 
@@ -29,24 +29,24 @@ def _draw_count(rng: Random) -> Slots:
     return {"a": terms[0], "b": terms[-1], "step": abs(terms[1] - terms[0]), "way": way}
 
 
-def _step(xs: tuple[int, ...]) -> int | None:
+def _constant_step(xs: tuple[int, ...]) -> int | None:
     """Return the constant step, or None where there is none, it is 0, or the list is short."""
     steps = {b - a for a, b in pairwise(xs)}
     return (steps.pop() or None) if len(xs) >= 3 and len(steps) == 1 else None
 
 
 def _solve_next(xs: tuple[int, ...]) -> Solution | None:
-    step = _step(xs)
+    step = _constant_step(xs)
     if step is None or xs[-1] + step < 0:
         return None
-    return short(xs[-1] + step, xs)
+    return short_solution(xs[-1] + step, xs)
 
 
 def _solve_count(a: int, b: int, step: int, way: str) -> Solution | None:
     if step == 0 or a == b or (b > a) != (way == "up") or (b - a) % step:
         return None
     terms = range(a, b + 1, step) if b > a else range(a, b - 1, -step)
-    return short(join(terms), a, b, step) if len(terms) <= _LONGEST_COUNT else None
+    return short_solution(join_items(terms), a, b, step) if len(terms) <= _LONGEST_COUNT else None
 
 
 SEQUENCES = (
@@ -55,7 +55,7 @@ SEQUENCES = (
         subject="sequences",
         kind="short",
         size=100 * 20 * 2 * 3,  # lowest number, step, direction, length
-        phrasings=phrasings(
+        phrasings=make_phrasings(
             "What comes next: {xs:numbers}?",
             "What is the next number after {xs:numbers}?",
             "Continue with one number: {xs:numbers}.",
@@ -70,7 +70,7 @@ SEQUENCES = (
         subject="sequences",
         kind="short",
         size=100 * 15 * 2 * 4,  # lowest number, step, direction, length
-        phrasings=phrasings(
+        phrasings=make_phrasings(
             "Count {way:up|down} from {a} to {b} in steps of {step}.",
             "Count {way:up|down} by {step}, from {a} to {b}.",
             "Start at {a} and count {way:up|down} to {b}, {step} at a time.",

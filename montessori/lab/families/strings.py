@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from montessori.lab.phrasing import Slots, phrasings
-from montessori.lab.task import PhrasedFamily, Solution, short
+from montessori.lab.phrasing import Slots, make_phrasings
+from montessori.lab.task import PhrasedFamily, Solution, short_solution
 from montessori.lab.words import WORDS, any_word
 
 INVENTED_WORDS = 50_000  # of five letters, at least; a test counts them
@@ -27,16 +27,16 @@ def _draw_two(rng: Random) -> Slots:
 
 
 def _solve_repeat(w: str, n: int) -> Solution | None:
-    return short(" ".join([w] * n), w, n) if 1 <= n <= 10 else None
+    return short_solution(" ".join([w] * n), w, n) if 1 <= n <= 10 else None
 
 
 def _solve_place(nth: str, ws: tuple[str, ...]) -> Solution | None:
     place = _PLACES.index(nth)
-    return short(ws[place], nth, ws) if place < len(ws) else None
+    return short_solution(ws[place], nth, ws) if place < len(ws) else None
 
 
 def _solve_join(a: str, b: str) -> Solution:
-    return short(a + b, a, b)
+    return short_solution(a + b, a, b)
 
 
 _NTH = "{nth:" + "|".join(_PLACES) + "}"
@@ -47,7 +47,7 @@ STRINGS = (
         subject="strings",
         kind="short",
         size=4 * INVENTED_WORDS,  # two to five times
-        phrasings=phrasings(
+        phrasings=make_phrasings(
             "Write the word {w:word} {n} times.",
             "Repeat {w:word} {n} times.",
             "Say {w:word} {n} times in a row.",
@@ -61,7 +61,7 @@ STRINGS = (
         subject="strings",
         kind="short",
         size=3 * len(WORDS) * (len(WORDS) - 1) * (len(WORDS) - 2),  # the lists of three alone
-        phrasings=phrasings(
+        phrasings=make_phrasings(
             f"What is the {_NTH} word in this list: {{ws:words}}?",
             f"Which word comes {_NTH} in {{ws:words}}?",
             f"Pick the {_NTH} word: {{ws:words}}.",
@@ -75,7 +75,7 @@ STRINGS = (
         subject="strings",
         kind="short",
         size=len(WORDS) * (len(WORDS) - 1),
-        phrasings=phrasings(
+        phrasings=make_phrasings(
             "Join the words {a:word} and {b:word} into one.",
             "Put {a:word} and {b:word} together as one word.",
             "Write {a:word} and {b:word} without a space.",

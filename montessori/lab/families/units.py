@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from random import Random
 
-from montessori.lab.phrasing import Slots, phrasings
-from montessori.lab.task import PhrasedFamily, Solution, short, worked
+from montessori.lab.phrasing import Slots, make_phrasings
+from montessori.lab.task import PhrasedFamily, Solution, short_solution, worked_solution
 from montessori.lab.words import THINGS
 
 
@@ -14,7 +14,7 @@ def _draw_hundreds(rng: Random) -> Slots:
 
 
 def _solve_hundreds(n: int, c: int) -> Solution:
-    return short(100 * n + c, n, c)
+    return short_solution(100 * n + c, n, c)
 
 
 def _draw_dozens(rng: Random) -> Slots:
@@ -22,7 +22,7 @@ def _draw_dozens(rng: Random) -> Slots:
 
 
 def _solve_dozens(n: int, thing: str, c: int) -> Solution | None:
-    return worked(n, ("x", 12), ("+", c), content=(n, thing, c))
+    return worked_solution(n, ("x", 12), ("+", c), content=(n, thing, c))
 
 
 UNITS = (
@@ -31,7 +31,7 @@ UNITS = (
         subject="units",
         kind="short",
         size=119 * 98,
-        phrasings=phrasings(
+        phrasings=make_phrasings(
             "How many centimetres are {n} metres and {c} centimetres?",
             "Change {n} metres and {c} centimetres into centimetres.",
             "Write {n} m and {c} cm in cm.",
@@ -45,7 +45,7 @@ UNITS = (
         subject="units",
         kind="short",
         size=119 * 98,
-        phrasings=phrasings(
+        phrasings=make_phrasings(
             "How many cents are {n} dollars and {c} cents?",
             "Change {n} dollars and {c} cents into cents.",
             "Write {n} dollars and {c} cents in cents.",
@@ -59,7 +59,7 @@ UNITS = (
         subject="units",
         kind="worked",
         size=11 * 59 * len(THINGS),
-        phrasings=phrasings(
+        phrasings=make_phrasings(
             "How many {thing:many} are {n} dozen {thing:many} and {c} more?",
             "A box holds {n} dozen {thing:many} and a bag {c}. How many {thing:many} is that?",
             "Count {n} dozen {thing:many} and {c} {thing:many}.",

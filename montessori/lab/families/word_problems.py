@@ -6,49 +6,49 @@ from collections.abc import Callable
 from random import Random
 from typing import Any
 
-from montessori.lab.phrasing import Slots, phrasings
-from montessori.lab.task import PhrasedFamily, Solution, worked
+from montessori.lab.phrasing import Slots, make_phrasings
+from montessori.lab.task import PhrasedFamily, Solution, worked_solution
 from montessori.lab.words import NAMES, THINGS
 
 
-def _cast(rng: Random) -> Slots:
+def _draw_cast(rng: Random) -> Slots:
     """Return two different names and a thing."""
     name, other = rng.sample(NAMES, 2)
     return {"name": name, "other": other, "thing": rng.choice(THINGS)}
 
 
 def _draw_add(rng: Random) -> Slots:
-    return _cast(rng) | {"a": rng.randint(2, 49), "b": rng.randint(2, 49)}
+    return _draw_cast(rng) | {"a": rng.randint(2, 49), "b": rng.randint(2, 49)}
 
 
 def _solve_add(a: int, b: int, thing: str, **_: str) -> Solution | None:
-    return worked(a, ("+", b), content=(*sorted((a, b)), thing))
+    return worked_solution(a, ("+", b), content=(*sorted((a, b)), thing))
 
 
 def _draw_subtract(rng: Random) -> Slots:
     a = rng.randint(5, 60)
-    return _cast(rng) | {"a": a, "b": rng.randint(2, a - 2)}
+    return _draw_cast(rng) | {"a": a, "b": rng.randint(2, a - 2)}
 
 
 def _solve_subtract(a: int, b: int, thing: str, **_: str) -> Solution | None:
-    return worked(a, ("-", b), content=(a, b, thing))
+    return worked_solution(a, ("-", b), content=(a, b, thing))
 
 
 def _draw_groups(rng: Random) -> Slots:
-    return _cast(rng) | {"a": rng.randint(2, 9), "b": rng.randint(2, 40)}
+    return _draw_cast(rng) | {"a": rng.randint(2, 9), "b": rng.randint(2, 40)}
 
 
 def _solve_groups(a: int, b: int, thing: str, **_: str) -> Solution | None:
-    return worked(a, ("x", b), content=(a, b, thing))
+    return worked_solution(a, ("x", b), content=(a, b, thing))
 
 
 def _draw_gain_loss(rng: Random) -> Slots:
     a, b = rng.randint(2, 40), rng.randint(2, 40)
-    return _cast(rng) | {"a": a, "b": b, "c": rng.randint(2, a + b - 1)}
+    return _draw_cast(rng) | {"a": a, "b": b, "c": rng.randint(2, a + b - 1)}
 
 
 def _solve_gain_loss(a: int, b: int, c: int, thing: str, **_: str) -> Solution | None:
-    return worked(a, ("+", b), ("-", c), content=(a, b, c, thing))
+    return worked_solution(a, ("+", b), ("-", c), content=(a, b, c, thing))
 
 
 def _draw_groups_more(rng: Random) -> Slots:
@@ -56,7 +56,7 @@ def _draw_groups_more(rng: Random) -> Slots:
 
 
 def _solve_groups_more(a: int, b: int, c: int, thing: str, **_: str) -> Solution | None:
-    return worked(a, ("x", b), ("+", c), content=(a, b, c, thing))
+    return worked_solution(a, ("x", b), ("+", c), content=(a, b, c, thing))
 
 
 def _draw_groups_left(rng: Random) -> Slots:
@@ -65,11 +65,11 @@ def _draw_groups_left(rng: Random) -> Slots:
 
 
 def _draw_small_groups(rng: Random) -> Slots:
-    return _cast(rng) | {"a": rng.randint(2, 9), "b": rng.randint(2, 12)}
+    return _draw_cast(rng) | {"a": rng.randint(2, 9), "b": rng.randint(2, 12)}
 
 
 def _solve_groups_left(a: int, b: int, c: int, thing: str, **_: str) -> Solution | None:
-    return worked(a, ("x", b), ("-", c), content=(a, b, c, thing))
+    return worked_solution(a, ("x", b), ("-", c), content=(a, b, c, thing))
 
 
 def _draw_groups_more_left(rng: Random) -> Slots:
@@ -80,10 +80,10 @@ def _draw_groups_more_left(rng: Random) -> Slots:
 def _solve_groups_more_left(
     a: int, b: int, c: int, d: int, thing: str, **_: str
 ) -> Solution | None:
-    return worked(a, ("x", b), ("+", c), ("-", d), content=(a, b, c, d, thing))
+    return worked_solution(a, ("x", b), ("+", c), ("-", d), content=(a, b, c, d, thing))
 
 
-def _story(
+def _story_family(
     name: str,
     size: int,
     draw: Callable[[Random], Slots],
@@ -100,7 +100,7 @@ def _story(
         subject="stories",
         kind="worked",
         size=size,
-        phrasings=phrasings(*templates),
+        phrasings=make_phrasings(*templates),
         draw_slots=draw,
         solve=solve_cast,
     )
@@ -109,7 +109,7 @@ def _story(
 _KINDS = len(THINGS)
 
 WORD_PROBLEMS = (
-    _story(
+    _story_family(
         "story_add",
         48 * 49 // 2 * _KINDS,  # two numbers of 2 to 49 in any order
         _draw_add,
@@ -125,7 +125,7 @@ WORD_PROBLEMS = (
         "A shop sold {a} {thing:many} on Monday and {b} on Tuesday."
         " How many {thing:many} did it sell?",
     ),
-    _story(
+    _story_family(
         "story_subtract",
         (57 * 58 // 2 - 1) * _KINDS,  # a - 3 differences of 2 and more for a from 5 to 60
         _draw_subtract,
@@ -139,7 +139,7 @@ WORD_PROBLEMS = (
         "{name:name} wants {a} {thing:many} and has {b}."
         " How many more {thing:many} does {name:name} need?",
     ),
-    _story(
+    _story_family(
         "story_groups",
         8 * 39 * _KINDS,
         _draw_groups,
@@ -151,7 +151,7 @@ WORD_PROBLEMS = (
         " How many {thing:many} does {name:name} get?",
         "Each of {a} children brings {b} {thing:many}. How many {thing:many} do they bring?",
     ),
-    _story(
+    _story_family(
         "story_gain_loss",
         39 * 39 * 40 * _KINDS,  # a + b is 42 on average, and c has a + b - 2 values
         _draw_gain_loss,
@@ -165,7 +165,7 @@ WORD_PROBLEMS = (
         "There were {a} {thing:many} in a bag. {name:name} added {b} and took out {c}."
         " How many {thing:many} are in the bag?",
     ),
-    _story(
+    _story_family(
         "story_groups_more",
         8 * 11 * 39 * _KINDS,
         _draw_groups_more,
@@ -179,7 +179,7 @@ WORD_PROBLEMS = (
         "A farm fills {a} baskets with {b} {thing:many} each and has {c} over."
         " How many {thing:many} does the farm have?",
     ),
-    _story(
+    _story_family(
         "story_groups_left",
         (44 * 77 - 2 * 88) * _KINDS,  # c has a b - 2 values; the sums of a and b are 44 and 77
         _draw_groups_left,
@@ -193,7 +193,7 @@ WORD_PROBLEMS = (
         "A shop gets {a} trays of {b} {thing:many} and sells {c}."
         " How many {thing:many} does the shop have left?",
     ),
-    _story(
+    _story_family(
         "story_groups_more_left",
         8 * 11 * 39 * 4 * _KINDS,  # d has four values at least
         _draw_groups_more_left,
