@@ -318,10 +318,14 @@ def test_a_missing_key_is_said_before_anything_is_sent(hosted, tmp_path):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("key_env", KEY), ("key_env", "gsk_0123456789"), ("server", f"https://me:{KEY}@host/v1"),
-        ("server", f"https://host/v1?key={KEY}"), ("server", f"me:{KEY}@host"), ("api_key", KEY),
+        ("key_env", KEY),
+        ("key_env", "gsk_0123456789"),
+        ("server", f"https://me:{KEY}@host/v1"),
+        ("server", f"https://host/v1?key={KEY}"),
+        ("server", f"me:{KEY}@host"),
+        ("api_key", KEY),
     ],
-)  # fmt: skip
+)
 def test_a_key_in_a_file_is_refused_and_not_repeated(hosted, key, value):
     with pytest.raises(MontessoriError) as error:
         hosted("http://localhost", **{key: value})

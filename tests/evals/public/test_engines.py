@@ -74,6 +74,8 @@ def test_outcomes_have_a_row_per_item_metric_and_filter(tmp_path):
     frame = pl.read_csv(tmp_path / "o.csv")
     assert tuple(frame.columns) == COLUMNS
     assert frame.select("item_id", "benchmark", "value").rows() == [
-        ("t/0", "t acc", 0.0), ("t/1", "t acc", 100.0),
-        ("t/0", "t acc_norm", 50.0), ("t/1", "t acc_norm", 0.0),
-    ]  # fmt: skip
+        ("t/0", "t acc", 0.0),
+        ("t/1", "t acc", 100.0),
+        ("t/0", "t acc_norm", 50.0),
+        ("t/1", "t acc_norm", 0.0),
+    ]

@@ -62,13 +62,19 @@ def test_the_numbers_are_lm_evals(scored, student, data, task, shots):
 
     with LocalData(data).serving():
         direct = simple_evaluate(
-            model="hf", model_args=f"pretrained={student},dtype=float32", tasks=[task],
-            num_fewshot=shots, device="cpu", batch_size=3, bootstrap_iters=10,
-        )  # fmt: skip
+            model="hf",
+            model_args=f"pretrained={student},dtype=float32",
+            tasks=[task],
+            num_fewshot=shots,
+            device="cpu",
+            batch_size=3,
+            bootstrap_iters=10,
+        )
     expected = direct["results"][task]
     assert metrics["scores"][task]["acc"] == {
-        "value": expected["acc,none"], "stderr": expected["acc_stderr,none"],
-    }  # fmt: skip
+        "value": expected["acc,none"],
+        "stderr": expected["acc_stderr,none"],
+    }
     assert samples["prompt_hash"].to_list() == [
         one["prompt_hash"] for one in direct["samples"][task]
     ]
@@ -83,8 +89,9 @@ def test_every_answer_is_kept_under_each_filter(scored):
     )
     assert metrics["items"] == 3
     assert set(metrics["scores"]["gsm8k"]) == {
-        "exact_match (strict-match)", "exact_match (flexible-extract)",
-    }  # fmt: skip
+        "exact_match (strict-match)",
+        "exact_match (flexible-extract)",
+    }
     assert samples.height == 6
     assert samples["prompt"].str.contains("#### [12]").all()  # a worked example stands before each
     assert json.loads(samples["metrics"][0]) == {"exact_match": 0.0}
