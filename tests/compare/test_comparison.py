@@ -12,12 +12,12 @@ import pytest
 from montessori.artifacts.files import write_json
 from montessori.compare.bootstrap import draws, observed, sampled
 from montessori.compare.comparison import compare_runs, counterparts, entries
-from montessori.compare.outcomes import MEAN, ORDER, Found, usable
+from montessori.compare.comparison_table import markdown, table, write_plot
+from montessori.compare.run_outcomes import MEAN, ORDER, Found, usable
 from montessori.compare.settings import CompareParams
-from montessori.compare.table import markdown, table, write_plot
 from montessori.errors import MontessoriError
-from montessori.evals.lab_benchmarks import mt_bench
-from montessori.evals.lab_benchmarks.alpaca import length_controlled
+from montessori.evals.lab_benchmarks import score_scale
+from montessori.evals.lab_benchmarks.ridge_length_control import length_controlled
 from montessori.evals.outcomes import Outcome
 from montessori.evals.significance import bootstrap_p, holm, paired_bootstrap
 from montessori.evals.statistics import resample_counts
@@ -57,7 +57,7 @@ def write(root: Path, run: str, found: dict[str, Outcome]) -> None:
     for name in set(values) & {MT_BENCH, "mt_bench"}:
         if values[name] is not None:
             values[name] = 1 + 9 * values[name] / 100
-            assert mt_bench.percent(values[name]) == pytest.approx(found[name].value.mean())
+            assert score_scale.percent(values[name]) == pytest.approx(found[name].value.mean())
     (root / "eval").mkdir(exist_ok=True)
     (root / "eval" / f"{run}.json").write_text(json.dumps(values | {"mean": mean}))
 

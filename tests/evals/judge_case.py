@@ -10,7 +10,7 @@ import polars as pl
 from montessori.artifacts.files import read_table, write_table
 from montessori.artifacts.schemas import ANSWERS, VERDICTS
 from montessori.evals.items import OPEN, present, read_items
-from montessori.evals.judging.judge import Inputs, Means, write_verdicts
+from montessori.evals.judging.write_verdicts import Inputs, Means, write_verdicts
 from montessori.evals.settings import BenchmarkParams, JudgeParams
 from montessori.models.prepare import prepare_model
 from montessori.pipeline.machine import Machine

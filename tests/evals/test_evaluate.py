@@ -7,7 +7,7 @@ from montessori.artifacts.files import write_json, write_table
 from montessori.artifacts.schemas import VERDICTS
 from montessori.errors import MontessoriError
 from montessori.evals.evaluate import evaluate_run
-from montessori.evals.lab_benchmarks.lm_eval import HarnessResult
+from montessori.evals.lab_benchmarks.run_lm_eval import HarnessResult
 from montessori.evals.metrics import metrics_of, outcomes_of
 from montessori.evals.outcomes import read_outcomes
 from montessori.evals.settings import BenchmarkParams, EvalParams

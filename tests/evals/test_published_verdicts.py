@@ -12,10 +12,10 @@ from montessori.evals.judging.model_judge import ModelJudge
 from montessori.evals.judging.questions import plan
 from montessori.evals.judging.verdicts import table_of
 from montessori.evals.metrics import metrics_of
-from montessori.evals.published.alpaca_eval import control_length
-from montessori.evals.published.alpaca_eval import score as score_file
+from montessori.evals.published.alpaca_scores import control_length
+from montessori.evals.published.alpaca_scores import score as score_file
 from montessori.evals.published.annotations import read_annotations
-from montessori.evals.published.published import Files
+from montessori.evals.published.length_control_files import Files
 from montessori.evals.settings import JudgeParams
 from montessori.generate import Generated
 from montessori.generate.kept import KeptEngine

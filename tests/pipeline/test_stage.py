@@ -216,7 +216,7 @@ def test_starting_a_stage_loads_the_standard_library_only():
     [
         "from transformers import AutoModelForCausalLM, LlamaForCausalLM",
         "import trl.trainer.sft_trainer",
-        "from montessori.evals.lab_benchmarks.lm_eval import HarnessModel",
+        "from montessori.evals.lab_benchmarks.run_lm_eval import HarnessModel",
     ],
 )
 def test_transformers_brings_neither_scikit_learn_nor_scipy(tmp_path: Path, imports: str):

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from montessori.compare.words import signed
+from montessori.compare.sentences import signed
 from montessori.errors import MontessoriError
 from montessori.graph.profiles import read_profile
 from montessori.proof.pages import fill

@@ -4,8 +4,13 @@ import polars as pl
 import pytest
 
 from montessori.artifacts.schemas import VERDICTS
-from montessori.evals.lab_benchmarks.pairs import by_item, difference, pair_metrics, position_bias
-from montessori.evals.lab_benchmarks.turns import pairwise
+from montessori.evals.lab_benchmarks.pair_metrics import (
+    by_item,
+    difference,
+    pair_metrics,
+    position_bias,
+)
+from montessori.evals.lab_benchmarks.turn_metrics import pairwise
 
 
 def table(*rows):

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 from montessori.cli import app
 from montessori.errors import MontessoriError
 from montessori.evals.published.judgments import Judgment, read_judgments
-from montessori.evals.published.mt_bench import score
+from montessori.evals.published.mt_bench_scores import score
 
 CATEGORIES = {81: "writing", 91: "roleplay"}
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from montessori.compare.older import older_note, stages_behind
+from montessori.compare.older_code import older_note, stages_behind
 from montessori.pipeline.code import list_code
 
 PARAMS: dict[str, Any] = {"synth": {"rows": 5, "note": None}, "seed": 0, "runs": {"a": {}}}
@@ -101,10 +101,10 @@ def test_table_prints_the_note_below(root: Path, monkeypatch: pytest.MonkeyPatch
     from typer.testing import CliRunner
 
     from montessori import cli
-    from montessori.compare import table
+    from montessori.compare import comparison_table
 
     monkeypatch.chdir(root)
-    monkeypatch.setattr(table, "table", lambda *_: "| run |")
+    monkeypatch.setattr(comparison_table, "table", lambda *_: "| run |")
     with (root / "params.yaml").open("w") as file:
         YAML().dump(PARAMS, file)
     assert CliRunner().invoke(cli.app, ["table"]).output == "| run |\n"

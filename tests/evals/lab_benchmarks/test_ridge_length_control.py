@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from montessori.evals.lab_benchmarks.alpaca import PENALTY, length_controlled
+from montessori.evals.lab_benchmarks.ridge_length_control import PENALTY, length_controlled
 from montessori.evals.statistics import resample_counts, win_rate
 
 RESULTS = Path(__file__).parents[4] / "shared" / "data" / "alpaca_eval"

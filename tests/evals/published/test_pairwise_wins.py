@@ -8,7 +8,7 @@ from typer.testing import CliRunner
 
 from montessori.cli import app
 from montessori.errors import MontessoriError
-from montessori.evals.published.pairwise import outcome, rates
+from montessori.evals.published.pairwise_wins import outcome, rates
 
 
 def pair(question: int, first: str, second: str, **changes: Any) -> dict[str, Any]:

@@ -8,10 +8,10 @@ import pytest
 from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import SAMPLES
 from montessori.errors import MontessoriError
-from montessori.evals.public import run
-from montessori.evals.public.run import run_task
+from montessori.evals.public import run_task as module
+from montessori.evals.public.lm_eval_tasks import load_task
+from montessori.evals.public.run_task import run_task
 from montessori.evals.public.settings import HarnessParams
-from montessori.evals.public.tasks import load_task
 from montessori.models.chat import folder_template, text_hash
 from montessori.sources.local_data import LocalData
 
@@ -140,7 +140,7 @@ def test_problems_are_found_before_a_model_is_loaded(
     (data / "bbh" / "data").mkdir(parents=True, exist_ok=True)
     example = {"examples": [{"input": "Turn left.", "target": "No"}]}
     (data / "bbh" / "data" / "navigate.json").write_text(json.dumps(example), encoding="utf-8")
-    monkeypatch.setattr(run, "open_model", None)
+    monkeypatch.setattr(module, "open_model", None)
     with pytest.raises(MontessoriError, match=problem):
         scored(task, shots)
     assert not (tmp_path / "out").exists()

@@ -39,7 +39,7 @@ def scripted(
 
 
 def run(engine: TransformersEngine, evals: Path, batch: int = 8, tokens: int = 8):
-    from montessori.evals.lab_benchmarks.lm_eval import HarnessModel, run_harness
+    from montessori.evals.lab_benchmarks.run_lm_eval import HarnessModel, run_harness
 
     return run_harness(HarnessModel(engine, batch), evals / "test", tokens)
 
@@ -99,7 +99,7 @@ def test_the_likeliest_choice_counts(
         return scores
 
     scripted(lambda prompt: "")
-    monkeypatch.setattr("montessori.evals.lab_benchmarks.lm_eval.score_pairs", sure)
+    monkeypatch.setattr("montessori.evals.lab_benchmarks.run_lm_eval.score_pairs", sure)
     result = run(engine, evals)
     assert [row["acc"] for row in result.choices] == [float(shift == 0)] * 12
     assert {row["subject"] for row in result.choices} == {"choice_units", "choice_stories"}
@@ -111,7 +111,7 @@ def test_scores_are_those_of_lm_evals_own_model(engine: TransformersEngine, eval
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    from montessori.evals.lab_benchmarks.lm_eval import HarnessModel
+    from montessori.evals.lab_benchmarks.run_lm_eval import HarnessModel
 
     rows = load(str(evals / "test"), "micro_mmlu")["test"]
     theirs = HFLM(
@@ -162,7 +162,7 @@ def test_prompts_get_no_second_beginning(
 def test_stop_texts_cut_answers(engine: TransformersEngine, scripted: Callable) -> None:
     from lm_eval.api.instance import Instance
 
-    from montessori.evals.lab_benchmarks.lm_eval import HarnessModel
+    from montessori.evals.lab_benchmarks.run_lm_eval import HarnessModel
 
     scripted(lambda prompt: "one two three")
     settings = {"until": ["three", " two"], "max_gen_toks": 6}

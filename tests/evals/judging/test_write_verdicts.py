@@ -9,8 +9,8 @@ from montessori.artifacts.schemas import ANSWERS, VERDICTS
 from montessori.errors import MontessoriError
 from montessori.evals.items import OPEN, present, read_items
 from montessori.evals.judging.checker import preference
-from montessori.evals.judging.judge import Inputs, Means, write_verdicts
-from montessori.evals.lab_benchmarks.mt_bench import percent, score_of
+from montessori.evals.judging.write_verdicts import Inputs, Means, write_verdicts
+from montessori.evals.lab_benchmarks.score_scale import percent, score_of
 from montessori.evals.settings import BenchmarkParams, JudgeParams
 from montessori.pipeline.machine import Machine
 

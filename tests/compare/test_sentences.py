@@ -1,7 +1,7 @@
 """Sentences by hand, from corrected p-values alone."""
 
-from montessori.compare.outcomes import MEAN, ordered
-from montessori.compare.words import (
+from montessori.compare.run_outcomes import MEAN, ordered
+from montessori.compare.sentences import (
     labelled,
     legend,
     notes,
