@@ -277,6 +277,6 @@ def test_a_judge_is_a_file_or_a_row_of_models(path: str, problem: str | None):
 
 
 def test_values_of_the_judge_are_checked():
-    assert problems(changed("judge/repeats", 0)) == ["judge.repeats: must be at least 1"]
-    assert problems(changed("judge/top_logprobs", -1)) == ["judge.top_logprobs: must be at least 0"]
+    assert problems(changed("judge/repeats", 0)) == ["judge.repeats: 0 is below 1"]
+    assert problems(changed("judge/top_logprobs", -1)) == ["judge.top_logprobs: -1 is below 0"]
     assert "one of random, both" in problems(changed("judge/orders", "any"))[0]

@@ -9,6 +9,7 @@ from montessori.errors import MontessoriError
 from montessori.generate import Request, Sampling
 from montessori.generate.engines import open_engine
 from montessori.generate.settings import GenerationParams
+from montessori.graph.load import read_section
 from montessori.pipeline.machine import Machine
 from tests.generate.fake_server import GARBAGE, FakeServer
 from tests.tiny_models import tiny_llama
@@ -336,6 +337,7 @@ def test_a_key_in_a_file_is_refused_and_not_repeated(hosted, key, value):
 
 @pytest.mark.parametrize("key", ["server", "server_key_env"])
 def test_a_key_in_params_is_refused_and_not_repeated(key):
-    (problem,) = Machine(**{key: f"http://me:{KEY}@host"}).check()
-    assert problem.startswith(f"{key}: ")
+    raw = {"machine": {key: f"http://me:{KEY}@host"}}
+    (problem,) = read_section(raw, "machine", Machine)[1]
+    assert problem.startswith(f"machine.{key}: ")
     assert KEY not in problem

@@ -234,7 +234,7 @@ def test_a_hosted_model_becomes_a_folder_without_weights(tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"model": ""}, "model: is empty"),
+        ({"model": ""}, "model: '' is empty"),
         ({"server": "api.example.org"}, "server: is not an address"),
         ({"server": "http://[::1"}, "server: is not an address"),
         ({"usd_per_million": {"input": -1.0}}, "usd_per_million.input: -1.0 is below 0"),

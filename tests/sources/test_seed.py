@@ -153,11 +153,11 @@ def test_all_overlaps_come_together(make: Prepare):
     ("change", "problem"),
     [
         ({"kind": "labs"}, "unknown kind of recipe: 'labs'"),
-        ({"rows": 0}, "rows: 0 is not above 0"),
+        ({"rows": 0}, "rows: 0 is below 1"),
         ({"bucket": "exam"}, "bucket: 'exam' (str) is not one of train"),
         ({"weights": {"adds": 1}}, "unknown families: adds"),
         ({"weights": {"add": 0}}, "weights: no weight is above 0"),
-        ({"weights": {"add": -1, "nth_word": 1}}, "weights.add: weight -1.0 is below 0"),
+        ({"weights": {"add": -1, "nth_word": 1}}, "weights.add: -1.0 is below 0"),
         ({"more": 1}, "more: unknown key"),
         ({"weights": {"capitals": 1}, "rows": 60}, "capitals has no further task in the bucket"),
         ({"weights": {"capitals": 1}, "bucket": "test"}, "capitals has no task in bucket 'test'"),
