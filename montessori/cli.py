@@ -12,7 +12,7 @@ import typer
 
 from montessori.bench.command import bench
 from montessori.errors import MontessoriError
-from montessori.evals.published.command import score
+from montessori.evals.published.score_command import score
 from montessori.graph.load import FILE
 
 app = typer.Typer(
@@ -90,8 +90,8 @@ def doctor() -> None:
 @app.command()
 def table() -> None:
     """Print the comparison of the runs: values, differences, intervals."""
-    from montessori.compare.older import older_note
-    from montessori.compare.table import table as comparison_table
+    from montessori.compare.comparison_table import table as comparison_table
+    from montessori.compare.older_code import older_note
     from montessori.graph.load import load
 
     params = load(FILE)

@@ -6,9 +6,9 @@ from montessori.pipeline.stage import Job, run
 def main(job: Job) -> None:
     """Write metrics/compare.json, the plot data and the report on the runs in params."""
     from montessori.compare.comparison import compare_runs
+    from montessori.compare.comparison_table import write_plot
     from montessori.compare.decontamination import decontamination
     from montessori.compare.settings import CompareParams
-    from montessori.compare.table import write_plot
     from montessori.graph.rows import Exam, Harness, Run
     from montessori.report import build
 

@@ -5,7 +5,7 @@ from montessori.pipeline.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/verdicts/<run>: preferences and scores by the judge that params name."""
-    from montessori.evals.judging.judge import Inputs, Means, write_verdicts
+    from montessori.evals.judging.write_verdicts import Inputs, Means, write_verdicts
     from montessori.evals.settings import BenchmarkParams, JudgeParams
 
     judge = job.section("judge", JudgeParams)

@@ -86,8 +86,9 @@ def read_script(root: Path, script: str) -> Script:
     """
     tree = ast.parse((root / script).read_text(encoding="utf-8"))
     calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    options = [ast.literal_eval(text) for call in calls if _called(call) == "run"
-               for text in call.args[1:]]  # fmt: skip
+    options = [
+        ast.literal_eval(text) for call in calls if _called(call) == "run" for text in call.args[1:]
+    ]
     paths, params = _read(tree)
     for call in calls:
         if any(isinstance(argument, ast.Name) and argument.id == "job" for argument in call.args):

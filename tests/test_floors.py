@@ -18,8 +18,9 @@ ROOT = Path(__file__).resolve().parents[1]
 
 @pytest.fixture
 def checkout(tmp_path: Path) -> Path:
-    """A copy of the package with the contracts."""
-    shutil.copytree(ROOT / "montessori", tmp_path / "montessori")
+    """A copy of the package and the stage scripts with the contracts."""
+    for name in ("montessori", "stages"):
+        shutil.copytree(ROOT / name, tmp_path / name)
     shutil.copy(ROOT / "pyproject.toml", tmp_path)
     return tmp_path
 
@@ -87,6 +88,14 @@ def test_a_room_without_a_floor_and_a_direct_import_of_the_lab_are_errors(checko
     assert not kept
     assert "montessori.attic" in text
     assert "montessori.attic -> montessori.lab" in text
+
+
+def test_a_stage_asks_the_seam_and_not_the_lab(checkout: Path) -> None:
+    (checkout / "stages/seed.py").write_text("from montessori.lab import grader\n")
+    kept, text = lint(checkout)
+    assert not kept
+    assert "stages.seed -> montessori.lab" in text
+    assert "ask montessori.worlds instead" in text
 
 
 def test_files_that_import_each_other_are_an_error(checkout: Path) -> None:

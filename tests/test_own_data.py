@@ -66,9 +66,11 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     rows = [r for r in json.loads(ALPACA.read_text("utf-8")) if 0 < len(r["output"]) < 300]
     random.Random(0).shuffle(rows)
     for name, part in {
-        "probe": rows[:120], "seeds": rows[120:160], "reference": rows[160:176],
+        "probe": rows[:120],
+        "seeds": rows[120:160],
+        "reference": rows[160:176],
         "other": rows[176:184],
-    }.items():  # fmt: skip
+    }.items():
         write_rows(path / f"{name}.jsonl", part)
     return path
 
@@ -79,18 +81,32 @@ def test_a_real_student_learns_from_real_rows(folder: Path) -> None:
     stage(folder, "models", source=str(MODEL), template=template, out="student")
     evals = str(ROOT / "data" / "micro" / "sources" / "evals.json")
     stage(
-        folder, "seed", seeds="seeds.jsonl", reference="reference.jsonl", evals=evals,
-        other_reference="other.jsonl", out_seeds="seeds", out_reference="reference",
-        out_other_reference="other", out_evals="evals", metrics="seed.json",
-    )  # fmt: skip
+        folder,
+        "seed",
+        seeds="seeds.jsonl",
+        reference="reference.jsonl",
+        evals=evals,
+        other_reference="other.jsonl",
+        out_seeds="seeds",
+        out_reference="reference",
+        out_other_reference="other",
+        out_evals="evals",
+        metrics="seed.json",
+    )
     stage(
         folder, "probe_file", rows="probe.jsonl", evals="evals", out="probe", metrics="probe.json"
     )
     stage(folder, "warmup", student="student", probe="probe", out="warmup", metrics="warmup.json")
     stage(
-        folder, "influence", warmup="warmup", probe="probe", reference="reference",
-        out="influence", metrics="influence.json", plot="influence.csv",
-    )  # fmt: skip
+        folder,
+        "influence",
+        warmup="warmup",
+        probe="probe",
+        reference="reference",
+        out="influence",
+        metrics="influence.json",
+        plot="influence.csv",
+    )
     audit = read_json(folder / "influence.json")["audit"]
     assert audit["spearman"] >= 0.99
     assert audit["sign_agreement"] >= 0.95
@@ -104,13 +120,22 @@ def test_a_real_student_learns_from_real_rows(folder: Path) -> None:
     assert pairs.select((pl.col("chosen_score") > pl.col("rejected_score")).all()).item()
 
     stage(
-        folder, "dataset_file", rows="probe.jsonl", evals="evals", out="dataset",
+        folder,
+        "dataset_file",
+        rows="probe.jsonl",
+        evals="evals",
+        out="dataset",
         metrics="dataset.json",
-    )  # fmt: skip
+    )
     stage(
-        folder, "student_sft", student="student", dataset="dataset", out="tuned",
-        metrics="sft.json", plot="sft.csv",
-    )  # fmt: skip
+        folder,
+        "student_sft",
+        student="student",
+        dataset="dataset",
+        out="tuned",
+        metrics="sft.json",
+        plot="sft.csv",
+    )
     metrics = read_json(folder / "sft.json")
     assert metrics["rows"] == 120
     assert metrics["loss_last"] < metrics["loss_first"]
@@ -121,9 +146,17 @@ def test_a_reference_row_that_is_a_seed_is_refused(folder: Path) -> None:
     evals = str(ROOT / "data" / "micro" / "sources" / "evals.json")
     with pytest.raises(AssertionError, match="of the seed pool are in the reference set"):
         stage(
-            folder, "seed", seeds="seeds.jsonl", reference="seeds.jsonl", evals=evals,
-            other_reference="other.jsonl", out_seeds="s", out_reference="r",
-            out_other_reference="o", out_evals="e", metrics="m.json",
-        )  # fmt: skip
+            folder,
+            "seed",
+            seeds="seeds.jsonl",
+            reference="seeds.jsonl",
+            evals=evals,
+            other_reference="other.jsonl",
+            out_seeds="s",
+            out_reference="r",
+            out_other_reference="o",
+            out_evals="e",
+            metrics="m.json",
+        )
     assert not (folder / "r").exists()
     assert not (folder / "m.json").exists()

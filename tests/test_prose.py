@@ -11,8 +11,17 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 IMPORT = re.compile(r"^(from|import) .*$", re.MULTILINE)
 TABLE = re.compile(r"<!-- words:begin -->\n(.*?)<!-- words:end -->", re.DOTALL)
-PROSE = ("*.md", "docs/**/*.md", "montessori/**/*.py", "stages/*.py", "tools/*.py", "params.yaml",
-         "profiles/*.yaml", "dvc.yaml", "Makefile")  # fmt: skip
+PROSE = (
+    "*.md",
+    "docs/**/*.md",
+    "montessori/**/*.py",
+    "stages/*.py",
+    "tools/*.py",
+    "params.yaml",
+    "profiles/*.yaml",
+    "dvc.yaml",
+    "Makefile",
+)
 
 
 def listed_phrases() -> dict[str, str]:

@@ -99,7 +99,7 @@ def families() -> str:
 
     lines = ["| family | subject | distinct | an instance | its answer |", "|---|---|---:|---|---|"]
     for name, family in sorted(FAMILIES.items(), key=lambda item: (item[1].subject, item[0])):
-        turns = family.make(random.Random(1)).turns
+        turns = family.make_task(random.Random(1)).turns
         asked = " **then** ".join(_cell(turn.instruction) for turn in turns)
         answered = " **then** ".join(_cell(turn.response) for turn in turns)
         lines.append(f"| `{name}` | {family.subject} | {family.size:,} | {asked} | {answered} |")

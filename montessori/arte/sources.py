@@ -4,17 +4,35 @@ import random
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 from montessori.arte.settings import TaskParams
 from montessori.arte.tasks import Item, Task, read_tasks_file
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
+from montessori.graph.limits import Whole
 from montessori.graph.load import problems_error, read_section
 from montessori.seeding import seed_of
 from montessori.worlds import Bucket, World, open_world
 
 ATTEMPTS = 200  # draws for a lab question whose content is new
+
+
+@dataclass(frozen=True)
+class LabTaskName:
+    """A limit of settings: a family of the lab whose questions can be a task's."""
+
+    def find_problem(self, value: str) -> str | None:
+        """The name, if it is no such family."""
+        family = open_world("lab", "a recipe of kind lab-tasks").families().get(value)
+        if family is None:
+            return f"{value!r} is no family of the lab"
+        if family.turns == "several" or not family.held_out:
+            return f"{value!r} has two turns, or no questions held out"
+        return None
+
+    def __str__(self) -> str:
+        return "a family of the lab"
 
 
 @dataclass(frozen=True)
@@ -24,20 +42,8 @@ class LabTasks:
     """
 
     kind: str
-    families: tuple[str, ...]
-    test: int = 0
-
-    def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        problems = [f"test: {self.test} is below 0"] if self.test < 0 else []
-        families = open_world("lab", "a recipe of kind lab-tasks").families()
-        for name in self.families:
-            family = families.get(name)
-            if family is None:
-                problems.append(f"families: {name!r} is no family of the lab")
-            elif family.turns == "several" or not family.held_out:
-                problems.append(f"families: {name!r} has two turns, or no questions held out")
-        return problems
+    families: tuple[Annotated[str, LabTaskName()], ...]
+    test: Annotated[Whole, "questions"] = 0
 
 
 def load_tasks(source: Path, settings: TaskParams) -> list[Task]:

@@ -8,9 +8,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from montessori.evals.public.run import run_task
+from montessori.evals.public.lm_eval_tasks import index
+from montessori.evals.public.run_task import run_task
 from montessori.evals.public.settings import HarnessParams
-from montessori.evals.public.tasks import index
 from montessori.pipeline.machine import Machine
 from montessori.sources.local_data import LocalData
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from montessori.compare.table import read_comparison
+from montessori.compare.comparison_table import read_comparison
 from montessori.graph.load import load
 from montessori.report.build import build
 

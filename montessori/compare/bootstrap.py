@@ -4,8 +4,8 @@ from collections.abc import Iterator, Mapping
 
 import numpy as np
 
-from montessori.compare.outcomes import LENGTH_CONTROLLED
-from montessori.evals.lab_benchmarks.alpaca import length_controlled
+from montessori.compare.run_outcomes import LENGTH_CONTROLLED
+from montessori.evals.lab_benchmarks.ridge_length_control import length_controlled
 from montessori.evals.outcomes import Outcome
 from montessori.evals.statistics import Floats, resampled_mean
 from montessori.seeding import seed_of

@@ -9,7 +9,7 @@ import numpy as np
 
 from montessori.artifacts.files import read_json
 from montessori.compare.bootstrap import observed, sampled
-from montessori.compare.outcomes import (
+from montessori.compare.run_outcomes import (
     LENGTH_CONTROLLED,
     MEAN,
     ONE_TO_TEN,
@@ -20,7 +20,7 @@ from montessori.compare.outcomes import (
 )
 from montessori.compare.settings import CompareParams
 from montessori.errors import MontessoriError
-from montessori.evals.lab_benchmarks import mt_bench
+from montessori.evals.lab_benchmarks import score_scale
 from montessori.evals.significance import bootstrap_p, holm
 from montessori.evals.statistics import Floats, interval
 from montessori.graph.rows import Exam, Harness, Run
@@ -190,7 +190,7 @@ def _require_fresh(path: Path, row: Mapping[str, Entry], names: list[str]) -> No
     metrics = read_json(path)
     for name in names:
         told = float(metrics.get(name, float("nan")))
-        told = float(mt_bench.percent(told)) if name in ONE_TO_TEN else told
+        told = float(score_scale.percent(told)) if name in ONE_TO_TEN else told
         if not abs(told - row[name]["value"]) <= TOLERANCE:
             raise MontessoriError(
                 f"{name} is {told:.4f} here and {row[name]['value']:.4f} by the outcomes",

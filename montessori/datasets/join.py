@@ -9,17 +9,14 @@ import polars as pl
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
+from montessori.graph.limits import Rows
 
 
 @dataclass(frozen=True)
 class JoinParams:
-    """Section `join`."""
+    """Section `join`: how large a joined dataset is."""
 
-    rows: int  # of the joined data set, exactly
-
-    def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        return [] if self.rows >= 1 else [f"rows: {self.rows} is below 1"]
+    rows: Rows
 
 
 def join(first: Path, second: Path, out: Path, settings: JoinParams) -> dict[str, Any]:

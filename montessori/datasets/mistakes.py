@@ -8,7 +8,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import polars as pl
 
@@ -16,6 +16,7 @@ from montessori.artifacts.dialogue import user_turns
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
+from montessori.graph.limits import PositiveShare, Rows, Tokens, Whole
 from montessori.progress import track
 from montessori.worlds import grade_row
 
@@ -28,24 +29,12 @@ if TYPE_CHECKING:
 class MistakesParams:
     """Section `mistakes`: what a mistake is."""
 
-    by: Literal["grader", "loss"]  # the lab's checker on the student's answers; or its loss
-    rows: int  # first rows of the set that are looked at; 0 = all
-    share: float  # by loss: the rows with the highest loss, as a share
-    max_new_tokens: int  # by grader: tokens of an answer, greedy
-    max_length: int  # by loss: tokens of a row
-    min_rows: int  # fewer mistakes are an error
-
-    def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        least = {"rows": 0, "max_new_tokens": 1, "max_length": 1, "min_rows": 1}
-        problems = [
-            f"{key}: {getattr(self, key)} is below {bound}"
-            for key, bound in least.items()
-            if getattr(self, key) < bound
-        ]
-        if not 0 < self.share <= 1:
-            problems.append(f"share: {self.share} is not in (0, 1]")
-        return problems
+    by: Literal["grader", "loss"]
+    rows: Annotated[Whole, "rows"]
+    share: Annotated[PositiveShare, "share of rows"]
+    max_new_tokens: Tokens
+    max_length: Tokens
+    min_rows: Rows
 
 
 def write_mistakes(

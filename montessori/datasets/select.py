@@ -16,6 +16,7 @@ from montessori.artifacts.schemas import ALL_REFERENCES, PROBE, SCORES
 from montessori.errors import MontessoriError
 from montessori.filters.eval_items import is_eval_item, read_evals
 from montessori.filters.settings import DecontaminationParams
+from montessori.graph.limits import Rows
 from montessori.writing.measures import skills
 
 
@@ -23,14 +24,9 @@ from montessori.writing.measures import skills
 class SelectParams:
     """Section `select`: how many rows, and which."""
 
-    rows: int  # exactly
-    rule: Literal["top", "best-of-n"]  # best of all rows; best of each prompt, in order
-    per_prompt: int  # by best-of-n: rows of a prompt
-
-    def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        values = (("rows", self.rows), ("per_prompt", self.per_prompt))
-        return [f"{name}: {value} is below 1" for name, value in values if value < 1]
+    rows: Rows
+    rule: Literal["top", "best-of-n"]
+    per_prompt: Rows
 
 
 def select_rows(

@@ -24,7 +24,7 @@ from montessori.evals.outcomes import write_outcomes
 from montessori.evals.settings import BenchmarkParams, EvalParams
 
 if TYPE_CHECKING:
-    from montessori.evals.lab_benchmarks.lm_eval import HarnessResult
+    from montessori.evals.lab_benchmarks.run_lm_eval import HarnessResult
     from montessori.pipeline.machine import Machine
 
 
@@ -77,7 +77,7 @@ def _harness(
     if not names:
         return None
     expected = {name: len(read_items(evals, bench.split, name)) for name in names}
-    from montessori.evals.lab_benchmarks.lm_eval import HarnessModel, run_harness
+    from montessori.evals.lab_benchmarks.run_lm_eval import HarnessModel, run_harness
     from montessori.generate.transformers_engine import TransformersEngine
 
     scored = HarnessModel(TransformersEngine.open(model, machine), params.batch)

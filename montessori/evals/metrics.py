@@ -16,11 +16,12 @@ from montessori.evals.items import (
     PUBLIC_MT_BENCH,
 )
 from montessori.evals.judging.checker import Checker
-from montessori.evals.judging.facts import judging_of
-from montessori.evals.lab_benchmarks import mt_bench, pairs, turns
+from montessori.evals.judging.diagnostics import judging_of
+from montessori.evals.lab_benchmarks import pair_metrics, turn_metrics
+from montessori.evals.lab_benchmarks.score_scale import HIGHEST, LOWEST, percent
 
 if TYPE_CHECKING:
-    from montessori.evals.lab_benchmarks.lm_eval import HarnessResult
+    from montessori.evals.lab_benchmarks.run_lm_eval import HarnessResult
 
 PAIRS = (*PAIRED, AGAINST_REFERENCE)
 TURNS = (MT_BENCH, PUBLIC_MT_BENCH)
@@ -40,7 +41,7 @@ def metrics_of(
     values: dict[str, Any] = {}
     for name in _benchmarks(judged):
         rows = judged.filter(pl.col("benchmark") == name)
-        metrics = turns.turn_metrics if name in TURNS else pairs.pair_metrics
+        metrics = turn_metrics.turn_metrics if name in TURNS else pair_metrics.pair_metrics
         values |= metrics(name, rows)
     values |= _of_harness(harness)
     return {
@@ -80,7 +81,7 @@ def _average(values: Mapping[str, Any]) -> float | None:
     if None in found:
         return None
     names = [name for name in ORDER if name in values]
-    scaled = [float(mt_bench.percent(value)) if name in TURNS else value
+    scaled = [float(percent(value)) if name in TURNS else value
               for name, value in zip(names, found, strict=True)]  # fmt: skip
     return float(np.mean(scaled)) if scaled else None
 
@@ -130,12 +131,12 @@ def outcomes_of(judged: pl.DataFrame, harness: "HarnessResult | None") -> pl.Dat
     for name in _benchmarks(judged):
         rows = judged.filter(pl.col("benchmark") == name)
         if name in PAIRS:
-            items = pairs.by_item(rows)
-            value, difference = items["preference"] * 100.0, pairs.difference(items)
+            items = pair_metrics.by_item(rows)
+            value, difference = items["preference"] * 100.0, pair_metrics.difference(items)
             tables.append(_rows(name, items["item_id"], value, difference))
         else:
-            items = turns.by_item(rows)
-            value = (items["score"] - mt_bench.LOWEST) / (mt_bench.HIGHEST - mt_bench.LOWEST)
+            items = turn_metrics.by_item(rows)
+            value = (items["score"] - LOWEST) / (HIGHEST - LOWEST)
             tables.append(_rows(name, items["item_id"], value * 100.0, None))
     if harness is not None and harness.choices:
         tables.append(_rows(MMLU, *_column(harness.choices, "acc"), None))

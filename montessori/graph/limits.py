@@ -88,15 +88,26 @@ class Within:
 
 @dataclass(frozen=True)
 class Filled:
-    """A text with more than white space, or a list or mapping with entries."""
+    """A text, list or mapping that is not empty."""
 
     def find_problem(self, value: Sized) -> str | None:
         """That it is empty."""
-        filled = value.strip() if isinstance(value, str) else len(value)
-        return None if filled else f"{value!r} is empty"
+        return None if len(value) else f"{value!r} is empty"
 
     def __str__(self) -> str:
         return "not empty"
+
+
+@dataclass(frozen=True)
+class NotBlank:
+    """A text with more than white space."""
+
+    def find_problem(self, value: str) -> str | None:
+        """That it has none."""
+        return None if value.strip() else f"{value!r} is blank"
+
+    def __str__(self) -> str:
+        return "not blank"
 
 
 @dataclass(frozen=True)
@@ -164,10 +175,11 @@ class EmptyOr:
 
 
 Count = Annotated[int, AtLeast(1)]
-Whole = Annotated[int, AtLeast(0)]  # 0 usually means "all" or "none"
+Whole = Annotated[int, AtLeast(0)]  # 0 means "all" or "none"; params.yaml says which
 Positive = Annotated[float, Above(0)]
 NotNegative = Annotated[float, AtLeast(0)]
 Share = Annotated[float, Within("[0, 1]")]
 PositiveShare = Annotated[float, Within("(0, 1]")]
 Weights = Annotated[dict[str, NotNegative], SomeAboveZero()]
 Tokens = Annotated[int, AtLeast(1), "tokens"]
+Rows = Annotated[int, AtLeast(1), "rows"]

@@ -7,7 +7,7 @@ A section is a frozen dataclass. The type of a field may carry limits (`graph/li
 import dataclasses
 import math
 import types
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
@@ -16,6 +16,7 @@ from montessori.graph.limits import Limit
 
 T = TypeVar("T")
 FILE = "params.yaml"
+_WRONG: Any = object()  # stands for a value of the wrong type, so that no rule looks at it
 
 
 def load(path: Path | str = FILE) -> dict[str, Any]:
@@ -94,7 +95,7 @@ def _required(field: dataclasses.Field[Any]) -> bool:
 
 
 def _convert(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
-    """`value` as type `kind`; what does not fit is added to `problems`."""
+    """`value` as type `kind`, or _WRONG; what does not fit is added to `problems`."""
     if dataclasses.is_dataclass(kind):
         return _dataclass(value, kind, key, problems)
     origin, arguments = get_origin(kind), get_args(kind)
@@ -111,16 +112,15 @@ def _convert(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
     if origin is dict:
         if not isinstance(value, dict):
             return _wrong(value, "a mapping", key, problems)
-        return {k: _convert(v, arguments[1], f"{key}.{k}", problems) for k, v in value.items()}
+        return _mapping(value, arguments[0], arguments[1], key, problems)
     return _scalar(value, kind, key, problems)
 
 
 def _limited(value: Any, kind: Any, limits: tuple[Any, ...], key: str, problems: list[str]) -> Any:
     """`value` as `kind`, within `limits`; what is no limit there, such as a unit, is ignored."""
-    before = len(problems)
     converted = _convert(value, kind, key, problems)
-    if len(problems) > before:
-        return None
+    if converted is _WRONG:
+        return _WRONG
     for limit in limits:
         problem = limit.find_problem(converted) if isinstance(limit, Limit) else None
         if problem:
@@ -139,7 +139,7 @@ def _scalar(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
     return _wrong(value, names.get(kind, str(kind)), key, problems)
 
 
-def _number(value: float, key: str, problems: list[str]) -> float | None:
+def _number(value: float, key: str, problems: list[str]) -> Any:
     """A finite float: no comparison with "not a number" is true, so no limit would see it."""
     try:
         number = float(value)
@@ -148,13 +148,30 @@ def _number(value: float, key: str, problems: list[str]) -> float | None:
     if math.isfinite(number):
         return number
     problems.append(f"{key}: {value!r} is not a finite number")
-    return None
+    return _WRONG
 
 
 def _tuple(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
     if not isinstance(value, list | tuple):
         return _wrong(value, "a list", key, problems)
-    return tuple(_convert(v, kind, f"{key}[{i}]", problems) for i, v in enumerate(value))
+    entries = [_convert(v, kind, f"{key}[{i}]", problems) for i, v in enumerate(value)]
+    return _WRONG if _WRONG in entries else tuple(entries)
+
+
+def _mapping(value: dict[Any, Any], names: Any, kind: Any, key: str, problems: list[str]) -> Any:
+    """A mapping with values of one type; its keys are free, or those of a Literal."""
+    known = get_args(names) if get_origin(names) is Literal else None
+    problems += _unknown_keys(value, known, key) if known else []
+    entries = {k: _convert(entry, kind, f"{key}.{k}", problems) for k, entry in value.items()}
+    return _WRONG if _WRONG in entries.values() else entries
+
+
+def _unknown_keys(value: Mapping[Any, Any], known: Collection[str], key: str) -> list[str]:
+    return [
+        f"{key}.{name}: unknown key{_near(str(name), list(known))}"
+        for name in value
+        if name not in known
+    ]
 
 
 def _union(value: Any, kinds: tuple[Any, ...], key: str, problems: list[str]) -> Any:
@@ -168,7 +185,7 @@ def _union(value: Any, kinds: tuple[Any, ...], key: str, problems: list[str]) ->
             return converted
         trials.append(found)
     problems += trials[0] if len(trials) == 1 else [" or ".join(trial[0] for trial in trials)]
-    return None
+    return _WRONG
 
 
 def _dataclass(value: Any, cls: Any, key: str, problems: list[str]) -> Any:
@@ -176,24 +193,16 @@ def _dataclass(value: Any, cls: Any, key: str, problems: list[str]) -> Any:
         return _wrong(value, "a mapping of keys to values", key, problems)
     hints = get_type_hints(cls, include_extras=True)
     fields = {field.name: field for field in dataclasses.fields(cls)}
-    before = len(problems)
-    problems += [
-        f"{key}.{name}: unknown key{_near(str(name), list(fields))}"
-        for name in value
-        if name not in fields
-    ]
-    problems += [
-        f"{key}.{name}: key is missing"
-        for name, field in fields.items()
-        if name not in value and _required(field)
-    ]
+    problems += _unknown_keys(value, fields, key)
+    missing = [name for name, field in fields.items() if name not in value and _required(field)]
+    problems += [f"{key}.{name}: key is missing" for name in missing]
     settings = {
         name: _convert(value[name], hints[name], f"{key}.{name}", problems)
         for name in fields
         if name in value
     }
-    if len(problems) > before:
-        return None
+    if missing or _WRONG in settings.values():
+        return _WRONG
     made = cls(**settings)
     check = getattr(made, "check", None)
     if check is not None:
@@ -208,5 +217,6 @@ def _near(name: str, known: list[str]) -> str:
     return f" (did you mean {close[0]}?)" if close else f" (known: {', '.join(known)})"
 
 
-def _wrong(value: Any, expected: str, key: str, problems: list[str]) -> None:
+def _wrong(value: Any, expected: str, key: str, problems: list[str]) -> Any:
     problems.append(f"{key}: {value!r} ({type(value).__name__}) is not {expected}")
+    return _WRONG

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from montessori.errors import MontessoriError
+from montessori.graph.limits import Positive, Whole
 from montessori.models.weights import TOKENIZER_FILES, load_model
 
 if TYPE_CHECKING:
@@ -20,15 +21,8 @@ WEIGHTS = "adapter_model.safetensors"
 class AdapterParams:
     """Section `adapter`: how a student is trained, in its warm-up and in SFT."""
 
-    rank: int  # of the adapters; 0 = no adapters, all parameters are trained
-    alpha: float  # adapters are scaled by alpha / rank
-
-    def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        problems = [f"rank: {self.rank} is below 0 (0 = all parameters)"] if self.rank < 0 else []
-        if not self.alpha > 0:
-            problems.append(f"alpha: {self.alpha} is not above 0")
-        return problems
+    rank: Whole
+    alpha: Positive
 
 
 NO_ADAPTERS = AdapterParams(rank=0, alpha=1.0)

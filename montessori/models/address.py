@@ -1,34 +1,49 @@
 """Addresses of servers and names of variables with keys: what is wrong with them, never the key."""
 
 import re
+from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")  # in lower case it might be a key
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
-def url_problems(key: str, url: str) -> list[str]:
-    """What is wrong with the address of a server; it is not repeated, lest it hold credentials."""
-    try:
-        parts = urlsplit(url)
-        right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        right = False
-    if not right:
-        return [f"{key}: is not an address such as http://localhost:8000/v1"]
-    if "@" in parts.netloc or parts.query or parts.fragment:
-        return [f"{key}: holds credentials or a query; name an environment variable for the key"]
-    return []
+@dataclass(frozen=True)
+class ServerAddress:
+    """A limit of settings: the address of a server, without credentials."""
+
+    def find_problem(self, value: str) -> str | None:
+        """What is wrong with the address, which is not repeated: it may hold credentials."""
+        try:
+            parts = urlsplit(value)
+            right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+        except ValueError:
+            right = False
+        if not right:
+            return "is not an address such as http://localhost:8000/v1"
+        if "@" in parts.netloc or parts.query or parts.fragment:
+            return "holds credentials or a query; name an environment variable for the key"
+        return None
+
+    def __str__(self) -> str:
+        return "an address"
 
 
-def variable_problems(key: str, name: str) -> list[str]:
-    """What is wrong with the name of an environment variable; the name is not repeated."""
-    if not name or _VARIABLE.fullmatch(name):
-        return []
-    return [
-        f"{key}: is not the name of an environment variable in capitals (the key itself "
-        "belongs into that variable alone)"
-    ]
+@dataclass(frozen=True)
+class VariableName:
+    """A limit of settings: the name of an environment variable, in capitals."""
+
+    def find_problem(self, value: str) -> str | None:
+        """What is wrong with the name, which is not repeated: it may be the key itself."""
+        if _VARIABLE.fullmatch(value):
+            return None
+        return (
+            "is not the name of an environment variable in capitals (the key itself "
+            "belongs into that variable alone)"
+        )
+
+    def __str__(self) -> str:
+        return "a variable's name"
 
 
 def base_url(url: str) -> str:

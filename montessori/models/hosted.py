@@ -6,14 +6,15 @@ the environment variable that holds one.
 
 import logging
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 from montessori.artifacts.files import read_json
+from montessori.graph.limits import EmptyOr, Filled, NotNegative
 from montessori.graph.load import problems_error, read_section
-from montessori.models.address import url_problems, variable_problems
+from montessori.models.address import ServerAddress, VariableName
 
 LOG = logging.getLogger(__name__)
 FILE = "server.json"  # in the folder of a hosted model
@@ -23,12 +24,8 @@ FILE = "server.json"  # in the folder of a hosted model
 class Prices:
     """US dollars for a million tokens."""
 
-    input: float = 0.0
-    output: float = 0.0
-
-    def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        return [f"{key}: {value} is below 0" for key, value in asdict(self).items() if value < 0]
+    input: Annotated[NotNegative, "USD"] = 0.0
+    output: Annotated[NotNegative, "USD"] = 0.0
 
     def usd(self, prompt: int, completion: int) -> float:
         """The price of so many tokens."""
@@ -44,16 +41,11 @@ class HostedModel:
     name for the most tokens of an answer.
     """
 
-    server: str
-    model: str
-    key_env: str = "OPENAI_API_KEY"
+    server: Annotated[str, ServerAddress()]
+    model: Annotated[str, Filled()]
+    key_env: Annotated[str, EmptyOr(VariableName())] = "OPENAI_API_KEY"
     usd_per_million: Prices = Prices()
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
-
-    def check(self) -> list[str]:
-        """Problems of the values, each starting with its key; no value that may be a key."""
-        problems = url_problems("server", self.server) + variable_problems("key_env", self.key_env)
-        return problems if self.model else [*problems, "model: is empty"]
 
 
 #: A date in the name of a model: gpt-4o-2024-08-06, gpt-4-1106-preview, mistral-large-2411.

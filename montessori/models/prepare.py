@@ -11,10 +11,11 @@ from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any
+from typing import Annotated, Any
 
 from montessori.artifacts.files import new_folder, read_json, write_json
 from montessori.errors import MontessoriError
+from montessori.graph.limits import Commit
 from montessori.graph.load import problems_error, read_section
 from montessori.models.adapters import find_adapters, load_merged
 from montessori.models.hosted import FILE as HOSTED
@@ -43,24 +44,21 @@ CONVERT = (
 
 @dataclass(frozen=True)
 class ModelParams:
-    """Section `model` of params.yaml."""
+    """Section `model`: the chat template of models that have none."""
 
-    fallback_template: str  # jinja file for models without a chat template
+    fallback_template: str
 
 
 @dataclass(frozen=True)
 class HubModel:
-    """A model of the hub at a pinned revision, as a .json file."""
+    """A model of the hub at a pinned revision, as a .json file.
+
+    `chat_template` is a jinja file beside the .json, used instead of the model's own.
+    """
 
     hub: str
-    revision: str
-    chat_template: str | None = None  # jinja file beside the .json, instead of the model's own
-
-    def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        if len(self.revision) == 40 and set(self.revision) <= set("0123456789abcdef"):
-            return []
-        return [f"revision: {self.revision!r} is not a commit of 40 hex digits"]
+    revision: Annotated[str, Commit()]
+    chat_template: str | None = None
 
 
 def prepare_model(source: Path, fallback: Path, out: Path) -> None:

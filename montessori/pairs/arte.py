@@ -8,13 +8,14 @@ rationale of one question; their prompt is the naive one, so that the special pr
 import random
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import polars as pl
 
 from montessori.artifacts.files import new_folder, read_table, row_id, write_table
 from montessori.artifacts.schemas import ALL_REFERENCES, DRAFTS, PAIRS, SCORES
 from montessori.errors import MontessoriError
+from montessori.graph.limits import Count, Whole, Within
 from montessori.models.lineage import writer_hashes
 from montessori.seeding import seed_of
 
@@ -24,24 +25,12 @@ DIGITS = 9
 
 @dataclass(frozen=True)
 class AlignParams:
-    """Section `align`: ARTE's preference pairs."""
+    """Section `align`: which of ARTE's preference pairs are made."""
 
-    share: float  # of the questions of a task, at each end of the scores
-    question_pairs: int  # of a task
-    rationale_pairs: int  # of a task
-    min_pairs: int  # fewer are an error
-
-    def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        least = {"question_pairs": 0, "rationale_pairs": 0, "min_pairs": 1}
-        problems = [
-            f"{key}: {getattr(self, key)} is below {bound}"
-            for key, bound in least.items()
-            if getattr(self, key) < bound
-        ]
-        if not 0 < self.share <= 0.5:
-            problems.append(f"share: {self.share} is not in (0, 0.5]")
-        return problems
+    share: Annotated[float, Within("(0, 0.5]"), "share of questions"]
+    question_pairs: Annotated[Whole, "pairs"]
+    rationale_pairs: Annotated[Whole, "pairs"]
+    min_pairs: Annotated[Count, "pairs"]
 
 
 def write_arte_pairs(

@@ -7,13 +7,14 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
-from typing import Any, Literal
+from typing import Annotated, Any, Literal
 
 import polars as pl
 
 from montessori.artifacts.files import new_folder, read_table, row_id, write_table
 from montessori.artifacts.schemas import ALL_REFERENCES, PAIRS, PROBE, SCORES
 from montessori.errors import MontessoriError
+from montessori.graph.limits import Count, EmptyOr, NotNegative, SomeAboveZero, Whole
 from montessori.models.lineage import writer_hashes
 
 
@@ -21,25 +22,12 @@ from montessori.models.lineage import writer_hashes
 class PrefsParams:
     """Section `prefs`: which pairs are made."""
 
-    rule: Literal["cross", "best-worst"]  # all above over all below, or one pair a prompt
-    neutral: Literal["scores", "prompt", "prompt-mean"]  # the table's own; a prompt's median, mean
-    skills: dict[str, float]  # weights of references; none: the whole reference set
-    margin: float  # least difference of scores, in standard deviations of the table
-    max_per_prompt: int  # largest difference first; 0 = all
-    min_pairs: int  # fewer are an error
-
-    def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        names = ("margin", "max_per_prompt")
-        problems = [
-            f"{name}: {getattr(self, name)} is below 0" for name in names if getattr(self, name) < 0
-        ]
-        if self.skills and not sum(self.skills.values()) > 0:
-            problems.append("skills: the weights do not add up to more than 0")
-        problems += [f"skills.{k}: {v} is below 0" for k, v in self.skills.items() if v < 0]
-        if self.min_pairs < 1:
-            problems.append(f"min_pairs: {self.min_pairs} is below 1")
-        return problems
+    rule: Literal["cross", "best-worst"]
+    neutral: Literal["scores", "prompt", "prompt-mean"]
+    skills: Annotated[dict[str, NotNegative], EmptyOr(SomeAboveZero())]
+    margin: Annotated[NotNegative, "standard deviations"]
+    max_per_prompt: Annotated[Whole, "pairs"]
+    min_pairs: Annotated[Count, "pairs"]
 
 
 def write_pairs(scores: Path, probe: Path, out: Path, settings: PrefsParams) -> dict[str, Any]:

@@ -39,7 +39,7 @@ def _compared(project: Project, profile: str, record: Record) -> Record:
     variants = _possible_params(project, profile, record)
     digests = {project.digest(params) for params in variants}
     matching = [p for p in variants if set(p["runs"]) == set(record["order"])]
-    params = next(iter(matching or variants), {"runs": {}})
+    params: Params = next(iter(matching or variants), {"runs": {}})
     return {
         **record,
         "profile": profile,

@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from montessori.compare.outcomes import MEAN, ORDER
-from montessori.compare.words import signed
+from montessori.compare.run_outcomes import MEAN, ORDER
+from montessori.compare.sentences import signed
 from montessori.evals.statistics import over_seeds
 from montessori.proof.markdown import markdown_table
 from montessori.proof.newest import (

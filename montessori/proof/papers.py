@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from importlib import resources
 from typing import Any
 
-from montessori.compare.outcomes import MEAN
-from montessori.compare.words import signed
+from montessori.compare.run_outcomes import MEAN
+from montessori.compare.sentences import signed
 from montessori.evals.items import is_exam
 from montessori.proof.markdown import markdown_table
 from montessori.proof.newest import older_note

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from montessori.compare.outcomes import MEAN, ONE_TO_TEN, ORDER, ordered
+from montessori.compare.run_outcomes import MEAN, ONE_TO_TEN, ORDER, ordered
 from montessori.errors import MontessoriError
 from montessori.evals.items import is_exam
 from montessori.evals.significance import holm

@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from montessori.compare.outcomes import MEAN, ordered
-from montessori.compare.words import p_text, signed, titled
+from montessori.compare.run_outcomes import MEAN, ordered
+from montessori.compare.sentences import p_text, signed, titled
 from montessori.proof.markdown import markdown_table
 from montessori.proof.newest import older_note, recorded_text
 from montessori.proof.summary import ASKED, main_metrics

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from montessori.compare.outcomes import MEAN, ordered
-from montessori.compare.words import (
+from montessori.compare.run_outcomes import MEAN, ordered
+from montessori.compare.sentences import (
     counterpart,
     labelled,
     legend,

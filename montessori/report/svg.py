@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from montessori.compare.words import signed
+from montessori.compare.sentences import signed
 
 WIDTH = 460.0
 TEXT = 7.0  # width of an average character; words with many an m are wider

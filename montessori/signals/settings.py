@@ -1,63 +1,45 @@
-"""Settings of the student signals besides influence: `judge_signal`, `loss`, `uncertainty`."""
+"""Settings of the signals besides influence and in-context scores."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from montessori.graph.limits import Count, NotNegative, PositiveShare, Rows, Share, Tokens
 
 Direction = Literal["high", "low"]  # which values are the better ones
 
 
 @dataclass(frozen=True)
 class JudgeSignalParams:
-    """A judge's marks on the rows of a probe, from 0 to 5."""
+    """Section `judge_signal`: a judge's marks on the rows of a probe, from 0 to 5."""
 
-    template: str  # path of a jinja file: `instruction` and `response` of the row
-    samples: int  # verdicts on a row; their mean counts
-    max_new_tokens: int
-    temperature: float
-    top_p: float
-    max_malformed: float  # share of verdicts without a mark above which the stage stops
-    rows_per_part: int  # rows of a resumable part
+    template: str
+    samples: Annotated[Count, "verdicts"]
+    max_new_tokens: Tokens
+    temperature: NotNegative
+    top_p: PositiveShare
+    max_malformed: Annotated[Share, "share of verdicts"]
+    rows_per_part: Rows
 
     def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        problems = _positive(self, "samples", "max_new_tokens", "rows_per_part")
-        if self.temperature < 0:
-            problems.append(f"temperature: {self.temperature} is below 0")
+        """Several verdicts on a row differ only when they are sampled."""
         if self.temperature == 0 and self.samples > 1:
-            problems.append("samples: more than 1 are all alike at temperature 0")
-        if not 0 < self.top_p <= 1:
-            problems.append(f"top_p: {self.top_p} is not in (0, 1]")
-        if not 0 <= self.max_malformed <= 1:
-            problems.append(f"max_malformed: {self.max_malformed} is not in [0, 1]")
-        return problems
+            return [f"samples: {self.samples} verdicts are all alike at temperature 0"]
+        return []
 
 
 @dataclass(frozen=True)
 class LossParams:
-    """The warmed-up student's mean loss on a row's answer tokens."""
+    """Section `loss`: the warmed-up student's mean loss on a row's answer tokens."""
 
     direction: Direction
-    max_length: int  # tokens
-    rows_per_part: int  # rows of a resumable part
-
-    def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        return _positive(self, "max_length", "rows_per_part")
+    max_length: Tokens
+    rows_per_part: Rows
 
 
 @dataclass(frozen=True)
 class UncertaintyParams:
-    """The warmed-up student's mean entropy on a row's answer tokens."""
+    """Section `uncertainty`: the warmed-up student's mean entropy on a row's answer tokens."""
 
     direction: Direction
-    max_length: int  # tokens
-    rows_per_part: int  # rows of a resumable part
-
-    def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        return _positive(self, "max_length", "rows_per_part")
-
-
-def _positive(settings: object, *names: str) -> list[str]:
-    values = ((name, getattr(settings, name)) for name in names)
-    return [f"{name}: {value} is not above 0" for name, value in values if not value > 0]
+    max_length: Tokens
+    rows_per_part: Rows

@@ -50,7 +50,7 @@ def row_members(rows: Iterable[Row]) -> list[Member]:
 
 
 def item_members(benchmarks: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Member]:
-    """Members of one split of the eval sets: each item, and what else tells it (`texts_revealing`)."""
+    """Members of one split of the eval sets: the texts that reveal an item, and its content key."""
     return [
         make_member(item["item_id"], turns, item.get("key"))
         for items in benchmarks.values()

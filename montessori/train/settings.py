@@ -1,80 +1,63 @@
-"""Settings of warm-up, DPO and SFT: the sections `warmup`, `teacher_dpo` and `student_sft`."""
+"""Settings of training: the sections `warmup`, `teacher_dpo` and `student_sft`."""
 
 from dataclasses import dataclass
+from typing import Annotated
+
+from montessori.graph.limits import Count, NotNegative, Positive, Rows, Share, Tokens
+
+Passes = Annotated[Count, "passes"]
+ShareOfSteps = Annotated[Share, "share of steps"]
 
 
 @dataclass(frozen=True)
 class WarmupParams:
-    """The warm-up of a student: AdamW, rate rises linearly and stays flat."""
+    """Section `warmup`: AdamW on a student; the rate rises linearly and stays flat."""
 
-    rows: int  # first kept rows of the probe, cut at a prompt boundary
-    epochs: int
-    batch: int  # rows per optimizer step
-    learning_rate: float
-    warmup: float  # share of steps with a rising rate
-    max_grad_norm: float  # 0 = no clipping
-    max_length: int  # tokens
-
-    def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        problems = _positive(self, "rows", "epochs", "batch", "learning_rate", "max_length")
-        if self.max_grad_norm < 0:
-            problems.append(f"max_grad_norm: {self.max_grad_norm} is below 0 (0 = no clipping)")
-        return problems + _shares(self, "warmup")
+    rows: Rows
+    epochs: Passes
+    batch: Annotated[Count, "rows per step"]
+    learning_rate: Positive
+    warmup: ShareOfSteps
+    max_grad_norm: NotNegative
+    max_length: Tokens
 
 
 @dataclass(frozen=True)
 class TeacherDpoParams:
-    """DPO of the teacher: AdamW, warm-up/stable/decay rate, full parameters."""
+    """Section `teacher_dpo`: AdamW on all parameters; the rate rises, stays and falls."""
 
-    learning_rate: float
-    beta: float
-    epochs: int
-    batch: int  # pairs per optimizer step
-    warmup: float  # share of steps
-    decay: float  # share of steps
-    min_learning_rate: float  # of the highest rate
-    max_length: int  # tokens
+    learning_rate: Positive
+    beta: Positive
+    epochs: Passes
+    batch: Annotated[Count, "pairs per step"]
+    warmup: ShareOfSteps
+    decay: ShareOfSteps
+    min_learning_rate: Share
+    max_length: Tokens
 
     def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        problems = _positive(self, "learning_rate", "beta", "epochs", "batch", "max_length")
-        return problems + _schedule(self)
+        """The rate rises and falls within the steps."""
+        return _schedule_problems(self.warmup, self.decay)
 
 
 @dataclass(frozen=True)
 class StudentSftParams:
-    """SFT of a student: AdamW, warm-up/stable/decay rate, loss on assistant tokens."""
+    """Section `student_sft`: AdamW, loss on assistant tokens; the rate rises, stays and falls."""
 
-    learning_rate: float
-    epochs: int
-    batch: int  # rows per optimizer step
-    warmup: float  # share of steps
-    decay: float  # share of steps
-    min_learning_rate: float  # of the highest rate
-    max_length: int  # tokens
+    learning_rate: Positive
+    epochs: Passes
+    batch: Annotated[Count, "rows per step"]
+    warmup: ShareOfSteps
+    decay: ShareOfSteps
+    min_learning_rate: Share
+    max_length: Tokens
 
     def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        problems = _positive(self, "learning_rate", "epochs", "batch", "max_length")
-        return problems + _schedule(self)
+        """The rate rises and falls within the steps."""
+        return _schedule_problems(self.warmup, self.decay)
 
 
-def _positive(settings: object, *names: str) -> list[str]:
-    values = ((name, getattr(settings, name)) for name in names)
-    return [f"{name}: {value} is not above 0" for name, value in values if not value > 0]
-
-
-def _shares(settings: object, *names: str) -> list[str]:
-    values = ((name, getattr(settings, name)) for name in names)
-    return [
-        f"{name}: {value} is not between 0 and 1" for name, value in values if not 0 <= value <= 1
-    ]
-
-
-def _schedule(settings: TeacherDpoParams | StudentSftParams) -> list[str]:
-    problems = _shares(settings, "warmup", "decay", "min_learning_rate")
-    if settings.warmup + settings.decay > 1:
-        both = f"{settings.decay} and warmup {settings.warmup}"
-        problems.append(f"decay: {both} are above 1 together")
-    return problems
+def _schedule_problems(warmup: float, decay: float) -> list[str]:
+    if warmup + decay <= 1:
+        return []
+    return [f"decay: {decay} and warmup {warmup} are above 1 together"]

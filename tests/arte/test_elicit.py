@@ -26,9 +26,15 @@ from tests.tiny_models import tiny_tokenizer
 
 ROOT = Path(__file__).parents[2]
 ELICIT = ElicitParams(
-    templates="", per_call=2, wave=4, max_new_tokens=200, temperature=1.0, top_p=1.0,
-    rationale_max_new_tokens=100, rationale_temperature=0.0,
-)  # fmt: skip
+    templates="",
+    per_call=2,
+    wave=4,
+    max_new_tokens=200,
+    temperature=1.0,
+    top_p=1.0,
+    rationale_max_new_tokens=100,
+    rationale_temperature=0.0,
+)
 FILTER = FilterParams(3, 400, 1.0, (), False, 0.0, False)
 TASKS = [
     Task("sums", "sums", (Item("seed 1", "1"), Item("seed 2", "2")), (Item("held 5", "5"),)),
@@ -87,14 +93,21 @@ def ask(tmp_path) -> Commission:
     tiny_tokenizer().save_pretrained(tmp_path / "teacher")
     teacher = Teacher()
     return Commission(
-        name="arte", work=tmp_path / "work", seed=0, elicit=ELICIT, filter=FILTER,
-        inputs={"teacher": tmp_path / "teacher", "tasks": tmp_path / "tasks",
-                "evals": tmp_path / "evals",
-                "templates": ROOT / "data" / "micro" / "prompts" / "elicit"},
+        name="arte",
+        work=tmp_path / "work",
+        seed=0,
+        elicit=ELICIT,
+        filter=FILTER,
+        inputs={
+            "teacher": tmp_path / "teacher",
+            "tasks": tmp_path / "tasks",
+            "evals": tmp_path / "evals",
+            "templates": ROOT / "data" / "micro" / "prompts" / "elicit",
+        },
         generation=GenerationParams("transformers"),
         decontamination=DecontaminationParams(ngram=0, limit=0.5),
         open_engine=lambda ledger: teacher,
-    )  # fmt: skip
+    )
 
 
 def drafts_of(ask, out, questions=7, **changes):
@@ -280,9 +293,11 @@ def test_questions_are_read_from_tags():
     found = parse_questions(text, first=3, most=2)
     assert [(q.input, q.target) for q in found] == [("a3", "3"), ("a4", "4")]
     assert found[1].raw == "<Question_3><input> a4 </input><target>4</target></Question_3>"
-    for broken in ("<Question_3><input></input><target>1</target></Question_3>",
-                   "<Question_3><input>a</input><target>1</target></Question_4>",
-                   "<Question_3><input>a<target>1</target></Question_3>"):  # fmt: skip
+    for broken in (
+        "<Question_3><input></input><target>1</target></Question_3>",
+        "<Question_3><input>a</input><target>1</target></Question_4>",
+        "<Question_3><input>a<target>1</target></Question_3>",
+    ):
         assert parse_questions(broken, 3, 5) == []
 
 

@@ -41,9 +41,14 @@ def test_a_file_of_ones_own_goes_there_and_back(tmp_path):
     assert metrics == {"tasks": 1, "seeds": 1, "validation": 1, "test": 1}
     [task] = read_tasks(tmp_path / "out")
     assert task == Task(
-        "t", "a task", (Item("q0", "0"),), (), closed=False, reasoning=("Think.",),
+        "t",
+        "a task",
+        (Item("q0", "0"),),
+        (),
+        closed=False,
+        reasoning=("Think.",),
         strategy="Think.",
-    )  # fmt: skip
+    )
     asked = read_table(tmp_path / "out" / "questions.parquet", QUESTIONS)
     assert asked.select("task", "input", "target", "closed").rows() == [("t", "q1", "1", False)]
     held = (tmp_path / "out" / "evals" / "t.jsonl").read_text().splitlines()

@@ -1,4 +1,7 @@
-"""`montessori bench filters`: figures, equality with the plain way, and that inequality is seen."""
+"""Fails when `montessori bench filters` overlooks that the fast search decides differently.
+
+It is the check on real rows that nothing but time separates the search from comparing all pairs.
+"""
 
 import json
 import random
@@ -14,6 +17,7 @@ from montessori.bench.filters import near_duplicates, pairs_before
 from montessori.cli import app
 from montessori.errors import MontessoriError
 from montessori.filters.near_duplicates import NearDuplicates
+from tests.command_line import options
 
 pytest.importorskip("rouge_score")
 
@@ -37,17 +41,18 @@ def rows(tmp_path: Path) -> Path:
     forms = [
         lambda text: {"instruction": text},
         lambda text: {"instruction": text, "response": "x"},
-        lambda text: {"messages": [{"role": "user", "content": text},
-                                   {"role": "assistant", "content": "x"}]},
-    ]  # fmt: skip
+        lambda text: {
+            "messages": [{"role": "user", "content": text}, {"role": "assistant", "content": "x"}]
+        },
+    ]
     lines = [json.dumps(forms[i % 3](text)) for i, text in enumerate(texts(90))]
     path.write_text("\n".join(lines) + "\n", encoding="utf-8")
     return path
 
 
-def run(*options: object, code: int = 0) -> str:
-    """What the command prints."""
-    result = CliRunner().invoke(app, ["bench", "filters", *map(str, options)])
+def run(code: int = 0, **chosen: object) -> str:
+    """What `montessori bench filters` prints with the options `chosen`; it ends with `code`."""
+    result = CliRunner().invoke(app, ["bench", "filters", *options(**chosen)])
     if isinstance(result.exception, MontessoriError):
         raise result.exception
     assert result.exit_code == code, result.output
@@ -57,8 +62,7 @@ def run(*options: object, code: int = 0) -> str:
 def test_figures_of_a_file(rows: Path, tmp_path: Path) -> None:
     seeds = tmp_path / "seeds.jsonl"
     seeds.write_text('{"instruction": "w1 w2 w3", "response": "x"}\n', encoding="utf-8")
-    text = run("--rows", rows, "--seeds", seeds, "--json", tmp_path / "f.json", "--sample", 30,
-               "--published-rows", 2)  # fmt: skip
+    text = run(rows=rows, seeds=seeds, json=tmp_path / "f.json", sample=30, published_rows=2)
     figures = json.loads((tmp_path / "f.json").read_text())
     assert figures["equal"] is True
     assert (figures["rows"], figures["seeds"], figures["half_rows"]) == (90, 1, 45)
@@ -80,7 +84,7 @@ def test_a_wrong_decision_is_seen(rows: Path, tmp_path: Path, monkeypatch) -> No
             return super().near(text) and not text.endswith("again again")
 
     monkeypatch.setattr(bench_module, "NearDuplicates", Blind)
-    text = run("--rows", rows, "--json", tmp_path / "f.json", "--published-rows", 1, code=1)
+    text = run(code=1, rows=rows, json=tmp_path / "f.json", published_rows=1)
     figures = json.loads((tmp_path / "f.json").read_text())
     assert "NOT EQUAL" in text
     assert figures["equal"] is figures["equal_all_pairs"] is False
@@ -88,7 +92,7 @@ def test_a_wrong_decision_is_seen(rows: Path, tmp_path: Path, monkeypatch) -> No
 
 def test_a_wrong_score_is_seen(rows: Path, tmp_path: Path, monkeypatch) -> None:
     monkeypatch.setattr(bench_module, "rouge_l", lambda a, b: 2 * 7 / 20)
-    run("--rows", rows, "--json", tmp_path / "f.json", "--published-rows", 1, code=1)
+    run(code=1, rows=rows, json=tmp_path / "f.json", published_rows=1)
     figures = json.loads((tmp_path / "f.json").read_text())
     assert figures["equal_scores"] is False
     assert figures["equal_all_pairs"] is True
@@ -111,13 +115,13 @@ def test_the_published_procedure_by_hand() -> None:
 
 def test_what_cannot_be_used_is_said(rows: Path, tmp_path: Path, monkeypatch) -> None:
     with pytest.raises(MontessoriError, match="--limit 1 is not in"):
-        run("--rows", rows, "--limit", 1)
+        run(rows=rows, limit=1)
     with pytest.raises(MontessoriError, match="does not exist"):
-        run("--rows", tmp_path / "none.jsonl")
+        run(rows=tmp_path / "none.jsonl")
     bad = tmp_path / "bad.jsonl"
     bad.write_text('{"instruction": "fine"}\n{"text": "x"}\n')
     with pytest.raises(MontessoriError, match="line 2: 'instruction' is missing"):
-        run("--rows", bad)
+        run(rows=bad)
     monkeypatch.setitem(sys.modules, "rouge_score.rouge_scorer", None)
     with pytest.raises(MontessoriError, match="rouge_score is not installed"):
-        run("--rows", rows)
+        run(rows=rows)

@@ -1,4 +1,7 @@
-"""`montessori bench generate`: the figures are there and mean what they say."""
+"""Fails when `montessori bench generate` measures another load than asked, or names a wrong speed.
+
+Requests in flight, rounds and the warm-up decide what tokens per second mean.
+"""
 
 import json
 from pathlib import Path
@@ -9,12 +12,13 @@ from typer.testing import CliRunner
 from montessori.bench.generation import ROUNDS, dialogues
 from montessori.cli import app
 from montessori.errors import MontessoriError
+from tests.command_line import options
 from tests.generate.fake_server import FakeServer
 
 
-def run(*options: object) -> str:
-    """What the command prints."""
-    result = CliRunner().invoke(app, ["bench", "generate", *map(str, options)])
+def run(model: object, **chosen: object) -> str:
+    """What `montessori bench generate MODEL` prints with the options `chosen`."""
+    result = CliRunner().invoke(app, ["bench", "generate", str(model), *options(**chosen)])
     if isinstance(result.exception, MontessoriError):
         raise result.exception
     assert result.exit_code == 0, result.output
@@ -24,10 +28,17 @@ def run(*options: object) -> str:
 def test_figures_of_two_engines(student: Path, tmp_path: Path) -> None:
     with FakeServer(lambda turns, seed: ("a few tokens", True), models=[str(student)]) as server:
         text = run(
-            student, "--engine", "transformers,openai", "--prompts", 6, "--samples", 2,
-            "--new-tokens", 8, "--device", "cpu", "--threads", 1, "--server", server.url,
-            "--in-flight", 4, "--json", tmp_path / "figures.json",
-        )  # fmt: skip
+            student,
+            engine="transformers,openai",
+            prompts=6,
+            samples=2,
+            new_tokens=8,
+            device="cpu",
+            threads=1,
+            server=server.url,
+            in_flight=4,
+            json=tmp_path / "figures.json",
+        )
         assert server.most == 4
         assert len(server.asked) == (ROUNDS + 1) * 6 * 2  # and a warm-up
     figures = json.loads((tmp_path / "figures.json").read_text())
@@ -46,8 +57,8 @@ def test_prompts_are_those_of_the_lab() -> None:
 
 def test_what_is_not_offered_is_said(student: Path, tmp_path: Path) -> None:
     with pytest.raises(MontessoriError, match="unknown engine llama"):
-        run(student, "--engine", "llama,vllm")
+        run(student, engine="llama,vllm")
     with pytest.raises(MontessoriError, match="no such model folder"):
         run(tmp_path / "none")
     with pytest.raises(MontessoriError, match="no server to ask"):
-        run(student, "--engine", "openai")
+        run(student, engine="openai")

@@ -1,4 +1,8 @@
-"""`montessori bench influence` on a tiny model: the figures are there and mean what they say."""
+"""Fails when `montessori bench influence` prints a figure that is not the one it names.
+
+People decide by it whether the fast estimate is worth its error: speed, ratio to the published
+procedure, rank correlation with the exact step.
+"""
 
 import json
 from pathlib import Path
@@ -15,6 +19,7 @@ from montessori.models.weights import load_model
 from montessori.signals.influence.exact import ExactStep
 from montessori.train.adamw import AdamWState, trained_parameters
 from montessori.train.loss import Row
+from tests.command_line import options
 from tests.tiny_rows import row
 
 
@@ -27,9 +32,9 @@ def rows(tmp_path: Path) -> Path:
     return path
 
 
-def run(*options: object) -> str:
-    """What the command prints."""
-    result = CliRunner().invoke(app, ["bench", "influence", *map(str, options)])
+def run(model: object, **chosen: object) -> str:
+    """What `montessori bench influence MODEL` prints with the options `chosen`."""
+    result = CliRunner().invoke(app, ["bench", "influence", str(model), *options(**chosen)])
     if isinstance(result.exception, MontessoriError):
         raise result.exception
     assert result.exit_code == 0, result.output
@@ -39,11 +44,19 @@ def run(*options: object) -> str:
 @pytest.mark.parametrize("precision", ["fp32", "bf16"])
 def test_figures_of_a_folder(student: Path, rows: Path, tmp_path: Path, precision: str) -> None:
     text = run(
-        student, "--probes", rows, "--references", rows, "--rows", 8, "--reference-rows", 6,
-        "--published-rows", 1, "--max-length", 128, "--precision", precision, "--device", "cpu",
-        "--threads", 1, "--against", "oracle", "--against", "published",
-        "--json", tmp_path / "out" / "figures.json",
-    )  # fmt: skip
+        student,
+        probes=rows,
+        references=rows,
+        rows=8,
+        reference_rows=6,
+        published_rows=1,
+        max_length=128,
+        precision=precision,
+        device="cpu",
+        threads=1,
+        against=["oracle", "published"],
+        json=tmp_path / "out" / "figures.json",
+    )
     figures = json.loads((tmp_path / "out" / "figures.json").read_text())
     assert figures["probes_per_second"] > 0
     assert figures["spearman"] > 0.9
@@ -57,12 +70,27 @@ def test_figures_of_a_folder(student: Path, rows: Path, tmp_path: Path, precisio
 
 
 def test_a_shape_needs_no_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    small = {"hidden_size": 32, "intermediate_size": 48, "num_hidden_layers": 2,
-             "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 60,
-             "max_position_embeddings": 64, "tie_word_embeddings": False}  # fmt: skip
+    small = {
+        "hidden_size": 32,
+        "intermediate_size": 48,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 4,
+        "num_key_value_heads": 2,
+        "vocab_size": 60,
+        "max_position_embeddings": 64,
+        "tie_word_embeddings": False,
+    }
     monkeypatch.setitem(SHAPES, "tinyllama-1.1b", small)
-    run("tinyllama-1.1b", "--rows", 4, "--reference-rows", 2, "--tokens", 16, "--device", "cpu",
-        "--threads", 1, "--checkpointing", "--json", tmp_path / "f.json")  # fmt: skip
+    run(
+        "tinyllama-1.1b",
+        rows=4,
+        reference_rows=2,
+        tokens=16,
+        device="cpu",
+        threads=1,
+        checkpointing=True,
+        json=tmp_path / "f.json",
+    )
     figures = json.loads((tmp_path / "f.json").read_text())
     assert figures["tokens_per_probe"] == 16
     assert "ratio" not in figures
@@ -70,12 +98,11 @@ def test_a_shape_needs_no_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 
 def test_what_is_not_offered_is_said(student: Path, rows: Path) -> None:
     with pytest.raises(MontessoriError, match="--against truth"):
-        run(student, "--against", "truth")
+        run(student, against="truth")
     with pytest.raises(MontessoriError, match="neither a model folder nor a shape"):
         run("llama9-80b")
     with pytest.raises(MontessoriError, match="40 references are fewer than the 41"):
-        run(student, "--probes", rows, "--references", rows, "--rows", 2, "--reference-rows", 41,
-            "--max-length", 128)  # fmt: skip
+        run(student, probes=rows, references=rows, rows=2, reference_rows=41, max_length=128)
 
 
 def test_the_published_procedure_is_the_exact_step_of_one_batch(
@@ -87,8 +114,12 @@ def test_the_published_procedure_is_the_exact_step_of_one_batch(
     state = AdamWState(
         {name: 1e-3 * torch.ones_like(value) for name, value in parameters.items()},
         {name: 1e-5 * torch.ones_like(value) for name, value in parameters.items()},
-        step=3, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, learning_rate=1e-4,
-    )  # fmt: skip
+        step=3,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0.0,
+        learning_rate=1e-4,
+    )
     ids = [[5, 6, 7, 8, 9], [9, 8, 7, 6, 5]]
     references = [Row(some, [-100, -100, *some[2:]]) for some in ids]
     probe = Row([3, 4, 5, 6], [-100, 4, 5, 6])

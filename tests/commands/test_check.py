@@ -34,14 +34,21 @@ ARTE = {
     "tasks": {"t": {"source": "tasks.json"}},
     "examinees": {"s": {"model": "models/student", "tasks": "t"}},
     "preferences": {"t": {"tasks": "t"}},
-    "drafts": {"a": {"teacher": "models/teacher", "tasks": "t"},
-               "b": {"teacher": "models/teacher", "tasks": "t"}},
-    "icls": {"a": {"rows": "drafts/a", "student": "models/student", "questions": "preferences/t"},
-             "m": {"rows": "probe/montessori-1", "student": "models/student",
-                   "questions": "seed/reference"}},
+    "drafts": {
+        "a": {"teacher": "models/teacher", "tasks": "t"},
+        "b": {"teacher": "models/teacher", "tasks": "t"},
+    },
+    "icls": {
+        "a": {"rows": "drafts/a", "student": "models/student", "questions": "preferences/t"},
+        "m": {
+            "rows": "probe/montessori-1",
+            "student": "models/student",
+            "questions": "seed/reference",
+        },
+    },
     "alignments": {"a": {"drafts": "a", "scores": "icl/a", "start": "models/teacher"}},
     "tailored": {"a": {"teacher": "teachers/a", "tasks": "t"}},
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(
@@ -167,8 +174,10 @@ def test_runs_may_be_compared_with_each_other():
 def test_a_placebo_and_another_student_are_right():
     raw = changed("shuffles/placebo", {"scores": "influence/montessori-1"})
     raw["rounds"]["placebo"] = {
-        "scores": "shuffle/placebo", "probe": "montessori-1", "start": "models/teacher",
-    }  # fmt: skip
+        "scores": "shuffle/placebo",
+        "probe": "montessori-1",
+        "start": "models/teacher",
+    }
     raw["students"]["two"] = {"dataset": "montessori-1", "student": "student-2"}
     raw["runs"]["two"] = {"model": "students/two", "against": "base"}
     assert problems(raw) == []
@@ -268,6 +277,6 @@ def test_a_judge_is_a_file_or_a_row_of_models(path: str, problem: str | None):
 
 
 def test_values_of_the_judge_are_checked():
-    assert problems(changed("judge/repeats", 0)) == ["judge.repeats: must be at least 1"]
-    assert problems(changed("judge/top_logprobs", -1)) == ["judge.top_logprobs: must be at least 0"]
+    assert problems(changed("judge/repeats", 0)) == ["judge.repeats: 0 is below 1"]
+    assert problems(changed("judge/top_logprobs", -1)) == ["judge.top_logprobs: -1 is below 0"]
     assert "one of random, both" in problems(changed("judge/orders", "any"))[0]

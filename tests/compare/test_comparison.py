@@ -12,12 +12,12 @@ import pytest
 from montessori.artifacts.files import write_json
 from montessori.compare.bootstrap import draws, observed, sampled
 from montessori.compare.comparison import compare_runs, counterparts, entries
-from montessori.compare.outcomes import MEAN, ORDER, Found, usable
+from montessori.compare.comparison_table import markdown, table, write_plot
+from montessori.compare.run_outcomes import MEAN, ORDER, Found, usable
 from montessori.compare.settings import CompareParams
-from montessori.compare.table import markdown, table, write_plot
 from montessori.errors import MontessoriError
-from montessori.evals.lab_benchmarks import mt_bench
-from montessori.evals.lab_benchmarks.alpaca import length_controlled
+from montessori.evals.lab_benchmarks import score_scale
+from montessori.evals.lab_benchmarks.ridge_length_control import length_controlled
 from montessori.evals.outcomes import Outcome
 from montessori.evals.significance import bootstrap_p, holm, paired_bootstrap
 from montessori.evals.statistics import resample_counts
@@ -57,16 +57,17 @@ def write(root: Path, run: str, found: dict[str, Outcome]) -> None:
     for name in set(values) & {MT_BENCH, "mt_bench"}:
         if values[name] is not None:
             values[name] = 1 + 9 * values[name] / 100
-            assert mt_bench.percent(values[name]) == pytest.approx(found[name].value.mean())
+            assert score_scale.percent(values[name]) == pytest.approx(found[name].value.mean())
     (root / "eval").mkdir(exist_ok=True)
     (root / "eval" / f"{run}.json").write_text(json.dumps(values | {"mean": mean}))
 
 
 def write_csv(path: Path, found: dict[str, Outcome]) -> None:
-    rows = [(item, name, value, difference)
-            for name, one in found.items()
-            for item, value, difference in zip(one.items, one.value, one.difference,
-                                               strict=True)]  # fmt: skip
+    rows = [
+        (item, name, value, difference)
+        for name, one in found.items()
+        for item, value, difference in zip(one.items, one.value, one.difference, strict=True)
+    ]
     schema = ("item_id", "benchmark", "value", "length_difference")
     path.parent.mkdir(parents=True, exist_ok=True)
     pl.DataFrame(rows, schema=schema, orient="row").write_csv(path, float_precision=4)
@@ -225,9 +226,11 @@ def test_items_as_many_as_mmlus_are_drawn_in_blocks() -> None:
 
 # -------------------------------------------------------------------- what a run is compared with
 TRANSFER = {  # a run's `against`
-    "self-instruct": "self-instruct", "montessori-1": "self-instruct",
-    "self-instruct-to-2": "self-instruct-to-2", "montessori-1-to-2": "self-instruct-to-2",
-}  # fmt: skip
+    "self-instruct": "self-instruct",
+    "montessori-1": "self-instruct",
+    "self-instruct-to-2": "self-instruct-to-2",
+    "montessori-1-to-2": "self-instruct-to-2",
+}
 
 
 def judged(against: dict[str, str]) -> dict[str, Run]:
@@ -247,9 +250,11 @@ def test_runs_are_compared_with_the_baseline_or_their_own_against() -> None:
     assert counterparts(judged(TRANSFER), "self-instruct") == TRANSFER
     # who is judged against the same run as the baseline is compared with the baseline
     assert counterparts(judged(TRANSFER), "montessori-1") == {
-        "self-instruct": "montessori-1", "montessori-1": "montessori-1",
-        "self-instruct-to-2": "self-instruct-to-2", "montessori-1-to-2": "self-instruct-to-2",
-    }  # fmt: skip
+        "self-instruct": "montessori-1",
+        "montessori-1": "montessori-1",
+        "self-instruct-to-2": "self-instruct-to-2",
+        "montessori-1-to-2": "self-instruct-to-2",
+    }
     lost = judged({"self-instruct": "self-instruct", "montessori-1": "gone"})
     with pytest.raises(MontessoriError, match="'gone', which montessori-1 is against, is no run"):
         counterparts(lost, "self-instruct")
@@ -263,8 +268,10 @@ def test_a_run_with_an_against_of_its_own_is_compared_with_that(transfer_root: P
     own, other = (found["runs"][run] for run in ("montessori-1-to-2", "self-instruct-to-2"))
     alone = compare_runs(
         {run: runs[run] for run in ("self-instruct-to-2", "montessori-1-to-2")},
-        root / "eval", root / "outcomes", CompareParams("self-instruct-to-2", 400, 0.95),
-    )  # fmt: skip
+        root / "eval",
+        root / "outcomes",
+        CompareParams("self-instruct-to-2", 400, 0.95),
+    )
     for name in METRICS:
         assert own[name]["delta"] == pytest.approx(own[name]["value"] - other[name]["value"])
         assert (other[name]["delta"], other[name]["low"], other[name]["high"]) == (0.0, 0.0, 0.0)
@@ -287,8 +294,9 @@ def test_a_benchmark_that_only_one_of_a_pair_has_is_no_entry(transfer_root: Path
     folders = transfer_root / "eval", transfer_root / "outcomes"
     rows = compare_runs(judged(TRANSFER), *folders, PARAMS)["runs"]
     assert [run for run in rows if "mt_bench" in rows[run]] == [
-        "self-instruct-to-2", "montessori-1-to-2",  # a pair without the baseline
-    ]  # fmt: skip
+        "self-instruct-to-2",
+        "montessori-1-to-2",  # a pair without the baseline
+    ]
     write(transfer_root, "self-instruct-to-2", outcomes(0.5, 1))
     rows = compare_runs(judged(TRANSFER), *folders, PARAMS)["runs"]
     assert [run for run in rows if "mt_bench" in rows[run]] == []
@@ -312,8 +320,10 @@ def test_the_p_value_of_a_mean_is_that_of_the_paired_bootstrap() -> None:
 
 
 def p_of(ours: np.ndarray, theirs: np.ndarray) -> float:
-    runs = {"self-instruct": {"micro_mmlu": one_benchmark("m", theirs)},
-            "run": {"micro_mmlu": one_benchmark("m", ours)}}  # fmt: skip
+    runs = {
+        "self-instruct": {"micro_mmlu": one_benchmark("m", theirs)},
+        "run": {"micro_mmlu": one_benchmark("m", ours)},
+    }
     params = CompareParams("self-instruct", 20_000, 0.95)
     return float(table_of(runs, params)["run"]["micro_mmlu"]["p"])
 
@@ -347,9 +357,11 @@ def test_p_values_of_length_controlled_rates_hold_their_level() -> None:
     for trial in range(150):
         length = random.normal(0, 50, size=(2, 120))
         wins = (random.random((2, 120)) < 1 / (1 + np.exp(-length / 50))) * 100.0
-        fits = [length_controlled(one / 100, far, resample_counts(120, 200, trial))
-                - length_controlled(one / 100, far)
-                for one, far in zip(wins, length, strict=True)]  # fmt: skip
+        fits = [
+            length_controlled(one / 100, far, resample_counts(120, 200, trial))
+            - length_controlled(one / 100, far)
+            for one, far in zip(wins, length, strict=True)
+        ]
         rates = [
             length_controlled(one / 100, far)[0] for one, far in zip(wins, length, strict=True)
         ]

@@ -208,8 +208,11 @@ def test_every_section_has_its_costs_and_one_without_is_not_free(project, monkey
 
     assert set(CLASSES) <= {*costs.STAGES, *costs.FREE}
     graph = load(ROOT / "dvc.yaml")["stages"]
-    rows = {entry["foreach"].strip("${}"): name for name, entry in graph.items()
-            if "foreach" in entry and not name.startswith("leaks-")}  # fmt: skip
+    rows = {
+        entry["foreach"].strip("${}"): name
+        for name, entry in graph.items()
+        if "foreach" in entry and not name.startswith("leaks-")
+    }
     for section in set(CLASSES) - {"runs"}:
         if section in costs.STAGES:
             assert rows[section] in [stage for stage, _ in costs.STAGES[section]]

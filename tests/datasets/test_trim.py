@@ -28,9 +28,12 @@ def test_cut_keeps_the_longest_start_that_fits(limit: int, kept: int) -> None:
 def test_two_datasets_cut_to_each_other_are_about_equal(tmp_path: Path) -> None:
     long, short = dataset(tmp_path / "long", [5, 6, 7, 8]), dataset(tmp_path / "short", [9, 3])
     assert trim(long, short, tmp_path / "a") == {
-        "rows": 2, "response_tokens": 5.5, "response_tokens_total": 11,
-        "rows_before": 4, "response_tokens_total_before": 26,
-    }  # fmt: skip
+        "rows": 2,
+        "response_tokens": 5.5,
+        "response_tokens_total": 11,
+        "rows_before": 4,
+        "response_tokens_total_before": 26,
+    }
     assert trim(short, long, tmp_path / "b")["rows"] == 2
     assert read_table(tmp_path / "a" / "rows.parquet", PROBE)["row_id"].to_list() == ["r0", "r1"]
 

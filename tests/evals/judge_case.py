@@ -10,7 +10,7 @@ import polars as pl
 from montessori.artifacts.files import read_table, write_table
 from montessori.artifacts.schemas import ANSWERS, VERDICTS
 from montessori.evals.items import OPEN, present, read_items
-from montessori.evals.judging.judge import Inputs, Means, write_verdicts
+from montessori.evals.judging.write_verdicts import Inputs, Means, write_verdicts
 from montessori.evals.settings import BenchmarkParams, JudgeParams
 from montessori.models.prepare import prepare_model
 from montessori.pipeline.machine import Machine
@@ -26,16 +26,25 @@ CATEGORIES = ("writing", "math")
 def public_evals(root: Path, items: int = 6) -> Path:
     """alpaca_eval and mt_bench in the project's item format, `items` each, in split dev."""
     alpaca = [
-        {"item_id": f"alpaca_eval-{n:04d}", "family": "helpful_base", "turns": [f"Say {n} words."],
-         "answers": [""], "responses": [f"public {n}"]}
+        {
+            "item_id": f"alpaca_eval-{n:04d}",
+            "family": "helpful_base",
+            "turns": [f"Say {n} words."],
+            "answers": [""],
+            "responses": [f"public {n}"],
+        }
         for n in range(items)
-    ]  # fmt: skip
+    ]
     turns = [
-        {"item_id": f"mt_bench-{81 + n}", "family": CATEGORIES[n % 2],
-         "turns": [f"Question {n}?", f"And then {n}?"], "answers": ["", ""],
-         "responses": [f"gold {n}", f"more gold {n}"] if n % 2 else ["", ""]}
+        {
+            "item_id": f"mt_bench-{81 + n}",
+            "family": CATEGORIES[n % 2],
+            "turns": [f"Question {n}?", f"And then {n}?"],
+            "answers": ["", ""],
+            "responses": [f"gold {n}", f"more gold {n}"] if n % 2 else ["", ""],
+        }
         for n in range(items)
-    ]  # fmt: skip
+    ]
     (root / "dev").mkdir(parents=True)
     for name, rows in (("alpaca_eval", alpaca), ("mt_bench", turns)):
         text = "".join(json.dumps(row) + "\n" for row in rows)
@@ -55,8 +64,9 @@ def answered(evals: Path, folder: Path, text: Text) -> Path:
                 said = text(item.item_id, turn)
                 said = (said, 3, True) if isinstance(said, str) else said
                 rows.append((item.item_id, name, turn, prompt, *said))
-    write_table(pl.DataFrame(rows, schema=ANSWERS, orient="row"),
-                folder / "answers.parquet", ANSWERS)  # fmt: skip
+    write_table(
+        pl.DataFrame(rows, schema=ANSWERS, orient="row"), folder / "answers.parquet", ANSWERS
+    )
     return folder
 
 
@@ -71,9 +81,16 @@ def hosted(folder: Path, url: str, model: str = MODEL, **more: Any) -> Path:
 
 
 def judged(
-    root: Path, evals: Path, model: Path, ours: Path, theirs: Path, name: str = "run",
-    machine: Mapping[str, Any] | None = None, prompts: Path = PROMPTS, **settings: Any,
-) -> pl.DataFrame:  # fmt: skip
+    root: Path,
+    evals: Path,
+    model: Path,
+    ours: Path,
+    theirs: Path,
+    name: str = "run",
+    machine: Mapping[str, Any] | None = None,
+    prompts: Path = PROMPTS,
+    **settings: Any,
+) -> pl.DataFrame:
     """Run the stage's function; the table that it wrote to <root>/verdicts/<name>."""
     inputs = Inputs(ours, theirs, evals, model, prompts)
     made = Machine(**{"server_requests": 8, "server_retries": 3, **(machine or {})})

@@ -35,24 +35,35 @@ def alpaca_items(difficulty: bool = True) -> list[dict]:
     known = difficulties() if difficulty else []
     rows = json.loads((shared() / REFERENCE).read_text(encoding="utf-8"))
     return [
-        {"item_id": f"alpaca_eval-{n:04d}", "family": row["dataset"], "turns": [row["instruction"]],
-         "answers": [""], "responses": [row["output"]],
-         **({"difficulty": known[n]} if difficulty else {})}
+        {
+            "item_id": f"alpaca_eval-{n:04d}",
+            "family": row["dataset"],
+            "turns": [row["instruction"]],
+            "answers": [""],
+            "responses": [row["output"]],
+            **({"difficulty": known[n]} if difficulty else {}),
+        }
         for n, row in enumerate(rows)
-    ]  # fmt: skip
+    ]
 
 
 def turn_items() -> list[dict]:
     """The 80 two-turn questions with GPT-4's answers to those that have them."""
     folder = shared() / "mt_bench"
-    gold = {row["question_id"]: row["choices"][0]["turns"]
-            for row in read_lines(folder / "reference_answer" / "gpt-4.jsonl")}  # fmt: skip
+    gold = {
+        row["question_id"]: row["choices"][0]["turns"]
+        for row in read_lines(folder / "reference_answer" / "gpt-4.jsonl")
+    }
     return [
-        {"item_id": f"mt_bench-{row['question_id']}", "family": row["category"],
-         "turns": row["turns"], "answers": ["", ""],
-         "responses": gold.get(row["question_id"], ["", ""])}
+        {
+            "item_id": f"mt_bench-{row['question_id']}",
+            "family": row["category"],
+            "turns": row["turns"],
+            "answers": ["", ""],
+            "responses": gold.get(row["question_id"], ["", ""]),
+        }
         for row in read_lines(folder / "question.jsonl")
-    ]  # fmt: skip
+    ]
 
 
 def write_items(root: Path, **sets: list[dict]) -> Path:

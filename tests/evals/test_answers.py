@@ -32,8 +32,10 @@ class Echo(Local):
     ) -> list[Generated]:
         self.sampling = sampling
         self.shown.append([self.tokenizer.decode(request.ids) for request in requests])
-        return [Generated(f"saw {len(r.ids)}{self.ending}", 1, n > 0, n, 0)
-                for n, r in enumerate(requests)]  # fmt: skip
+        return [
+            Generated(f"saw {len(r.ids)}{self.ending}", 1, n > 0, n, 0)
+            for n, r in enumerate(requests)
+        ]
 
 
 def asked(evals: Path) -> dict:
@@ -103,6 +105,7 @@ def test_answers_of_a_real_vllm(evals: Path, tmp_path: Path) -> None:
 
 def test_missing_items_leave_nothing_behind(tmp_path: Path, model_folder: Path) -> None:
     with pytest.raises(MontessoriError, match="no items of any benchmark"):
-        write_answers(model_folder, tmp_path / "no", tmp_path / "out", BenchmarkParams("dev", 6),
-                      Machine())  # fmt: skip
+        write_answers(
+            model_folder, tmp_path / "no", tmp_path / "out", BenchmarkParams("dev", 6), Machine()
+        )
     assert not (tmp_path / "out").exists()

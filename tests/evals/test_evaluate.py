@@ -7,7 +7,7 @@ from montessori.artifacts.files import write_json, write_table
 from montessori.artifacts.schemas import VERDICTS
 from montessori.errors import MontessoriError
 from montessori.evals.evaluate import evaluate_run
-from montessori.evals.lab_benchmarks.lm_eval import HarnessResult
+from montessori.evals.lab_benchmarks.run_lm_eval import HarnessResult
 from montessori.evals.metrics import metrics_of, outcomes_of
 from montessori.evals.outcomes import read_outcomes
 from montessori.evals.settings import BenchmarkParams, EvalParams
@@ -16,17 +16,32 @@ from montessori.pipeline.machine import Machine
 
 def verdict(item: int, benchmark: str, turn: int = 1, **more: object) -> dict:
     empty = dict.fromkeys(VERDICTS)
-    return empty | {
-        "item_id": f"{benchmark}-{item:02d}", "benchmark": benchmark, "turn": turn,
-        "judge": "grader", "correct": True, "length": 4, "note": "", "family": "add",
-        "against": "run" if "alpaca" in benchmark else "", "repeat": 0, "method": "checker",
-        "problem": "", "key": "",
-    } | more  # fmt: skip
+    return (
+        empty
+        | {
+            "item_id": f"{benchmark}-{item:02d}",
+            "benchmark": benchmark,
+            "turn": turn,
+            "judge": "grader",
+            "correct": True,
+            "length": 4,
+            "note": "",
+            "family": "add",
+            "against": "run" if "alpaca" in benchmark else "",
+            "repeat": 0,
+            "method": "checker",
+            "problem": "",
+            "key": "",
+        }
+        | more
+    )
 
 
 def table(items: int) -> pl.DataFrame:
-    rows = [verdict(n, "micro_alpaca_eval", preference=(1.0, 0.5)[n % 2], against_length=n)
-            for n in range(items)]  # fmt: skip
+    rows = [
+        verdict(n, "micro_alpaca_eval", preference=(1.0, 0.5)[n % 2], against_length=n)
+        for n in range(items)
+    ]
     for n in range(items):
         rows.append(verdict(n, "micro_mt_bench", 1, score=10.0))
         rows.append(verdict(n, "micro_mt_bench", 2, score=1.0, note="empty"))
@@ -109,7 +124,12 @@ def test_verdicts_of_other_items_are_refused(
     write(table(11), tmp_path / "verdicts")
     with pytest.raises(MontessoriError, match="11 results for 12 expected"):
         evaluate_run(
-            model_folder, tmp_path / "verdicts", evals, tmp_path / "outcomes.csv",
-            BenchmarkParams("test", 6), EvalParams(5), Machine(),
-        )  # fmt: skip
+            model_folder,
+            tmp_path / "verdicts",
+            evals,
+            tmp_path / "outcomes.csv",
+            BenchmarkParams("test", 6),
+            EvalParams(5),
+            Machine(),
+        )
     assert not (tmp_path / "outcomes.csv").exists()

@@ -21,13 +21,23 @@ from montessori.lab.task import bucket_of
 SETTINGS = ExamParams("transformers", 16)
 SEEDS, VALIDATION = (Item("s", "0"),), (Item("v", "0"),)
 TASKS = [
-    Task("sums", "Add.", SEEDS, VALIDATION, (Item("1 + 1?", "2", "1 + 1 = 2\n#### 2"),
-                                             Item("2 + 3?", "5")), closed=False),
-    Task("days", "Days.", (Item("s2", "x"),), (Item("v2", "x"),),
-         (Item("After Monday?", "Tuesday"),)),
-]  # fmt: skip
-WRITTEN = {"1 + 1?": "one and one\n#### 2", "2 + 3?": "2 + 3 = 6\n#### 6",
-           "After Monday?": "tuesday.\nSo it is."}  # fmt: skip
+    Task(
+        "sums",
+        "Add.",
+        SEEDS,
+        VALIDATION,
+        (Item("1 + 1?", "2", "1 + 1 = 2\n#### 2"), Item("2 + 3?", "5")),
+        closed=False,
+    ),
+    Task(
+        "days", "Days.", (Item("s2", "x"),), (Item("v2", "x"),), (Item("After Monday?", "Tuesday"),)
+    ),
+]
+WRITTEN = {
+    "1 + 1?": "one and one\n#### 2",
+    "2 + 3?": "2 + 3 = 6\n#### 6",
+    "After Monday?": "tuesday.\nSo it is.",
+}
 
 
 class Scripted:
@@ -66,9 +76,12 @@ def test_each_question_is_a_dialogue_of_one_turn_and_marked_as_in_context_answer
     assert answers["correct"].to_list() == [True, False, True]  # of a closed task the first line
     assert dict(answers.select("input", "answer").iter_rows()) == WRITTEN
     assert found == {
-        "accuracy": pytest.approx(200 / 3), "mean_of_tasks": 75.0,
-        "tasks": {"sums": 50.0, "days": 100.0}, "questions": 3, "cut_off": 1,
-    }  # fmt: skip
+        "accuracy": pytest.approx(200 / 3),
+        "mean_of_tasks": 75.0,
+        "tasks": {"sums": 50.0, "days": 100.0},
+        "questions": 3,
+        "cut_off": 1,
+    }
     outcomes = pl.read_csv(tmp_path / "o.csv")
     assert set(outcomes["benchmark"]) == {"exam mine"}
     assert dict(outcomes.select("item_id", "value").iter_rows()) == dict(
@@ -80,8 +93,13 @@ def test_a_real_model_takes_it_and_what_it_wrote_is_kept(
     tasks: Path, student: Path, machine, tmp_path: Path
 ) -> None:
     ledger = tmp_path / "work" / "a.jsonl"
-    opened = partial(open_keeping, generation=GenerationParams("transformers"), machine=machine,
-                     secret=lambda name: None, ledger=ledger)  # fmt: skip
+    opened = partial(
+        open_keeping,
+        generation=GenerationParams("transformers"),
+        machine=machine,
+        secret=lambda name: None,
+        ledger=ledger,
+    )
     first = sit(opened, student, tasks, tmp_path / "one", tmp_path / "1.csv", SETTINGS)
     assert first["questions"] == 3
     lines = ledger.read_text()
@@ -131,10 +149,20 @@ def test_a_lab_recipe_draws_test_questions_of_the_test_bucket(tmp_path: Path) ->
 def test_metrics_are_of_questions_and_of_tasks() -> None:
     rows = [("a", True)] * 3 + [("b", False)]
     table = pl.DataFrame(
-        [{"question_id": str(n), "task": task, "input": "", "target": "", "answer": "",
-          "finished": True, "correct": right} for n, (task, right) in enumerate(rows)],
+        [
+            {
+                "question_id": str(n),
+                "task": task,
+                "input": "",
+                "target": "",
+                "answer": "",
+                "finished": True,
+                "correct": right,
+            }
+            for n, (task, right) in enumerate(rows)
+        ],
         schema=ANSWERS,
-    )  # fmt: skip
+    )
     found = metrics(table)
     assert (found["accuracy"], found["mean_of_tasks"], found["cut_off"]) == (75.0, 50.0, 0)
 

@@ -36,9 +36,11 @@ def prompts(tmp_path):
     rows = [
         {"name": f"single{math}-v1{turns}", "system_prompt": "Grade.", "prompt_template": text}
         for math in ("", "-math")
-        for turns, text in (("", "{question} {answer} [[1]]?"),
-                            ("-multi-turn", "{question_1} {answer_1} {question_2} {answer_2}"))
-    ]  # fmt: skip
+        for turns, text in (
+            ("", "{question} {answer} [[1]]?"),
+            ("-multi-turn", "{question_1} {answer_1} {question_2} {answer_2}"),
+        )
+    ]
     (folder / "judge_prompts.jsonl").write_text("\n".join(map(json.dumps, rows)))
     return folder
 
@@ -81,8 +83,11 @@ def test_the_labs_teacher_as_a_judge(tmp_path, prompts):
 
 def test_a_prompt_beyond_the_judges_context_is_counted(tmp_path, prompts):
     evals, model, _, theirs = case(tmp_path)
-    long = answered(evals, tmp_path / "long", lambda item, turn: (
-        "cat " * 600 if item == "alpaca_eval-0002" else f"cat {item}"))  # fmt: skip
+    long = answered(
+        evals,
+        tmp_path / "long",
+        lambda item, turn: "cat " * 600 if item == "alpaca_eval-0002" else f"cat {item}",
+    )
     table = judged(tmp_path, evals, model, long, theirs, prompts=prompts, **SETTINGS)
     rows = rows_of(table, "alpaca_eval").to_dicts()
     assert [row["problem"] for row in rows] == ["", "", "context", "", "", ""]
@@ -95,9 +100,14 @@ def test_public_verdicts_become_metrics_and_outcomes_without_lm_eval(tmp_path, p
     (evals / "dev" / "mt_bench.jsonl").unlink()
     judged(tmp_path, evals, model, ours, theirs, prompts=prompts, **SETTINGS)
     metrics = evaluate_run(
-        tmp_path / "no model", tmp_path / "verdicts" / "run", evals, tmp_path / "outcomes.csv",
-        BENCH, EvalParams(5), Machine(),
-    )  # fmt: skip
+        tmp_path / "no model",
+        tmp_path / "verdicts" / "run",
+        evals,
+        tmp_path / "outcomes.csv",
+        BENCH,
+        EvalParams(5),
+        Machine(),
+    )
     found = read_outcomes(tmp_path / "outcomes.csv")
     assert list(found) == ["alpaca_eval", "alpaca_eval_public"] == list(metrics["items"])
     rate = found["alpaca_eval"].value.mean()
@@ -112,9 +122,14 @@ def test_verdicts_that_are_all_unusable_are_no_metric(tmp_path, prompts):
     judged(tmp_path, evals, model, ours, theirs, prompts=prompts, **settings)
     with pytest.raises(MontessoriError, match="alpaca_eval: none of 6 verdicts can be used, the f"):
         evaluate_run(
-            tmp_path / "no model", tmp_path / "verdicts" / "run", evals, tmp_path / "outcomes.csv",
-            BENCH, EvalParams(5), Machine(),
-        )  # fmt: skip
+            tmp_path / "no model",
+            tmp_path / "verdicts" / "run",
+            evals,
+            tmp_path / "outcomes.csv",
+            BENCH,
+            EvalParams(5),
+            Machine(),
+        )
     assert not (tmp_path / "outcomes.csv").exists()
 
 

@@ -13,6 +13,7 @@ import pytest
 
 from montessori.artifacts.files import read_json, read_table
 from montessori.artifacts.schemas import VERDICTS
+from tests.command_line import options
 from tests.evals.judge_case import MODEL, PROMPTS, ROOT, answered, choice_of, hosted, public_evals
 from tests.generate.fake_server import FakeServer
 
@@ -46,10 +47,10 @@ def folder(tmp_path):
 def start(folder, out):
     """The stage as `dvc repro` runs it, in a process of its own."""
     command = [
-        sys.executable, "-m", "stages.judge", "--name", "a", "--model", "judge",
-        "--prompts", str(PROMPTS), "--answers", "answers/a", "--against", "answers/b",
-        "--evals", "evals", "--out", out,
-    ]  # fmt: skip
+        *(sys.executable, "-m", "stages.judge"),
+        *options(name="a", model="judge", prompts=PROMPTS, evals="evals", out=out),
+        *options(answers="answers/a", against="answers/b"),
+    ]
     return subprocess.Popen(command, cwd=folder, env={**os.environ, "PYTHONPATH": str(ROOT)})
 
 

@@ -11,8 +11,11 @@ from montessori.evals.outcomes import Outcome, read_outcomes, require_same_items
 
 
 def frame() -> pl.DataFrame:
-    rows = [(f"{name}-{n}", name, float(10 * n), 2.0 if name == "micro_alpaca_eval" else None)
-            for name in reversed(BENCHMARKS) for n in (2, 1)]  # fmt: skip
+    rows = [
+        (f"{name}-{n}", name, float(10 * n), 2.0 if name == "micro_alpaca_eval" else None)
+        for name in reversed(BENCHMARKS)
+        for n in (2, 1)
+    ]
     schema = ("item_id", "benchmark", "value", "length_difference")
     return pl.DataFrame(rows, schema=schema, orient="row")
 

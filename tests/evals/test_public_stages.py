@@ -14,8 +14,15 @@ from tests.evals.test_stages import PARAMS, job
 from tests.generate.fake_server import FakeServer
 from tests.tiny_models import tiny_llama
 
-SETTINGS = {"model": "judge", "prompts": "prompts", "orders": "both", "repeats": 2,
-            "pairwise": True, "choice_tokens": 4, "temperature": 0.7}  # fmt: skip
+SETTINGS = {
+    "model": "judge",
+    "prompts": "prompts",
+    "orders": "both",
+    "repeats": 2,
+    "pairwise": True,
+    "choice_tokens": 4,
+    "temperature": 0.7,
+}
 
 
 def reply(turns, seed):
@@ -50,12 +57,25 @@ def test_a_hosted_judge_on_public_and_lab_benchmarks(project, tmp_path):
     with FakeServer(reply, models=[MODEL]) as server:
         folder = hosted(tmp_path, server.url)
         for run, model in models.items():
-            job(judge, run, model=folder, prompts=PROMPTS, evals=evals,
-                answers=data / "answers" / run, against=data / "answers" / "self-instruct",
-                out=data / "verdicts" / run)  # fmt: skip
-            job(eval_stage, run, model=model, verdicts=data / "verdicts" / run, evals=evals,
+            job(
+                judge,
+                run,
+                model=folder,
+                prompts=PROMPTS,
+                evals=evals,
+                answers=data / "answers" / run,
+                against=data / "answers" / "self-instruct",
+                out=data / "verdicts" / run,
+            )
+            job(
+                eval_stage,
+                run,
+                model=model,
+                verdicts=data / "verdicts" / run,
+                evals=evals,
                 metrics=metrics / "eval" / f"{run}.json",
-                outcomes=metrics / "outcomes" / f"{run}.csv")  # fmt: skip
+                outcomes=metrics / "outcomes" / f"{run}.csv",
+            )
     found = read_json(metrics / "eval" / "base.json")
     assert found["items"]["alpaca_eval"] == found["items"]["mt_bench"] == 6
     assert found["alpaca_eval_public_win_rate"] == 50.0  # always the first, in both orders
@@ -65,17 +85,33 @@ def test_a_hosted_judge_on_public_and_lab_benchmarks(project, tmp_path):
     assert found["judge"]["logprobs"] is False
     assert found["micro_mmlu"] >= 0.0
 
-    job(outputs, "base", answers=data / "answers" / "base", verdicts=data / "verdicts" / "base",
-        against=data / "answers" / "self-instruct", evals=evals,
+    job(
+        outputs,
+        "base",
+        answers=data / "answers" / "base",
+        verdicts=data / "verdicts" / "base",
+        against=data / "answers" / "self-instruct",
+        evals=evals,
         against_verdicts=data / "verdicts" / "self-instruct",
-        out=Path("report/outputs/base.html"))  # fmt: skip
+        out=Path("report/outputs/base.html"),
+    )
     assert "alpaca_eval" in Path("report/outputs/base.html").read_text()
-    write_json(metrics / "seed" / "seed.json", {"evals": {"test": {"micro_mmlu": 9}},
-               "overlaps": 0, "seeds": {"rows": 5}})  # fmt: skip
-    job(compare, "compare", evals=metrics / "eval", outcomes=metrics / "outcomes",
-        seed=metrics / "seed" / "seed.json", synth=metrics / "synth", leaks=metrics / "leaks",
-        metrics=metrics / "compare.json", plot=metrics / "plots" / "compare.csv",
-        report=Path("report/index.html"))  # fmt: skip
+    write_json(
+        metrics / "seed" / "seed.json",
+        {"evals": {"test": {"micro_mmlu": 9}}, "overlaps": 0, "seeds": {"rows": 5}},
+    )
+    job(
+        compare,
+        "compare",
+        evals=metrics / "eval",
+        outcomes=metrics / "outcomes",
+        seed=metrics / "seed" / "seed.json",
+        synth=metrics / "synth",
+        leaks=metrics / "leaks",
+        metrics=metrics / "compare.json",
+        plot=metrics / "plots" / "compare.csv",
+        report=Path("report/index.html"),
+    )
     table = read_json(metrics / "compare.json")["runs"]["base"]
     assert {"alpaca_eval", "alpaca_eval_public", "mt_bench", "micro_alpaca_eval"} <= set(table)
     assert table["mt_bench"]["value"] == pytest.approx(100 * 5 / 9)

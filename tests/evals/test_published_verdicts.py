@@ -12,10 +12,10 @@ from montessori.evals.judging.model_judge import ModelJudge
 from montessori.evals.judging.questions import plan
 from montessori.evals.judging.verdicts import table_of
 from montessori.evals.metrics import metrics_of
-from montessori.evals.published.alpaca_eval import control_length
-from montessori.evals.published.alpaca_eval import score as score_file
+from montessori.evals.published.alpaca_scores import control_length
+from montessori.evals.published.alpaca_scores import score as score_file
 from montessori.evals.published.annotations import read_annotations
-from montessori.evals.published.published import Files
+from montessori.evals.published.length_control_files import Files
 from montessori.evals.settings import JudgeParams
 from montessori.generate import Generated
 from montessori.generate.kept import KeptEngine
@@ -136,11 +136,14 @@ def test_mt_bench_asks_in_the_published_words_and_finds_the_published_scores(tmp
     graded = [row for row in verdicts if row["score"] != -1]
     known = {row["user_prompt"]: row for row in graded}  # the last of those that were judged twice
     assert (len(verdicts), len(known)) == (170, 160)
-    said = {row["question_id"]: row["choices"][0]["turns"] for row in read_lines(
-        folder / "model_answer" / "Meta-Llama-3-8B-Instruct-Normal.jsonl")}  # fmt: skip
+    said = {
+        row["question_id"]: row["choices"][0]["turns"]
+        for row in read_lines(folder / "model_answer" / "Meta-Llama-3-8B-Instruct-Normal.jsonl")
+    }
     evals = write_items(tmp_path / "evals", mt_bench=turn_items())
-    answers = answered(evals, tmp_path / "answers",
-                       lambda item, turn: said[int(item[9:])][turn - 1])  # fmt: skip
+    answers = answered(
+        evals, tmp_path / "answers", lambda item, turn: said[int(item[9:])][turn - 1]
+    )
     table = judge(
         tmp_path, evals, answers, lambda shown: (known[shown[-1]["content"]]["judgment"], ())
     )
@@ -157,8 +160,11 @@ def test_the_scripted_prompt_is_that_of_the_alpaca_eval_package(tmp_path):
     """AlpacaEval itself fills and splits the prompt of each of the 805 pairs as ours does."""
     utils = pytest.importorskip("alpaca_eval.utils")
     pandas = pytest.importorskip("pandas")
-    rows = json.loads((shared() / "alpaca_eval/results/alpaca-7b/"
-                       "annotations.weighted_gpt4_turbo.json").read_text())  # fmt: skip
+    rows = json.loads(
+        (
+            shared() / "alpaca_eval/results/alpaca-7b/annotations.weighted_gpt4_turbo.json"
+        ).read_text()
+    )
     template = (shared() / "alpaca_eval/prompts/alpaca_eval_clf.txt").read_text()
     frame = pandas.DataFrame(rows)[["instruction", "output_1", "output_2"]]
     theirs, _ = utils.make_prompts(frame, template)
@@ -168,8 +174,14 @@ def test_the_scripted_prompt_is_that_of_the_alpaca_eval_package(tmp_path):
     by_id = {item["item_id"]: outputs[item["turns"][0]] for item in alpaca_items()}
     answers = answered(evals, tmp_path / "answers", lambda item, turn: by_id[item])
     questions = plan(answers, answers, evals, "dev", JudgeParams("", "", orders="both"))
-    ours = {question.item.turns[0]: prompts.dialogue(question, ()) for question in questions
-            if question.against == "reference" and question.swapped}  # fmt: skip
-    different = [row["instruction"] for row, text in zip(rows, theirs, strict=True)
-                 if utils.prompt_to_chatml(text.strip()) != ours[row["instruction"]]]  # fmt: skip
+    ours = {
+        question.item.turns[0]: prompts.dialogue(question, ())
+        for question in questions
+        if question.against == "reference" and question.swapped
+    }
+    different = [
+        row["instruction"]
+        for row, text in zip(rows, theirs, strict=True)
+        if utils.prompt_to_chatml(text.strip()) != ours[row["instruction"]]
+    ]
     assert different == []

@@ -36,12 +36,25 @@ def job(stage: object, name: str, **paths: Path) -> None:
 
 def evaluate(run: str, model: Path, evals: Path) -> None:
     data, metrics = Path("data"), Path("metrics")
-    job(judge, run, model=JUDGE, prompts=PROMPTS, answers=data / "answers" / run,
-        against=data / "answers" / "self-instruct", evals=evals,
-        out=data / "verdicts" / run)  # fmt: skip
-    job(eval_stage, run, model=model, verdicts=data / "verdicts" / run, evals=evals,
+    job(
+        judge,
+        run,
+        model=JUDGE,
+        prompts=PROMPTS,
+        answers=data / "answers" / run,
+        against=data / "answers" / "self-instruct",
+        evals=evals,
+        out=data / "verdicts" / run,
+    )
+    job(
+        eval_stage,
+        run,
+        model=model,
+        verdicts=data / "verdicts" / run,
+        evals=evals,
         metrics=metrics / "eval" / f"{run}.json",
-        outcomes=metrics / "outcomes" / f"{run}.csv")  # fmt: skip
+        outcomes=metrics / "outcomes" / f"{run}.csv",
+    )
 
 
 def test_two_runs_from_models_to_the_report(
@@ -59,17 +72,35 @@ def test_two_runs_from_models_to_the_report(
     for run, model in models.items():
         evaluate(run, model, evals)
     data, metrics = Path("data"), Path("metrics")
-    job(outputs, "base", answers=data / "answers" / "base", verdicts=data / "verdicts" / "base",
-        against=data / "answers" / "self-instruct", evals=evals,
+    job(
+        outputs,
+        "base",
+        answers=data / "answers" / "base",
+        verdicts=data / "verdicts" / "base",
+        against=data / "answers" / "self-instruct",
+        evals=evals,
         against_verdicts=data / "verdicts" / "self-instruct",
-        out=Path("report/outputs/base.html"))  # fmt: skip
-    compared = {"metrics": metrics / "compare.json", "plot": metrics / "plots" / "compare.csv",
-                "report": Path("report/index.html")}  # fmt: skip
-    write_json(metrics / "seed" / "seed.json", {"evals": {"test": {"micro_mmlu": 9}},
-               "overlaps": 0, "seeds": {"rows": 5}})  # fmt: skip
-    job(compare, "compare", evals=metrics / "eval", outcomes=metrics / "outcomes",
-        seed=metrics / "seed" / "seed.json", synth=metrics / "synth", leaks=metrics / "leaks",
-        **compared)  # fmt: skip
+        out=Path("report/outputs/base.html"),
+    )
+    compared = {
+        "metrics": metrics / "compare.json",
+        "plot": metrics / "plots" / "compare.csv",
+        "report": Path("report/index.html"),
+    }
+    write_json(
+        metrics / "seed" / "seed.json",
+        {"evals": {"test": {"micro_mmlu": 9}}, "overlaps": 0, "seeds": {"rows": 5}},
+    )
+    job(
+        compare,
+        "compare",
+        evals=metrics / "eval",
+        outcomes=metrics / "outcomes",
+        seed=metrics / "seed" / "seed.json",
+        synth=metrics / "synth",
+        leaks=metrics / "leaks",
+        **compared,
+    )
     comparison = read_json(compared["metrics"])
     assert comparison["over"] == "items"
     assert set(comparison["runs"]) == {"base", "self-instruct"}

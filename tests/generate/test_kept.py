@@ -25,8 +25,10 @@ class Counting:
         if len(self.calls) == self.broken:
             raise RuntimeError("killed")
         self.calls.append(len(requests))
-        return [Generated(str(sum(r.ids) + r.seeds[0]), 1, True, n, 0, (("x", -0.5),))
-                for n, r in enumerate(requests)]  # fmt: skip
+        return [
+            Generated(str(sum(r.ids) + r.seeds[0]), 1, True, n, 0, (("x", -0.5),))
+            for n, r in enumerate(requests)
+        ]
 
 
 def kept(tmp_path, engine, identity="model"):
@@ -38,8 +40,11 @@ def test_each_sample_is_written_once(tmp_path):
     requests = [Request([1, 2], (5, 6)), Request([3], (7,)), Request([1, 2], (5,))]
     first = kept(tmp_path, engine).generate(requests, Sampling(4))
     assert [(r.request, r.sample, r.text) for r in first] == [
-        (0, 0, "8"), (0, 1, "9"), (1, 0, "10"), (2, 0, "8"),
-    ]  # fmt: skip
+        (0, 0, "8"),
+        (0, 1, "9"),
+        (1, 0, "10"),
+        (2, 0, "8"),
+    ]
     assert engine.calls == [3]
     assert kept(tmp_path, engine).generate(requests, Sampling(4)) == first
     assert engine.calls == [3]

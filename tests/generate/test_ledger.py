@@ -17,13 +17,21 @@ def filled(path):
 def test_what_was_written_is_read_again(tmp_path):
     first = filled(tmp_path / "x" / "ledger.jsonl")
     second = Ledger(first.path)
-    assert second.answers == first.answers == {
-        "a": Answer("one\u2028two\n\ud800", 3, True), "b": Answer("", 0, False),
-    }  # fmt: skip
+    assert (
+        second.answers
+        == first.answers
+        == {
+            "a": Answer("one\u2028two\n\ud800", 3, True),
+            "b": Answer("", 0, False),
+        }
+    )
     assert second.total == first.total == Cost(11, 13, 0.75)
     assert spent(first.path) == {
-        "requests": 3, "prompt_tokens": 11, "completion_tokens": 13, "usd": 0.75,
-    }  # fmt: skip
+        "requests": 3,
+        "prompt_tokens": 11,
+        "completion_tokens": 13,
+        "usd": 0.75,
+    }
     assert spent(tmp_path / "none") is None
 
 
@@ -49,8 +57,12 @@ def test_another_broken_line_is_an_error_that_names_it(tmp_path, line):
 
 def test_a_key_is_of_all_its_parts():
     parts = ("model", [1, 2], 3, {"temperature": 0.0})
-    others = [("model2", *parts[1:]), ("model", [1], *parts[2:]), (*parts[:2], 4, parts[3]),
-              (*parts[:3], {"temperature": 1.0})]  # fmt: skip
+    others = [
+        ("model2", *parts[1:]),
+        ("model", [1], *parts[2:]),
+        (*parts[:2], 4, parts[3]),
+        (*parts[:3], {"temperature": 1.0}),
+    ]
     assert len({answer_key(*some) for some in [parts, *others]}) == 5
     assert answer_key(*parts) == answer_key(*parts)
 

@@ -9,6 +9,7 @@ from montessori.errors import MontessoriError
 from montessori.generate import Request, Sampling
 from montessori.generate.engines import open_engine
 from montessori.generate.settings import GenerationParams
+from montessori.graph.load import read_section
 from montessori.pipeline.machine import Machine
 from tests.generate.fake_server import GARBAGE, FakeServer
 from tests.tiny_models import tiny_llama
@@ -318,10 +319,14 @@ def test_a_missing_key_is_said_before_anything_is_sent(hosted, tmp_path):
 @pytest.mark.parametrize(
     ("key", "value"),
     [
-        ("key_env", KEY), ("key_env", "gsk_0123456789"), ("server", f"https://me:{KEY}@host/v1"),
-        ("server", f"https://host/v1?key={KEY}"), ("server", f"me:{KEY}@host"), ("api_key", KEY),
+        ("key_env", KEY),
+        ("key_env", "gsk_0123456789"),
+        ("server", f"https://me:{KEY}@host/v1"),
+        ("server", f"https://host/v1?key={KEY}"),
+        ("server", f"me:{KEY}@host"),
+        ("api_key", KEY),
     ],
-)  # fmt: skip
+)
 def test_a_key_in_a_file_is_refused_and_not_repeated(hosted, key, value):
     with pytest.raises(MontessoriError) as error:
         hosted("http://localhost", **{key: value})
@@ -332,6 +337,7 @@ def test_a_key_in_a_file_is_refused_and_not_repeated(hosted, key, value):
 
 @pytest.mark.parametrize("key", ["server", "server_key_env"])
 def test_a_key_in_params_is_refused_and_not_repeated(key):
-    (problem,) = Machine(**{key: f"http://me:{KEY}@host"}).check()
-    assert problem.startswith(f"{key}: ")
+    raw = {"machine": {key: f"http://me:{KEY}@host"}}
+    (problem,) = read_section(raw, "machine", Machine)[1]
+    assert problem.startswith(f"machine.{key}: ")
     assert KEY not in problem

@@ -19,6 +19,7 @@ from montessori.generate.settings import GenerationParams
 from montessori.pipeline.machine import Machine
 from montessori.writing.produce import write_probe
 from montessori.writing.settings import CollapseParams, ProbeParams
+from tests.command_line import options
 from tests.generate.test_vllm_engine import MACHINE, TEACHER, requests_of, rows, same
 from tests.writing.scripted import assignment, make_inputs
 
@@ -27,10 +28,11 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("vllm")]
 
 OPENAI = GenerationParams("openai")
 COMMAND = [
-    "-m", "vllm.entrypoints.openai.api_server", "--served-model-name", "micro/teacher",
-    "--dtype", "float32", "--enforce-eager", "--kv-cache-memory-bytes", str(200 << 20),
-    "--no-enable-chunked-prefill", "--host", "127.0.0.1",
-]  # fmt: skip
+    *("-m", "vllm.entrypoints.openai.api_server"),
+    *options(served_model_name="micro/teacher", dtype="float32", host="127.0.0.1"),
+    *options(enforce_eager=True, no_enable_chunked_prefill=True),
+    *options(kv_cache_memory_bytes=200 << 20),
+]
 
 
 @pytest.fixture(scope="module")
@@ -105,9 +107,13 @@ def test_a_small_probe(server, tmp_path):
     inputs["teacher"] = TEACHER
     machine = Machine(server=server)
     task = assignment(
-        tmp_path, inputs, None, generation=OPENAI, collapse=CollapseParams(1, 1, 1),
+        tmp_path,
+        inputs,
+        None,
+        generation=OPENAI,
+        collapse=CollapseParams(1, 1, 1),
         open_engine=partial(open_engine, TEACHER, OPENAI, machine, os.environ.get),
-    )  # fmt: skip
+    )
     metrics = write_probe(task, ProbeParams(10), tmp_path / "out")
     table = read_table(tmp_path / "out" / "rows.parquet", PROBE)
     assert table.height == 40

@@ -41,13 +41,16 @@ last: 1"""
         ({"rows": {"one": {"b": "zz"}}}, "{a: x, b: y}   #", "{a: x, b: zz}   #"),
         ({"rows": {"one": {"c": 1}}}, "{a: x, b: y}   #", "{a: x, b: y, c: 1}  #"),
         ({"rows": {"two": {"a": "u"}}}, "# the first\n", "# the first\n  two: {a: u}\n"),
-        ({"none": {"k": {"a": 1}}}, "none: {}              # nothing yet",
-         "none:                 # nothing yet\n  k: {a: 1}"),
+        (
+            {"none": {"k": {"a": 1}}},
+            "none: {}              # nothing yet",
+            "none:                 # nothing yet\n  k: {a: 1}",
+        ),
         ({"stage": {"more": True}}, "    - q\n", "    - q\n  more: true\n"),
         ({"last": "two words"}, "last: 1", 'last: "two words"'),
         ({"new": {"k": {"a": 1}}}, "last: 1", "last: 1\n\nnew:\n  k: {a: 1}\n"),
     ],
-)  # fmt: skip
+)
 def test_a_change_touches_nothing_else(changes: dict[str, Any], old: str, new: str, tmp_path: Path):
     assert merge(TEXT, changes) == TEXT.replace(old, new)
     (tmp_path / "p.yaml").write_text(merge(TEXT, changes))
@@ -66,10 +69,21 @@ def test_what_is_there_already_changes_nothing():
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1e-6, "1.0e-06"), (0.1, "0.1"), (2.0, "2.0"), (3, "3"), (True, "true"), (None, "null"),
-     ("a/b-1.c", "a/b-1.c"), ("no", '"no"'), ("1", '"1"'), ("", '""'), ("a: b", '"a: b"'),
-     ({"a": [1, "x"]}, "{a: [1, x]}")],
-)  # fmt: skip
+    [
+        (1e-6, "1.0e-06"),
+        (0.1, "0.1"),
+        (2.0, "2.0"),
+        (3, "3"),
+        (True, "true"),
+        (None, "null"),
+        ("a/b-1.c", "a/b-1.c"),
+        ("no", '"no"'),
+        ("1", '"1"'),
+        ("", '""'),
+        ("a: b", '"a: b"'),
+        ({"a": [1, "x"]}, "{a: [1, x]}"),
+    ],
+)
 def test_values_are_written_so_that_every_reader_agrees(value: Any, text: str, tmp_path: Path):
     assert flow(value) == text
     (tmp_path / "p.yaml").write_text(f"k: {text}\n")
@@ -102,14 +116,19 @@ def test_a_round_is_a_row_in_each_section(project: Path):
     assert len(added) == 7
     assert all(f"+{line}" in shown for line in added)
     raw = load(project / "params.yaml")
-    assert raw["probes"]["montessori-3"] == {"teacher": "teachers/montessori-2",
-                                            "seeds": "seed/seeds"}  # fmt: skip
+    assert raw["probes"]["montessori-3"] == {
+        "teacher": "teachers/montessori-2",
+        "seeds": "seed/seeds",
+    }
     assert raw["rounds"]["montessori-3"] == {
-        "scores": "influence/montessori-3", "probe": "montessori-3",
+        "scores": "influence/montessori-3",
+        "probe": "montessori-3",
         "start": "teachers/montessori-2",
-    }  # fmt: skip
-    assert raw["runs"]["montessori-3"] == {"model": "students/montessori-3",
-                                           "against": "self-instruct"}  # fmt: skip
+    }
+    assert raw["runs"]["montessori-3"] == {
+        "model": "students/montessori-3",
+        "against": "self-instruct",
+    }
     with pytest.raises(MontessoriError, match="exists already"):
         apply_round(project / "params.yaml", "montessori-3", "montessori-2")
     apply_round(project / "params.yaml", "montessori-4", "montessori-3")
@@ -193,9 +212,12 @@ def test_a_profile_includes_others(project: Path):
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [("include: [two]", "two -> one -> two"), ("include: [nine]", "no profile 'nine'"),
-     ("include: one", "a list of other profiles")],
-)  # fmt: skip
+    [
+        ("include: [two]", "two -> one -> two"),
+        ("include: [nine]", "no profile 'nine'"),
+        ("include: one", "a list of other profiles"),
+    ],
+)
 def test_a_profile_that_cannot_be_read_is_an_error(project: Path, text: str, words: str):
     (project / "profiles/one.yaml").write_text(text + "\n")
     (project / "profiles/two.yaml").write_text("include: [one]\n")

@@ -14,6 +14,7 @@ from montessori.graph.limits import (
     EmptyOr,
     Filled,
     Holding,
+    NotBlank,
     NotNegative,
     Positive,
     PositiveShare,
@@ -47,7 +48,8 @@ def problems_of(kind: Any, value: Any) -> list[str]:
         (Annotated[int, ZeroOr(8)], 0, 4, "s.x: 4 is neither 0 nor at least 8"),
         (Annotated[int, ZeroOr(8)], 8, -1, "s.x: -1 is neither 0 nor at least 8"),
         (Annotated[int, AtLeast(100)], 100, 99, "s.x: 99 is below 100"),
-        (Annotated[str, Filled()], "a", " ", "s.x: ' ' is empty"),
+        (Annotated[str, Filled()], " ", "", "s.x: '' is empty"),
+        (Annotated[str, NotBlank()], "a", " ", "s.x: ' ' is blank"),
         (Annotated[str, Commit()], "a" * 40, "main", "s.x: 'main' is not a commit of 40 hex"),
         (Annotated[str, Commit()], "0" * 40, "A" * 40, "is not a commit of 40 hex digits"),
         (Annotated[str, Holding("{a}")], "x{a}", "x", "s.x: 'x' does not hold {a}"),
@@ -81,20 +83,30 @@ def test_a_wrong_type_is_said_once_and_no_limit_is_asked():
     assert problems_of(Annotated[Count, "rows"], True) == ["s.x: True (bool) is not a whole number"]
 
 
-def test_all_limits_of_a_section_are_checked_before_its_rule():
-    @dataclass(frozen=True)
-    class Two:
-        low: Annotated[int, AtLeast(0), "rows"]
-        high: Annotated[float, Above(0)]
+@dataclass(frozen=True)
+class Two:
+    low: Annotated[int, AtLeast(0), "rows"]
+    high: Annotated[float, Above(0)]
 
-        def check(self) -> list[str]:
-            return [] if self.low <= self.high else [f"low: {self.low} is above {self.high}"]
+    def check(self) -> list[str]:
+        return [] if self.low <= self.high else [f"low: {self.low} is above {self.high}"]
 
-    assert read_section({"s": {"low": -1, "high": 0}}, "s", Two)[1] == [
-        "s.low: -1 is below 0",
-        "s.high: 0.0 is not above 0",
-    ]
-    assert read_section({"s": {"low": 3, "high": 2}}, "s", Two)[1] == ["s.low: 3 is above 2.0"]
+
+@pytest.mark.parametrize(
+    ("low", "high", "problems"),
+    [
+        (2, 3, []),
+        (3, 2, ["s.low: 3 is above 2.0"]),
+        (-1, 0, ["s.low: -1 is below 0", "s.high: 0.0 is not above 0"]),
+        (1, -1, ["s.high: -1.0 is not above 0", "s.low: 1 is above -1.0"]),
+        (-1, "x", ["s.low: -1 is below 0", "s.high: 'x' (str) is not a number"]),
+    ],
+)
+def test_limits_and_the_rule_of_a_section_are_said_together(
+    low: int, high: Any, problems: list[str]
+):
+    """The rule is asked where every type is right; it would compare a text otherwise."""
+    assert read_section({"s": {"low": low, "high": high}}, "s", Two)[1] == problems
 
 
 def test_an_interval_that_is_none_is_the_programmers_mistake():

@@ -21,9 +21,15 @@ COUNTED = [
     f.name for f in SINGLE if f.subject in {"arithmetic", "sequences", "units", "stories"}
 ]  # the others draw words, or pairs from a range
 SUBJECTS = {
-    "stories", "units", "comparison", "arithmetic",
-    "sequences", "ordering", "strings", "knowledge",
-}  # fmt: skip
+    "stories",
+    "units",
+    "comparison",
+    "arithmetic",
+    "sequences",
+    "ordering",
+    "strings",
+    "knowledge",
+}
 
 
 def instructions(task):

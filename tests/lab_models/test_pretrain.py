@@ -21,9 +21,14 @@ def document(rng: random.Random) -> Document:
 def model() -> LlamaForCausalLM:
     torch.manual_seed(0)
     return LlamaForCausalLM(
-        LlamaConfig(vocab_size=16, hidden_size=32, num_hidden_layers=1, num_attention_heads=1,
-                    intermediate_size=32)
-    )  # fmt: skip
+        LlamaConfig(
+            vocab_size=16,
+            hidden_size=32,
+            num_hidden_layers=1,
+            num_attention_heads=1,
+            intermediate_size=32,
+        )
+    )
 
 
 @pytest.fixture(autouse=True)

@@ -45,16 +45,23 @@ def test_a_folder_is_copied_without_code_and_with_the_fallback(source: Path, tmp
     out = tmp_path / "data/models/student"
     prepare_model(source, FALLBACK, out)
     assert sorted(path.name for path in out.iterdir()) == [
-        "chat_template.jinja", "config.json", "manifest.json", "model.safetensors",
-        "tokenizer.json", "tokenizer_config.json",
-    ]  # fmt: skip
+        "chat_template.jinja",
+        "config.json",
+        "manifest.json",
+        "model.safetensors",
+        "tokenizer.json",
+        "tokenizer_config.json",
+    ]
     assert (out / "model.safetensors").read_bytes() == b"weights"
     assert "auto_map" not in read_json(out / "config.json")
     manifest = read_json(out / "manifest.json")
     assert manifest["facts"] == {
-        "template": "fallback", "eos_token": "</s>", "model_type": "llama", "vocabulary": 4,
+        "template": "fallback",
+        "eos_token": "</s>",
+        "model_type": "llama",
+        "vocabulary": 4,
         "template_hash": hashlib.sha256(FALLBACK.read_bytes()).hexdigest(),
-    }  # fmt: skip
+    }
     assert set(manifest["inputs"]) == {"source", "template"}
 
 
@@ -217,16 +224,17 @@ def test_a_hosted_model_becomes_a_folder_without_weights(tmp_path: Path):
     prepare_model(tmp_path / "big.json", FALLBACK, out)
     assert sorted(path.name for path in out.iterdir()) == ["manifest.json", "server.json"]
     assert read_json(out / "server.json") == row | {
-        "key_env": "OPENAI_API_KEY", "limit": "max_tokens",
+        "key_env": "OPENAI_API_KEY",
+        "limit": "max_tokens",
         "usd_per_million": {"input": 0.0, "output": 0.0},
-    }  # fmt: skip
+    }
     assert read_json(out / "manifest.json")["facts"] == row
 
 
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"model": ""}, "model: is empty"),
+        ({"model": ""}, "model: '' is empty"),
         ({"server": "api.example.org"}, "server: is not an address"),
         ({"server": "http://[::1"}, "server: is not an address"),
         ({"usd_per_million": {"input": -1.0}}, "usd_per_million.input: -1.0 is below 0"),
@@ -259,9 +267,14 @@ def test_adapters_are_added_to_the_weights(student: Path, tmp_path: Path):
     save_adapters(model, student, folder)
     prepare_model(folder, FALLBACK, out)
     ids = torch.arange(1, 9)[None]
-    made, meant, base = (load(path)(ids).logits for load, path in (
-        (load_model, out), (load_merged, folder), (load_model, student),
-    ))  # fmt: skip
+    made, meant, base = (
+        load(path)(ids).logits
+        for load, path in (
+            (load_model, out),
+            (load_merged, folder),
+            (load_model, student),
+        )
+    )
     assert torch.allclose(made, meant, atol=1e-5)
     assert not torch.allclose(made, base, atol=1e-2)
     assert not (out / "adapter").exists()

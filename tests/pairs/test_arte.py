@@ -46,9 +46,17 @@ def table(scores: dict[tuple[int, int], float], task="t") -> pl.DataFrame:
 
 #: Means by question: 0 -> 0.9, 1 -> 0.5, 2 -> 0.5, 3 -> 0.1
 SCORED = table(
-    {(0, 0): 1.0, (0, 1): 0.8, (1, 0): 0.9, (1, 1): 0.1, (2, 0): 0.5, (2, 1): 0.5, (3, 0): 0.0,
-     (3, 1): 0.2}
-)  # fmt: skip
+    {
+        (0, 0): 1.0,
+        (0, 1): 0.8,
+        (1, 0): 0.9,
+        (1, 1): 0.1,
+        (2, 0): 0.5,
+        (2, 1): 0.5,
+        (3, 0): 0.0,
+        (3, 1): 0.2,
+    }
+)
 
 
 def test_a_question_scores_the_mean_of_its_rationales():
@@ -68,8 +76,10 @@ def test_half_a_share_crosses_and_never_repeats():
     pairs = question_pairs(SCORED, wide, seed=0)
     # top {0, 1}, bottom {2, 3}; 1 over 2 ties at 0.5
     assert {(c[-1], r[-1]) for c, r in pairs.select("chosen", "rejected").rows()} == {
-        ("0", "2"), ("0", "3"), ("1", "3"),
-    }  # fmt: skip
+        ("0", "2"),
+        ("0", "3"),
+        ("1", "3"),
+    }
     assert pairs["pair_id"].n_unique() == pairs.height == 3
     assert question_pairs(SCORED, wide, seed=0).equals(pairs)
 
@@ -116,9 +126,12 @@ def folders(tmp_path):
         drafts, scores = tmp_path / "drafts", tmp_path / "scores"
         write_table(scored.select(list(DRAFTS)), drafts / "rows.parquet", DRAFTS)
         frame = scored.select(
-            "row_id", "prompt_id", pl.lit("all").alias("reference"), "score",
+            "row_id",
+            "prompt_id",
+            pl.lit("all").alias("reference"),
+            "score",
             pl.lit(None, dtype=pl.Float64).alias("neutral"),
-        )  # fmt: skip
+        )
         write_table(frame, scores / "scores.parquet", SCORES)
         return drafts, scores, tmp_path / "pairs"
 

@@ -97,7 +97,6 @@ def test_skills_weigh_the_references():
     assert both["neutral"].to_list() == pytest.approx([0.2, 0.2])
     with pytest.raises(MontessoriError, match="no skill 'c'"):
         labels(scores, probe, skills={"c": 1.0})
-    assert replace(SETTINGS, skills={"a": -1.0}).check()
 
 
 def test_margin_counts_in_standard_deviations_of_the_table():

@@ -17,6 +17,8 @@ def test_a_second_clone_with_a_remote_reruns_nothing(fresh: Checkout, second_pla
     fresh.run("git", "clone", "--quiet", str(fresh.root), str(second_place))
     second = Checkout(second_place)
     second.run("dvc", "remote", "add", "--local", "--default", "shared", str(remote))
+    second.run("git", "pull")
+    second.run("dvc", "checkout", "--allow-missing")
     assert second.repro("--pull", "--allow-missing") == []
     second.run("dvc", "pull", "compare", "outputs")
     assert (second_place / "report" / "index.html").is_file()

@@ -44,9 +44,13 @@ def start(
     command = [sys.executable, *(["-S"] if isolated else []), str(script), *options]
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
-        command, cwd=folder, env=environment, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE,
-    )  # fmt: skip
+        command,
+        cwd=folder,
+        env=environment,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+    )
 
 
 def finish(process: subprocess.Popen[str]) -> tuple[int, str]:
@@ -60,9 +64,15 @@ def test_a_stage_gets_its_paths_params_and_seed(tmp_path: Path):
         "rate": job.section("toy", Toy).rate, "threads": job.machine.threads})"""
     assert finish(start(tmp_path, body)) == (0, "")
     assert json.loads((tmp_path / "m/mine.json").read_text()) == {
-        "name": "mine", "kind": "toy-stage", "rows": "in", "out": "out", "seed": 7,
-        "work": ".work/toy-stage", "rate": 1.0, "threads": 1,
-    }  # fmt: skip
+        "name": "mine",
+        "kind": "toy-stage",
+        "rows": "in",
+        "out": "out",
+        "seed": 7,
+        "work": ".work/toy-stage",
+        "rate": 1.0,
+        "threads": 1,
+    }
     runtime = json.loads((tmp_path / "metrics/runtime/toy-stage/mine.json").read_text())
     facts = {"seconds", "device_seconds", "starts", "peak_memory_mib", "host", "date"}
     assert set(runtime) == facts
@@ -190,8 +200,10 @@ def test_trouble_with_the_record_of_time_does_not_hide_what_ended_the_stage(tmp_
 
 
 def test_starting_a_stage_loads_the_standard_library_only():
-    code = "import sys; before = set(sys.modules); import montessori.pipeline.stage; " \
-        "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"  # fmt: skip
+    code = (
+        "import sys; before = set(sys.modules); import montessori.pipeline.stage; "
+        "print(*sorted({m.split('.')[0] for m in set(sys.modules) - before}))"
+    )
     done = subprocess.run(
         [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
     )
@@ -204,7 +216,7 @@ def test_starting_a_stage_loads_the_standard_library_only():
     [
         "from transformers import AutoModelForCausalLM, LlamaForCausalLM",
         "import trl.trainer.sft_trainer",
-        "from montessori.evals.lab_benchmarks.lm_eval import HarnessModel",
+        "from montessori.evals.lab_benchmarks.run_lm_eval import HarnessModel",
     ],
 )
 def test_transformers_brings_neither_scikit_learn_nor_scipy(tmp_path: Path, imports: str):

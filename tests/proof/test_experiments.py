@@ -36,8 +36,11 @@ def test_bad_seeds_are_an_error(text: str) -> None:
 def test_all_seeds_of_the_first_student_come_first_and_have_the_controls(root: Path) -> None:
     entries = plan(root, "controls", [3, 4], ["student", "student-2"], 1)
     assert [(entry.student, entry.seed) for entry in entries] == [
-        ("student", 3), ("student", 4), ("student-2", 3), ("student-2", 4),
-    ]  # fmt: skip
+        ("student", 3),
+        ("student", 4),
+        ("student-2", 3),
+        ("student-2", 4),
+    ]
     assert "placebo" in entries[0].params["runs"]
     assert "placebo" not in entries[2].params["runs"]
     assert "++runs.placebo={model:students/placebo,against:self-instruct}" in entries[0].overrides

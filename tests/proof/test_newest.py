@@ -222,8 +222,10 @@ def test_records_of_a_profile_or_a_student_that_is_gone_are_older_and_stay(proje
 
 def test_a_run_has_one_definition_until_what_it_follows_from_differs() -> None:
     project = Project(ROOT)
-    params = {name: project.params(project.profile(name), "student", 0)
-              for name in ("controls", "signals", "budgets")}  # fmt: skip
+    params = {
+        name: project.params(project.profile(name), "student", 0)
+        for name in ("controls", "signals", "budgets")
+    }
 
     def of(name: str, run: str, changed: dict[str, Any] | None = None) -> str:
         return define_runs(changed or params[name], [run], name)[run]

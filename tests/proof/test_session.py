@@ -55,8 +55,13 @@ def test_proof_runs_once_and_is_written(root: Path, log: Path) -> None:
     assert list(proof["students"]) == ["student", "student-2"]
     first = proof["students"]["student"]
     assert first["runs"]["montessori-1"]["mean"] == {
-        "value": 45.0, "delta": 5.0, "low": None, "high": None, "p": None, "p_holm": None,
-    }  # fmt: skip
+        "value": 45.0,
+        "delta": 5.0,
+        "low": None,
+        "high": None,
+        "p": None,
+        "p_holm": None,
+    }
     assert first["runs"]["base"]["micro_mt_bench"]["value"] == pytest.approx(100 * 4 / 9)
     assert "placebo" in first["runs"]
     assert "placebo" not in proof["students"]["student-2"]["runs"]

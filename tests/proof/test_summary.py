@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from montessori.compare.words import signed
+from montessori.compare.sentences import signed
 from montessori.errors import MontessoriError
 from montessori.graph.profiles import read_profile
 from montessori.proof.pages import fill
@@ -260,8 +260,11 @@ def test_costs_and_rows_come_from_the_budgets() -> None:
 
 
 def test_rows_of_the_baseline_and_tokens_of_judges_are_columns() -> None:
-    budgets = {"judge_tokens": 1200, "baseline_rows_at_equal_teacher_tokens": 80,
-               "baseline_rows_at_equal_student_flops": 4288}  # fmt: skip
+    budgets = {
+        "judge_tokens": 1200,
+        "baseline_rows_at_equal_teacher_tokens": 80,
+        "baseline_rows_at_equal_student_flops": 4288,
+    }
     lines = facts_table({"self-reward": {"budgets": budgets}}).splitlines()
     assert lines[0] == (
         "| run | judge tokens | baseline rows at its teacher tokens | baseline rows at its student "
@@ -322,8 +325,11 @@ def test_published_results_stand_beside_ours() -> None:
 
 
 def test_published_rows_name_runs_of_the_profiles() -> None:
-    rows = {run for name in ("baselines", "signals", "budgets", "ablations", "lab")
-            for run in read_profile(ROOT / "profiles", name)["runs"]}  # fmt: skip
+    rows = {
+        run
+        for name in ("baselines", "signals", "budgets", "ablations", "lab")
+        for run in read_profile(ROOT / "profiles", name)["runs"]
+    }
     named = {row["run"] for paper in published().values() for row in paper["rows"]}
     assert named <= rows
     assert {run for step in STEPS for run in step} <= rows

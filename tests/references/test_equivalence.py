@@ -14,7 +14,7 @@ import torch
 
 from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import PAIRS, PROBE, ROWS
-from montessori.evals.lab_benchmarks.scoring import score_pairs
+from montessori.evals.lab_benchmarks.loglikelihoods import score_pairs
 from montessori.generate.transformers_engine import TransformersEngine
 from montessori.models import chat
 from montessori.models.weights import load_model

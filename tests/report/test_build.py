@@ -148,8 +148,10 @@ class _Balance(HTMLParser):
 
 
 def test_more_metrics_than_colours_are_several_charts(metrics: Path, tmp_path: Path) -> None:
-    runs = {run: {f"task {n}": entry(0.0) for n in range(12)} | row
-            for run, row in COMPARISON["runs"].items()}  # fmt: skip
+    runs = {
+        run: {f"task {n}": entry(0.0) for n in range(12)} | row
+        for run, row in COMPARISON["runs"].items()
+    }
     build(tmp_path / "index.html", COMPARISON | {"runs": runs}, RUNS, metrics)
     assert page(tmp_path / "index.html").count("<figcaption>Metric by run<") == 3
 

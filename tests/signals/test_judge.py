@@ -23,9 +23,14 @@ from tests.tiny_rows import probe_frame
 ROOT = Path(__file__).parents[2]
 TEMPLATE = ROOT / "data/micro/prompts/judge_row.jinja"
 SETTINGS = JudgeSignalParams(
-    template="", samples=1, max_new_tokens=64, temperature=0.0, top_p=1.0, max_malformed=0.5,
+    template="",
+    samples=1,
+    max_new_tokens=64,
+    temperature=0.0,
+    top_p=1.0,
+    max_malformed=0.5,
     rows_per_part=10,
-)  # fmt: skip
+)
 
 
 @pytest.mark.parametrize(
@@ -59,9 +64,17 @@ def judged(tmp_path, probe):
         (tmp_path / "model").mkdir(exist_ok=True)
         (tmp_path / "model" / "config.json").write_text("{}")
         metrics = score_by_judge(
-            rows, judge or tmp_path / "model", TEMPLATE, tmp_path / out, settings, 0,
-            lambda ledger: engine, tmp_path / "work", "test", generation or {},
-        )  # fmt: skip
+            rows,
+            judge or tmp_path / "model",
+            TEMPLATE,
+            tmp_path / out,
+            settings,
+            0,
+            lambda ledger: engine,
+            tmp_path / "work",
+            "test",
+            generation or {},
+        )
         return read_table(tmp_path / out / "scores.parquet", SCORES), metrics
 
     return run
@@ -150,8 +163,12 @@ def test_parts_by_another_engine_are_not_taken_up(judged):
 def graded_probe(folder: Path) -> Path:
     """Rows of the lab: right, wrong in the right form, nothing, and no task at all."""
     frame = probe_frame(2, 2).with_columns(pl.lit(None, dtype=pl.String).alias("dropped"))
-    texts = [("What is 17 plus 25?", "42"), ("What is 17 plus 25?", "41"),
-             ("What is 17 plus 25?", ""), ("Sing.", "La.")]  # fmt: skip
+    texts = [
+        ("What is 17 plus 25?", "42"),
+        ("What is 17 plus 25?", "41"),
+        ("What is 17 plus 25?", ""),
+        ("Sing.", "La."),
+    ]
     messages = [
         [{"role": "user", "content": asked}, {"role": "assistant", "content": said}]
         for asked, said in texts
@@ -210,9 +227,17 @@ def test_a_hosted_judge_pays_for_each_verdict_once(tmp_path, probe):
         write_json(tmp_path / "judge" / "server.json", hosted | prices)
         engine = partial(open_engine, tmp_path / "judge", generation, machine, {"KEY": "k"}.get)
         metrics = score_by_judge(
-            probe, tmp_path / "judge", TEMPLATE, tmp_path / "out", SETTINGS, 0, engine,
-            tmp_path / "work", "test", {},
-        )  # fmt: skip
+            probe,
+            tmp_path / "judge",
+            TEMPLATE,
+            tmp_path / "out",
+            SETTINGS,
+            0,
+            engine,
+            tmp_path / "work",
+            "test",
+            {},
+        )
     scores = read_table(tmp_path / "out" / "scores.parquet", SCORES)
     assert set(scores["score"]) == {2.0, 4.0}
     assert len(server.answered) == 35 == metrics["judge_calls"]

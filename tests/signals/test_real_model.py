@@ -79,10 +79,17 @@ def test_judges_that_cannot_judge_such_rows_say_so(world, machine, tmp_path):
 
     def judge(path: Path) -> None:
         score_by_judge(
-            world / "probe", path, ROOT / "data/micro/prompts/judge_row.jinja", tmp_path / "out",
-            settings, 0, lambda ledger: TransformersEngine.open(path, machine), tmp_path, "real",
+            world / "probe",
+            path,
+            ROOT / "data/micro/prompts/judge_row.jinja",
+            tmp_path / "out",
+            settings,
+            0,
+            lambda ledger: TransformersEngine.open(path, machine),
+            tmp_path,
+            "real",
             {},
-        )  # fmt: skip
+        )
 
     with pytest.raises(MontessoriError, match=f"{rows} of {rows} verdicts have no mark"):
         judge(world / "model")  # a model of 260,000 parameters that tells stories

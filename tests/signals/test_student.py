@@ -30,9 +30,13 @@ def scored(tmp_path, warm, probe, machine):
     def run(measure, settings, out="out", **changes):
         inputs = {"warmup": warm, "probe": probe} | changes
         metrics = score_by_student(
-            measure, **inputs, out=tmp_path / out, settings=settings, machine=machine,
+            measure,
+            **inputs,
+            out=tmp_path / out,
+            settings=settings,
+            machine=machine,
             work=tmp_path / "work",
-        )  # fmt: skip
+        )
         return read_table(tmp_path / out / "scores.parquet", SCORES), metrics
 
     return run

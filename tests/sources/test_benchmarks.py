@@ -15,8 +15,14 @@ from montessori.sources.seed import load_items, prepare_sources
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
 RELEASED = SHARED / "montessori_reference" / "alpaca_eval_gpt4_1106_preview"
-REAL = {"mmlu": 14042, "gsm8k": 1319, "arc_challenge": 1172, "bbh": 6511,
-        "alpaca_eval": 805, "mt_bench": 80}  # fmt: skip
+REAL = {
+    "mmlu": 14042,
+    "gsm8k": 1319,
+    "arc_challenge": 1172,
+    "bbh": 6511,
+    "alpaca_eval": 805,
+    "mt_bench": 80,
+}
 needs_real = pytest.mark.skipif(not SHARED.is_dir(), reason="the shared folder is absent")
 
 LONG = "A train leaves the town at nine and drives sixty miles in an hour, how far by noon?"
@@ -36,22 +42,35 @@ def folder(tmp_path: Path) -> Path:
     subject.parent.mkdir(parents=True)
     subject.write_text('"Which bone, ""the"" one?",a,b,c,d,2\n', encoding="utf-8")
     write(path / "gsm8k" / "test.jsonl", {"question": LONG, "answer": "#### 180"})
-    write(path / "arc" / "llmfoundry_arc_challenge.jsonl",
-          {"query": "Question: Why?", "choices": ["x", "y", "z"], "gold": 2})  # fmt: skip
+    write(
+        path / "arc" / "llmfoundry_arc_challenge.jsonl",
+        {"query": "Question: Why?", "choices": ["x", "y", "z"], "gold": 2},
+    )
     bbh = path / "bbh" / "data" / "navigate.json"
     bbh.parent.mkdir(parents=True)
     bbh.write_text(json.dumps({"examples": [{"input": "Turn left.", "target": "Yes"}]}))
     alpaca = path / "alpaca_eval" / "alpaca_eval_gpt4_baseline.json"
     alpaca.parent.mkdir()
     alpaca.write_text(json.dumps([{"dataset": "koala", "instruction": "Say hi.", "output": "Hi!"}]))
-    write(path / "mt_bench" / "question.jsonl",
-          {"question_id": 81, "category": "writing", "turns": [OPENING, "Now shorter."]},
-          {"question_id": 111, "category": "math", "turns": ["2 + 2?", "Twice that?"]})  # fmt: skip
-    write(path / "mt_bench" / "reference_answer" / "gpt-4.jsonl",
-          {"question_id": 111, "choices": [{"turns": ["4", "8"]}]})  # fmt: skip
-    write(path / "exam.jsonl", {"instruction": "Name a river."},
-          {"messages": [{"role": "user", "content": "Name a lake."},
-                        {"role": "assistant", "content": "Erie."}]})  # fmt: skip
+    write(
+        path / "mt_bench" / "question.jsonl",
+        {"question_id": 81, "category": "writing", "turns": [OPENING, "Now shorter."]},
+        {"question_id": 111, "category": "math", "turns": ["2 + 2?", "Twice that?"]},
+    )
+    write(
+        path / "mt_bench" / "reference_answer" / "gpt-4.jsonl",
+        {"question_id": 111, "choices": [{"turns": ["4", "8"]}]},
+    )
+    write(
+        path / "exam.jsonl",
+        {"instruction": "Name a river."},
+        {
+            "messages": [
+                {"role": "user", "content": "Name a lake."},
+                {"role": "assistant", "content": "Erie."},
+            ]
+        },
+    )
     return path
 
 
@@ -70,9 +89,12 @@ def test_every_benchmark_of_a_folder_becomes_items(folder: Path) -> None:
     assert found["mmlu"][0]["item_id"] == "mmlu-anatomy-0"
     assert found["gsm8k"][0]["item_id"] == "gsm8k-0"
     assert found["alpaca_eval"][0] | {"turns": 0} == {
-        "item_id": "alpaca_eval-0000", "family": "koala", "turns": 0, "answers": [""],
+        "item_id": "alpaca_eval-0000",
+        "family": "koala",
+        "turns": 0,
+        "answers": [""],
         "responses": ["Hi!"],
-    }  # fmt: skip
+    }
     assert [item["responses"] for item in found["mt_bench"]] == [["", ""], ["4", "8"]]
     assert load_items(folder) == {"test": found}
     assert load_items(folder / "exam.jsonl") == {"test": {"exam": found["exam"]}}
@@ -127,8 +149,11 @@ def test_an_item_among_the_seeds_is_an_error_and_is_dropped_elsewhere(
     write(tmp_path / "seeds.jsonl", {"instruction": "Count to 3.", "response": "1 2 3"}, row)
     write(tmp_path / "reference.jsonl", {"instruction": "Spell cat.", "response": "c a t"})
     write(tmp_path / "other.jsonl", {"instruction": "Spell dog.", "response": "d o g"})
-    sources = {"seeds": tmp_path / "seeds.jsonl", "reference": tmp_path / "reference.jsonl",
-               "other_reference": tmp_path / "other.jsonl"}  # fmt: skip
+    sources = {
+        "seeds": tmp_path / "seeds.jsonl",
+        "reference": tmp_path / "reference.jsonl",
+        "other_reference": tmp_path / "other.jsonl",
+    }
     outs = {name: tmp_path / "out" / name for name in sources}
     evals = tmp_path / "out" / "evals"
     with pytest.raises(MontessoriError, match="1 of the seed pool are in the test items") as error:

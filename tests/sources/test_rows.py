@@ -105,8 +105,10 @@ def test_repeated_rows_are_left_out_and_counted(tmp_path: Path):
 
 def test_a_probe_groups_rows_by_prompt_or_by_four(tmp_path: Path):
     plain = [{"instruction": f"Say {number}.", "response": str(number)} for number in range(6)]
-    named = [{**row, "prompt": "Write one.", "instruction": f"A {row['instruction']}"}
-             for row in plain[:2]]  # fmt: skip
+    named = [
+        {**row, "prompt": "Write one.", "instruction": f"A {row['instruction']}"}
+        for row in plain[:2]
+    ]
     named[0]["raw"] = "Because. <instruction>x</instruction>"
     table = probe_table(read_rows(write(tmp_path / "r.jsonl", named[0], *plain, named[1], CHAT)))
     assert table["prompt"].to_list()[:2] == ["Write one."] * 2

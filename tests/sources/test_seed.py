@@ -20,16 +20,24 @@ from montessori.sources.own_rows import dataset_file, probe_file
 from montessori.sources.seed import prepare_sources
 
 ROOT = Path(__file__).parents[2]
-LAB = {"kind": "lab", "bucket": "train", "rows": 20, "seed": 0,
-       "weights": {"add": 1, "story_add": 1, "capitals": 0.5}}  # fmt: skip
+LAB = {
+    "kind": "lab",
+    "bucket": "train",
+    "rows": 20,
+    "seed": 0,
+    "weights": {"add": 1, "story_add": 1, "capitals": 0.5},
+}
 EVALS = {
-    "kind": "lab-evals", "seed": 0,
+    "kind": "lab-evals",
+    "seed": 0,
     "items": {"micro_mmlu": 8, "micro_gsm8k": 8, "micro_alpaca_eval": 8, "micro_mt_bench": 8},
     "weights": {
-        "micro_mmlu": {"choice_units": 1}, "micro_gsm8k": {"story_add": 1},
-        "micro_alpaca_eval": {"story_add": 1, "add": 1}, "micro_mt_bench": {"dialogue_change": 1},
+        "micro_mmlu": {"choice_units": 1},
+        "micro_gsm8k": {"story_add": 1},
+        "micro_alpaca_eval": {"story_add": 1, "add": 1},
+        "micro_mt_bench": {"dialogue_change": 1},
     },
-}  # fmt: skip
+}
 Prepare = Callable[..., dict[str, Any]]
 
 
@@ -61,8 +69,10 @@ def make(tmp_path: Path) -> Prepare:
 def test_sets_are_written_with_gold_answers_from_their_split(make: Prepare, tmp_path: Path):
     metrics = make()
     assert metrics["seeds"] == {
-        "rows": 20, "repeated": 0, "skills": {"arithmetic": 8, "stories": 8, "knowledge": 4}
-    }  # fmt: skip
+        "rows": 20,
+        "repeated": 0,
+        "skills": {"arithmetic": 8, "stories": 8, "knowledge": 4},
+    }
     seeds = read_table(tmp_path / "data/seeds/rows.parquet", ROWS)
     for row in seeds.to_dicts():
         task = recognise_task([row["instruction"]])
@@ -143,11 +153,11 @@ def test_all_overlaps_come_together(make: Prepare):
     ("change", "problem"),
     [
         ({"kind": "labs"}, "unknown kind of recipe: 'labs'"),
-        ({"rows": 0}, "rows: 0 is not above 0"),
+        ({"rows": 0}, "rows: 0 is below 1"),
         ({"bucket": "exam"}, "bucket: 'exam' (str) is not one of train"),
         ({"weights": {"adds": 1}}, "unknown families: adds"),
         ({"weights": {"add": 0}}, "weights: no weight is above 0"),
-        ({"weights": {"add": -1, "nth_word": 1}}, "weights.add: weight -1.0 is below 0"),
+        ({"weights": {"add": -1, "nth_word": 1}}, "weights.add: -1.0 is below 0"),
         ({"more": 1}, "more: unknown key"),
         ({"weights": {"capitals": 1}, "rows": 60}, "capitals has no further task in the bucket"),
         ({"weights": {"capitals": 1}, "bucket": "test"}, "capitals has no task in bucket 'test'"),
@@ -163,8 +173,9 @@ def test_a_bad_recipe_is_an_error(make: Prepare, change: dict[str, Any], problem
 def test_a_hub_recipe_must_be_pinned(tmp_path: Path):
     path = tmp_path / "hub.json"
     columns = {"instruction": "q", "answer": "a"}
-    path.write_text(json.dumps({"kind": "hub", "dataset": "a/b", "revision": "main",
-                                "columns": columns}))  # fmt: skip
+    path.write_text(
+        json.dumps({"kind": "hub", "dataset": "a/b", "revision": "main", "columns": columns})
+    )
     with pytest.raises(MontessoriError) as caught:
         load_rows(path)
     for text in ("not a commit of 40 hex", "columns.answer: unknown", "name instruction and"):
@@ -219,8 +230,11 @@ def test_a_probe_of_ones_own(tmp_path: Path):
     path.write_text("\n".join(map(json.dumps, rows)))
     dropped = {"duplicate": 1, "eval item": 1}
     assert probe_file(path, evals, out, ANY) == {
-        "rows": 7, "kept": 5, "prompts": 2, "dropped": dropped
-    }  # fmt: skip
+        "rows": 7,
+        "kept": 5,
+        "prompts": 2,
+        "dropped": dropped,
+    }
     table = read_table(out / "rows.parquet", PROBE)
     assert table.schema == pl.Schema(PROBE)
     assert table["dropped"].to_list() == [None] * 4 + ["eval item", None, "duplicate"]

@@ -23,12 +23,12 @@ layers = ["cli", "train | evals", "errors"]
 FILES = {
     "montessori/__init__.py": '"""The package."""\n',
     "montessori/errors.py": "class MontessoriError(Exception):\n    pass\n",
-    "montessori/cli.py": "from montessori import train\nfrom .evals import judge\n",
+    "montessori/cli.py": "from montessori import train\nfrom .evals import mark\n",
     "montessori/train/__init__.py": "",
     "montessori/train/loss.py": (
         "from typing import TYPE_CHECKING\n"
         "if TYPE_CHECKING:\n"
-        "    from montessori.evals.judge import Judge\n"
+        "    from montessori.evals.mark import Mark\n"
         "def _pad(self, a, b, *rest):\n"
         "    # A comment line.\n"
         "    return [x for row in a for x in row]  # not a comment line\n"
@@ -36,7 +36,7 @@ FILES = {
         "    import montessori.errors\n"
         "    return 0  # fmt: skip\n"
     ),
-    "montessori/evals/judging/judge.py": "from ..errors import MontessoriError\n",
+    "montessori/evals/mark.py": "from ..errors import MontessoriError\n",
     "montessori/evals/prompts/x.txt": "no Python\n",
     "montessori/words/list.txt": "a folder without Python is no room\n",
     "stages/train.py": "def main():\n    return 1\n",

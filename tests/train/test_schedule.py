@@ -1,10 +1,11 @@
-from dataclasses import replace
+from dataclasses import asdict, replace
 
 import pytest
 import torch
 
+from montessori.graph.load import read_section
 from montessori.train.arguments import schedule, steps_of
-from montessori.train.settings import StudentSftParams, WarmupParams
+from montessori.train.settings import StudentSftParams
 
 SETTINGS = StudentSftParams(
     learning_rate=1.0,
@@ -61,10 +62,10 @@ def test_steps_count_a_smaller_last_batch():
 
 
 def test_settings_name_their_problems():
-    bad = StudentSftParams(0.0, 1, 4, 0.7, 0.4, 2.0, 64).check()
-    assert [problem.split(":")[0] for problem in bad] == [
-        "learning_rate",
-        "min_learning_rate",
-        "decay",
+    sft = StudentSftParams(0.0, 1, 4, 0.7, 0.4, 2.0, 64)
+    assert read_section({"sft": asdict(sft)}, "sft", StudentSftParams)[1] == [
+        "sft.learning_rate: 0.0 is not above 0",
+        "sft.min_learning_rate: 2.0 is not in [0, 1]",
+        "sft.decay: 0.4 and warmup 0.7 are above 1 together",
     ]
-    assert WarmupParams(1, 1, 1, 1.0, 0.0, -1.0, 8).check()[0].startswith("max_grad_norm")
+    assert replace(sft, decay=0.3).check() == []

@@ -113,9 +113,15 @@ def test_a_broken_loss_names_the_rate():
 
 def test_adapters_end_up_in_the_weights(tmp_path, student, machine, reference):
     metrics = train_student(
-        student, reference, tmp_path / "out", tmp_path / "c.csv", SETTINGS, 0, machine,
+        student,
+        reference,
+        tmp_path / "out",
+        tmp_path / "c.csv",
+        SETTINGS,
+        0,
+        machine,
         adapter=AdapterParams(rank=2, alpha=4.0),
-    )  # fmt: skip
+    )
     assert metrics["loss_last"] < metrics["loss_first"]
     before, after = load_model(student).state_dict(), load_model(tmp_path / "out").state_dict()
     assert before.keys() == after.keys()

@@ -18,9 +18,13 @@ from tests.signals.conftest import TellingEngine, warm  # noqa: F401 - a fixture
 from tests.train.test_dpo import SETTINGS
 
 PARAMS = ResponseProbeParams(
-    instructions=0, samples=4, max_new_tokens=16, temperature=1.0, top_p=1.0,
+    instructions=0,
+    samples=4,
+    max_new_tokens=16,
+    temperature=1.0,
+    top_p=1.0,
     instructions_per_part=10,
-)  # fmt: skip
+)
 ANSWERS = ("yes", "no", "yes ", "cut off...")  # one repeats another, one has no end
 
 
@@ -30,9 +34,17 @@ def answered(tmp_path, warm, probe, student):  # noqa: F811
 
     def run(engine, out="out"):
         metrics = write_responses(
-            probe, warm, student, tmp_path / out, PARAMS, GenerationParams("transformers"), 0,
-            lambda ledger: engine, tmp_path / "work", "test",
-        )  # fmt: skip
+            probe,
+            warm,
+            student,
+            tmp_path / out,
+            PARAMS,
+            GenerationParams("transformers"),
+            0,
+            lambda ledger: engine,
+            tmp_path / "work",
+            "test",
+        )
         return read_table(tmp_path / out / "rows.parquet", PROBE), metrics
 
     return run
@@ -50,8 +62,9 @@ def test_an_instruction_is_a_prompt_and_its_responses_are_the_samples(answered, 
     assert rows["row_id"].n_unique() == rows.height
     first = rows.row(0, named=True)
     assert first["messages"] == [
-        {"role": "user", "content": asked[0]}, {"role": "assistant", "content": "yes"},
-    ]  # fmt: skip
+        {"role": "user", "content": asked[0]},
+        {"role": "assistant", "content": "yes"},
+    ]
     assert metrics["dropped"] == {"duplicate": len(asked), "endless": len(asked)}
     assert metrics["rows"] == 2 * len(asked)
     assert metrics["instructions_with_several"] == len(asked)
@@ -97,9 +110,17 @@ def test_nothing_left_is_an_error(answered, probe, warm, tmp_path, student):  # 
         write_table(two, folder / "rows.parquet", PROBE)
     with pytest.raises(MontessoriError, match="no instruction with a single turn"):
         write_responses(
-            tmp_path / "dialogues", warm, student, tmp_path / "out", PARAMS,
-            GenerationParams("transformers"), 0, lambda ledger: None, tmp_path / "work", "t",
-        )  # fmt: skip
+            tmp_path / "dialogues",
+            warm,
+            student,
+            tmp_path / "out",
+            PARAMS,
+            GenerationParams("transformers"),
+            0,
+            lambda ledger: None,
+            tmp_path / "work",
+            "t",
+        )
 
 
 # ------------------------------------------- response against instruction optimisation
@@ -113,9 +134,12 @@ def scores_of(folder: Path, frame: pl.DataFrame) -> Path:
     kept = frame.filter(pl.col("dropped").is_null())
     first = pl.int_range(pl.len()).over("prompt_id") == 0
     table = kept.select(
-        "row_id", "prompt_id", pl.lit("all").alias("reference"),
-        pl.when(first).then(1.0).otherwise(-1.0).alias("score"), pl.lit(0.0).alias("neutral"),
-    )  # fmt: skip
+        "row_id",
+        "prompt_id",
+        pl.lit("all").alias("reference"),
+        pl.when(first).then(1.0).otherwise(-1.0).alias("score"),
+        pl.lit(0.0).alias("neutral"),
+    )
     with new_folder(folder, {}) as temporary:
         write_table(table, temporary / "scores.parquet", SCORES)
     return folder
@@ -143,8 +167,9 @@ def test_both_kinds_of_optimisation_differ_only_in_what_the_pairs_hold(
             else:  # the prompt is the instruction, the texts are responses to it
                 assert pair["prompt"] == chosen["instruction"] == rejected["instruction"]
                 assert (pair["chosen"], pair["rejected"]) == (
-                    chosen["response"], rejected["response"],
-                )  # fmt: skip
+                    chosen["response"],
+                    rejected["response"],
+                )
         metrics[kind] = train(kind, tmp_path, student, machine, monkeypatch, arguments)
     assert arguments["instruction"] == arguments["response"]
     assert seen["instruction"].schema == seen["response"].schema

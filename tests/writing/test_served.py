@@ -50,10 +50,14 @@ def write(folder, url, work="work", out="out", **machine):
     machine = Machine(server=url, server_requests=4, **machine)
     generation, inputs = GenerationParams("openai"), inputs_of(folder)
     task = assignment(
-        folder, inputs, None, work=folder / work, generation=generation,
+        folder,
+        inputs,
+        None,
+        work=folder / work,
+        generation=generation,
         collapse=CollapseParams(1, 1, 1),
         open_engine=partial(open_engine, inputs["teacher"], generation, machine, os.environ.get),
-    )  # fmt: skip
+    )
     return write_probe(task, ProbeParams(PROMPTS), folder / out)
 
 
@@ -128,8 +132,12 @@ def test_a_hosted_teacher_has_a_place_in_the_manifest(folder):
     from montessori.models.prepare import prepare_model
 
     with FakeServer(teller(), models=["big-2026-01-01"]) as server:
-        row = {"server": server.url, "model": "big-2026-01-01", "key_env": "",
-               "usd_per_million": {"input": 1.0, "output": 2.0}}  # fmt: skip
+        row = {
+            "server": server.url,
+            "model": "big-2026-01-01",
+            "key_env": "",
+            "usd_per_million": {"input": 1.0, "output": 2.0},
+        }
         (folder / "big.json").write_text(json.dumps(row))
         prepare_model(folder / "big.json", folder / "none", folder / "hosted")
         for file in (folder / "teacher").iterdir():

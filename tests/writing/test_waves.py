@@ -191,8 +191,14 @@ def test_too_many_eval_items_stop_the_stage(tmp_path, inputs):
     long_item(inputs)
     limit = DecontaminationParams(ngram=13, limit=0.5)
     with pytest.raises(MontessoriError, match="200 of 200 samples hold eval items") as error:
-        dataset_of(tmp_path, inputs, Reciting(LONG, "4"), rows=200, decontamination=limit,
-                   collapse=ANYTHING)  # fmt: skip
+        dataset_of(
+            tmp_path,
+            inputs,
+            Reciting(LONG, "4"),
+            rows=200,
+            decontamination=limit,
+            collapse=ANYTHING,
+        )
     assert "decontamination.limit" in str(error.value)
     assert not (tmp_path / "out").exists()
 

@@ -6,7 +6,7 @@ from montessori.errors import MontessoriError
 from montessori.evals.items import Item
 from montessori.evals.judging.questions import Question
 from montessori.evals.judging.verdicts import Verdict
-from montessori.evals.lab_benchmarks.mt_bench import score_of
+from montessori.evals.lab_benchmarks.score_scale import score_of
 from montessori.worlds import Grade, Task, Turn, world_of
 
 #: Grades of each turn by benchmark, item and answers.

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 from montessori.evals.judging.judge_prompts import JudgePrompts
 from montessori.evals.judging.questions import Question
-from montessori.evals.judging.reading import choice_by_logprobs, choice_by_text
+from montessori.evals.judging.read_choice import choice_by_logprobs, choice_by_text
 from montessori.evals.judging.verdicts import Verdict
 from montessori.evals.published.judgments import HIGHEST, LOWEST, parse_rating, parse_winner
 from montessori.evals.settings import JudgeParams

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montessori.errors import MontessoriError
-from montessori.evals.published.files import Row, plain, read_value
+from montessori.evals.published.verdict_files import Row, plain, read_value
 
 Floats = NDArray[np.float64]
 

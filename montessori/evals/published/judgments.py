@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from montessori.errors import MontessoriError
-from montessori.evals.published.files import Row, number, plain, read_lines, wrong_line
+from montessori.evals.published.verdict_files import Row, number, plain, read_lines, wrong_line
 
 SINGLE = ("question_id", "model", "turn")
 PAIRWISE = ("question_id", "model_1", "model_2", "g1_winner", "g2_winner", "turn")

@@ -1,7 +1,9 @@
 """Sections `icl` and `examinee`: how a student is asked, and how its answers are read."""
 
 from dataclasses import dataclass
-from typing import Literal
+from typing import Annotated, Literal
+
+from montessori.graph.limits import Distinct, Filled, Holding, Rows, Tokens, Whole
 
 Measure = Literal["accuracy", "probability", "logprob"]
 Read = Literal["forced", "generate"]
@@ -15,41 +17,25 @@ class IclParams:
     student write only where a question is open; `generate` lets it write always.
     """
 
-    templates: str  # folder with demonstration.jinja and question.jinja
-    answers: tuple[str, ...]  # ways to state an answer, {answer} in each
-    stop: str  # text that ends an answer, besides the end of the turn
+    templates: str
+    answers: Annotated[tuple[Annotated[str, Holding("{answer}")], ...], Filled()]
+    stop: Annotated[str, Filled()]
     read: Read
     measure: Measure
-    neutral: Literal["none", "zero-shot"]  # neutral score: prompts' median, or no demonstration
-    questions: int  # of the set, the first so many; 0 = all
-    max_new_tokens: int
-    rows_per_part: int
+    neutral: Literal["none", "zero-shot"]
+    questions: Annotated[Whole, "questions"]
+    max_new_tokens: Tokens
+    rows_per_part: Rows
 
     def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        problems = []
-        if not self.answers or any("{answer}" not in form for form in self.answers):
-            problems.append("answers: each way to state an answer holds {answer}")
-        if not self.stop:
-            problems.append("stop: is empty")
+        """A written answer has no probability."""
         if self.read == "generate" and self.measure != "accuracy":
-            problems.append(f"measure: {self.measure} needs read: forced")
-        least = {"questions": 0, "max_new_tokens": 1, "rows_per_part": 1}
-        return problems + [
-            f"{key}: {getattr(self, key)} is below {bound}"
-            for key, bound in least.items()
-            if getattr(self, key) < bound
-        ]
+            return [f"measure: {self.measure} needs read: forced"]
+        return []
 
 
 @dataclass(frozen=True)
 class ExamineeParams:
     """Section `examinee`: with how many solved examples each model takes the questions."""
 
-    shots: tuple[int, ...]
-
-    def check(self) -> list[str]:
-        """Problems of the values, each starting with its key."""
-        if not self.shots or min(self.shots) < 0 or len({*self.shots}) < len(self.shots):
-            return ["shots: name at least one number from 0 up, each once"]
-        return []
+    shots: Annotated[tuple[Whole, ...], Filled(), Distinct(), "examples"]

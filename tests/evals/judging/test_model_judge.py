@@ -61,8 +61,9 @@ def facts(tmp_path, name="run"):
 
 def test_a_judge_that_prefers_what_comes_first_says_nothing_in_both_orders(tmp_path, evals, sides):
     with serve(always_first) as server:
-        table = judged(tmp_path, evals, hosted(tmp_path, server.url), *sides,
-                       orders="both", pairwise=True)  # fmt: skip
+        table = judged(
+            tmp_path, evals, hosted(tmp_path, server.url), *sides, orders="both", pairwise=True
+        )
     metrics = metrics_of(table, None, facts(tmp_path))
     for name in ("alpaca_eval", "alpaca_eval_public"):
         assert rows_of(table, name).height == 12
@@ -84,8 +85,9 @@ def test_a_drawn_order_brings_such_a_judge_near_fifty(tmp_path):
         table = judged(tmp_path, evals, model, ours, theirs, top_logprobs=0)
         pairs = rows_of(table, "alpaca_eval")
         asked = len(server.asked)
-        back = rows_of(judged(tmp_path, evals, model, theirs, ours, "back", top_logprobs=0),
-                       "alpaca_eval")  # fmt: skip
+        back = rows_of(
+            judged(tmp_path, evals, model, theirs, ours, "back", top_logprobs=0), "alpaca_eval"
+        )
         assert len(server.asked) - asked == 400  # only the other run's against the reference
     assert pairs["preference"].to_list() == (~pairs["swapped"]).cast(pl.Float64).to_list()
     assert abs(pairs["swapped"].sum() - 200) < 3.5 * math.sqrt(100)  # a fair coin, sd 10
@@ -158,8 +160,11 @@ def test_malformed_verdicts_are_counted_shown_and_not_scored(tmp_path, evals, si
     assert metrics["mt_bench"] == pytest.approx((3 * 6 + 8.5) / 4)
     assert metrics["mt_bench_categories"] == {"math": 6.0, "writing": 8.5}
     assert metrics["mt_bench_turns"]["1"] == pytest.approx((3 * 6 + 8.5) / 4)
-    outcomes = {row["item_id"]: row["value"] for row in outcomes_of(table, None).to_dicts()
-                if row["benchmark"] != "alpaca_eval_public"}  # fmt: skip
+    outcomes = {
+        row["item_id"]: row["value"]
+        for row in outcomes_of(table, None).to_dicts()
+        if row["benchmark"] != "alpaca_eval_public"
+    }
     assert outcomes["alpaca_eval-0001"] is outcomes["mt_bench-81"] is None
     assert outcomes["mt_bench-82"] == pytest.approx(100 * 5 / 9)
 
@@ -178,8 +183,9 @@ def test_several_judge_runs_have_a_median_and_a_spread(tmp_path, evals, sides):
 
     known = [seed_of(0, "judge", repeat) for repeat in range(3)]
     with FakeServer(reply, models=["big-2026-01-01"]) as server:
-        table = judged(tmp_path, evals, hosted(tmp_path, server.url), *sides,
-                       repeats=3, temperature=0.7)  # fmt: skip
+        table = judged(
+            tmp_path, evals, hosted(tmp_path, server.url), *sides, repeats=3, temperature=0.7
+        )
     assert len(seeds) == 36
     runs = metrics_of(table, None, facts(tmp_path))["mt_bench_judge_runs"]
     assert (runs["spread"], runs["largest_spread"], runs["median"]) == (5.0, 5.0, 6.0)
@@ -201,8 +207,13 @@ def test_equal_answers_of_two_runs_are_judged_once(tmp_path, evals, sides):
         first = judged(tmp_path, evals, model, *sides, name="one")
         paid = len(server.asked)
         copied = judged(tmp_path, evals, model, *sides, name="two")
-        changed = answered(evals, tmp_path / "changed", lambda item, turn: (
-            "new" if item == "mt_bench-83" and turn == 2 else f"ours {item} {turn}"))  # fmt: skip
+        changed = answered(
+            evals,
+            tmp_path / "changed",
+            lambda item, turn: (
+                "new" if item == "mt_bench-83" and turn == 2 else f"ours {item} {turn}"
+            ),
+        )
         assert len(server.asked) == paid
         judged(tmp_path, evals, model, changed, sides[1], name="three")
         assert len(server.asked) == paid + 1
@@ -221,8 +232,10 @@ def test_tokens_and_money_are_counted(tmp_path, evals, sides):
     assert (spent["requests"], spent["prompt_tokens"]) == (24, sum(sizes))
     money = (10 * spent["prompt_tokens"] + 30 * spent["completion_tokens"]) / 1e6
     assert spent["usd"] == pytest.approx(money)
-    parts = [metrics["judging"][name]["usd"] for name in ("alpaca_eval", "alpaca_eval_public",
-                                                          "mt_bench")]  # fmt: skip
+    parts = [
+        metrics["judging"][name]["usd"]
+        for name in ("alpaca_eval", "alpaca_eval_public", "mt_bench")
+    ]
     assert sum(parts) == pytest.approx(money)
 
 
@@ -230,8 +243,9 @@ def test_a_budget_stops_before_it_is_passed_and_keeps_what_was_paid(tmp_path, ev
     with serve(always_first) as server:
         model = hosted(tmp_path, server.url)
         with pytest.raises(MontessoriError, match="the budget ends here"):
-            judged(tmp_path, evals, model, *sides, machine={"max_tokens": 12_000},
-                   max_new_tokens=64)  # fmt: skip
+            judged(
+                tmp_path, evals, model, *sides, machine={"max_tokens": 12_000}, max_new_tokens=64
+            )
         paid = len(server.answered)
         assert 3 < paid < 24
         assert not (tmp_path / "verdicts" / "run").exists()
@@ -241,8 +255,11 @@ def test_a_budget_stops_before_it_is_passed_and_keeps_what_was_paid(tmp_path, ev
 
 
 def test_odd_answers_are_judged_and_counted(tmp_path, evals, sides):
-    odd = {"alpaca_eval-0000": ("", 0, True), "alpaca_eval-0001": ("", 0, False),
-           "alpaca_eval-0002": ("cut o", 9, False)}  # fmt: skip
+    odd = {
+        "alpaca_eval-0000": ("", 0, True),
+        "alpaca_eval-0001": ("", 0, False),
+        "alpaca_eval-0002": ("cut o", 9, False),
+    }
     ours = answered(evals, tmp_path / "odd", lambda item, turn: odd.get(item, f"fine {item}"))
     with serve(always_first) as server:
         table = judged(tmp_path, evals, hosted(tmp_path, server.url), ours, sides[1])

@@ -9,10 +9,10 @@ import pytest
 from montessori.artifacts.schemas import SAMPLES
 from montessori.errors import MontessoriError
 from montessori.evals.outcomes import COLUMNS
-from montessori.evals.public import models
-from montessori.evals.public.outcomes import write_outcomes
-from montessori.evals.public.run import run_task
+from montessori.evals.public import lm_eval_model
+from montessori.evals.public.run_task import run_task
 from montessori.evals.public.settings import HarnessParams
+from montessori.evals.public.task_outcomes import write_outcomes
 from montessori.pipeline.machine import Machine
 
 STUDENT = Path(__file__).parents[3] / "data" / "micro" / "llama"
@@ -56,7 +56,7 @@ def test_a_machine_without_vllm_says_so(data, tmp_path, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "lm_eval.models.vllm_causallms", None)
     settings = HarnessParams("vllm", "", limit=0, batch=3, chat_template=False)
     with pytest.raises(MontessoriError, match="vLLM cannot be imported") as error:
-        models.open_model(STUDENT, settings, MACHINE)
+        lm_eval_model.open_model(STUDENT, settings, MACHINE)
     assert "harness.engine" in str(error.value)
 
 
@@ -74,6 +74,8 @@ def test_outcomes_have_a_row_per_item_metric_and_filter(tmp_path):
     frame = pl.read_csv(tmp_path / "o.csv")
     assert tuple(frame.columns) == COLUMNS
     assert frame.select("item_id", "benchmark", "value").rows() == [
-        ("t/0", "t acc", 0.0), ("t/1", "t acc", 100.0),
-        ("t/0", "t acc_norm", 50.0), ("t/1", "t acc_norm", 0.0),
-    ]  # fmt: skip
+        ("t/0", "t acc", 0.0),
+        ("t/1", "t acc", 100.0),
+        ("t/0", "t acc_norm", 50.0),
+        ("t/1", "t acc_norm", 0.0),
+    ]

@@ -17,8 +17,15 @@ from montessori.evals.published.judgments import (
 )
 
 ROW = {"question_id": 81, "model": "m", "judge": ["gpt-4", "single-v1"], "turn": 1, "tstamp": 1.0}
-PAIR = {"question_id": 81, "model_1": "a", "model_2": "b", "turn": 1, "judge": ["gpt-4", "pair"],
-        "g1_winner": "model_1", "g2_winner": "model_1"}  # fmt: skip
+PAIR = {
+    "question_id": 81,
+    "model_1": "a",
+    "model_2": "b",
+    "turn": 1,
+    "judge": ["gpt-4", "pair"],
+    "g1_winner": "model_1",
+    "g2_winner": "model_1",
+}
 
 
 @pytest.mark.parametrize(
@@ -49,9 +56,9 @@ def test_winners_in_the_order_in_which_fastchat_looks() -> None:
 
 
 def test_categories_are_ten_questions_each() -> None:
-    assert [category_of(n) for n in (81, 90, 91, 111, 160, 161, 80)] == [
-        "writing", "writing", "roleplay", "math", "humanities", "other", "other",
-    ]  # fmt: skip
+    numbers = {81: "writing", 90: "writing", 91: "roleplay", 111: "math", 160: "humanities"}
+    numbers |= {161: "other", 80: "other"}
+    assert {number: category_of(number) for number in numbers} == numbers
 
 
 def test_categories_by_number_are_those_of_the_question_file(mt_bench_files: Path) -> None:
@@ -92,9 +99,12 @@ def test_categories_from_a_file_or_by_number(jsonl: Callable[..., Path]) -> None
     ],
 )
 def test_what_is_scored_and_what_left_out(
-    jsonl: Callable[..., Path], change: dict[str, Any], score: float | None, why: str,
+    jsonl: Callable[..., Path],
+    change: dict[str, Any],
+    score: float | None,
+    why: str,
     disagrees: bool,
-) -> None:  # fmt: skip
+) -> None:
     (read,) = read_judgments(jsonl([ROW | change]))
     assert isinstance(read, Judgment)
     assert (read.score, read.why, read.disagrees) == (score, why, disagrees)

@@ -61,8 +61,9 @@ def test_the_constant_belongs_to_the_model_alone() -> None:
     random = np.random.default_rng(2)
     length, difficulty = np.tanh(random.normal(size=(2, 400)))
     other = random.normal(size=4000)
-    gamed = Gamed(Weights(-3.0, 0.0, 0.0).predict(np.zeros(4000), np.tanh(other)), other,
-                  np.zeros(4000))  # fmt: skip
+    gamed = Gamed(
+        Weights(-3.0, 0.0, 0.0).predict(np.zeros(4000), np.tanh(other)), other, np.zeros(4000)
+    )
     preference = Weights(-3.0, 0.0, 1.0).predict(difficulty, length)
     assert fit(preference, length, difficulty, gamed).constant == pytest.approx(1.0, abs=0.05)
 
@@ -100,10 +101,15 @@ def test_the_published_package_finds_the_same(
     random = np.random.default_rng(4)
     gamed = Gamed(random.random(1610), random.normal(size=1610), np.tile(difficulty, 2))
     pd.DataFrame(
-        {"index": np.tile(np.arange(805), 2), "model": "gamed", "preference": gamed.preference,
-         "std_delta_len": gamed.length, "instruction_difficulty": gamed.difficulty,
-         "not_gamed_baseline": False}
-    ).to_csv(tmp_path / "df_gamed.csv", index=False)  # fmt: skip
+        {
+            "index": np.tile(np.arange(805), 2),
+            "model": "gamed",
+            "preference": gamed.preference,
+            "std_delta_len": gamed.length,
+            "instruction_difficulty": gamed.difficulty,
+            "not_gamed_baseline": False,
+        }
+    ).to_csv(tmp_path / "df_gamed.csv", index=False)
     monkeypatch.setattr(glm, "hf_hub_download", lambda **_: str(tmp_path / "df_gamed.csv"))
     with pytest.importorskip("sklearn").config_context():
         theirs = glm.get_length_controlled_winrate(frame, glm_name=name, save_weights_dir=None)

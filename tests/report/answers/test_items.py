@@ -16,8 +16,10 @@ PAIR, TURNS = "micro_alpaca_eval", "micro_mt_bench"
 def answers(folder: Path, *rows: tuple[str, str, int, str, bool]) -> Path:
     """answers.parquet from (item, benchmark, turn, answer, finished)."""
     folder.mkdir(parents=True, exist_ok=True)
-    table = [(item, name, turn, f"prompt {item} {turn}", text, 3, finished)
-             for item, name, turn, text, finished in rows]  # fmt: skip
+    table = [
+        (item, name, turn, f"prompt {item} {turn}", text, 3, finished)
+        for item, name, turn, text, finished in rows
+    ]
     frame = pl.DataFrame(table, schema=ANSWERS, orient="row")
     frame.write_parquet(folder / "answers.parquet")
     return folder
@@ -172,8 +174,11 @@ def test_no_text_of_a_file_turns_the_direction_of_writing(root: Path) -> None:
 
 
 def test_facts_of_items_with_and_without_a_family(tmp_path: Path) -> None:
-    lines = [{"item_id": "a", "family": "sums", "responses": ["3"]},
-             {"item_id": "b", "category": "math"}, {"item_id": "c"}]  # fmt: skip
+    lines = [
+        {"item_id": "a", "family": "sums", "responses": ["3"]},
+        {"item_id": "b", "category": "math"},
+        {"item_id": "c"},
+    ]
     (tmp_path / "test").mkdir()
     (tmp_path / "test" / "x.jsonl").write_text("".join(json.dumps(line) + "\n" for line in lines))
     assert read_facts(tmp_path) == {

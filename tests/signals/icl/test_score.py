@@ -21,19 +21,34 @@ ROOT = Path(__file__).parents[3]
 STUDENT = ROOT / "data" / "micro" / "llama"
 TEMPLATES = ROOT / "data" / "micro" / "prompts" / "icl"
 SETTINGS = IclParams(
-    templates="", answers=(" {answer}",), stop="\n\n", read="forced", measure="accuracy",
-    neutral="none", questions=0, max_new_tokens=24, rows_per_part=2,
-)  # fmt: skip
+    templates="",
+    answers=(" {answer}",),
+    stop="\n\n",
+    read="forced",
+    measure="accuracy",
+    neutral="none",
+    questions=0,
+    max_new_tokens=24,
+    rows_per_part=2,
+)
 MACHINE = Machine(device="cpu", threads=1, generation_batch=16)
 
 
 def row(asked: str, response: str, skill: str | None, dropped: str | None = None):
     messages = [{"role": "user", "content": asked}, {"role": "assistant", "content": response}]
     return {
-        "row_id": row_id(asked, response), "messages": messages, "instruction": asked,
-        "response": response, "skill": skill, "prompt_id": "p", "sample": 0, "prompt": "",
-        "raw": asked, "dropped": dropped, "response_tokens": 1,
-    }  # fmt: skip
+        "row_id": row_id(asked, response),
+        "messages": messages,
+        "instruction": asked,
+        "response": response,
+        "skill": skill,
+        "prompt_id": "p",
+        "sample": 0,
+        "prompt": "",
+        "raw": asked,
+        "dropped": dropped,
+        "response_tokens": 1,
+    }
 
 
 ROWS_SHOWN = [
@@ -45,8 +60,15 @@ ROWS_SHOWN = [
 
 
 def question(task, text, target):
-    return {"question_id": text, "task": task, "skill": None, "input": text, "target": target,
-            "response": None, "closed": True}  # fmt: skip
+    return {
+        "question_id": text,
+        "task": task,
+        "skill": None,
+        "input": text,
+        "target": target,
+        "response": None,
+        "closed": True,
+    }
 
 
 ASKED = [
@@ -63,17 +85,27 @@ def scored(tmp_path):
     table = pl.DataFrame(ASKED, schema=QUESTIONS)
     write_table(table, tmp_path / "tasks" / "questions.parquet", QUESTIONS)
     reference = pl.DataFrame(
-        [{k: v for k, v in row(q["input"], q["target"], q["task"]).items() if k in ROWS}
-         for q in ASKED], schema=ROWS,
-    )  # fmt: skip
+        [
+            {k: v for k, v in row(q["input"], q["target"], q["task"]).items() if k in ROWS}
+            for q in ASKED
+        ],
+        schema=ROWS,
+    )
     write_table(reference, tmp_path / "reference" / "rows.parquet", ROWS)
 
     def go(questions="tasks", settings=SETTINGS, shard=None, out="out"):
         extra = {"shard": Shard.parse(shard)} if shard else {}
         metrics = score_rows(
-            STUDENT, tmp_path / "rows", tmp_path / questions, TEMPLATES, tmp_path / out,
-            settings, MACHINE, tmp_path / "work", **extra,
-        )  # fmt: skip
+            STUDENT,
+            tmp_path / "rows",
+            tmp_path / questions,
+            TEMPLATES,
+            tmp_path / out,
+            settings,
+            MACHINE,
+            tmp_path / "work",
+            **extra,
+        )
         if metrics is None:
             return None, None
         return read_table(tmp_path / out / "scores.parquet", SCORES), metrics

@@ -138,8 +138,9 @@ def test_probability_and_logprob_come_from_the_same_reading(student, texts, work
 
 def test_the_probability_is_that_of_stating_the_answer_and_stopping(student, texts):
     """Against one whole forward pass per way; a way inside another is not counted twice."""
-    asked = pl.DataFrame([question("What is 3 plus 4?", "7", response="7\n#### 7")],
-                         schema=QUESTIONS)  # fmt: skip
+    asked = pl.DataFrame(
+        [question("What is 3 plus 4?", "7", response="7\n#### 7")], schema=QUESTIONS
+    )
     shown = texts.shown(*SHOWN[0])
     one = replace(SETTINGS, measure="probability")
     ((found,),) = values(student, texts, [shown], [asked], one)

@@ -31,9 +31,13 @@ WARMUP = WarmupParams(
 def start(folder: Path, out: str, shard: str = "") -> subprocess.Popen[bytes]:
     """The stage as `dvc repro` would start it, in `folder`."""
     paths = {
-        "warmup": "warm", "probe": "probe", "reference": "reference", "out": out,
-        "metrics": f"{out}.json", "plot": f"{out}.csv",
-    }  # fmt: skip
+        "warmup": "warm",
+        "probe": "probe",
+        "reference": "reference",
+        "out": out,
+        "metrics": f"{out}.json",
+        "plot": f"{out}.csv",
+    }
     options = [f"--{name}={path}" for name, path in paths.items()]
     command = [sys.executable, "-m", "stages.influence", "--name=tiny", *options]
     command += [f"--shard={shard}"] if shard else []

@@ -55,9 +55,13 @@ def world(request, rows):
     model = add_adapters(load_model(folder), adapter, seed=0)
     state = warm_up(model, warm, 0)
     exact = ExactStep(
-        deepcopy(model).double(), state_as(state, torch.float64), RATE, references,
-        [list(range(REFERENCES))], 0,
-    )  # fmt: skip
+        deepcopy(model).double(),
+        state_as(state, torch.float64),
+        RATE,
+        references,
+        [list(range(REFERENCES))],
+        0,
+    )
     return model, state, exact.centred(probes)[:, 0].tolist()
 
 

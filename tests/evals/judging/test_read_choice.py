@@ -2,7 +2,7 @@ import math
 
 import pytest
 
-from montessori.evals.judging.reading import choice_by_logprobs, choice_by_text
+from montessori.evals.judging.read_choice import choice_by_logprobs, choice_by_text
 
 
 @pytest.mark.parametrize(

@@ -4,19 +4,33 @@ import polars as pl
 import pytest
 
 from montessori.artifacts.schemas import VERDICTS
-from montessori.evals.lab_benchmarks.pairs import by_item, difference, pair_metrics, position_bias
-from montessori.evals.lab_benchmarks.turns import pairwise
+from montessori.evals.lab_benchmarks.pair_metrics import (
+    by_item,
+    difference,
+    pair_metrics,
+    position_bias,
+)
+from montessori.evals.lab_benchmarks.turn_metrics import pairwise
 
 
 def table(*rows):
     """Verdicts of (item, swapped, preference), answers of 10 + item and 10 characters."""
     base = dict.fromkeys(VERDICTS) | {"turn": 1, "method": "text", "against": "run", "note": ""}
     return pl.DataFrame(
-        [base | {"item_id": f"i{item}", "benchmark": "alpaca_eval", "swapped": swapped,
-                 "preference": preference, "length": 10 + item, "against_length": 10}
-         for item, swapped, preference in rows],
+        [
+            base
+            | {
+                "item_id": f"i{item}",
+                "benchmark": "alpaca_eval",
+                "swapped": swapped,
+                "preference": preference,
+                "length": 10 + item,
+                "against_length": 10,
+            }
+            for item, swapped, preference in rows
+        ],
         schema=VERDICTS,
-    )  # fmt: skip
+    )
 
 
 def test_an_item_counts_where_all_its_orders_do():
@@ -29,8 +43,9 @@ def test_an_item_counts_where_all_its_orders_do():
 
 def test_win_rates_by_hand():
     """Preferences 1, 0.5, 0.2 and one without: mean 56.67, sd 0.404, error sd / sqrt(3)."""
-    found = pair_metrics("alpaca_eval", table((1, False, 1.0), (2, True, 0.5), (3, True, 0.2),
-                                              (4, False, None)))  # fmt: skip
+    found = pair_metrics(
+        "alpaca_eval", table((1, False, 1.0), (2, True, 0.5), (3, True, 0.2), (4, False, None))
+    )
     assert found["alpaca_eval_win_rate"] == pytest.approx(100 * 1.7 / 3)
     assert found["alpaca_eval_standard_error"] == pytest.approx(100 * 0.40415 / 3**0.5, abs=0.01)
     assert found["alpaca_eval_discrete_win_rate"] == 50.0
@@ -50,8 +65,10 @@ def test_a_judge_of_lengths_is_brought_near_fifty():
 
 def test_nothing_usable_is_no_number():
     assert pair_metrics("alpaca_eval", table((1, False, None))) == {
-        "alpaca_eval": None, "alpaca_eval_win_rate": None, "alpaca_eval_standard_error": None,
-    }  # fmt: skip
+        "alpaca_eval": None,
+        "alpaca_eval_win_rate": None,
+        "alpaca_eval_standard_error": None,
+    }
     assert position_bias(table((1, False, None)))["swapped"] is None
 
 
@@ -66,8 +83,16 @@ def test_position_bias_by_hand():
 
 
 def test_wins_in_both_orders_by_hand():
-    rows = table((1, False, 1.0), (1, True, 1.0), (2, False, 1.0), (2, True, 0.0),
-                 (3, False, 0.0), (3, True, 0.0), (4, False, 0.5), (4, True, None))  # fmt: skip
+    rows = table(
+        (1, False, 1.0),
+        (1, True, 1.0),
+        (2, False, 1.0),
+        (2, True, 0.0),
+        (3, False, 0.0),
+        (3, True, 0.0),
+        (4, False, 0.5),
+        (4, True, None),
+    )
     found = pairwise(rows)
     assert (found["n_wins"], found["n_losses"], found["n_ties"]) == (1, 1, 1)
     assert (found["inconsistent"], found["left_out"]) == (1, 1)

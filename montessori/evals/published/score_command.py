@@ -43,9 +43,9 @@ def alpaca_eval(
     (with --difficulty), a fit as published (--difficulty, --gamed), a fit with --difficulty, a fit
     on length alone. The last two are approximate. Which one it was is in the output.
     """
-    from montessori.evals.published import published, tables
-    from montessori.evals.published.alpaca_eval import control_length
-    from montessori.evals.published.alpaca_eval import score as score_comparison
+    from montessori.evals.published import length_control_files, score_tables
+    from montessori.evals.published.alpaca_scores import control_length
+    from montessori.evals.published.alpaca_scores import score as score_comparison
     from montessori.evals.published.annotations import read_annotations, read_outputs
 
     comparison = read_annotations(
@@ -54,12 +54,12 @@ def alpaca_eval(
         read_outputs(model_outputs) if model_outputs else None,
         read_outputs(reference_outputs) if reference_outputs else None,
     )
-    files = published.Files(weights, difficulty, gamed, reference_outputs)
+    files = length_control_files.Files(weights, difficulty, gamed, reference_outputs)
     if find:
-        files = published.find(files, annotations, comparison)
+        files = length_control_files.find(files, annotations, comparison)
     control = control_length(comparison, files, required=weights is not None)
-    figures = score_comparison(comparison, control) | {"files": published.named(files)}
-    _tell(tables.alpaca_eval(figures), figures, json)
+    figures = score_comparison(comparison, control) | {"files": length_control_files.named(files)}
+    _tell(score_tables.alpaca_eval(figures), figures, json)
 
 
 @score.command("mt-bench")
@@ -80,8 +80,7 @@ def mt_bench(
     a rating are left out and counted. A row judged twice counts twice, as in FastChat; the score
     with each answer counted once, and how far its verdicts are apart, are said beside it.
     """
-    from montessori.evals.published import mt_bench as single
-    from montessori.evals.published import pairwise, tables
+    from montessori.evals.published import mt_bench_scores, pairwise_wins, score_tables
     from montessori.evals.published.judgments import Judgment, Match, categories_for, read_judgments
 
     rows = read_judgments(judgments)
@@ -89,13 +88,13 @@ def mt_bench(
     matches = [row for row in rows if isinstance(row, Match)]
     graded = [row for row in rows if isinstance(row, Judgment)]
     if matches:
-        figures = pairwise.score(matches, categories, baseline, str(judgments)) | {
+        figures = pairwise_wins.score(matches, categories, baseline, str(judgments)) | {
             "categories": source
         }
-        _tell(tables.pairwise(figures), figures, json)
+        _tell(score_tables.pairwise(figures), figures, json)
     else:
-        figures = single.score(graded, categories, str(judgments)) | {"categories": source}
-        _tell(tables.mt_bench(figures), figures, json)
+        figures = mt_bench_scores.score(graded, categories, str(judgments)) | {"categories": source}
+        _tell(score_tables.mt_bench(figures), figures, json)
 
 
 def _tell(lines: list[str], figures: dict[str, Any], json: Path | None) -> None:

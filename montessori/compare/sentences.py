@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import Any
 
-from montessori.compare.outcomes import LENGTH_CONTROLLED, MEAN, ordered
+from montessori.compare.run_outcomes import LENGTH_CONTROLLED, MEAN, ordered
 
 Row = Mapping[str, Mapping[str, float]]  # metric -> entry
 MOST_NAMES = 8  # benchmarks that a sentence names

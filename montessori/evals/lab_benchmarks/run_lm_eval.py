@@ -15,7 +15,7 @@ from lm_eval.tasks import TaskManager
 from montessori.errors import MontessoriError
 from montessori.evals.answers import without
 from montessori.evals.items import CLOSED, GSM8K, MMLU
-from montessori.evals.lab_benchmarks.scoring import score_pairs
+from montessori.evals.lab_benchmarks.loglikelihoods import score_pairs
 from montessori.evals.lab_benchmarks.tasks.documents import TASKS
 from montessori.generate import Request, Sampling
 from montessori.models.chat import special_texts

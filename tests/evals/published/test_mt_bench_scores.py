@@ -9,16 +9,21 @@ from typer.testing import CliRunner
 from montessori.cli import app
 from montessori.errors import MontessoriError
 from montessori.evals.published.judgments import Judgment, read_judgments
-from montessori.evals.published.mt_bench import score
+from montessori.evals.published.mt_bench_scores import score
 
 CATEGORIES = {81: "writing", 91: "roleplay"}
 
 
 def row(question: int, turn: int, grade: Any, time: float = 0.0, **changes: Any) -> dict[str, Any]:
     return {
-        "question_id": question, "turn": turn, "score": grade, "tstamp": time, "model": "m",
-        "judge": ["gpt-4", "single-v1"], "judgment": f"[[{grade}]]",
-    } | changes  # fmt: skip
+        "question_id": question,
+        "turn": turn,
+        "score": grade,
+        "tstamp": time,
+        "model": "m",
+        "judge": ["gpt-4", "single-v1"],
+        "judgment": f"[[{grade}]]",
+    } | changes
 
 
 def run(*options: object) -> str:
@@ -90,18 +95,29 @@ def test_a_copied_row_is_no_judge_run(figures: Callable[..., dict[str, Any]]) ->
 
 
 def test_what_is_left_out_is_counted(jsonl: Callable[..., Path], tmp_path: Path) -> None:
-    path = jsonl([
-        row(81, 1, 8), row(81, 2, -1, judgment="$ERROR$"), row(91, 1, 7, judgment="no rating"),
-        row(91, 2, 12), row(92, 1, 6, judgment="[[5]]"),
-    ])  # fmt: skip
+    path = jsonl(
+        [
+            row(81, 1, 8),
+            row(81, 2, -1, judgment="$ERROR$"),
+            row(91, 1, 7, judgment="no rating"),
+            row(91, 2, 12),
+            row(92, 1, 6, judgment="[[5]]"),
+        ]
+    )
     text = run("--judgments", path, "--json", tmp_path / "out.json")
     found = json.loads((tmp_path / "out.json").read_text())
     assert found["left_out"] == {"failed": 1, "unparsed": 1, "out of range": 1}
     assert [shown["line"] for shown in found["left_out_rows"]] == [2, 3, 4]
     assert (found["n_rows"], found["n_graded"], found["n_disagreements"]) == (5, 2, 1)
     assert found["disagreements"][0] == {
-        "line": 5, "model": "m", "question": 92, "turn": 1, "stored": 6.0, "parsed": 5.0, "why": "",
-    }  # fmt: skip
+        "line": 5,
+        "model": "m",
+        "question": 92,
+        "turn": 1,
+        "stored": 6.0,
+        "parsed": 5.0,
+        "why": "",
+    }
     assert found["models"]["m"]["score"] == 7.0
     assert found["models"]["m"]["score_by_text"] == 6.5
     assert "2 of 5 rows graded; left out: 1 failed, 1 unparsed, 1 out of range" in text

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 from ruamel.yaml import YAML
 
-from montessori.compare.older import older_note, stages_behind
+from montessori.compare.older_code import older_note, stages_behind
 from montessori.pipeline.code import list_code
 
 PARAMS: dict[str, Any] = {"synth": {"rows": 5, "note": None}, "seed": 0, "runs": {"a": {}}}
@@ -29,15 +29,17 @@ def root(tmp_path: Path) -> Path:
 
 def lock(root: Path) -> None:
     stages = {
-        "synth@a": entry(root, "synth", [], "data/datasets/a",
-                         {"seed": 0, "synth": {"rows": 5, "note": None}}),
+        "synth@a": entry(
+            root, "synth", [], "data/datasets/a", {"seed": 0, "synth": {"rows": 5, "note": None}}
+        ),
         "student-sft@a": entry(root, "student-sft", ["data/datasets/a"], "data/students/a", {}),
-        "eval@a": entry(root, "eval", ["data/students/a/model"], "metrics/eval/a.json",
-                        {"synth.rows": 5}),
+        "eval@a": entry(
+            root, "eval", ["data/students/a/model"], "metrics/eval/a.json", {"synth.rows": 5}
+        ),
         "eval@gone": entry(root, "eval", [], "metrics/eval/gone.json", {"synth.rows": 6}),
         "leaks@a": entry(root, "leaks", ["data/datasets/a"], "metrics/leaks/a.json", {}),
         "compare": entry(root, "compare", ["metrics/eval"], "metrics/compare.json", {}),
-    }  # fmt: skip
+    }
     with (root / "dvc.lock").open("w") as file:
         YAML().dump({"schema": "2.0", "stages": stages}, file)
 
@@ -49,10 +51,12 @@ def entry(
     code = hashlib.md5(list_code(root, [script])[script].encode()).hexdigest()
     made: dict[str, Any] = {
         "cmd": "x",
-        "deps": [{"path": f"data/code/{name}", "md5": code},
-                 *({"path": path, "md5": "0"} for path in deps)],
+        "deps": [
+            {"path": f"data/code/{name}", "md5": code},
+            *({"path": path, "md5": "0"} for path in deps),
+        ],
         "outs": [{"path": out, "md5": "0"}],
-    }  # fmt: skip
+    }
     return made | ({"params": {"params.yaml": params}} if params else {})
 
 
@@ -97,10 +101,10 @@ def test_table_prints_the_note_below(root: Path, monkeypatch: pytest.MonkeyPatch
     from typer.testing import CliRunner
 
     from montessori import cli
-    from montessori.compare import table
+    from montessori.compare import comparison_table
 
     monkeypatch.chdir(root)
-    monkeypatch.setattr(table, "table", lambda *_: "| run |")
+    monkeypatch.setattr(comparison_table, "table", lambda *_: "| run |")
     with (root / "params.yaml").open("w") as file:
         YAML().dump(PARAMS, file)
     assert CliRunner().invoke(cli.app, ["table"]).output == "| run |\n"

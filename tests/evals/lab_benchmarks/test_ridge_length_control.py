@@ -5,7 +5,7 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from montessori.evals.lab_benchmarks.alpaca import PENALTY, length_controlled
+from montessori.evals.lab_benchmarks.ridge_length_control import PENALTY, length_controlled
 from montessori.evals.statistics import resample_counts, win_rate
 
 RESULTS = Path(__file__).parents[4] / "shared" / "data" / "alpaca_eval"
@@ -94,8 +94,16 @@ def test_the_published_package_agrees(
     gamed = tmp_path / "df_gamed.csv"
     frame.assign(
         model="gamed", std_delta_len=0.0, instruction_difficulty=0.0, not_gamed_baseline=False
-    )[["index", "model", "preference", "std_delta_len", "instruction_difficulty",
-       "not_gamed_baseline"]].to_csv(gamed, index=False)  # fmt: skip
+    )[
+        [
+            "index",
+            "model",
+            "preference",
+            "std_delta_len",
+            "instruction_difficulty",
+            "not_gamed_baseline",
+        ]
+    ].to_csv(gamed, index=False)
     monkeypatch.setattr(glm, "hf_hub_download", lambda **_: str(gamed))
     with pytest.importorskip("sklearn").config_context():
         theirs = glm.get_length_controlled_winrate(

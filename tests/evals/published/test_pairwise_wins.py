@@ -8,15 +8,20 @@ from typer.testing import CliRunner
 
 from montessori.cli import app
 from montessori.errors import MontessoriError
-from montessori.evals.published.pairwise import outcome, rates
+from montessori.evals.published.pairwise_wins import outcome, rates
 
 
 def pair(question: int, first: str, second: str, **changes: Any) -> dict[str, Any]:
     """A comparison of a with b, `first` and `second` the winners of the two orders."""
     return {
-        "question_id": question, "turn": 1, "model_1": "a", "model_2": "b",
-        "g1_winner": first, "g2_winner": second, "judge": ["gpt-4", "pair-v2"],
-    } | changes  # fmt: skip
+        "question_id": question,
+        "turn": 1,
+        "model_1": "a",
+        "model_2": "b",
+        "g1_winner": first,
+        "g2_winner": second,
+        "judge": ["gpt-4", "pair-v2"],
+    } | changes
 
 
 @pytest.fixture
@@ -42,17 +47,27 @@ def test_a_win_needs_both_orders() -> None:
 
 def test_rates_by_hand() -> None:
     assert rates(["win", "win", "tie", "loss", "tie"]) == pytest.approx(
-        {"n_wins": 2, "n_losses": 1, "n_ties": 2, "win_rate": 40.0, "loss_rate": 20.0,
-         "win_rate_adjusted": 60.0}
-    )  # fmt: skip
+        {
+            "n_wins": 2,
+            "n_losses": 1,
+            "n_ties": 2,
+            "win_rate": 40.0,
+            "loss_rate": 20.0,
+            "win_rate_adjusted": 60.0,
+        }
+    )
 
 
 def test_wins_by_model_turn_and_category(wins: Callable[..., tuple[dict[str, Any], str]]) -> None:
     won, lost, tie = ("model_1",) * 2, ("model_2",) * 2, ("tie",) * 2
     rows = [
-        pair(81, *won), pair(82, *won), pair(91, *lost), pair(92, *tie, turn=2),
-        pair(93, "model_1", "model_2"), pair(94, "error", "model_1"),
-    ]  # fmt: skip
+        pair(81, *won),
+        pair(82, *won),
+        pair(91, *lost),
+        pair(92, *tie, turn=2),
+        pair(93, "model_1", "model_2"),
+        pair(94, "error", "model_1"),
+    ]
     figures, text = wins(rows)
     first, second = figures["models"]["a"], figures["models"]["b"]
     assert (first["n_wins"], first["n_losses"], first["n_ties"]) == (2, 1, 2)

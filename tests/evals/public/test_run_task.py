@@ -8,10 +8,10 @@ import pytest
 from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import SAMPLES
 from montessori.errors import MontessoriError
-from montessori.evals.public import run
-from montessori.evals.public.run import run_task
+from montessori.evals.public import run_task as module
+from montessori.evals.public.lm_eval_tasks import load_task
+from montessori.evals.public.run_task import run_task
 from montessori.evals.public.settings import HarnessParams
-from montessori.evals.public.tasks import load_task
 from montessori.models.chat import folder_template, text_hash
 from montessori.sources.local_data import LocalData
 
@@ -62,13 +62,19 @@ def test_the_numbers_are_lm_evals(scored, student, data, task, shots):
 
     with LocalData(data).serving():
         direct = simple_evaluate(
-            model="hf", model_args=f"pretrained={student},dtype=float32", tasks=[task],
-            num_fewshot=shots, device="cpu", batch_size=3, bootstrap_iters=10,
-        )  # fmt: skip
+            model="hf",
+            model_args=f"pretrained={student},dtype=float32",
+            tasks=[task],
+            num_fewshot=shots,
+            device="cpu",
+            batch_size=3,
+            bootstrap_iters=10,
+        )
     expected = direct["results"][task]
     assert metrics["scores"][task]["acc"] == {
-        "value": expected["acc,none"], "stderr": expected["acc_stderr,none"],
-    }  # fmt: skip
+        "value": expected["acc,none"],
+        "stderr": expected["acc_stderr,none"],
+    }
     assert samples["prompt_hash"].to_list() == [
         one["prompt_hash"] for one in direct["samples"][task]
     ]
@@ -83,8 +89,9 @@ def test_every_answer_is_kept_under_each_filter(scored):
     )
     assert metrics["items"] == 3
     assert set(metrics["scores"]["gsm8k"]) == {
-        "exact_match (strict-match)", "exact_match (flexible-extract)",
-    }  # fmt: skip
+        "exact_match (strict-match)",
+        "exact_match (flexible-extract)",
+    }
     assert samples.height == 6
     assert samples["prompt"].str.contains("#### [12]").all()  # a worked example stands before each
     assert json.loads(samples["metrics"][0]) == {"exact_match": 0.0}
@@ -133,7 +140,7 @@ def test_problems_are_found_before_a_model_is_loaded(
     (data / "bbh" / "data").mkdir(parents=True, exist_ok=True)
     example = {"examples": [{"input": "Turn left.", "target": "No"}]}
     (data / "bbh" / "data" / "navigate.json").write_text(json.dumps(example), encoding="utf-8")
-    monkeypatch.setattr(run, "open_model", None)
+    monkeypatch.setattr(module, "open_model", None)
     with pytest.raises(MontessoriError, match=problem):
         scored(task, shots)
     assert not (tmp_path / "out").exists()

@@ -7,8 +7,8 @@ from pathlib import Path
 from typing import Any
 
 from montessori.artifacts.files import read_json, write_text
-from montessori.compare.outcomes import ordered
-from montessori.compare.words import (
+from montessori.compare.run_outcomes import ordered
+from montessori.compare.sentences import (
     counterpart,
     labelled,
     legend,

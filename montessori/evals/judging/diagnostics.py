@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from montessori.evals.lab_benchmarks.pairs import position_bias
+from montessori.evals.lab_benchmarks.pair_metrics import position_bias
 
 SHOWN = 5  # verdicts without a reading that are listed
 CUT = 200  # characters of each

@@ -39,7 +39,7 @@ def scripted(
 
 
 def run(engine: TransformersEngine, evals: Path, batch: int = 8, tokens: int = 8):
-    from montessori.evals.lab_benchmarks.lm_eval import HarnessModel, run_harness
+    from montessori.evals.lab_benchmarks.run_lm_eval import HarnessModel, run_harness
 
     return run_harness(HarnessModel(engine, batch), evals / "test", tokens)
 
@@ -56,13 +56,19 @@ def run(engine: TransformersEngine, evals: Path, batch: int = 8, tokens: int = 8
     ],
 )
 def test_strict_and_flexible_match(
-    engine: TransformersEngine, evals: Path, scripted: Callable, reply: str, strict: float,
+    engine: TransformersEngine,
+    evals: Path,
+    scripted: Callable,
+    reply: str,
+    strict: float,
     flexible: float,
-) -> None:  # fmt: skip
+) -> None:
     def answer(prompt: str) -> str:
         n = int(prompt.split()[2])
-        assert prompt == (f"<|user|>Tom has {n} apples. He buys 7 more. How many apples does he "
-                          "have?<|end|><|assistant|>")  # fmt: skip
+        assert prompt == (
+            f"<|user|>Tom has {n} apples. He buys 7 more. How many apples does he "
+            "have?<|end|><|assistant|>"
+        )
         return reply.format(n=n, sum=n + 7)
 
     scripted(answer)
@@ -75,9 +81,12 @@ def test_strict_and_flexible_match(
 
 @pytest.mark.parametrize("shift", [0, 1])
 def test_the_likeliest_choice_counts(
-    engine: TransformersEngine, evals: Path, scripted: Callable, monkeypatch: pytest.MonkeyPatch,
+    engine: TransformersEngine,
+    evals: Path,
+    scripted: Callable,
+    monkeypatch: pytest.MonkeyPatch,
     shift: int,
-) -> None:  # fmt: skip
+) -> None:
     """A model sure of the right letter gets 100 %, one sure of the next letter 0 %."""
 
     def sure(engine: object, pairs: list, batch: int) -> list[tuple[float, bool]]:
@@ -90,7 +99,7 @@ def test_the_likeliest_choice_counts(
         return scores
 
     scripted(lambda prompt: "")
-    monkeypatch.setattr("montessori.evals.lab_benchmarks.lm_eval.score_pairs", sure)
+    monkeypatch.setattr("montessori.evals.lab_benchmarks.run_lm_eval.score_pairs", sure)
     result = run(engine, evals)
     assert [row["acc"] for row in result.choices] == [float(shift == 0)] * 12
     assert {row["subject"] for row in result.choices} == {"choice_units", "choice_stories"}
@@ -102,17 +111,21 @@ def test_scores_are_those_of_lm_evals_own_model(engine: TransformersEngine, eval
     from lm_eval.api.instance import Instance
     from lm_eval.models.huggingface import HFLM
 
-    from montessori.evals.lab_benchmarks.lm_eval import HarnessModel
+    from montessori.evals.lab_benchmarks.run_lm_eval import HarnessModel
 
     rows = load(str(evals / "test"), "micro_mmlu")["test"]
-    theirs = HFLM(pretrained=engine.model, tokenizer=engine.tokenizer, batch_size=4,
-                  add_bos_token=False)  # fmt: skip
+    theirs = HFLM(
+        pretrained=engine.model, tokenizer=engine.tokenizer, batch_size=4, add_bos_token=False
+    )
     ours = HarnessModel(engine, 4)
-    prompts = [ours.apply_chat_template([{"role": "user", "content": row["prompt"]}])
-               for row in rows]  # fmt: skip
-    choices = [Instance("loglikelihood", {}, (prompt, text), 0)
-               for prompt, row in zip(prompts, rows, strict=True)
-               for text in letter(row["choices"])]  # fmt: skip
+    prompts = [
+        ours.apply_chat_template([{"role": "user", "content": row["prompt"]}]) for row in rows
+    ]
+    choices = [
+        Instance("loglikelihood", {}, (prompt, text), 0)
+        for prompt, row in zip(prompts, rows, strict=True)
+        for text in letter(row["choices"])
+    ]
     expected = theirs.loglikelihood(choices, disable_tqdm=True)
     for one, other in zip(ours.loglikelihood(choices), expected, strict=True):
         assert one[0] == pytest.approx(other[0], abs=1e-3)
@@ -149,7 +162,7 @@ def test_prompts_get_no_second_beginning(
 def test_stop_texts_cut_answers(engine: TransformersEngine, scripted: Callable) -> None:
     from lm_eval.api.instance import Instance
 
-    from montessori.evals.lab_benchmarks.lm_eval import HarnessModel
+    from montessori.evals.lab_benchmarks.run_lm_eval import HarnessModel
 
     scripted(lambda prompt: "one two three")
     settings = {"until": ["three", " two"], "max_gen_toks": 6}
@@ -168,9 +181,12 @@ def test_a_question_beyond_the_context_is_an_error(engine: TransformersEngine, e
 
 
 def test_no_network_and_no_working_directory(
-    engine: TransformersEngine, evals: Path, scripted: Callable, tmp_path: Path,
+    engine: TransformersEngine,
+    evals: Path,
+    scripted: Callable,
+    tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
-) -> None:  # fmt: skip
+) -> None:
     def refuse(*arguments: object, **more: object) -> None:
         raise AssertionError(f"network: {arguments}")
 

@@ -9,8 +9,8 @@ from montessori.artifacts.schemas import ANSWERS, VERDICTS
 from montessori.errors import MontessoriError
 from montessori.evals.items import OPEN, present, read_items
 from montessori.evals.judging.checker import preference
-from montessori.evals.judging.judge import Inputs, Means, write_verdicts
-from montessori.evals.lab_benchmarks.mt_bench import percent, score_of
+from montessori.evals.judging.write_verdicts import Inputs, Means, write_verdicts
+from montessori.evals.lab_benchmarks.score_scale import percent, score_of
 from montessori.evals.settings import BenchmarkParams, JudgeParams
 from montessori.pipeline.machine import Machine
 
@@ -61,8 +61,11 @@ def test_the_better_answer_wins(evals: Path, tmp_path: Path) -> None:
 
 
 def test_turns_are_scored_one_by_one(evals: Path, tmp_path: Path) -> None:
-    changed = {("micro_mt_bench-04", 1): "13", ("micro_mt_bench-04", 2): "",
-               ("micro_mt_bench-05", 2): "18"}  # fmt: skip
+    changed = {
+        ("micro_mt_bench-04", 1): "13",
+        ("micro_mt_bench-04", 2): "",
+        ("micro_mt_bench-05", 2): "18",
+    }
     ours = answers(evals, tmp_path / "a", changed)
     table = judge(evals, ours, ours, tmp_path / "out").filter(pl.col("turn") > 0)
     scores = {row["item_id"] + "/" + str(row["turn"]): row for row in table.to_dicts()}

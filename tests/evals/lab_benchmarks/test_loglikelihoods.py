@@ -3,7 +3,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from montessori.evals.lab_benchmarks.scoring import score_pairs
+from montessori.evals.lab_benchmarks.loglikelihoods import score_pairs
 from montessori.generate.transformers_engine import TransformersEngine
 
 CONTEXTS = [(5, 9, 200, 31), (7,), (5, 9, 200, 31, 44, 45, 46, 90, 12), (8, 8)]

@@ -9,7 +9,7 @@ import pytest
 
 from montessori.errors import MontessoriError
 from montessori.evals.published.annotations import Comparison, read_annotations
-from montessori.evals.published.published import (
+from montessori.evals.published.length_control_files import (
     ANNOTATOR,
     Files,
     difficulty_of,

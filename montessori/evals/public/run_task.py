@@ -11,9 +11,9 @@ import polars as pl
 from montessori.artifacts.files import file_digest, new_folder, write_table
 from montessori.artifacts.schemas import SAMPLES
 from montessori.errors import MontessoriError
-from montessori.evals.public.models import open_model
-from montessori.evals.public.outcomes import write_outcomes
-from montessori.evals.public.tasks import load_task
+from montessori.evals.public.lm_eval_model import open_model
+from montessori.evals.public.lm_eval_tasks import load_task
+from montessori.evals.public.task_outcomes import write_outcomes
 from montessori.models.chat import folder_template, text_hash
 from montessori.sources.local_data import LocalData
 

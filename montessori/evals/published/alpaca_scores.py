@@ -8,9 +8,14 @@ from typing import Any
 import numpy as np
 
 from montessori.errors import MontessoriError
-from montessori.evals.published import published
 from montessori.evals.published.annotations import Comparison
 from montessori.evals.published.length_control import FOLDS, Floats, Weights, fit, length_term
+from montessori.evals.published.length_control_files import (
+    Files,
+    difficulty_of,
+    read_gamed,
+    read_weights,
+)
 from montessori.evals.statistics import win_rate
 
 CLOSE = 1.0  # points between the win rate and what published weights say it is
@@ -60,9 +65,7 @@ def win_rates(preference: Floats) -> dict[str, Any]:
     }
 
 
-def control_length(
-    comparison: Comparison, files: published.Files, required: bool = False
-) -> LengthControl:
+def control_length(comparison: Comparison, files: Files, required: bool = False) -> LengthControl:
     """Every length-controlled preference that the files allow.
 
     required: published weights were asked for, so that weights that do not belong to these
@@ -72,7 +75,7 @@ def control_length(
     if comparison.model == comparison.reference:
         rows = len(comparison.instructions)
         return LengthControl({"reference-itself": np.full(rows, 0.5)}, ())
-    difficulty = published.difficulty_of(comparison, files)
+    difficulty = difficulty_of(comparison, files)
     length = length_term(comparison.reference_length, comparison.length)
     predicted, notes = _fitted(comparison, length, difficulty, files)
     if files.weights is not None:
@@ -90,7 +93,10 @@ def control_length(
 
 
 def _fitted(
-    comparison: Comparison, length: Floats, difficulty: Floats | None, files: published.Files
+    comparison: Comparison,
+    length: Floats,
+    difficulty: Floats | None,
+    files: Files,
 ) -> tuple[dict[str, Floats], list[str]]:
     """Predictions of the regressions that can be fitted to these verdicts."""
     usable = int((~np.isnan(comparison.preference + length)).sum())
@@ -105,7 +111,7 @@ def _fitted(
     if difficulty is not None:
         weights["fit-with-difficulty"] = fit(comparison.preference, length, difficulty)
     if difficulty is not None and files.gamed is not None:
-        gamed = published.read_gamed(files.gamed)
+        gamed = read_gamed(files.gamed)
         weights["published-fit"] = fit(comparison.preference, length, difficulty, gamed)
     at = flat if difficulty is None else difficulty
     return {method: found.predict(at) for method, found in weights.items()}, notes
@@ -119,7 +125,7 @@ def _by_weights(
     They do not depend on the verdicts at hand, so they are checked: at the lengths that the answers
     have, they must predict about the win rate that the verdicts give.
     """
-    weights = published.read_weights(path, comparison.model)
+    weights = read_weights(path, comparison.model)
     if weights is None:
         return None, f"no published weights of {comparison.model}"
     if difficulty is None:

@@ -3,13 +3,13 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from montessori.evals.published.alpaca_eval import METHODS
+from montessori.evals.published.alpaca_scores import METHODS
 
 NOTHING = "-"
 
 
 def alpaca_eval(figures: Mapping[str, Any]) -> list[str]:
-    """Lines of the figures of `montessori.evals.published.alpaca_eval.score`."""
+    """Lines of the figures of `montessori.evals.published.alpaca_scores.score`."""
     method = METHODS.get(figures["length_controlled_method"], "not to be had, see below")
     rates = [
         ("win rate", figures["win_rate"], f"standard error {_number(figures['standard_error'])}"),
@@ -56,7 +56,7 @@ def _oddities(figures: Mapping[str, Any]) -> list[str]:
 
 
 def mt_bench(figures: Mapping[str, Any]) -> list[str]:
-    """Lines of the figures of `montessori.evals.published.mt_bench.score`."""
+    """Lines of the figures of `montessori.evals.published.mt_bench_scores.score`."""
     text = [
         _table(
             ["model", "score", "turn 1", "turn 2", *_names(figures)],
@@ -101,7 +101,7 @@ def _repeats(figures: Mapping[str, Any]) -> list[str]:
 
 
 def pairwise(figures: Mapping[str, Any]) -> list[str]:
-    """Lines of the figures of `montessori.evals.published.pairwise.score`."""
+    """Lines of the figures of `montessori.evals.published.pairwise_wins.score`."""
     names = _names(figures)
     rows = [
         [model, *map(_number, (of["win_rate_adjusted"], of["win_rate"], of["loss_rate"])),

@@ -7,8 +7,8 @@ import polars as pl
 
 from montessori.evals.items import MT_BENCH
 from montessori.evals.published.judgments import Judgment
-from montessori.evals.published.mt_bench import of_model
-from montessori.evals.published.pairwise import ERROR, TIE, outcome, rates
+from montessori.evals.published.mt_bench_scores import of_model
+from montessori.evals.published.pairwise_wins import ERROR, TIE, outcome, rates
 
 
 def by_item(rows: pl.DataFrame) -> pl.DataFrame:

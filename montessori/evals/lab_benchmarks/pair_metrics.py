@@ -5,8 +5,8 @@ from typing import Any
 import polars as pl
 
 from montessori.evals.items import ALPACA
-from montessori.evals.lab_benchmarks.alpaca import length_controlled
-from montessori.evals.published.alpaca_eval import NONE, win_rates
+from montessori.evals.lab_benchmarks.ridge_length_control import length_controlled
+from montessori.evals.published.alpaca_scores import NONE, win_rates
 from montessori.evals.published.length_control import FOLDS, Floats, fit, length_term
 from montessori.evals.statistics import win_rate
 

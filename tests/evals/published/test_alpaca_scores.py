@@ -12,9 +12,9 @@ from typer.testing import CliRunner
 
 from montessori.cli import app
 from montessori.errors import MontessoriError
-from montessori.evals.published.alpaca_eval import control_length, score, win_rates
+from montessori.evals.published.alpaca_scores import control_length, score, win_rates
 from montessori.evals.published.annotations import Comparison, read_annotations
-from montessori.evals.published.published import Files
+from montessori.evals.published.length_control_files import Files
 from tests.evals.published.published_files import HEAD, write
 
 MODELS = ("alpaca-7b", "gemma-2b-it", "vicuna-7b-v1.5")

@@ -1,7 +1,7 @@
 """Sentences by hand, from corrected p-values alone."""
 
-from montessori.compare.outcomes import MEAN, ordered
-from montessori.compare.words import (
+from montessori.compare.run_outcomes import MEAN, ordered
+from montessori.compare.sentences import (
     labelled,
     legend,
     notes,
@@ -17,8 +17,14 @@ NAMES = ("micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k", MEA
 
 def entry(delta: float, p_holm: float) -> dict[str, float]:
     """The interval excludes zero whenever |delta| > 1, whatever the p-value says."""
-    return {"value": 50.0 + delta, "delta": delta, "low": delta - 1, "high": delta + 1,
-            "p": p_holm / 5, "p_holm": p_holm}  # fmt: skip
+    return {
+        "value": 50.0 + delta,
+        "delta": delta,
+        "low": delta - 1,
+        "high": delta + 1,
+        "p": p_holm / 5,
+        "p_holm": p_holm,
+    }
 
 
 def row(*entries: tuple[float, float]) -> dict[str, dict[str, float]]:
@@ -28,11 +34,21 @@ def row(*entries: tuple[float, float]) -> dict[str, dict[str, float]]:
 def comparison(missing: str = "", resamples: int = 2000) -> dict:
     base = {name: {"value": 50.0, "delta": 0.0, "low": 0.0, "high": 0.0} for name in NAMES}
     return {
-        "baseline": "base", "confidence": 0.95, "resamples": resamples, "comparisons": 15,
-        "benchmarks": {"micro_mmlu": {"items": 9, "left_out": 0, "metric": "mean", "in_mean": True,
-                                      "missing_in": missing}},
+        "baseline": "base",
+        "confidence": 0.95,
+        "resamples": resamples,
+        "comparisons": 15,
+        "benchmarks": {
+            "micro_mmlu": {
+                "items": 9,
+                "left_out": 0,
+                "metric": "mean",
+                "in_mean": True,
+                "missing_in": missing,
+            }
+        },
         "runs": {"base": base, "run": row(*[(2.0, 0.01)] * 5)},
-    }  # fmt: skip
+    }
 
 
 def test_sentences_go_by_the_corrected_p_value() -> None:
@@ -80,11 +96,15 @@ def transfer() -> dict:
 def test_a_run_that_is_compared_with_another_run_than_the_baseline_says_so() -> None:
     found = transfer()
     assert [labelled(found, run) for run in found["runs"]] == [
-        "base", "run", "base-2", "run-2 (against base-2)",
-    ]  # fmt: skip
+        "base",
+        "run",
+        "base-2",
+        "run-2 (against base-2)",
+    ]
     assert [text.split(" on ")[0] for text in sentences(found)] == [
-        "run beats base", "run-2 beats base-2",
-    ]  # fmt: skip
+        "run beats base",
+        "run-2 beats base-2",
+    ]
     assert "difference from base, or from the run that a row names, with its" in legend(found)
     assert "difference from base with its" in legend(comparison())
     assert notes(found) == [
@@ -136,14 +156,18 @@ def test_too_few_resamples_for_so_many_comparisons_are_said() -> None:
 
 
 def test_p_values_and_titles_in_words() -> None:
-    assert [p_text(p) for p in (0.00001, 0.0075, 0.024, 0.0999, 0.5, 1.0)] == [
-        "< 0.0001", "0.0075", "0.024", "0.1", "0.50", "1.00",
-    ]  # fmt: skip
+    texts = {1e-5: "< 0.0001", 0.0075: "0.0075", 0.024: "0.024", 0.0999: "0.1", 0.5: "0.50"}
+    assert {p: p_text(p) for p in texts} == texts
+    assert p_text(1.0) == "1.00"
     assert titled("alpaca_eval") == "alpaca_eval (LC)"
     assert titled("mt_bench") == "mt_bench"
 
 
 def test_order_of_metrics() -> None:
     assert ordered([MEAN, "bbh x", "mt_bench", "arc acc", "micro_mmlu", "bbh x"]) == [
-        "micro_mmlu", "mt_bench", "arc acc", "bbh x", MEAN,
-    ]  # fmt: skip
+        "micro_mmlu",
+        "mt_bench",
+        "arc acc",
+        "bbh x",
+        MEAN,
+    ]
