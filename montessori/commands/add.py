@@ -1,6 +1,7 @@
 """Changes to params.yaml as a whole, checked before written: a round, a benchmark, a profile."""
 
 import os
+import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -127,10 +128,17 @@ def _apply(params: Path, changes: Mapping[str, Any], dry_run: bool) -> str:
         return f"{params.name} has these settings already"
     if dry_run:
         return shown + "\nnothing written (dry run)"
-    temporary = params.with_name(f".{params.name}.partial")
-    temporary.write_text(new, encoding="utf-8")
-    os.replace(temporary, params)
+    _replace_text(params, new)
     return shown + f"\nwritten to {params.name}; next: dvc repro"
+
+
+def _replace_text(path: Path, text: str) -> None:
+    """Write a file at once, where its link points to and with the mode it has."""
+    file = path.resolve()
+    temporary = file.with_name(f".{file.name}.partial")
+    temporary.write_text(text, encoding="utf-8")
+    shutil.copymode(file, temporary)
+    os.replace(temporary, file)
 
 
 def _check_text(text: str, params: Path) -> None:

@@ -239,6 +239,17 @@ def test_lab_is_what_ships_and_comes_back(project: Path):
     assert load(project / "params.yaml") == before
 
 
+def test_the_file_keeps_its_mode_and_stays_a_link(project: Path):
+    params, real = project / "params.yaml", project / "elsewhere.yaml"
+    params.rename(real)
+    real.chmod(0o640)
+    params.symlink_to("elsewhere.yaml")
+    apply_round(params, "montessori-3", "montessori-2")
+    assert params.is_symlink()
+    assert "montessori-3" in real.read_text()
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
 def test_a_profile_that_does_not_fit_is_not_written(project: Path):
     before = (project / "params.yaml").read_text()
     (project / "profiles/bad.yaml").write_text("influence: {learning_rat: 1}\nprefs: {margin: x}\n")
