@@ -1,4 +1,8 @@
-"""dvc.yaml against what the stage scripts really read, and the checker against broken graphs."""
+"""dvc.yaml against what the stage scripts really read, and the checker against broken graphs.
+
+What would break: a stage reads a section or a file that DVC does not know of, and stale results
+stay in place.
+"""
 
 import re
 import shutil

@@ -1,4 +1,7 @@
-"""One's own student and rows: a real pre-trained model and real instructions, stage by stage."""
+"""A user's own student and rows: a real pre-trained model and real instructions, stage by stage.
+
+What would break: the pipeline works on the lab alone.
+"""
 
 import json
 import os

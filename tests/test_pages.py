@@ -1,4 +1,8 @@
-"""README and docs say what is there: generated parts, the tree, links, commands."""
+"""README and docs say what exists: generated parts, the tree, links, commands.
+
+What would break: a page names a file, an anchor or a command that does not exist, or shows figures
+of an earlier record.
+"""
 
 import importlib.util
 import re

@@ -1,4 +1,8 @@
-"""Errors, seeds, parts and the progress line."""
+"""Errors, seeds, parts and the progress line.
+
+What would break: an error does not say what to do next, a seed changes and with it every result, or
+parts of other work are taken up.
+"""
 
 import io
 from pathlib import Path

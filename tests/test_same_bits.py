@@ -1,4 +1,8 @@
-"""What would make the same inputs give other bits, found in the source before a run shows it."""
+"""What would make the same inputs give other bits, found in the source before a run shows it.
+
+What would break: a mean differs in its last digit from run to run, and everything after it counts
+as changed.
+"""
 
 import ast
 from collections.abc import Iterator

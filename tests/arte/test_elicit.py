@@ -1,4 +1,8 @@
-"""Drafts and tailored data with a scripted teacher: format, filters, exact counts, resume."""
+"""Drafts and tailored data with a scripted teacher: format, filters, exact counts, resume.
+
+What would break: eval items or validation questions get into what students are trained on, a task
+ends with fewer rows than asked, or a stopped run writes other rows than a whole one.
+"""
 
 import json
 import random

@@ -1,4 +1,8 @@
-"""The 2-parameter model: arithmetic by hand, recovery of simulated parameters, no convergence."""
+"""The two-parameter item response model: arithmetic by hand, simulated data, no convergence.
+
+What would break: ARTE keeps questions that do not tell good students from bad ones, because
+discriminations are wrong or a fit that never converged counts as one.
+"""
 
 import math
 

@@ -1,4 +1,8 @@
-"""The preference set: what is kept, named fallbacks, and refusals."""
+"""The preference set: which questions are kept, named fallbacks, refusals.
+
+What would break: in-context scores are taken on questions that every examinee answers alike, so
+they rank nothing, or on outcomes of the wrong examinee.
+"""
 
 import numpy as np
 import polars as pl

@@ -1,4 +1,8 @@
-"""Tasks: files of one's own, the lab's families, BBH files, and what is refused."""
+"""Tasks: files of a user's own, the lab's families, BBH files, and what is refused.
+
+What would break: a task's test questions are also its validation or training questions, or a
+malformed file becomes a task with missing questions.
+"""
 
 import json
 from pathlib import Path

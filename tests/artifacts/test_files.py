@@ -1,3 +1,9 @@
+"""Tables, digests, atomic folders and manifests: what every stage reads and writes through.
+
+What would break: a half-written folder counts as finished, two equal runs differ in their bytes so
+that everything after them runs again, or a table with a wrong column is read in silence.
+"""
+
 import json
 from pathlib import Path
 

@@ -1,6 +1,7 @@
-"""Fails when `montessori bench filters` overlooks that the fast search decides differently.
+"""`montessori bench filters`: the fast near-duplicate search against comparing all pairs.
 
-It is the check on real rows that nothing but time separates the search from comparing all pairs.
+What would break: the command calls the two equal although the fast search keeps or drops other
+rows, or its speed-up is not that of its own times.
 """
 
 import json

@@ -1,6 +1,7 @@
-"""Fails when `montessori bench generate` measures another load than asked, or names a wrong speed.
+"""`montessori bench generate`: tokens per second of each engine.
 
-Requests in flight, rounds and the warm-up decide what tokens per second mean.
+What would break: the command measures a load other than the one asked for (requests in flight,
+rounds, warm-up), so engines are chosen by wrong figures.
 """
 
 import json

@@ -1,6 +1,6 @@
-"""Fails when `montessori bench harness` calls the stage's scores equal to lm-eval's unseen.
+"""`montessori bench harness`: the stage beside lm-eval alone.
 
-The benchmark exists to show that the fast way asks and scores what lm-eval alone does.
+What would break: scores that differ from lm-eval's own are called equal.
 """
 
 import json

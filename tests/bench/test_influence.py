@@ -1,7 +1,7 @@
-"""Fails when `montessori bench influence` prints a figure that is not the one it names.
+"""`montessori bench influence`: speed and error of the estimate, beside the published procedure.
 
-People decide by it whether the fast estimate is worth its error: speed, ratio to the published
-procedure, rank correlation with the exact step.
+What would break: the command prints a speed, a ratio or a rank correlation of something else than
+it names, or its slow procedure is not the published one.
 """
 
 import json

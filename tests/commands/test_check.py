@@ -1,4 +1,8 @@
-"""Problems of the rows and settings of params.yaml."""
+"""`montessori check`: problems of the rows and settings of params.yaml, before anything runs.
+
+What would break: a run of hours ends at its last stage because of a misspelt row, or correct params
+are refused.
+"""
 
 import copy
 import subprocess

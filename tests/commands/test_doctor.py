@@ -1,3 +1,9 @@
+"""`montessori doctor`: each finding about the machine, and what to do about it.
+
+What would break: a machine that lacks memory, disk, git or a package of the lock is called fit, or
+the command itself fails where it should explain.
+"""
+
 import subprocess
 from importlib import metadata
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""`montessori report`: the report on demand, with samples of the data on this machine."""
+"""`montessori report`: the report on demand, with samples of the data on this machine.
+
+What would break: the command overwrites the report that DVC tracks, or shows text samples of other
+rows.
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""The comparison: numbers by hand, p-values against a permutation test, what runs may lack."""
+"""The comparison: numbers by hand, p-values against a permutation test, what runs may lack.
+
+What would break: a difference, an interval or a p-value in the headline table is wrong; a run is
+compared with the wrong one; an item that one run lacks counts for the other.
+"""
 
 import itertools
 import json

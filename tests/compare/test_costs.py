@@ -1,4 +1,8 @@
-"""Costs of runs, added up by hand."""
+"""Costs of runs, added up by hand.
+
+What would break: equal budgets are not equal: a stage is forgotten or counted twice, or an unknown
+time counts as zero.
+"""
 
 import json
 import re

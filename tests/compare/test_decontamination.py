@@ -1,4 +1,8 @@
-"""The decontamination section, from the metric files of other stages."""
+"""The decontamination section, from the metric files of other stages.
+
+What would break: the report is silent about eval items that a filter found, or counts them at the
+wrong place.
+"""
 
 from pathlib import Path
 

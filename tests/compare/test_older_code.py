@@ -1,4 +1,7 @@
-"""A comparison that older code or other params made must say so."""
+"""A comparison that older code or other params made must say so.
+
+What would break: figures of earlier code stand in the table as if the code at hand had made them.
+"""
 
 import hashlib
 from pathlib import Path

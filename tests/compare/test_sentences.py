@@ -1,4 +1,8 @@
-"""Sentences by hand, from corrected p-values alone."""
+"""Sentences of the comparison, by hand and from corrected p-values alone.
+
+What would break: the report claims that a run beats another although the corrected p-value does not
+say so, or stays silent where it does.
+"""
 
 from montessori.compare.run_outcomes import MEAN, ordered
 from montessori.compare.sentences import (

@@ -1,4 +1,8 @@
-"""What a student gets wrong: by the lab's checker, and by its loss."""
+"""What a student gets wrong: by the lab's checker, and by its loss.
+
+What would break: the mistake set holds rows that the student answers right, or judges the row's
+answer in place of the student's.
+"""
 
 from dataclasses import replace
 from pathlib import Path

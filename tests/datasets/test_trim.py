@@ -1,4 +1,7 @@
-"""Datasets cut to each other's response tokens."""
+"""Datasets cut to each other's response tokens.
+
+What would break: a comparison at equal length compares datasets of different length.
+"""
 
 from pathlib import Path
 

@@ -1,3 +1,9 @@
+"""Answers to the open benchmarks: turns, order, special tokens.
+
+What would break: the second turn is asked after another answer than the model's own, or an answer
+is filed under another item.
+"""
+
 from collections.abc import Sequence
 from pathlib import Path
 

@@ -1,3 +1,9 @@
+"""Metrics and outcomes of a run, by hand.
+
+What would break: the figures of `metrics/eval` are not those of the verdicts and scores beside
+them.
+"""
+
 from pathlib import Path
 
 import polars as pl

@@ -1,4 +1,8 @@
-"""The exam: what is asked, what is right, what is written, and what is refused."""
+"""The exam: what is asked, what is right, what is written, and what is refused.
+
+What would break: a student is examined on questions it may have been trained on, or its answer is
+marked by another question's solution.
+"""
 
 from functools import partial
 from pathlib import Path

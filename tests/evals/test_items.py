@@ -1,3 +1,9 @@
+"""Eval items as files: order, keys, malformed lines.
+
+What would break: a malformed item is skipped in silence, so runs are compared on fewer items than
+the table says.
+"""
+
 import json
 from pathlib import Path
 

@@ -1,6 +1,7 @@
 """Local models as judges: the lab's teacher by transformers and by a real vLLM.
 
-Its verdicts are nonsense; what is tested is that they are read, counted and kept honestly.
+What would break: verdicts of a local judge are lost, counted wrongly or read from the wrong text.
+(The verdicts themselves are nonsense: the judge is tiny.)
 """
 
 import json

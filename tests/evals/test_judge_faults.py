@@ -1,4 +1,8 @@
-"""The stage judge against a slow, wrong and rate-limited server, and killed in the middle."""
+"""The stage judge against a slow, wrong and rate-limited server, and killed in the middle.
+
+What would break: a fault of the server loses a verdict, changes one, or makes the same request be
+paid twice.
+"""
 
 import json
 import os

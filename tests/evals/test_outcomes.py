@@ -1,3 +1,8 @@
+"""Outcome files: one row an item, sorted, whole.
+
+What would break: two runs are paired by different items, or a half-written file is compared.
+"""
+
 from pathlib import Path
 
 import numpy as np

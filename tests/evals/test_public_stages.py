@@ -1,4 +1,7 @@
-"""Public benchmarks beside the lab's, from answers through a hosted judge to the table."""
+"""Public benchmarks beside the lab's, from answers through a hosted judge to the table.
+
+What would break: the stages fit together on the lab's benchmarks only.
+"""
 
 import json
 import shutil

@@ -1,4 +1,8 @@
-"""Published verdicts, given by a scripted judge through the stage's path: the published figures."""
+"""Published verdicts, given by a scripted judge through the stage's path.
+
+What would break: our judge stage asks in other words, or computes other figures, than the
+benchmarks' authors did.
+"""
 
 import csv
 import json

@@ -1,3 +1,9 @@
+"""p-values by hand, and Holm's correction.
+
+What would break: differences by chance are called significant more often than the stated level, or
+real ones less often.
+"""
+
 import itertools
 import math
 

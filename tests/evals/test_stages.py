@@ -1,4 +1,7 @@
-"""The stages answers, judge, eval and compare in a row, as their scripts run them."""
+"""The stages answers, judge, eval and compare in a row, as their scripts run them.
+
+What would break: a stage writes what the next one cannot read, although each works by itself.
+"""
 
 import json
 from pathlib import Path

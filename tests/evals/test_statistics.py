@@ -1,3 +1,9 @@
+"""Intervals and tests over items and over seeds, against SciPy.
+
+What would break: an interval does not cover what it promises, or seeds are paired with the wrong
+ones.
+"""
+
 import numpy as np
 import pytest
 from scipy import stats

@@ -1,4 +1,8 @@
-"""Eval items in rows: long ones by a run of words, short ones by their whole text."""
+"""Eval items in rows: long ones by a run of words, short ones by their whole text.
+
+What would break: test questions get into training data unseen, or harmless rows are dropped as if
+they were test questions.
+"""
 
 import csv
 import json

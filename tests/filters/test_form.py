@@ -1,4 +1,8 @@
-"""The form of instructions, and that the text of a row is never changed by a filter."""
+"""The form of instructions, and that a filter never changes a row's text.
+
+What would break: malformed or foreign-script rows are trained on, or good rows are dropped for
+their form.
+"""
 
 import pytest
 

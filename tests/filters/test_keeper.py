@@ -1,4 +1,8 @@
-"""The filters together: order of reasons, what counts as earlier."""
+"""The filters together: order of reasons, what counts as earlier.
+
+What would break: a dropped row still blocks later ones, a duplicate of a seed is kept, or the
+reason in the table is not the first that applies.
+"""
 
 from montessori.filters.contamination import EvalItems
 from montessori.filters.fingerprint import fingerprint, normalise_text

@@ -1,4 +1,8 @@
-"""Eval items among finished rows: by text, by content, by a run of words, in a response."""
+"""Eval items among finished rows: by text, by content, by a run of words, in a response.
+
+What would break: a dataset is called clean although it holds test questions, or one leak is counted
+several times.
+"""
 
 import json
 from pathlib import Path

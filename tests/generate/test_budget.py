@@ -1,4 +1,8 @@
-"""A budget that sets the worst case aside."""
+"""A budget that sets the worst case aside.
+
+What would break: a hosted model costs more than the user allowed, or a run stops although money is
+left.
+"""
 
 import asyncio
 

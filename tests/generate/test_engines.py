@@ -1,4 +1,8 @@
-"""Which engine is opened, and what is said when it cannot be."""
+"""Which engine is opened, and what is said when it cannot be.
+
+What would break: another engine than the one in params.yaml writes the data, or its manifest names
+the wrong one.
+"""
 
 import builtins
 

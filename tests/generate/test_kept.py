@@ -1,4 +1,8 @@
-"""A local engine that never writes a sample twice, and names of hosted models."""
+"""A local engine that never writes a sample twice, and names of hosted models.
+
+What would break: hours of generation are repeated after a kill, or samples are taken from another
+model's answers.
+"""
 
 import logging
 

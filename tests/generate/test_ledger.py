@@ -1,4 +1,8 @@
-"""The ledger of paid answers: whole lines only, nothing lost, nothing of other work."""
+"""The ledger of paid answers: whole lines only, nothing lost, nothing of other work.
+
+What would break: answers are paid for twice, a torn line makes a run unusable, or an answer to
+another request is reused.
+"""
 
 import pytest
 

@@ -1,4 +1,8 @@
-"""The engine that asks a server, against a real HTTP server on loopback."""
+"""The engine that asks a server, against a real HTTP server on loopback.
+
+What would break: requests are lost or doubled by faults, a key leaks into a file or an error, or
+text depends on the order of requests.
+"""
 
 import json
 import socket

@@ -1,4 +1,8 @@
-"""Drawing tokens: the nucleus, the inverse distribution, seeds of rows."""
+"""Drawing tokens: the nucleus, the inverse distribution, seeds of rows.
+
+What would break: samples do not follow the model's distribution, or a row's text depends on the
+rows beside it.
+"""
 
 import math
 

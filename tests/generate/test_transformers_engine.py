@@ -1,4 +1,8 @@
-"""The decoding loop against plain transformers, and its independence of batches."""
+"""The decoding loop against plain transformers, and its independence of batches.
+
+What would break: generated text is not what the model would write by itself, or changes with the
+batch size.
+"""
 
 import pytest
 

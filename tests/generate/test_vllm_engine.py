@@ -1,4 +1,8 @@
-"""The vLLM engine with a real vLLM and the lab's teacher, against the engine on transformers."""
+"""The vLLM engine with a real vLLM and the lab's teacher, against the engine on transformers.
+
+What would break: data written with vLLM differ from data written with transformers by more than
+near-ties.
+"""
 
 import random
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""What the vLLM engine loads, with a real vLLM: adapters, one engine after another, bad folders."""
+"""What the vLLM engine loads, with a real vLLM: adapters, one engine after another, bad folders.
+
+What would break: vLLM writes without the adapters that a student was trained with, or one stage's
+engine ends the next one's.
+"""
 
 import gc
 

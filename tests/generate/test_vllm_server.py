@@ -1,4 +1,7 @@
-"""A real vLLM server on loopback, driven by the engine that asks servers."""
+"""A real vLLM server on loopback, driven by the engine that asks servers.
+
+What would break: a served model writes other text than the same model inside the process.
+"""
 
 import os
 import socket

@@ -1,4 +1,8 @@
-"""Changes to params.yaml: as text, as a round, as a profile, by command."""
+"""Changes to params.yaml: as text, as a round, as a profile, by command.
+
+What would break: `montessori add` or `profile` loses a comment or a row of a file that a person
+wrote, or writes a file that the check refuses.
+"""
 
 import shutil
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""Limits in types: a setting outside its range must be named with its key, value and limit."""
+"""Limits in types: a setting outside its range is named with its key, value and limit.
+
+What would break: a setting such as a negative rate starts a run.
+"""
 
 from dataclasses import dataclass
 from typing import Annotated, Any

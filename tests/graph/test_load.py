@@ -1,3 +1,9 @@
+"""params.yaml as typed sections: every unknown, missing or ill-typed key at once.
+
+What would break: a misspelt key is ignored and its default taken, or problems come one by one, a
+run apart.
+"""
+
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal

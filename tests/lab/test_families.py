@@ -1,4 +1,8 @@
-"""Every family: what it writes it recognises, with the right answer, and in natural numbers."""
+"""Every family of tasks: what it writes it recognises, with the right answer, in natural numbers.
+
+What would break: the lab grades right answers as wrong, two families share a task, or train and
+test questions cannot be told by their key.
+"""
 
 import random
 import subprocess

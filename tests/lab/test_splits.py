@@ -1,4 +1,7 @@
-"""Splits depend on the content alone and keep it apart."""
+"""Splits depend on the content alone and keep it apart.
+
+What would break: a test question is also a training question.
+"""
 
 import random
 from collections import Counter

@@ -1,4 +1,8 @@
-"""The training documents of the lab's base models."""
+"""The training documents of the lab's base models.
+
+What would break: the base models learn held-out sums, or another prompt and template than the
+pipeline uses.
+"""
 
 import random
 import re

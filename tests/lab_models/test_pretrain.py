@@ -1,4 +1,8 @@
-"""Pre-training of a base model: batches, schedule, and going on after a stop."""
+"""Pre-training of a base model: batches, schedule, and going on after a stop.
+
+What would break: padding is trained on, or a training that was stopped ends with other weights than
+one that was not.
+"""
 
 import random
 from pathlib import Path

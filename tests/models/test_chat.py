@@ -1,4 +1,8 @@
-"""Rendering and loss masks, for templates with and without generation blocks."""
+"""Rendering and loss masks, for templates with and without generation blocks.
+
+What would break: models are trained on the user's text, or see other tokens in training than in
+use.
+"""
 
 import pytest
 

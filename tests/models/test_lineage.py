@@ -1,4 +1,8 @@
-"""A round starts from a teacher of the line that wrote its pairs."""
+"""A round starts from a teacher of the line that wrote its pairs.
+
+What would break: a teacher is tuned on texts that its own tokenizer or template renders
+differently.
+"""
 
 import shutil
 from pathlib import Path

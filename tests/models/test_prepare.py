@@ -1,3 +1,9 @@
+"""Model folders: copied without code, pinned, with one template, adapters merged.
+
+What would break: code of a model folder runs, an unpinned model changes under a run, or stages see
+different templates of one model.
+"""
+
 import hashlib
 import json
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""ARTE's pairs by hand: who is chosen, that the special prompt is erased, ties and refusals."""
+"""ARTE's pairs by hand: who is chosen, that the special prompt is erased, ties and refusals.
+
+What would break: the teacher learns from pairs whose better side is worse, or learns a prompt that
+it will never be shown.
+"""
 
 import polars as pl
 import pytest

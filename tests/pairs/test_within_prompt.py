@@ -1,3 +1,9 @@
+"""Preference pairs within a prompt, by hand.
+
+What would break: DPO prefers texts that scored below neutral, pairs texts of two prompts, or drops
+pairs by their place in a table.
+"""
+
 from dataclasses import replace
 from pathlib import Path
 from typing import Any

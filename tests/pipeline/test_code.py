@@ -1,4 +1,8 @@
-"""Which files a stage may load, and the lists that the other stages depend on."""
+"""Which files a stage may load, and the lists that the other stages depend on.
+
+What would break: a change of code reruns too little and old results stay, or reruns everything for
+a comment.
+"""
 
 import hashlib
 import json

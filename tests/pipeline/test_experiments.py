@@ -1,4 +1,7 @@
-"""DVC's own commands on the results: metrics by name, experiments, differences."""
+"""DVC's own commands on the results: metrics by name, experiments, differences.
+
+What would break: `dvc metrics`, `dvc plots` and `dvc exp run` no longer work on this project.
+"""
 
 import json
 from typing import Any

@@ -1,4 +1,8 @@
-"""`dvc repro` as the user meets it: everything once, then only what a change touches."""
+"""`dvc repro` as the user meets it: everything once, then only what a change touches.
+
+What would break: a change leaves stale results in place, repeats hours of work for nothing, or
+results hold a path of the machine.
+"""
 
 import json
 import time

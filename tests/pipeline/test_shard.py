@@ -1,4 +1,7 @@
-"""`montessori shard`: which parts are whose, and what is refused."""
+"""`montessori shard`: which parts are whose, and what is refused.
+
+What would break: two processes score the same parts and others are never scored.
+"""
 
 from pathlib import Path
 

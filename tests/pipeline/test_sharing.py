@@ -1,4 +1,7 @@
-"""A second clone takes everything from a remote and runs nothing."""
+"""A second clone takes everything from a remote and runs nothing.
+
+What would break: whoever takes another's results has to compute them again.
+"""
 
 from pathlib import Path
 

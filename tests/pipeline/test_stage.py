@@ -1,3 +1,9 @@
+"""How a stage script runs: params, errors, signals, times, start-up.
+
+What would break: a stage reads another section than its own, a problem shows as a traceback, or
+every start costs seconds more.
+"""
+
 import hashlib
 import json
 import os

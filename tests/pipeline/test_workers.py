@@ -1,4 +1,8 @@
-"""Work spread over processes: same results, errors as they are, nobody left behind."""
+"""Work spread over processes: same results, errors as they are, nobody left behind.
+
+What would break: results depend on the number of cores, a killed worker hangs the stage, or workers
+outlive it.
+"""
 
 import multiprocessing
 import os

@@ -1,4 +1,8 @@
-"""Which experiments there are, and when two count as the same."""
+"""Which experiments there are, and when two count as the same.
+
+What would break: the proof skips an experiment, or counts a record of other code or params as one
+of this project.
+"""
 
 import shutil
 from pathlib import Path

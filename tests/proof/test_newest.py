@@ -1,4 +1,8 @@
-"""Pages that show another figure than the newest one of a run, or two figures of the same run."""
+"""Which record of a run is shown where several profiles have one.
+
+What would break: a page shows another figure than the newest one of a run, or two figures of the
+same run.
+"""
 
 import json
 import shutil

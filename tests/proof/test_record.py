@@ -1,4 +1,7 @@
-"""What a record keeps of exams, and that none may be missing."""
+"""What a record keeps of exams, and that none may be missing.
+
+What would break: an experiment without one of its exams counts as complete.
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""The proof on a toy DVC project: complete, continued after a kill, honest about failures."""
+"""The proof on a toy DVC project: complete, continued after a kill, honest about failures.
+
+What would break: a proof of days starts over after a kill, changes the user's working tree, or
+hides an experiment that failed.
+"""
 
 import json
 import os

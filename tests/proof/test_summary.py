@@ -1,4 +1,8 @@
-"""Means, paired differences and intervals, by hand; the words that follow from them."""
+"""Means, paired differences and intervals over seeds, by hand; the words that follow from them.
+
+What would break: the front page's table or its sentences say more, less or something else than the
+records.
+"""
 
 from pathlib import Path
 

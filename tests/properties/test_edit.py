@@ -1,4 +1,6 @@
-"""Fails when `montessori add` or `profile` damages a params.yaml that a person wrote.
+"""Changes of any params.yaml text, with comments, in blocks and in single lines.
+
+What would break: `montessori add` or `profile` damages a file that a person wrote.
 
 After a change the file must hold the change, all it held before, every comment, and the lines of
 all other sections as they were.

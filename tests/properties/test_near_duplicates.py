@@ -1,7 +1,9 @@
-"""Fails when the fast near-duplicate search drops or keeps a row that comparing with all would not.
+"""The fast near-duplicate search against comparing all texts, on texts that hypothesis looks for.
 
-It skips most comparisons by bounds on what two texts can share. A bound that is off by one word is
-wrong only for a few texts, so hypothesis looks for them.
+What would break: a row is dropped or kept that comparing with all would not.
+
+The search skips most comparisons by bounds on what two texts can share. A bound that is off by one
+word is wrong only for a few texts.
 """
 
 from hypothesis import given, settings

@@ -1,4 +1,6 @@
-"""Fails when DPO would be told to prefer a text that its scores do not prefer.
+"""Preference pairs of any table of scores, against plain loops over rows.
+
+What would break: DPO is told to prefer a text that its scores do not prefer.
 
 For any table of scores: chosen is above neutral, rejected below, both belong to one prompt and
 differ, no prompt has more pairs than allowed, and the pairs are those of plain loops over rows.

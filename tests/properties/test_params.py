@@ -1,7 +1,7 @@
-"""Fails when params.yaml is not read as it is written, or when one of its faults goes unreported.
+"""params.yaml with any valid values, and with any faults at once.
 
-A run of hours must not start with a key that was misspelt, a number that became a text, or a second
-fault that shows only after the first one is fixed.
+What would break: a run of hours starts with a key that was misspelt, a number that became a text,
+or a second fault that shows only after the first one is fixed.
 """
 
 from dataclasses import asdict, dataclass, field

@@ -1,7 +1,9 @@
-"""Fails when a stage that was stopped continues to other rows than a stage that was not.
+"""Resumable parts: any cut, any number of shards, several jobs in one folder.
+
+What would break: a stage that was stopped continues to other rows than a stage that was not.
 
 Hours of generation and influence are written in parts. A part that is lost, doubled, taken from
-other work or cut elsewhere by another process would change a dataset without any error.
+other work or divided differently by another process would change a dataset without any error.
 """
 
 import shutil

@@ -1,7 +1,9 @@
-"""Fails when two pieces of work would draw the same random numbers, or one piece different ones.
+"""Seeds of pieces of work, and the orders of training made from them.
 
-Runs are compared with each other because they share their draws. A seed that collides makes two
-samples of a prompt equal; a seed that depends on the order of work makes results irreproducible.
+What would break: two samples of a prompt are equal because their seeds collide, or results depend
+on the order of work.
+
+Runs can be compared with each other because they share their draws.
 """
 
 from hypothesis import given, settings

@@ -1,4 +1,6 @@
-"""Fails when a setting that is only about speed or memory changes what is computed.
+"""Equivalence classes: the same numbers from other batches, paddings, shards and plain loops.
+
+What would break: a setting that is only about speed or memory changes what is computed.
 
 Each class has one canonical run, the one whose trajectory is stored. Its other members compute the
 same another way (recomputed activations, other batches, other padding, several shards, a plain loop

@@ -1,7 +1,7 @@
-"""Fails when a training run or an influence score is numerically not what it was when recorded.
+"""Stored trajectories of warm-up, SFT, DPO and influence, number by number.
 
-A refactoring must not move these numbers; a wrong learning rate, loss mask, order of rows, clipping
-or AdamW moment does, also where every other test still sees a loss that falls.
+What would break: a wrong learning rate, loss mask, order of rows, clipping or AdamW moment goes
+unnoticed, because the loss still falls; a refactoring changes what is computed.
 """
 
 from dataclasses import replace

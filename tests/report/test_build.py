@@ -1,4 +1,8 @@
-"""The page: what it says, what it leaves out, that it needs nothing else."""
+"""The report: what it says, what it leaves out, that it needs nothing else.
+
+What would break: the page lacks a part without a word, loads something from the network, or differs
+between two equal builds.
+"""
 
 import json
 import re

@@ -1,4 +1,8 @@
-"""The charts: coordinates by hand, well-formed, nothing unescaped, nothing that fails."""
+"""The charts: coordinates by hand, well-formed, nothing unescaped, nothing that fails.
+
+What would break: a point stands at another height than its number, or a name with `<` breaks the
+page.
+"""
 
 import math
 from xml.etree import ElementTree

@@ -1,4 +1,8 @@
-"""A judge of training rows: marks read from verdicts, the lab's checker, and judges that fail."""
+"""A judge of training rows: marks read from verdicts, the lab's checker, and judges that fail.
+
+What would break: rows get marks from malformed verdicts, or a judge that cannot judge makes
+preferences.
+"""
 
 from dataclasses import replace
 from functools import partial

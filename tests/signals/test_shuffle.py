@@ -1,3 +1,9 @@
+"""The placebo: scores moved between the rows of a prompt.
+
+What would break: the placebo keeps part of the signal, or changes how many rows are above neutral,
+so it controls for nothing.
+"""
+
 import polars as pl
 
 from montessori.artifacts.schemas import SCORES

@@ -1,4 +1,8 @@
-"""Loss and uncertainty of a student on a probe's rows, against one row at a time."""
+"""Loss and uncertainty of a student on a probe's rows, against one row at a time.
+
+What would break: a row's signal depends on the rows beside it, or the sign that makes low loss good
+is wrong.
+"""
 
 import math
 from dataclasses import replace

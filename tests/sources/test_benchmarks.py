@@ -1,4 +1,8 @@
-"""A folder of public benchmarks becomes eval items that no source may share anything with."""
+"""A folder of public benchmarks becomes eval items that no source may share anything with.
+
+What would break: training data hold items of a public benchmark, or a benchmark is read without
+some of its items.
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""Benchmark files as their authors published them become lm-eval's data sets."""
+"""Benchmark files as their authors published them become lm-eval's datasets.
+
+What would break: lm-eval asks other questions than the published files hold, or goes to the
+network.
+"""
 
 import json
 from pathlib import Path

@@ -1,3 +1,8 @@
+"""A user's own rows: every accepted form, and each malformed line named.
+
+What would break: a user's text is changed or lost on its way in, or one bad line hides the others.
+"""
+
 import json
 from pathlib import Path
 from typing import Any

@@ -1,3 +1,9 @@
+"""The stage seed: sets from recipes, their shares, and no eval item among them.
+
+What would break: reference rows are test questions, or the same sources give another seed set
+tomorrow.
+"""
+
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""The stamp of the environment: what makes it stale, and that a current one costs nothing."""
+"""The stamp of the environment: what makes it stale, and that a current one costs nothing.
+
+What would break: `make` runs with packages of an older lock, or installs again at every call.
+"""
 
 import json
 import os

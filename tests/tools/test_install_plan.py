@@ -1,4 +1,8 @@
-"""What is installed on which machine, case by case."""
+"""What is installed on which machine, case by case.
+
+What would break: a machine gets a torch that vLLM cannot use, several GB that it does not need, or
+a lock that is not complete.
+"""
 
 import re
 from pathlib import Path

@@ -1,4 +1,7 @@
-"""The table before and after a change of the house: each figure counts what it says."""
+"""The table of the code's sizes before and after a change: each figure counts what it says.
+
+What would break: a change is judged by figures of something else.
+"""
 
 import json
 import subprocess

@@ -1,4 +1,7 @@
-"""Running pip: limits on waiting, and a reason when it fails."""
+"""Running pip: limits on waiting, and a reason when it fails.
+
+What would break: a first installation hangs on a dead index, or fails without a line that says why.
+"""
 
 import sys
 import time

@@ -1,3 +1,9 @@
+"""AdamW's state and its next step in formulas, against torch.
+
+What would break: influence starts from moments of other weights, or computes another step than
+training would take.
+"""
+
 import math
 
 import pytest

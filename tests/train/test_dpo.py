@@ -1,3 +1,9 @@
+"""DPO of a teacher on a tiny model: its tokens, its reference, refusals.
+
+What would break: the teacher is tuned on cut pairs or on other tokens than it generates, or against
+a reference that is not the start.
+"""
+
 import json
 
 import polars as pl

@@ -1,4 +1,7 @@
-"""Batches of rows: in order of length, bounded in rows and tokens."""
+"""Batches of rows: in order of length, bounded in rows and tokens.
+
+What would break: rows are lost or doubled between batches, or a batch is too large for the memory.
+"""
 
 from montessori.train.loss import Row, by_length
 

@@ -1,3 +1,8 @@
+"""The order of training: every row once, similar lengths together, by seed and epoch alone.
+
+What would break: rows are trained on twice or never, or a continued epoch has another order.
+"""
+
 from montessori.train.order import LengthOrder, epoch_order
 
 

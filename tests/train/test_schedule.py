@@ -1,3 +1,8 @@
+"""The learning rate of each step, by hand and against transformers.
+
+What would break: trainings run at a rate other than the one in params.yaml says.
+"""
+
 from dataclasses import asdict, replace
 
 import pytest

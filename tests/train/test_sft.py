@@ -1,3 +1,9 @@
+"""SFT of a student on a tiny model: mask, bytes, adapters, refusals.
+
+What would break: students are trained on prompts or padding, or the same seed gives another
+student.
+"""
+
 import json
 
 import polars as pl

@@ -1,3 +1,9 @@
+"""The warm-up of a student: rows, moments by formula, bytes, adapters, refusals.
+
+What would break: influence starts from a student or moments that are not those of the rows it
+names.
+"""
+
 from dataclasses import replace
 
 import polars as pl

@@ -1,4 +1,8 @@
-"""Prompt texts and what is read from the answers."""
+"""Prompt texts and what is read from the answers.
+
+What would break: teachers are shown other prompts than were recorded, or an instruction is read
+from the wrong place of their text.
+"""
 
 from pathlib import Path
 

@@ -1,4 +1,8 @@
-"""Probing data of responses; response optimisation differs in what the pairs hold alone."""
+"""Probing data of responses; response optimisation differs only in what the pairs hold.
+
+What would break: the comparison of instruction and response optimisation differs in more than the
+pairs.
+"""
 
 from pathlib import Path
 

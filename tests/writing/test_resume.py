@@ -1,4 +1,8 @@
-"""A killed stage continues and gives the same bytes."""
+"""A killed writing stage continues and gives the same bytes.
+
+What would break: a kill loses what a teacher wrote, changes it, or mixes it with parts of other
+settings.
+"""
 
 import os
 import random

@@ -1,4 +1,7 @@
-"""A probe that a server writes: killed and continued, counted, stopped by its budget."""
+"""A probe that a server writes: killed and continued, counted, stopped by its budget.
+
+What would break: answers are paid for twice, or a probe differs because its server was slow.
+"""
 
 import os
 import signal

@@ -1,4 +1,8 @@
-"""Probing data and datasets, written by a scripted teacher."""
+"""Probing data and datasets, written by a scripted teacher.
+
+What would break: rows are filtered against the wrong earlier rows, counts in the metrics are not
+those of the table, or a collapsed teacher goes unnoticed.
+"""
 
 import json
 

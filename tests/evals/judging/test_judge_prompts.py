@@ -1,3 +1,9 @@
+"""The prompts of judges: files of a folder, slots, both orders.
+
+What would break: a judge sees the answers in another order than is recorded, or text of an answer
+opens a turn of the dialogue.
+"""
+
 import json
 from pathlib import Path
 

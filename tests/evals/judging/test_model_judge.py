@@ -1,4 +1,8 @@
-"""A judge behind a real server: orders, log-probabilities, malformed verdicts, money."""
+"""A judge behind a real server: orders, log-probabilities, malformed verdicts, money.
+
+What would break: a judge's taste for the first answer decides the win rate, unreadable verdicts
+count as ties, or answers that are judged already are paid for again.
+"""
 
 import logging
 import math

@@ -1,3 +1,9 @@
+"""How a judge's choice is read from its log-probabilities or its text.
+
+What would break: verdicts are read differently from the alpaca_eval package, so win rates cannot be
+compared with published ones.
+"""
+
 import math
 
 import pytest

@@ -1,3 +1,9 @@
+"""Verdicts of the lab's checker, by hand.
+
+What would break: the better answer loses, a run does not tie with itself, or a missing answer
+counts as a wrong one.
+"""
+
 from collections.abc import Mapping
 from pathlib import Path
 

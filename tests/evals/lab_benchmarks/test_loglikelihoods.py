@@ -1,3 +1,9 @@
+"""Log-likelihoods of continuations that share their contexts.
+
+What would break: the fast way to score choices gives other numbers than scoring each choice by
+itself.
+"""
+
 from pathlib import Path
 
 import pytest

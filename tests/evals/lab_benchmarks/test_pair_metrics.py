@@ -1,4 +1,8 @@
-"""Win rates, length control and position bias of a table of verdicts, by hand."""
+"""Win rates, length control and position bias of a table of verdicts, by hand.
+
+What would break: items that were judged in one order only count like items judged in both, or a
+judge's bias stays hidden.
+"""
 
 import polars as pl
 import pytest

@@ -1,3 +1,9 @@
+"""Win rates and their length control, by hand and against the published package.
+
+What would break: a model that only writes longer answers is said to be better, or bootstrap samples
+fit another model than the rate itself.
+"""
+
 import json
 from pathlib import Path
 

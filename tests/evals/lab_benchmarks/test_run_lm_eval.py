@@ -1,3 +1,8 @@
+"""The lab's closed benchmarks: our scoring against lm-eval's own model.
+
+What would break: accuracies are not those that lm-eval would report for the same model folder.
+"""
+
 import json
 import os
 import socket

@@ -1,4 +1,8 @@
-"""lm-eval's tasks with a real vLLM: the same numbers as with transformers; per-item outcomes."""
+"""lm-eval's tasks with a real vLLM, and per-item outcomes.
+
+What would break: a public benchmark's figure depends on the engine, or an item's outcome is that of
+another item.
+"""
 
 import json
 from pathlib import Path

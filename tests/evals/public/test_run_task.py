@@ -1,4 +1,8 @@
-"""lm-eval's tasks on a tiny model: lm-eval's own scores, and errors before it is loaded."""
+"""lm-eval's tasks on a tiny model: lm-eval's own scores, and errors before it is loaded.
+
+What would break: our numbers on public benchmarks are not lm-eval's, duplicates of an item count
+twice, or a cut prompt is not reported.
+"""
 
 import json
 

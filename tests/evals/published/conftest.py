@@ -1,3 +1,5 @@
+"""Small files in the form of published verdicts, and the published files where they are there."""
+
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path

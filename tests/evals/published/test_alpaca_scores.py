@@ -1,3 +1,9 @@
+"""`montessori score alpaca-eval` on published annotations: rates by hand and by the package.
+
+What would break: the command does not reproduce the leaderboard, or hides which rows it could not
+use.
+"""
+
 import csv
 import json
 import math

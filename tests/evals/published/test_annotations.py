@@ -1,3 +1,9 @@
+"""Annotation files of AlpacaEval: preferences, lengths, swapped rows, malformed files.
+
+What would break: a win is read as a loss because the two answers were swapped, or a file of another
+kind is scored.
+"""
+
 import json
 import math
 from collections.abc import Callable

@@ -1,3 +1,9 @@
+"""Judgment files of MT-Bench: ratings, winners, categories, malformed files.
+
+What would break: a grade is read from the wrong place, or a question counts for another category
+than in FastChat.
+"""
+
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,3 +1,8 @@
+"""The published length-controlled fit, by hand and against the package.
+
+What would break: length-controlled win rates differ from the leaderboard's by more than rounding.
+"""
+
 import json
 import math
 from pathlib import Path

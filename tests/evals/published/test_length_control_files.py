@@ -1,3 +1,8 @@
+"""Where published weights, difficulties and tables are found, and which are refused.
+
+What would break: the fit takes weights of another judge or difficulties of other instructions.
+"""
+
 import json
 import math
 from collections.abc import Callable

@@ -1,3 +1,9 @@
+"""`montessori score mt-bench`: means over judge runs and turns, and the published verdicts.
+
+What would break: a model's published MT-Bench score cannot be found again, or a repeated row counts
+as another judge run.
+"""
+
 import json
 from collections.abc import Callable, Sequence
 from pathlib import Path

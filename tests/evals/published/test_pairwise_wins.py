@@ -1,3 +1,9 @@
+"""Pairwise MT-Bench: a win needs both orders.
+
+What would break: a judge's taste for the first answer becomes wins, or wins count for the wrong
+model.
+"""
+
 import json
 from collections.abc import Callable
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""Answers of two runs joined with their verdicts, by hand."""
+"""Answers of two runs joined with their verdicts, by hand.
+
+What would break: the page shows an answer beside another item's verdict, or hidden characters
+change what is read.
+"""
 
 import json
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""The page of answers: no text gets out of its place, and what its script shows."""
+"""The page of answers: no text leaves its place, and what its script shows.
+
+What would break: text that a model wrote runs as a script in the reader's browser, or a filter
+shows other items than it says.
+"""
 
 import base64
 import hashlib

@@ -1,4 +1,8 @@
-"""The in-context scores table: whose questions count, neutral scores, parts, refusals."""
+"""The in-context scores table: whose questions count, neutral scores, parts, refusals.
+
+What would break: a row is scored on the questions of another task, or shards make another table
+than one process.
+"""
 
 from dataclasses import replace
 from pathlib import Path

@@ -1,4 +1,8 @@
-"""Reading with shared demonstrations equals asking each question by itself, on real students."""
+"""Reading with shared demonstrations equals asking each question by itself, on real students.
+
+What would break: in-context scores depend on which rows are scored together, or give a probability
+to text that the student would not write.
+"""
 
 import copy
 import math

@@ -1,3 +1,8 @@
+"""The audit of influence scores, and their summary.
+
+What would break: an estimate that ranks rows wrongly passes its audit.
+"""
+
 import math
 
 import pytest

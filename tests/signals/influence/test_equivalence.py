@@ -1,4 +1,8 @@
-"""The estimate against the exact step: by hand, in fp64, and with what must not matter."""
+"""The estimate against the exact step: by hand, in fp64, and with what must not matter.
+
+What would break: influence is not the fall of the reference loss by one AdamW step, so rounds train
+on the wrong preference.
+"""
 
 import math
 from dataclasses import replace

@@ -1,4 +1,7 @@
-"""An influence stage that is killed continues and gives the same bytes."""
+"""An influence stage that is killed, or shared by shards, ends with the same bytes.
+
+What would break: a kill costs all finished parts, or changes scores.
+"""
 
 import os
 import random

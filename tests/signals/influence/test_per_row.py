@@ -1,4 +1,7 @@
-"""Gradients per row of a batch are those of a backward pass for each row."""
+"""Gradients per row of a batch are those of a backward pass for each row.
+
+What would break: rows that share a backward pass get each other's gradients.
+"""
 
 import pytest
 import torch

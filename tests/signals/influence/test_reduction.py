@@ -1,4 +1,7 @@
-"""The compiled reduction gives the numbers of the plain one."""
+"""The compiled reduction gives the numbers of the plain one.
+
+What would break: `machine.compile`, a setting of speed, changes scores.
+"""
 
 import shutil
 

@@ -1,3 +1,9 @@
+"""The stage influence on a tiny student: rows, references, parts, precision, refusals.
+
+What would break: rows of the warm-up are scored, parts of other settings are taken up, or a score
+that is not a number becomes a pair.
+"""
+
 from dataclasses import replace
 
 import polars as pl
