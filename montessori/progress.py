@@ -28,7 +28,7 @@ class Progress:
         """Count `n` more units; `facts` (loss=..., kept=...) are shown at the end of the line."""
         now = time.monotonic()
         self.count += n
-        self._facts = "".join(f", {name} {_short(value)}" for name, value in facts.items())
+        self._facts = "".join(f", {name} {_short_text(value)}" for name, value in facts.items())
         if self._first is None:
             self._first = (now, self.count)
         terminal = self.stream.isatty()
@@ -52,7 +52,7 @@ class Progress:
         if now > start and self.count > first:
             rate = (self.count - first) / (now - start)
             left = max(0, self.total - self.count) / rate
-            text += f", {rate:.3g} {self.unit}/s, {_clock(left)} left"
+            text += f", {rate:.3g} {self.unit}/s, {_clock_text(left)} left"
         return text + self._facts
 
     def _show(self, now: float, terminal: bool) -> None:
@@ -69,16 +69,16 @@ class Progress:
         self.close()
 
 
-def track(total: int, unit: str, label: str) -> Progress:
+def track_progress(total: int, unit: str, label: str) -> Progress:
     """A progress line over `total` units, such as track(250, "prompts", "probe montessori-1")."""
     return Progress(total, unit, label)
 
 
-def _short(value: object) -> str:
+def _short_text(value: object) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _clock(seconds: float) -> str:
+def _clock_text(seconds: float) -> str:
     minutes, rest = divmod(int(seconds), 60)
     hours, minutes = divmod(minutes, 60)
     return f"{hours}:{minutes:02d}:{rest:02d}" if hours else f"{minutes}:{rest:02d}"

@@ -11,12 +11,12 @@ def main(job: Job) -> None:
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from montessori.arte.settings import ExamParams
     from montessori.evals.exam import sit
-    from montessori.generate.engines import open_keeping
+    from montessori.generate.engines import open_with_ledger
     from montessori.generate.settings import GenerationParams
 
     settings = job.section("exam", ExamParams)
     open_model = partial(
-        open_keeping,
+        open_with_ledger,
         generation=GenerationParams(settings.engine),
         machine=job.machine,
         secret=job.secret,

@@ -50,15 +50,15 @@ def test_parts_come_back_and_belong_to_their_digest(tmp_path: Path):
     assert len(set(digests)) == 4
     parts, others = Parts(tmp_path, digests[0]), Parts(tmp_path, digests[1])
     frame = pl.DataFrame({"x": [1, 2]})
-    assert parts.done(0) is None
-    parts.write(0, frame)
-    assert parts.done(0) == tmp_path / digests[0] / "000000.parquet"
-    assert parts.read(0).equals(frame)
-    assert others.done(0) is None
+    assert parts.find_part(0) is None
+    parts.write_part(0, frame)
+    assert parts.find_part(0) == tmp_path / digests[0] / "000000.parquet"
+    assert parts.read_part(0).equals(frame)
+    assert others.find_part(0) is None
     with pytest.raises(MontessoriError):
-        others.read(0)
-    parts.clear()
-    assert parts.done(0) is None
+        others.read_part(0)
+    parts.remove_all()
+    assert parts.find_part(0) is None
 
 
 class Terminal(io.StringIO):

@@ -133,7 +133,7 @@ class Elicitor:
         return Wave(share, range(first, first + size), share.number * 10_000 + share.waves + later)
 
     def _done(self, wave: Wave) -> bool:
-        return self.parts.done(wave.part) is not None
+        return self.parts.find_part(wave.part) is not None
 
     def _ahead(self, share: Share) -> Iterator[Wave]:
         """Its next waves that are not written: one, and more as far as it is sure to need them.
@@ -149,7 +149,7 @@ class Elicitor:
     def _take(self, share: Share) -> pl.DataFrame:
         """A finished wave, counted."""
         wave = self._wave(share)
-        frame = self.parts.read(wave.part)
+        frame = self.parts.read_part(wave.part)
         _remember(share.keeper, frame)
         share.kept += questions_kept(frame)
         share.calls, share.waves = wave.calls.stop, share.waves + 1
@@ -168,7 +168,7 @@ class Elicitor:
         for wave, drafts in zip(waves, written, strict=True):
             rows = [self._row(draft, draft.dropped) for draft in drafts if draft.dropped]
             rows += [row for draft in drafts for row in rationales.get(draft.key, ())]
-            self.parts.write(wave.part, pl.DataFrame(rows, schema=PART))
+            self.parts.write_part(wave.part, pl.DataFrame(rows, schema=PART))
 
     def _questions(self, engine: Engine, waves: Sequence[Wave]) -> list[list[Draft]]:
         """The questions of each wave, in the order of its calls."""
@@ -181,7 +181,7 @@ class Elicitor:
                     for call in wave.calls
                 ),
             )
-            for wave, prompt in zip(waves, engine.prompts(shown(prompts)), strict=True)
+            for wave, prompt in zip(waves, engine.render_prompts(shown(prompts)), strict=True)
         ]
         params = self.settings
         sampling = Sampling(params.max_new_tokens, params.temperature, params.top_p)
@@ -189,7 +189,7 @@ class Elicitor:
         for out in engine.generate(requests, sampling):
             wave = waves[out.request]
             call = wave.calls[out.sample]
-            drafts[out.request] += self._read(wave.share.task, call, out, engine.specials)
+            drafts[out.request] += self._read(wave.share.task, call, out, engine.special_texts)
         return drafts
 
     def _read(
@@ -235,15 +235,16 @@ class Elicitor:
         asked = [(draft, n, text) for draft in drafts
                  for n, text in enumerate(self.reasoning(draft.task))]  # fmt: skip
         prompts = [self.prompts.rationale_prompt(d.task, d.asked.input, t) for d, _, t in asked]
+        rendered = engine.render_prompts(shown(prompts))
         requests = [
             Request(prompt, (self._seed_of_rationale(draft, style),))
-            for (draft, style, _), prompt in zip(asked, engine.prompts(shown(prompts)), strict=True)
+            for (draft, style, _), prompt in zip(asked, rendered, strict=True)
         ]
         sampling = Sampling(self.settings.rationale_max_new_tokens, self.temperature)
         answers = engine.generate(requests, sampling)
         rows: dict[tuple[str, int, int], list[dict[str, object]]] = {}
         for (draft, style, _), answer in zip(asked, answers, strict=True):
-            problem = _rationale_problem(answer, engine.specials, keepers[draft.task.name])
+            problem = _rationale_problem(answer, engine.special_texts, keepers[draft.task.name])
             rows.setdefault(draft.key, []).append(self._row(draft, problem, style, answer))
         return rows
 

@@ -23,10 +23,10 @@ from montessori.filters.keeper import Keeper
 from montessori.filters.settings import DecontaminationParams
 from montessori.generate import Engine
 from montessori.generate.engines import open_engine, teacher_facts
-from montessori.generate.ledger import spent
+from montessori.generate.ledger import read_spending
 from montessori.generate.settings import GenerationParams
 from montessori.pipeline.parts import Parts, parts_digest
-from montessori.progress import track
+from montessori.progress import track_progress
 from montessori.signals.icl.answers import same_answer, tagged_answer
 from montessori.writing.measures import skills
 from montessori.writing.settings import FilterParams
@@ -170,7 +170,7 @@ def _write(
 ) -> pl.DataFrame:
     """Every row written, of all tasks. Raises MontessoriError where a task gets too few."""
     frames: dict[str, list[pl.DataFrame]] = {task.name: [] for task in tasks}
-    with track(sum(wanted.values()), "questions", f"{label} {ask.name}") as progress:
+    with track_progress(sum(wanted.values()), "questions", f"{label} {ask.name}") as progress:
         for share, frame in elicitor.waves(tasks, wanted, attempts):
             frames[share.task.name].append(frame)
             more = questions_kept(frame)
@@ -244,10 +244,10 @@ def _finish(
 ) -> dict[str, Any]:
     """Write the folder, remove the parts and the ledger; the metrics with what a server took."""
     facts = {"rows": table.height, **teacher_facts(ask.inputs["teacher"], ask.generation)}
-    cost = spent(ask.ledger)
+    cost = read_spending(ask.ledger)
     with new_folder(out, ask.inputs, facts) as folder:
         write_table(table, folder / "rows.parquet", schema)
-    elicitor.parts.clear()
+    elicitor.parts.remove_all()
     ask.ledger.unlink(missing_ok=True)
     return metrics if cost is None else metrics | {"server": cost}
 

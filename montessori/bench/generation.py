@@ -162,7 +162,7 @@ def _requests(engine: Engine, asked: Sequence[Dialogue], samples: int, turn: int
     first = turn * len(asked) * samples
     return [
         Request(prompt, tuple(first + i * samples + k for k in range(samples)))
-        for i, prompt in enumerate(engine.prompts(asked))
+        for i, prompt in enumerate(engine.render_prompts(asked))
     ]
 
 
@@ -198,7 +198,7 @@ def _raw(
     requests = _requests(engine, asked, samples, turn)
     places = [(request.ids, seed) for request in requests for seed in request.seeds]
     prompts: list[Mapping[str, Any]] = [{"prompt_token_ids": list(ids)} for ids, _ in places]
-    settings = [engine.drawing(sampling, seed) for _, seed in places]
+    settings = [engine.sampling_params(sampling, seed) for _, seed in places]
     watch = Watch()
     outputs = engine.llm.generate(prompts, settings, use_tqdm=False)
     ended = sum(output.outputs[0].finish_reason == "stop" for output in outputs)

@@ -18,7 +18,7 @@ from montessori.signals.influence.audit import compare
 from montessori.signals.influence.exact import ExactStep
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
 from montessori.train.adamw import AdamWState
-from montessori.train.loss import Row, mean_row_loss
+from montessori.train.loss import Row, sum_mean_losses
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -175,7 +175,7 @@ def _against_published(
 def _bare(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> None:
     """Forward and backward pass of each row: the floor of a row-by-row method."""
     for row in rows:
-        mean_row_loss(model, [row], pad).backward()
+        sum_mean_losses(model, [row], pad).backward()
         model.zero_grad(set_to_none=True)
 
 

@@ -131,13 +131,13 @@ def _rows(
 ) -> list[Row] | None:
     """The rows of a file that have a response within the length; None without a file."""
     from montessori.sources.rows import read_rows
-    from montessori.train.loss import tokenised
+    from montessori.train.loss import tokenize_rows
 
     if path is None:
         return None
     dialogues = [row.messages for row in read_rows(path)]
     length = options.max_length
-    rows = [row for row in tokenised(tokenizer, dialogues, length) if row.targets]
+    rows = [row for row in tokenize_rows(tokenizer, dialogues, length) if row.targets]
     if not rows:
         raise MontessoriError(
             f"no row has a response within {length} tokens",
@@ -178,20 +178,20 @@ def _random_state(model: "PreTrainedModel") -> AdamWState:
 def warm_up(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> AdamWState:
     """Train `model` as published, STEPS steps of BATCH rows (again from the first if too few)."""
     from montessori.train.settings import WarmupParams
-    from montessori.train.warmup import train
+    from montessori.train.warmup import train_rows
 
     settings = WarmupParams(
         rows=len(rows), epochs=1, batch=BATCH, learning_rate=RATE, warmup=0.0,
         max_grad_norm=CLIP, max_length=0,
     )  # fmt: skip
     wanted = [rows[i % len(rows)] for i in range(STEPS * BATCH)]
-    _, state = train(model, wanted, pad, settings, 0)
+    _, state = train_rows(model, wanted, pad, settings, 0)
     model.eval()
     return state
 
 
 def _device(options: Options) -> torch.device:
     from montessori.pipeline.machine import Machine
-    from montessori.train.device import settle
+    from montessori.train.device import choose_device
 
-    return settle(Machine(device=options.device, threads=options.threads))  # type: ignore[arg-type]
+    return choose_device(Machine(device=options.device, threads=options.threads))  # type: ignore[arg-type]

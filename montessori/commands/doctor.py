@@ -264,7 +264,7 @@ def server_findings(root: Path) -> list[Finding]:
 
         key = os.environ.get(machine.server_key_env) if machine.server_key_env else None
         server = Server(machine.server, "", machine.server_key_env, key, retries=0)
-        names = ", ".join(str(entry["id"]) for entry in asyncio.run(server.models()))
+        names = ", ".join(str(entry["id"]) for entry in asyncio.run(server.list_models()))
     except MontessoriError as error:
         return [Finding("server", "bad", error.what.splitlines()[0], error.next)]
     return [Finding("server", "ok", f"{machine.server} has {names or 'no model'}")]

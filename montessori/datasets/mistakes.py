@@ -17,7 +17,7 @@ from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
 from montessori.graph.limits import PositiveShare, Rows, Tokens, Whole
-from montessori.progress import track
+from montessori.progress import track_progress
 from montessori.worlds import grade_row
 
 if TYPE_CHECKING:
@@ -86,7 +86,7 @@ def _by_grader(
     turns = [user_turns(messages) for messages in frame["messages"].to_list()]
     answers: list[list[str]] = [[] for _ in turns]
     tokens = 0
-    with track(len(turns), "rows", "mistakes") as progress:
+    with track_progress(len(turns), "rows", "mistakes") as progress:
         for turn in range(max(map(len, turns), default=0)):
             places = [i for i, texts in enumerate(turns) if len(texts) > turn]
             asked = [_dialogue(turns[i][: turn + 1], answers[i]) for i in places]
@@ -105,7 +105,7 @@ def _greedy(
     """Greedy answers, and the tokens read and written for each."""
     from montessori.generate import Request, Sampling
 
-    requests = [Request(prompt) for prompt in engine.prompts(dialogues)]
+    requests = [Request(prompt) for prompt in engine.render_prompts(dialogues)]
     written = engine.generate(requests, Sampling(most))
     return [(out.text, len(requests[out.request].ids) + out.tokens) for out in written]
 
@@ -128,13 +128,13 @@ def _by_loss(
     from montessori.models import chat
     from montessori.models.adapters import load_merged
     from montessori.signals.student import mean_loss, require_responses, values
-    from montessori.train.device import settle
-    from montessori.train.loss import tokenised
+    from montessori.train.device import choose_device
+    from montessori.train.loss import tokenize_rows
 
     tokenizer = chat.load_tokenizer(student)
-    tokens = tokenised(tokenizer, frame["messages"].to_list(), settings.max_length)
+    tokens = tokenize_rows(tokenizer, frame["messages"].to_list(), settings.max_length)
     require_responses(tokens, frame, rows, "mistakes.max_length")
-    model = load_merged(student).to(settle(machine)).eval()
+    model = load_merged(student).to(choose_device(machine)).eval()
     losses = values(mean_loss, model, tokens, tokenizer.pad_token_id or 0)
     worst = sorted(range(len(losses)), key=lambda i: -losses[i])
     chosen = set(worst[: math.ceil(settings.share * len(losses))])

@@ -67,7 +67,7 @@ def answer(
     from montessori.artifacts.schemas import ANSWERS
 
     items = [(name, item) for name, listed in asked.items() for item in listed]
-    specials = engine.specials
+    specials = engine.special_texts
     dialogues: list[list[Message]] = [[] for _ in items]
     rows: list[list[dict]] = [[] for _ in items]
     for turn in range(max((len(item.turns) for _, item in items), default=0)):
@@ -90,10 +90,10 @@ def _write(
 ) -> list[tuple[str, int, bool]]:
     """Text, tokens and whether it is finished, for each dialogue's next assistant turn."""
     from montessori.generate import Request, Sampling
-    from montessori.progress import track
+    from montessori.progress import track_progress
 
-    requests = [Request(prompt) for prompt in engine.prompts(dialogues)]
-    with track(len(requests), "answers", f"turn {turn + 1}") as progress:
+    requests = [Request(prompt) for prompt in engine.render_prompts(dialogues)]
+    with track_progress(len(requests), "answers", f"turn {turn + 1}") as progress:
         written = engine.generate(requests, Sampling(max_new_tokens), progress.advance)
     return [(one.text, one.tokens, one.finished) for one in written]
 

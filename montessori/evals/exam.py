@@ -14,7 +14,7 @@ from montessori.errors import MontessoriError
 from montessori.evals.items import exam_name
 from montessori.evals.outcomes import COLUMNS
 from montessori.generate import Engine, Generated, Request, Sampling
-from montessori.progress import track
+from montessori.progress import track_progress
 from montessori.signals.icl.measure import right_answers
 
 #: What a model made of the questions, in their order.
@@ -63,8 +63,8 @@ def read_test(tasks: Path) -> pl.DataFrame:
 
 def ask(engine: Engine, questions: Sequence[str], max_new_tokens: int) -> list[Generated]:
     """A greedy answer to each question, asked as a dialogue of one turn."""
-    prompts = engine.prompts([[{"role": "user", "content": text}] for text in questions])
-    with track(len(questions), "exam", "answers") as progress:
+    prompts = engine.render_prompts([[{"role": "user", "content": text}] for text in questions])
+    with track_progress(len(questions), "exam", "answers") as progress:
         requests = [Request(prompt) for prompt in prompts]
         return engine.generate(requests, Sampling(max_new_tokens), progress.advance)
 

@@ -40,7 +40,7 @@ def grouped_attention(
     return output.reshape(rows, 1, heads, size), None
 
 
-def register() -> str:
+def register_attention() -> str:
     """Make GROUPED known to transformers, with the masks of sdpa; returns its name."""
     AttentionInterface.register(GROUPED, grouped_attention)
     AttentionMaskInterface.register(GROUPED, sdpa_mask)

@@ -33,7 +33,7 @@ class Budget:
         self.changed = asyncio.Condition()
 
     @asynccontextmanager
-    async def room(self, worst: Cost) -> AsyncIterator[None]:
+    async def set_aside(self, worst: Cost) -> AsyncIterator[None]:
         """Room for one request, once those in flight leave it; its cost enters the ledger inside.
 
         Raises MontessoriError when they could cost nothing and there would still be no room.
@@ -41,7 +41,7 @@ class Budget:
         async with self.changed:
             while not self.limits.allow(self.ledger.total + self.aside + worst):
                 if not self.limits.allow(self.ledger.total + worst):
-                    raise _exhausted(self.limits, self.ledger, worst)
+                    raise _budget_error(self.limits, self.ledger, worst)
                 await self.changed.wait()
             self.aside += worst
         try:
@@ -52,7 +52,7 @@ class Budget:
                 self.changed.notify_all()
 
 
-def _exhausted(limits: Limits, ledger: Ledger, worst: Cost) -> MontessoriError:
+def _budget_error(limits: Limits, ledger: Ledger, worst: Cost) -> MontessoriError:
     total = ledger.total
     return MontessoriError(
         f"the budget ends here: {total.tokens} tokens and {total.usd:.4f} USD are spent in "

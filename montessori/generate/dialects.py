@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 from montessori.generate.engine import FirstTokens, Message, Prompt, Sampling
 from montessori.generate.ledger import Answer
-from montessori.generate.local import Local, folder_facts
+from montessori.generate.local import LocalModel, folder_facts
 from montessori.models.hosted import HostedModel
 
 if TYPE_CHECKING:
@@ -20,31 +20,31 @@ class Dialect(Protocol):
     """How prompts become requests and answers become text."""
 
     @property
-    def specials(self) -> tuple[str, ...]:
-        """See `Engine.specials`."""
+    def special_texts(self) -> tuple[str, ...]:
+        """See `Engine.special_texts`."""
         ...
 
-    def prompts(self, dialogues: Sequence[Sequence[Message]]) -> Sequence[Prompt]:
-        """See `Engine.prompts`."""
+    def render_prompts(self, dialogues: Sequence[Sequence[Message]]) -> Sequence[Prompt]:
+        """See `Engine.render_prompts`."""
         ...
 
-    def size(self, prompt: Any) -> int:
+    def count_tokens(self, prompt: Any) -> int:
         """An upper bound of the prompt's tokens."""
         ...
 
-    def room(self, prompt: Any, wanted: int) -> int:
+    def answer_room(self, prompt: Any, wanted: int) -> int:
         """New tokens that a prompt may have, at most `wanted`."""
         ...
 
-    def create(self, client: "AsyncOpenAI") -> Callable[..., Any]:
+    def client_method(self, client: "AsyncOpenAI") -> Callable[..., Any]:
         """The client's method that sends a request."""
         ...
 
-    def body(self, prompt: Any, seed: int, sampling: Sampling, room: int) -> dict[str, Any]:
+    def request_body(self, prompt: Any, seed: int, sampling: Sampling, room: int) -> dict[str, Any]:
         """The request, without the model."""
         ...
 
-    def read(self, answer: Any) -> tuple[Answer, Usage | None]:
+    def read_answer(self, answer: Any) -> tuple[Answer, Usage | None]:
         """A server's answer; its usage where it gives one.
 
         Raises KeyError, IndexError, TypeError, ValueError or AttributeError for anything else.
@@ -52,7 +52,7 @@ class Dialect(Protocol):
         ...
 
 
-class Completions(Local):
+class Completions(LocalModel):
     """Token ids of a model folder's own chat template, at .../completions.
 
     `vllm` says that the server is vLLM: it then stops at the same ids as the other engines,
@@ -63,7 +63,7 @@ class Completions(Local):
     def __init__(self, folder: Path, vllm: bool) -> None:
         super().__init__(folder)
         eos, self.limit = folder_facts(folder)
-        self.end_ids = self.ends(eos)
+        self.end_ids = self.find_end_ids(eos)
         self.extra: dict[str, Any]
         if vllm:
             self.extra = {"extra_body": {
@@ -71,40 +71,42 @@ class Completions(Local):
                 "skip_special_tokens": False, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0,
             }}  # fmt: skip
         else:
-            self.extra = {"stop": self.texts([[i] for i in sorted(self.end_ids)])[:4]}
+            self.extra = {"stop": self.decode_texts([[i] for i in sorted(self.end_ids)])[:4]}
 
-    def size(self, prompt: Sequence[int]) -> int:
+    def count_tokens(self, prompt: Sequence[int]) -> int:
         """The prompt's tokens."""
         return len(prompt)
 
-    def room(self, prompt: Sequence[int], wanted: int) -> int:
+    def answer_room(self, prompt: Sequence[int], wanted: int) -> int:
         """`wanted`, as far as the context reaches."""
         return min(wanted, self.limit - len(prompt))
 
-    def create(self, client: "AsyncOpenAI") -> Callable[..., Any]:
+    def client_method(self, client: "AsyncOpenAI") -> Callable[..., Any]:
         """Of completions."""
         return client.completions.with_raw_response.create
 
-    def body(
+    def request_body(
         self, prompt: Sequence[int], seed: int, sampling: Sampling, room: int
     ) -> dict[str, Any]:
         """A prompt of token ids."""
-        asked = {"prompt": list(prompt), "max_tokens": room, **_drawing(seed, sampling)}
+        asked = {"prompt": list(prompt), "max_tokens": room, **_sampling_fields(seed, sampling)}
         if sampling.logprobs:
             asked["logprobs"] = sampling.logprobs
         return asked | self.extra
 
-    def read(self, answer: Any) -> tuple[Answer, Usage | None]:
+    def read_answer(self, answer: Any) -> tuple[Answer, Usage | None]:
         """The text of the answer's token ids or, without them, the server's own."""
-        choice, usage = answer["choices"][0], _usage(answer)
+        choice, usage = answer["choices"][0], _read_usage(answer)
         finished = choice["finish_reason"] == "stop"
         ids = choice.get("token_ids")
         first = _first_of_completion(choice)
         if ids is None:
-            return Answer(_text(choice["text"]), usage[1] if usage else 0, finished, first), usage
+            return Answer(
+                _require_text(choice["text"]), usage[1] if usage else 0, finished, first
+            ), usage
         if finished and ids and ids[-1] in self.end_ids:
             ids = ids[:-1]
-        return Answer(self.texts([ids])[0], len(ids), finished, first), usage
+        return Answer(self.decode_texts([ids])[0], len(ids), finished, first), usage
 
 
 @dataclass(frozen=True)
@@ -112,37 +114,37 @@ class Chat:
     """Dialogues, rendered by the server's own chat template, at .../chat/completions."""
 
     hosted: HostedModel
-    specials: tuple[str, ...] = ()
+    special_texts: tuple[str, ...] = ()
 
-    def prompts(self, dialogues: Sequence[Sequence[Message]]) -> list[list[Message]]:
+    def render_prompts(self, dialogues: Sequence[Sequence[Message]]) -> list[list[Message]]:
         """The dialogues as they are."""
         return [list(dialogue) for dialogue in dialogues]
 
-    def size(self, prompt: Sequence[Message]) -> int:
+    def count_tokens(self, prompt: Sequence[Message]) -> int:
         """Bytes, with 16 for each turn: no tokenizer makes more tokens than bytes."""
         return 16 + sum(16 + len(message["content"].encode()) for message in prompt)
 
-    def room(self, prompt: Sequence[Message], wanted: int) -> int:
+    def answer_room(self, prompt: Sequence[Message], wanted: int) -> int:
         """`wanted`: only the server knows its context."""
         return wanted
 
-    def create(self, client: "AsyncOpenAI") -> Callable[..., Any]:
+    def client_method(self, client: "AsyncOpenAI") -> Callable[..., Any]:
         """Of chat completions."""
         return client.chat.completions.with_raw_response.create
 
-    def body(
+    def request_body(
         self, prompt: Sequence[Message], seed: int, sampling: Sampling, room: int
     ) -> dict[str, Any]:
         """A dialogue."""
         asked = {"messages": [dict(message) for message in prompt], self.hosted.limit: room}
         if sampling.logprobs:
             asked |= {"logprobs": True, "top_logprobs": sampling.logprobs}
-        return asked | _drawing(seed, sampling)
+        return asked | _sampling_fields(seed, sampling)
 
-    def read(self, answer: Any) -> tuple[Answer, Usage | None]:
+    def read_answer(self, answer: Any) -> tuple[Answer, Usage | None]:
         """The assistant's message; none at all counts as empty."""
-        choice, usage = answer["choices"][0], _usage(answer)
-        text = _text(choice["message"]["content"] or "")
+        choice, usage = answer["choices"][0], _read_usage(answer)
+        text = _require_text(choice["message"]["content"] or "")
         finished = choice["finish_reason"] == "stop"
         return Answer(text, usage[1] if usage else 0, finished, _first_of_chat(choice)), usage
 
@@ -161,13 +163,13 @@ def _first_of_completion(choice: Any) -> FirstTokens:
     return tuple(sorted(pairs, key=lambda pair: -pair[1]))
 
 
-def _text(value: Any) -> str:
+def _require_text(value: Any) -> str:
     if not isinstance(value, str):
         raise TypeError(f"{type(value).__name__} is no text")
     return value
 
 
-def _drawing(seed: int, sampling: Sampling) -> dict[str, Any]:
+def _sampling_fields(seed: int, sampling: Sampling) -> dict[str, Any]:
     return {
         "seed": seed,
         "temperature": sampling.temperature,
@@ -176,7 +178,7 @@ def _drawing(seed: int, sampling: Sampling) -> dict[str, Any]:
     }
 
 
-def _usage(answer: Any) -> Usage | None:
+def _read_usage(answer: Any) -> Usage | None:
     usage = answer.get("usage")
     if usage is None:
         return None

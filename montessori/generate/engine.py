@@ -67,11 +67,11 @@ class Engine(Protocol):
     """
 
     @property
-    def specials(self) -> tuple[str, ...]:
+    def special_texts(self) -> tuple[str, ...]:
         """Texts that stand for special tokens, as far as they are known; no row may hold one."""
         ...
 
-    def prompts(self, dialogues: Sequence[Sequence[Message]]) -> Sequence[Prompt]:
+    def render_prompts(self, dialogues: Sequence[Sequence[Message]]) -> Sequence[Prompt]:
         """Dialogues that the assistant is to continue, as this engine's prompts."""
         ...
 

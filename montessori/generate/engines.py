@@ -8,7 +8,7 @@ from montessori.generate.settings import GenerationParams
 from montessori.models.hosted import read_hosted
 
 if TYPE_CHECKING:
-    from montessori.generate.kept import KeepingEngine
+    from montessori.generate.kept import EngineWithLedger
     from montessori.generate.openai_engine import Secret
     from montessori.pipeline.machine import Machine
 
@@ -38,15 +38,15 @@ def open_engine(
     return TransformersEngine.open(folder, machine)
 
 
-def open_keeping(
+def open_with_ledger(
     folder: Path, generation: GenerationParams, machine: "Machine", secret: "Secret", ledger: Path
-) -> "KeepingEngine":
+) -> "EngineWithLedger":
     """`open_engine`, but what it writes is kept in `ledger`, whatever engine it is.
 
     A prompt that a server finds too long gives an empty, unfinished sample, as in other engines.
     """
     from montessori.artifacts.files import folder_digest
-    from montessori.generate.kept import KeptEngine
+    from montessori.generate.kept import RecordedEngine
     from montessori.generate.ledger import Ledger
     from montessori.generate.openai_engine import OpenAIEngine
 
@@ -56,7 +56,7 @@ def open_keeping(
         return engine
     facts = teacher_facts(folder, generation)
     identity = f"{facts.get('engine', generation.engine)} {folder_digest(folder)}"
-    return KeptEngine(engine, Ledger(ledger), identity)
+    return RecordedEngine(engine, Ledger(ledger), identity)
 
 
 def teacher_facts(folder: Path, generation: GenerationParams) -> dict[str, Any]:
@@ -68,9 +68,9 @@ def teacher_facts(folder: Path, generation: GenerationParams) -> dict[str, Any]:
         return {"server": hosted.server, "model": hosted.model}
     facts: dict[str, Any] = model_hashes(folder)
     if generation.engine == "vllm":
-        from montessori.generate.vllm_engine import version
+        from montessori.generate.vllm_engine import vllm_version
 
-        facts["engine"] = f"vllm {version()}"
+        facts["engine"] = f"vllm {vllm_version()}"
     elif generation.engine != "transformers":
         facts["engine"] = generation.engine
     return facts

@@ -10,18 +10,18 @@ from montessori.generate.ledger import Answer, Cost, Ledger, sample_key
 PART = 256  # requests between two writes
 
 
-class KeepingEngine(Engine, Protocol):
+class EngineWithLedger(Engine, Protocol):
     """An engine that never writes the same sample twice: its ledger has it by key."""
 
     ledger: Ledger
 
-    def key(self, prompt: Prompt, seed: int, sampling: Sampling) -> str:
+    def sample_key(self, prompt: Prompt, seed: int, sampling: Sampling) -> str:
         """The key of a sample in the ledger."""
         ...
 
 
 @dataclass
-class KeptEngine:
+class RecordedEngine:
     """An engine and the ledger of what it wrote; `identity` is what its answers belong to.
 
     A sample costs its tokens and no money. What a kill takes are the samples of one part.
@@ -32,16 +32,16 @@ class KeptEngine:
     identity: str
 
     @property
-    def specials(self) -> tuple[str, ...]:
+    def special_texts(self) -> tuple[str, ...]:
         """See `Engine`."""
-        return self.engine.specials
+        return self.engine.special_texts
 
-    def prompts(self, dialogues: Sequence[Sequence[Message]]) -> Sequence[Prompt]:
+    def render_prompts(self, dialogues: Sequence[Sequence[Message]]) -> Sequence[Prompt]:
         """See `Engine`."""
-        return self.engine.prompts(dialogues)
+        return self.engine.render_prompts(dialogues)
 
-    def key(self, prompt: Prompt, seed: int, sampling: Sampling) -> str:
-        """See `KeepingEngine`."""
+    def sample_key(self, prompt: Prompt, seed: int, sampling: Sampling) -> str:
+        """See `EngineWithLedger`."""
         return sample_key(self.identity, prompt, seed, sampling)
 
     def generate(
@@ -52,7 +52,7 @@ class KeptEngine:
     ) -> list[Generated]:
         """All samples of all requests, ordered by (request, sample); see `Engine`."""
         keys = {
-            (i, k): self.key(request.prompt, seed, sampling)
+            (i, k): self.sample_key(request.prompt, seed, sampling)
             for i, request in enumerate(requests)
             for k, seed in enumerate(request.seeds)
         }
@@ -78,4 +78,4 @@ class KeptEngine:
         written = self.engine.generate(list(wanted.values()), sampling, on_done)
         for (key, request), one in zip(wanted.items(), written, strict=True):
             answer = Answer(one.text, one.tokens, one.finished, one.first)
-            self.ledger.add(key, answer, Cost(len(request.prompt), one.tokens))
+            self.ledger.add_answer(key, answer, Cost(len(request.prompt), one.tokens))

@@ -84,24 +84,24 @@ class Ledger:
         for number, line in enumerate(data[:whole].splitlines(), 1):
             self._take(self._parse(line, number))
 
-    def add(self, key: str, answer: Answer, cost: Cost) -> None:
+    def add_answer(self, key: str, answer: Answer, cost: Cost) -> None:
         """Keep an answer and what it cost."""
         record = {"key": key, **asdict(answer), **asdict(cost)}
         if not answer.first:
             del record["first"]
         self._append(record)
 
-    def learn(self, path: Path) -> None:
+    def take_answers(self, path: Path) -> None:
         """Take the answers of another ledger, paid for by another run."""
         other = Ledger(path)
         self.answers = other.answers | self.answers
         self.costs = other.costs | self.costs
 
-    def lost(self, cost: Cost) -> None:
+    def add_lost(self, cost: Cost) -> None:
         """Count what an answer that cannot be used has cost."""
         self._append({"key": None, **asdict(cost)})
 
-    def summary(self) -> dict[str, float]:
+    def sum_costs(self) -> dict[str, float]:
         """Requests that were paid for, their tokens and US dollars, as metrics."""
         return {"requests": self.requests, **asdict(self.total)}
 
@@ -138,6 +138,6 @@ class Ledger:
         )
 
 
-def spent(path: Path) -> dict[str, float] | None:
+def read_spending(path: Path) -> dict[str, float] | None:
     """The summary of the ledger at `path`; None where no server was asked."""
-    return Ledger(path).summary() if path.is_file() else None
+    return Ledger(path).sum_costs() if path.is_file() else None

@@ -14,22 +14,22 @@ if TYPE_CHECKING:
 UNBOUNDED = 10**9  # context of a model whose config names none
 
 
-class Local:
+class LocalModel:
     """Dialogues to token ids and back, the same for every engine that runs a model folder."""
 
     def __init__(self, folder: Path) -> None:
         self.tokenizer: PreTrainedTokenizerFast = chat.load_tokenizer(folder)
 
     @cached_property
-    def specials(self) -> tuple[str, ...]:
+    def special_texts(self) -> tuple[str, ...]:
         """Texts of the tokenizer's special tokens."""
         return chat.special_texts(self.tokenizer)
 
-    def prompts(self, dialogues: Sequence[Sequence[Message]]) -> list[list[int]]:
+    def render_prompts(self, dialogues: Sequence[Sequence[Message]]) -> list[list[int]]:
         """Token ids of dialogues, by the model's chat template, ready for the assistant's turn."""
         return chat.render_prompts(self.tokenizer, dialogues)
 
-    def texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
+    def decode_texts(self, rows: Sequence[Sequence[int]]) -> list[str]:
         """The text of token ids, special tokens as they are written."""
         if not rows:
             return []
@@ -37,7 +37,7 @@ class Local:
             rows, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
 
-    def ends(self, eos: Any) -> frozenset[int]:
+    def find_end_ids(self, eos: Any) -> frozenset[int]:
         """Ids at which a turn ends: of the tokenizer, and `eos` of the generation config."""
         listed = eos if isinstance(eos, list) else [eos]
         return frozenset({*chat.end_of_turn_ids(self.tokenizer), *listed} - {None})

@@ -12,7 +12,7 @@ from montessori.generate.budget import Budget, Limits
 from montessori.generate.dialects import Chat, Completions, Dialect, Usage
 from montessori.generate.engine import Generated, Message, Prompt, Request, Sampling
 from montessori.generate.ledger import Answer, Cost, Ledger, sample_key
-from montessori.generate.server import Refused, Server, Unusable, wait
+from montessori.generate.server import Refused, Server, Unusable, seconds_to_wait
 from montessori.models.hosted import HostedModel, Prices, warn_undated
 
 if TYPE_CHECKING:
@@ -23,7 +23,7 @@ EMPTY = Answer("", 0, False)  # of a prompt that leaves no room in the context
 
 
 @dataclass(frozen=True)
-class Wanted:
+class MissingSample:
     """A sample that the ledger lacks."""
 
     key: str
@@ -53,13 +53,13 @@ class OpenAIEngine:
     logprobs: bool = True
 
     @property
-    def specials(self) -> tuple[str, ...]:
+    def special_texts(self) -> tuple[str, ...]:
         """See `Engine`; unknown for hosted models."""
-        return self.dialect.specials
+        return self.dialect.special_texts
 
-    def prompts(self, dialogues: Sequence[Sequence[Message]]) -> Sequence[Prompt]:
+    def render_prompts(self, dialogues: Sequence[Sequence[Message]]) -> Sequence[Prompt]:
         """See `Engine`."""
-        return self.dialect.prompts(dialogues)
+        return self.dialect.render_prompts(dialogues)
 
     def generate(
         self,
@@ -73,7 +73,7 @@ class OpenAIEngine:
         fails for good or the budget ends; what was in flight is then kept first.
         """
         keys = {
-            (i, k): self.key(request.prompt, seed, sampling)
+            (i, k): self.sample_key(request.prompt, seed, sampling)
             for i, request in enumerate(requests)
             for k, seed in enumerate(request.seeds)
         }
@@ -84,7 +84,7 @@ class OpenAIEngine:
             for (i, k), answer in answers.items()
         ]
 
-    def key(self, prompt: Prompt, seed: int, sampling: Sampling) -> str:
+    def sample_key(self, prompt: Prompt, seed: int, sampling: Sampling) -> str:
         """The key of a sample in the ledger."""
         return sample_key(self.identity, prompt, seed, sampling)
 
@@ -93,17 +93,17 @@ class OpenAIEngine:
         requests: Sequence[Request],
         keys: Mapping[tuple[int, int], str],
         sampling: Sampling,
-    ) -> Iterator[Wanted]:
+    ) -> Iterator[MissingSample]:
         """What must be asked for, each key once."""
         seen = set(self.ledger.answers)
         for (i, k), key in keys.items():
-            room = self.dialect.room(requests[i].prompt, sampling.max_new_tokens)
+            room = self.dialect.answer_room(requests[i].prompt, sampling.max_new_tokens)
             if key not in seen and room > 0:
                 seen.add(key)
-                yield Wanted(key, requests[i].prompt, requests[i].seeds[k], room)
+                yield MissingSample(key, requests[i].prompt, requests[i].seeds[k], room)
 
     async def _ask(
-        self, wanted: list[Wanted], sampling: Sampling, on_done: Callable[[int], None] | None
+        self, wanted: list[MissingSample], sampling: Sampling, on_done: Callable[[int], None] | None
     ) -> None:
         """Have all that is wanted answered; after a failure nothing more is sent."""
         budget, waiting = Budget(self.limits, self.ledger), iter(wanted)
@@ -120,41 +120,43 @@ class OpenAIEngine:
                 if on_done is not None:
                     on_done(1)
 
-        async with self.server.client() as client:
-            create = self.dialect.create(client)
+        async with self.server.open_client() as client:
+            create = self.dialect.client_method(client)
             await asyncio.gather(*(work() for _ in range(min(self.flight, len(wanted)))))
         if failures:
             raise failures[0]
 
     async def _one(
-        self, create: Callable[..., Any], budget: Budget, sample: Wanted, sampling: Sampling
+        self, create: Callable[..., Any], budget: Budget, sample: MissingSample, sampling: Sampling
     ) -> None:
         """Ask for one sample within the budget, and write it into the ledger."""
-        worst = self._cost((self.dialect.size(sample.prompt), sample.room))
+        worst = self._cost((self.dialect.count_tokens(sample.prompt), sample.room))
         found = ""
         for attempt in range(self.server.retries + 1):
             asked = sampling if self.logprobs else replace(sampling, logprobs=0)
-            body = self.dialect.body(sample.prompt, sample.seed, asked, sample.room)
-            async with budget.room(worst):
+            body = self.dialect.request_body(sample.prompt, sample.seed, asked, sample.room)
+            async with budget.set_aside(worst):
                 try:
-                    answer, usage = await self.server.answer(
-                        create, {"model": self.server.model, **body}, self.dialect.read
+                    answer, usage = await self.server.request_answer(
+                        create, {"model": self.server.model, **body}, self.dialect.read_answer
                     )
                 except Unusable as error:
                     found = str(error)
-                    self.ledger.lost(worst)
+                    self.ledger.add_lost(worst)
                 except Refused as refusal:
                     if self._accept(refusal, sample, asked):
                         return
                     found = str(refusal)
                     continue
                 else:
-                    self.ledger.add(sample.key, answer, self._cost(usage) if usage else worst)
+                    self.ledger.add_answer(
+                        sample.key, answer, self._cost(usage) if usage else worst
+                    )
                     return
-            await asyncio.sleep(wait(attempt))
-        raise self.server.unusable(found)
+            await asyncio.sleep(seconds_to_wait(attempt))
+        raise self.server.unusable_error(found)
 
-    def _accept(self, refusal: Refused, sample: Wanted, asked: Sampling) -> bool:
+    def _accept(self, refusal: Refused, sample: MissingSample, asked: Sampling) -> bool:
         """Whether a refusal settles the sample; else it is to be asked for without log-probs.
 
         Raises MontessoriError for any other refusal.
@@ -163,12 +165,12 @@ class OpenAIEngine:
             self.logprobs = False
             return False
         if self.skip_long and refusal.too_long:
-            self.ledger.add(sample.key, EMPTY, Cost())
+            self.ledger.add_answer(sample.key, EMPTY, Cost())
             return True
         raise refusal.error from None
 
     def _cost(self, usage: Usage) -> Cost:
-        return Cost(*usage, self.prices.usd(*usage))
+        return Cost(*usage, self.prices.price_in_usd(*usage))
 
 
 # --------------------------------------------------------------------------------------- opening
@@ -178,7 +180,7 @@ def open_hosted(
     """The engine for a hosted model. Raises MontessoriError without its key or prices."""
     warn_undated(hosted.model)
     server = Server(
-        hosted.server, hosted.model, hosted.key_env, _key(hosted.key_env, secret),
+        hosted.server, hosted.model, hosted.key_env, _read_key(hosted.key_env, secret),
         machine.server_retries,
     )  # fmt: skip
     if machine.max_usd and hosted.usd_per_million == Prices():
@@ -209,9 +211,9 @@ def open_served(folder: Path, machine: "Machine", ledger: Path, secret: Secret) 
             "(docs/how-to/engines.md)",
         )
     name = machine.server_key_env
-    key = _key(name, secret)
+    key = _read_key(name, secret)
     server = Server(machine.server, str(folder), name, key, machine.server_retries)
-    entry = served(server, folder)
+    entry = find_served_model(server, folder)
     return OpenAIEngine(
         replace(server, model=str(entry["id"])),
         Completions(folder, vllm=entry.get("owned_by") == "vllm"),
@@ -222,21 +224,21 @@ def open_served(folder: Path, machine: "Machine", ledger: Path, secret: Secret) 
     )
 
 
-def served(server: Server, folder: Path) -> dict[str, Any]:
+def find_served_model(server: Server, folder: Path) -> dict[str, Any]:
     """What the server says of the model in `folder`.
 
     A server has it under the folder's path, its last two parts (models/teacher), or as `root`.
     """
-    entries = asyncio.run(server.models())
+    entries = asyncio.run(server.list_models())
     folder = Path(folder)
     names = {str(folder), str(folder.resolve()), "/".join(folder.parts[-2:])}
     for entry in entries:
         if {str(entry["id"]).rstrip("/"), str(entry.get("root")).rstrip("/")} & names:
             return entry
-    raise server.no_model([str(entry["id"]) for entry in entries])
+    raise server.no_model_error([str(entry["id"]) for entry in entries])
 
 
-def _key(name: str, secret: Secret) -> str | None:
+def _read_key(name: str, secret: Secret) -> str | None:
     """The key in the environment variable `name`; None where no key is needed."""
     if not name:
         return None

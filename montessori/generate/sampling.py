@@ -28,7 +28,7 @@ class Sampler:
         if sampling.presence_penalty != 0:
             self.seen = torch.zeros(len(seeds), vocabulary, dtype=torch.bool, device=device)
 
-    def choose(self, logits: torch.Tensor, step: int) -> torch.Tensor:
+    def choose_tokens(self, logits: torch.Tensor, step: int) -> torch.Tensor:
         """Token ids (rows,) int64 for step `step` from logits (rows, vocabulary)."""
         logits = logits.float()
         if self.seen is not None:
@@ -37,12 +37,12 @@ class Sampler:
             tokens = logits.argmax(-1)
         else:
             logits = logits / self.sampling.temperature
-            tokens = draw(logits, self.uniforms[:, step], self.sampling.top_p)
+            tokens = draw_tokens(logits, self.uniforms[:, step], self.sampling.top_p)
         if self.seen is not None:
             self.seen.scatter_(1, tokens[:, None], True)
         return tokens
 
-    def keep(self, rows: torch.Tensor) -> None:
+    def keep_rows(self, rows: torch.Tensor) -> None:
         """Go on with the rows at the positions `rows` (int64) only."""
         if self.uniforms is not None:
             self.uniforms = self.uniforms[rows]
@@ -50,14 +50,14 @@ class Sampler:
             self.seen = self.seen[rows]
 
 
-def draw(logits: torch.Tensor, uniforms: torch.Tensor, top_p: float) -> torch.Tensor:
+def draw_tokens(logits: torch.Tensor, uniforms: torch.Tensor, top_p: float) -> torch.Tensor:
     """Inverse of the cumulative distribution over the sorted nucleus (Holtzman et al., 2020).
 
     `logits` (rows, vocabulary) float32, `uniforms` (rows,) float64 in [0, 1); returns (rows,)
     int64. The nucleus holds the most probable tokens up to the one that reaches `top_p`; equal
     probabilities are ordered by token id.
     """
-    ids = order(logits)
+    ids = sort_tokens(logits)
     ordered = logits.gather(1, ids)
     cumulative = torch.softmax(ordered, dim=-1, dtype=torch.float32).cumsum(-1, dtype=torch.float64)
     total = cumulative[:, -1:]
@@ -67,7 +67,7 @@ def draw(logits: torch.Tensor, uniforms: torch.Tensor, top_p: float) -> torch.Te
     return ids.gather(1, torch.minimum(place, last))[:, 0]
 
 
-def order(logits: torch.Tensor) -> torch.Tensor:
+def sort_tokens(logits: torch.Tensor) -> torch.Tensor:
     """Token ids (rows, vocabulary) int64 by falling logit, equal ones by rising id.
 
     On a CPU numpy sorts one integer per token, falling logit above id: several times faster than

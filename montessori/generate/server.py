@@ -59,7 +59,7 @@ class Server:
     key: str | None = field(default=None, repr=False)
     retries: int = 6
 
-    def client(self, retries: int | None = None) -> openai.AsyncOpenAI:
+    def open_client(self, retries: int | None = None) -> openai.AsyncOpenAI:
         """A client, to be closed by `async with`; a server on this machine is asked directly."""
         return openai.AsyncOpenAI(
             base_url=base_url(self.url),
@@ -69,7 +69,9 @@ class Server:
             http_client=openai.DefaultAsyncHttpxClient(trust_env=not is_loopback(self.url)),
         )
 
-    async def answer(self, create: Create, body: dict[str, Any], read: Callable[[Any], T]) -> T:
+    async def request_answer(
+        self, create: Create, body: dict[str, Any], read: Callable[[Any], T]
+    ) -> T:
         """What `read` makes of the JSON that the server answers.
 
         Raises Unusable for an answer that cannot be read, Refused for a request that the server
@@ -85,9 +87,9 @@ class Server:
         try:
             return read(json.loads(raw.text))
         except (ValueError, KeyError, IndexError, TypeError, AttributeError):
-            raise Unusable(self.clean(raw.text)[:80]) from None
+            raise Unusable(self.hide_key(raw.text)[:80]) from None
 
-    def unusable(self, text: str) -> MontessoriError:
+    def unusable_error(self, text: str) -> MontessoriError:
         """The error for answers that stay unusable."""
         return self._error(
             f"what the server answers is no completion, {self.retries + 1} times in a row: "
@@ -96,10 +98,10 @@ class Server:
             next="look at the server's log, then dvc repro; finished answers are kept",
         )
 
-    async def models(self) -> list[dict[str, Any]]:
+    async def list_models(self) -> list[dict[str, Any]]:
         """What the server says of the models it has. Raises MontessoriError if it says nothing."""
         try:
-            async with self.client(retries=1) as client:
+            async with self.open_client(retries=1) as client:
                 raw = await client.models.with_raw_response.list()
         except openai.NotFoundError:
             raise self._no_server() from None
@@ -110,9 +112,9 @@ class Server:
         except (ValueError, KeyError, TypeError):
             raise self._no_server() from None
 
-    def no_model(self, names: list[str]) -> MontessoriError:
+    def no_model_error(self, names: list[str]) -> MontessoriError:
         """The error for a server without the model, with what it has instead."""
-        listed = ", ".join(map(self.clean, names[:20])) or "no model"
+        listed = ", ".join(map(self.hide_key, names[:20])) or "no model"
         return self._error(
             f"the server has no model {self.model!r}; it has {listed}",
             expected=f"a server of {self.model}",
@@ -120,13 +122,13 @@ class Server:
             "(docs/how-to/engines.md), or name a model that the server has",
         )
 
-    def clean(self, text: str) -> str:
+    def hide_key(self, text: str) -> str:
         """Text of the server without the key, should it repeat it."""
         return text.replace(self.key, "[key]") if self.key else text
 
     async def _no_model(self, error: openai.APIError) -> MontessoriError:
         try:
-            return self.no_model([str(entry["id"]) for entry in await self.models()])
+            return self.no_model_error([str(entry["id"]) for entry in await self.list_models()])
         except MontessoriError:
             return self._problem(error)
 
@@ -139,17 +141,17 @@ class Server:
         if isinstance(error, openai.APIStatusError) and error.status_code in (400, 413, 422):
             return self._refused_request(error)
         if isinstance(error, openai.APIStatusError):
-            return self._again(f"the server answers {self.clean(error.message)[:300]}")
+            return self._again(f"the server answers {self.hide_key(error.message)[:300]}")
         if isinstance(error, openai.APIConnectionError):
             return self._unreachable(error)
-        return self._again(f"the server's answer cannot be read: {self.clean(str(error))[:300]}")
+        return self._again(f"the server's answer cannot be read: {self.hide_key(str(error))[:300]}")
 
     def _refusal(self, error: openai.APIError) -> Refused | None:
         """The refusal of this very request; None for every other problem."""
         text = f"{getattr(error, 'code', '')} {error.message}".lower()
         status = getattr(error, "status_code", None)
         if status in (400, 413, 422) or (status == 403 and "logprob" in text):
-            return Refused(self.clean(text), self._problem(error))
+            return Refused(self.hide_key(text), self._problem(error))
         return None
 
     def _refused_key(self, error: openai.APIStatusError) -> MontessoriError:
@@ -166,7 +168,7 @@ class Server:
 
     def _refused_request(self, error: openai.APIStatusError) -> MontessoriError:
         return self._error(
-            f"the server refuses a request: {self.clean(error.message)[:300]}",
+            f"the server refuses a request: {self.hide_key(error.message)[:300]}",
             expected="a prompt and max_new_tokens that fit the model's context, and a server that "
             "knows the settings of sections instruction and response",
             next="lower max_new_tokens or the number of examples, or start the server with a "
@@ -175,7 +177,7 @@ class Server:
 
     def _unreachable(self, error: openai.APIConnectionError) -> MontessoriError:
         cause = error.__cause__
-        reason = self.clean(str(cause) or type(cause).__name__)
+        reason = self.hide_key(str(cause) or type(cause).__name__)
         port = urlsplit(self.url).port or 8000
         return self._error(
             f"the server cannot be reached: {reason[:200]}, after several tries",
@@ -204,6 +206,6 @@ class Server:
         )
 
 
-def wait(attempt: int) -> float:
+def seconds_to_wait(attempt: int) -> float:
     """Seconds before the next try: doubling from half a second, a quarter of it random."""
     return float(min(FIRST_WAIT * 2**attempt, LONGEST_WAIT)) * (1 - 0.25 * random.random())

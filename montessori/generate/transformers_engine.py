@@ -14,10 +14,10 @@ from typing import TYPE_CHECKING, Self
 import torch
 from transformers import Cache
 
-from montessori.generate.attention import register
+from montessori.generate.attention import register_attention
 from montessori.generate.cache import buffer_cache
 from montessori.generate.engine import FirstTokens, Generated, Request, Sampling
-from montessori.generate.local import UNBOUNDED, Local
+from montessori.generate.local import UNBOUNDED, LocalModel
 from montessori.generate.sampling import Sampler
 from montessori.models.adapters import load_merged
 from montessori.pipeline.workers import Cores
@@ -43,7 +43,7 @@ class Row:
     first: FirstTokens = ()
 
 
-class TransformersEngine(Local):
+class TransformersEngine(LocalModel):
     """A causal language model of transformers; adapters in its folder are merged into it.
 
     `batch` is the number of rows decoded at once, `device` "auto", "cpu" or "cuda", `threads` the
@@ -67,8 +67,8 @@ class TransformersEngine(Local):
         self.dtype = default if dtype == "auto" else getattr(torch, dtype)
         self.batch = batch
         self.threads = threads or torch.get_num_threads()
-        self.model = load_merged(folder, self.dtype, register()).to(self.device).eval()
-        self.end_ids = self.ends(self.model.generation_config.eos_token_id)
+        self.model = load_merged(folder, self.dtype, register_attention()).to(self.device).eval()
+        self.end_ids = self.find_end_ids(self.model.generation_config.eos_token_id)
         self.limit = getattr(self.model.config, "max_position_embeddings", None) or UNBOUNDED
         self.cores = Cores(self, self.threads, self.device)
 
@@ -94,7 +94,7 @@ class TransformersEngine(Local):
         that leaves little room is cut there, whatever else is in the batch.
         """
         made: dict[tuple[int, int], Generated] = {}
-        work = partial(TransformersEngine.decode, sampling=sampling)
+        work = partial(TransformersEngine.decode_batch, sampling=sampling)
         for results in self.cores.map(work, list(self._batches(requests))):
             made |= {(result.request, result.sample): result for result in results}
             if on_done is not None:
@@ -115,7 +115,7 @@ class TransformersEngine(Local):
         if group:
             yield group
 
-    def decode(self, group: Sequence[Placed], sampling: Sampling) -> list[Generated]:
+    def decode_batch(self, group: Sequence[Placed], sampling: Sampling) -> list[Generated]:
         """All samples of the requests of a batch."""
         rows = [Row(i, k, []) for i, request in group for k in range(len(request.seeds))]
         fits = {i: request for i, request in group if len(request.ids) < self.limit}
@@ -127,7 +127,7 @@ class TransformersEngine(Local):
             seeds = [fits[row.request].seeds[row.sample] for row in written]
             prompts = [request.ids for request in fits.values()]
             self._write(prompts, copies, written, seeds, sampling)
-        texts = self.texts([row.tokens for row in rows])
+        texts = self.decode_texts([row.tokens for row in rows])
         return [
             Generated(text, len(row.tokens), row.finished, row.request, row.sample, row.first)
             for row, text in zip(rows, texts, strict=True)
@@ -154,14 +154,14 @@ class TransformersEngine(Local):
             self._keep_first(rows, logits, sampling.logprobs)
         sampler = Sampler(sampling, seeds, logits.shape[-1], self.device)
         for step in range(sampling.max_new_tokens):
-            tokens = sampler.choose(logits, step)
-            alive = _record(rows, tokens.tolist(), self.end_ids)
+            tokens = sampler.choose_tokens(logits, step)
+            alive = _append_tokens(rows, tokens.tolist(), self.end_ids)
             if not alive:
                 return
             if len(alive) <= COMPACT * len(rows):
                 kept = torch.tensor(alive, device=self.device)
                 cache.batch_select_indices(kept)
-                sampler.keep(kept)
+                sampler.keep_rows(kept)
                 rows = [rows[r] for r in alive]
                 tokens, mask, position = tokens[kept], mask[kept], position[kept]
             position = position + 1
@@ -174,7 +174,7 @@ class TransformersEngine(Local):
         logprobs = torch.log_softmax(logits.float(), dim=-1)
         values, ids = logprobs.topk(min(count, logprobs.shape[-1]), dim=-1)
         for row, found, tokens in zip(rows, values.tolist(), ids.tolist(), strict=True):
-            texts = self.texts([[token] for token in tokens])
+            texts = self.decode_texts([[token] for token in tokens])
             row.first = tuple(zip(texts, found, strict=True))
 
     def _pad(self, prompts: list[Sequence[int]], new: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -200,7 +200,7 @@ class TransformersEngine(Local):
         return output.logits[:, -1]
 
 
-def _record(rows: list[Row], tokens: list[int], ends: frozenset[int]) -> list[int]:
+def _append_tokens(rows: list[Row], tokens: list[int], ends: frozenset[int]) -> list[int]:
     """Give each row its next token; the positions of the rows that go on."""
     alive = []
     for place, (row, token) in enumerate(zip(rows, tokens, strict=True)):

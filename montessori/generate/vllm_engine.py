@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 from montessori.errors import MontessoriError
 from montessori.generate.engine import FirstTokens, Generated, Request, Sampling
-from montessori.generate.local import Local, folder_facts
+from montessori.generate.local import LocalModel, folder_facts
 from montessori.models.adapters import find_adapters
 
 if TYPE_CHECKING:
@@ -31,7 +31,7 @@ RUNNING: list["weakref.ref[Any]"] = []  # the core of vLLM that was loaded last 
 INSTALL = "make clean-env, then make repro; with a GPU: MONTESSORI_ACCELERATOR=cuda make repro"
 
 
-class VllmEngine(Local):
+class VllmEngine(LocalModel):
     """A causal language model in vLLM: fp32 on a CPU, bf16 on GPUs.
 
     `gpus` share each layer's weights (tensor parallel), `memory` is the share of GPU memory that
@@ -52,9 +52,9 @@ class VllmEngine(Local):
     ) -> None:
         super().__init__(folder)
         eos, self.limit = folder_facts(folder)
-        self.end_ids = self.ends(eos)
+        self.end_ids = self.find_end_ids(eos)
         adapters = find_adapters(folder)
-        settings = settings_of(
+        settings = vllm_settings(
             self.limit,
             device=device,
             threads=threads,
@@ -62,8 +62,8 @@ class VllmEngine(Local):
             memory=memory,
             log_level=log_level,
         )
-        self.llm = _load(folder, key, settings | (lora_settings(adapters) if adapters else {}))
-        self.adapters = _request(adapters) if adapters else None
+        self.llm = _load_vllm(folder, key, settings | (lora_settings(adapters) if adapters else {}))
+        self.adapters = _lora_request(adapters) if adapters else None
         self.limit = min(self.limit, self.llm.model_config.max_model_len)
 
     @classmethod
@@ -97,19 +97,19 @@ class VllmEngine(Local):
         fits = [(i, k) for i, k in places if len(requests[i].ids) < self.limit]
         outputs = self.llm.generate(
             [{"prompt_token_ids": list(requests[i].ids)} for i, _ in fits],
-            [self.drawing(sampling, requests[i].seeds[k]) for i, k in fits],
+            [self.sampling_params(sampling, requests[i].seeds[k]) for i, k in fits],
             lora_request=self.adapters,
             use_tqdm=False,
         )
         written = {
-            place: _sample(out.outputs[0], self.end_ids) for place, out in zip(fits, outputs)
+            place: _read_sample(out.outputs[0], self.end_ids) for place, out in zip(fits, outputs)
         }
         first = {
             place: self._first(out.outputs[0].logprobs, sampling.logprobs)
             for place, out in zip(fits, outputs)
         }
         rows = [written.get(place, ([], False)) for place in places]
-        texts = self.texts([ids for ids, _ in rows])
+        texts = self.decode_texts([ids for ids, _ in rows])
         if on_done is not None:
             on_done(len(rows))
         return [
@@ -117,7 +117,7 @@ class VllmEngine(Local):
             for (i, k), (ids, finished), text in zip(places, rows, texts, strict=True)
         ]
 
-    def drawing(self, sampling: Sampling, seed: int) -> "SamplingParams":
+    def sampling_params(self, sampling: Sampling, seed: int) -> "SamplingParams":
         """vLLM's settings for one sample: none of its own defaults, text left to our tokenizer."""
         from vllm import SamplingParams
 
@@ -137,11 +137,11 @@ class VllmEngine(Local):
         if not count or not logprobs:
             return ()
         found = sorted(logprobs[0].items(), key=lambda entry: -entry[1].logprob)[:count]
-        texts = self.texts([[token] for token, _ in found])
+        texts = self.decode_texts([[token] for token, _ in found])
         return tuple((text, one.logprob) for text, (_, one) in zip(texts, found, strict=True))
 
 
-def version() -> str | None:
+def vllm_version() -> str | None:
     """The installed version of vLLM; its CPU build is a package of another name."""
     from importlib import metadata
 
@@ -153,14 +153,14 @@ def version() -> str | None:
     return None
 
 
-def _sample(output: Any, ends: frozenset[int]) -> tuple[list[int], bool]:
+def _read_sample(output: Any, ends: frozenset[int]) -> tuple[list[int], bool]:
     """Token ids without the end token, and whether the model ended its turn itself."""
     ids, finished = list(output.token_ids), output.finish_reason == "stop"
     return (ids[:-1] if finished and ids and ids[-1] in ends else ids), finished
 
 
 # --------------------------------------------------------------------------------------- loading
-def settings_of(
+def vllm_settings(
     limit: int, *, device: str, threads: int, gpus: int, memory: float, log_level: str
 ) -> dict[str, Any]:
     """vLLM's settings for a machine and a model with a context of `limit` tokens.
@@ -168,8 +168,8 @@ def settings_of(
     The environment that vLLM reads when it is imported is set too, so call this first.
     """
     on_cpu = device == "cpu" or (device == "auto" and not _has_gpu())
-    _prepare(on_cpu, threads, log_level)
-    return (_on_cpu(limit) if on_cpu else _on_gpu(gpus, memory)) | {
+    _set_environment(on_cpu, threads, log_level)
+    return (_cpu_settings(limit) if on_cpu else _gpu_settings(gpus, memory)) | {
         "enable_prefix_caching": True,
         "generation_config": "vllm",
         "load_format": "safetensors",
@@ -177,7 +177,7 @@ def settings_of(
     }
 
 
-def _prepare(on_cpu: bool, threads: int, log_level: str) -> None:
+def _set_environment(on_cpu: bool, threads: int, log_level: str) -> None:
     """Settings that vLLM reads when it is imported; what the user has set stays.
 
     Its level of logging is one above ours: its warnings are about the host's set-up.
@@ -205,7 +205,7 @@ def _has_gpu() -> bool:
     return torch.cuda.is_available()
 
 
-def _on_cpu(limit: int) -> dict[str, Any]:
+def _cpu_settings(limit: int) -> dict[str, Any]:
     """Settings for a CPU, whole prompts at a time.
 
     A step that ends within a seeded prompt takes its random number back, which torch's generator
@@ -220,7 +220,7 @@ def _on_cpu(limit: int) -> dict[str, Any]:
     }
 
 
-def _on_gpu(gpus: int, memory: float) -> dict[str, Any]:
+def _gpu_settings(gpus: int, memory: float) -> dict[str, Any]:
     return {
         "dtype": "bfloat16",
         "tensor_parallel_size": gpus,
@@ -236,18 +236,18 @@ def lora_settings(adapters: Path) -> dict[str, Any]:
     return {"enable_lora": True, "max_lora_rank": next(r for r in allowed if rank <= r)}
 
 
-def _request(adapters: Path) -> Any:
+def _lora_request(adapters: Path) -> Any:
     from vllm.lora.request import LoRARequest
 
     return LoRARequest("adapter", 1, str(adapters.resolve()))
 
 
-def _load(folder: Path, key: str, settings: dict[str, Any]) -> Any:
+def _load_vllm(folder: Path, key: str, settings: dict[str, Any]) -> Any:
     """vLLM with the model of a folder, from safetensors only, without remote code."""
     try:
         from vllm import LLM
     except ImportError as error:
-        raise not_installed(error, key) from error
+        raise not_installed_error(error, key) from error
     end_running()
     try:
         llm = LLM(
@@ -259,12 +259,12 @@ def _load(folder: Path, key: str, settings: dict[str, Any]) -> Any:
             **settings,
         )
     except LOADING as error:
-        raise not_loaded(error, folder, key) from error
-    is_running(llm)
+        raise not_loaded_error(error, folder, key) from error
+    note_running(llm)
     return llm
 
 
-def is_running(llm: Any) -> None:
+def note_running(llm: Any) -> None:
     """Note that `llm`, vLLM's class of that name, is what runs in this process now."""
     RUNNING.append(weakref.ref(llm.llm_engine.engine_core))
 
@@ -282,7 +282,7 @@ def end_running() -> None:
             core.shutdown()
 
 
-def not_installed(error: ImportError, key: str) -> MontessoriError:
+def not_installed_error(error: ImportError, key: str) -> MontessoriError:
     """The error for a machine without vLLM; `key` of params.yaml asked for it."""
     return MontessoriError(
         f"engine vllm: vLLM cannot be imported ({error})",
@@ -292,7 +292,7 @@ def not_installed(error: ImportError, key: str) -> MontessoriError:
     )
 
 
-def not_loaded(error: Exception, folder: Path, key: str) -> MontessoriError:
+def not_loaded_error(error: Exception, folder: Path, key: str) -> MontessoriError:
     """The error for a model that vLLM cannot load."""
     return MontessoriError(
         f"vLLM cannot load the model: {_first_line(error)}",

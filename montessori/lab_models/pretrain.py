@@ -19,7 +19,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from montessori.artifacts.files import read_json, write_json
-from montessori.progress import track
+from montessori.progress import track_progress
 from montessori.seeding import seed_of
 
 #: One training document: token ids, and the weight of each token's loss.
@@ -147,7 +147,7 @@ def pretrain(
         model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
     )
     state = _restore_checkpoint(work, model, optimizer)
-    progress = track(recipe.tokens, "tokens", label)
+    progress = track_progress(recipe.tokens, "tokens", label)
     progress.advance(state["tokens"])
     model.train()
     while state["tokens"] < recipe.tokens:

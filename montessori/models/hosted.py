@@ -27,7 +27,7 @@ class Prices:
     input: Annotated[NotNegative, "USD"] = 0.0
     output: Annotated[NotNegative, "USD"] = 0.0
 
-    def usd(self, prompt: int, completion: int) -> float:
+    def price_in_usd(self, prompt: int, completion: int) -> float:
         """The price of so many tokens."""
         return (self.input * prompt + self.output * completion) / 1e6
 

@@ -42,7 +42,7 @@ class Shard:
             next="give each of n processes its own of 1/n, 2/n, ... n/n",
         )
 
-    def has(self, part: int) -> bool:
+    def owns_part(self, part: int) -> bool:
         """Whether part `part`, counted from 0, is this shard's to fill."""
         return part % self.count == self.index - 1
 
@@ -57,24 +57,24 @@ class Parts:
     def __init__(self, work: Path, digest: str) -> None:
         self.folder = Path(work) / digest
 
-    def done(self, index: int) -> Path | None:
+    def find_part(self, index: int) -> Path | None:
         """The file of part `index`, or None if it is not finished."""
-        path = self._path(index)
+        path = self._part_path(index)
         return path if path.is_file() else None
 
-    def write(self, index: int, frame: pl.DataFrame) -> Path:
+    def write_part(self, index: int, frame: pl.DataFrame) -> Path:
         """Finish part `index` with the rows of `frame`."""
-        path = self._path(index)
+        path = self._part_path(index)
         write_table(frame, path, dict(frame.schema))
         return path
 
-    def read(self, index: int) -> pl.DataFrame:
+    def read_part(self, index: int) -> pl.DataFrame:
         """The rows of part `index`. Raises MontessoriError if it is not finished."""
-        return read_table(self._path(index), None)
+        return read_table(self._part_path(index), None)
 
-    def clear(self) -> None:
+    def remove_all(self) -> None:
         """Remove all parts of this job, after its output has been written."""
         shutil.rmtree(self.folder, ignore_errors=True)
 
-    def _path(self, index: int) -> Path:
+    def _part_path(self, index: int) -> Path:
         return self.folder / f"{index:06d}.parquet"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from montessori.errors import MontessoriError
-from montessori.progress import Progress, track
+from montessori.progress import Progress, track_progress
 from montessori.proof import experiment as experiments
 from montessori.proof import record
 from montessori.proof.experiments import Experiment, parse_seeds, plan
@@ -65,7 +65,9 @@ def _only_one(work: Path) -> Iterator[int]:
     work.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(work / "lock", os.O_RDWR | os.O_CREAT)
     try:
-        with track(1, "proof", "waiting for experiments of an earlier proof to end") as progress:
+        with track_progress(
+            1, "proof", "waiting for experiments of an earlier proof to end"
+        ) as progress:
             while not _taken(descriptor):
                 progress.advance(0)
                 time.sleep(POLL_SECONDS)
@@ -91,7 +93,7 @@ def _run_all(
     running: list[_Running] = []
     failed: dict[str, str] = {}
     done = len(planned) - len(waiting)
-    with track(len(planned), "experiments", "proof") as progress, _stoppable(running):
+    with track_progress(len(planned), "experiments", "proof") as progress, _stoppable(running):
         progress.advance(done, kept=done)
         while waiting or running:
             while waiting and len(running) < jobs:

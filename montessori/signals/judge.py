@@ -17,9 +17,9 @@ from montessori.artifacts.files import folder_digest, read_json, read_table
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.generate import Engine, Request, Sampling
-from montessori.generate.ledger import spent
+from montessori.generate.ledger import read_spending
 from montessori.pipeline.parts import Parts, parts_digest
-from montessori.progress import track
+from montessori.progress import track_progress
 from montessori.seeding import seed_of
 from montessori.signals.judge_marks import BEST, load_judge_template, read_mark, render_question
 from montessori.signals.settings import JudgeSignalParams
@@ -85,7 +85,7 @@ class ModelJudge:
         engine, settings = self.engine(), self.settings
         texts = rows.select("instruction", "response").iter_rows()
         questions = [render_question(asked, said, self.template) for asked, said in texts]
-        prompts = engine.prompts([[{"role": "user", "content": text}] for text in questions])
+        prompts = engine.render_prompts([[{"role": "user", "content": text}] for text in questions])
         requests = [
             Request(
                 prompt, tuple(seed_of(self.seed, KIND, name, k) for k in range(settings.samples))
@@ -167,8 +167,8 @@ def score_by_judge(
     read = frame.join(marked.filter(pl.col("marks") > 0), on="row_id", maintain_order="left")
     means = (read["total"] / read["marks"]).to_list()
     metrics = write_scores(read, means, out, inputs, {"oracle": marker.oracle})
-    cost = spent(ledger)
-    parts.clear()
+    cost = read_spending(ledger)
+    parts.remove_all()
     ledger.unlink(missing_ok=True)
     return metrics | facts | ({} if cost is None else {"server": cost})
 
@@ -176,13 +176,13 @@ def score_by_judge(
 def _fill(parts: Parts, judge: Judge, frame: pl.DataFrame, size: int, label: str) -> pl.DataFrame:
     """The marks of all rows, finished parts from disk."""
     starts = range(0, frame.height, size)
-    with track(frame.height, "rows", label) as progress:
+    with track_progress(frame.height, "rows", label) as progress:
         for part, start in enumerate(starts):
             some = frame[start : start + size]
-            if not parts.done(part):
-                parts.write(part, judge.mark(some))
+            if not parts.find_part(part):
+                parts.write_part(part, judge.mark(some))
             progress.advance(some.height)
-    return pl.concat([parts.read(part) for part in range(len(starts))])
+    return pl.concat([parts.read_part(part) for part in range(len(starts))])
 
 
 def _facts(marked: pl.DataFrame, judge: Judge) -> dict[str, Any]:

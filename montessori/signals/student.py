@@ -13,19 +13,19 @@ from montessori.errors import MontessoriError
 from montessori.models import chat
 from montessori.models.adapters import load_merged
 from montessori.pipeline.parts import Parts, parts_digest
-from montessori.progress import track
+from montessori.progress import track_progress
 from montessori.signals.table import write_scores
-from montessori.train.device import settle
+from montessori.train.device import choose_device
 from montessori.train.loss import (
     IGNORED,
     Row,
-    by_length,
+    batch_by_length,
     comfortable_tokens,
-    padded,
+    pad_rows,
     row_losses,
-    tokenised,
+    tokenize_rows,
 )
-from montessori.train.unseen import left_after
+from montessori.train.unseen import read_unseen_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -58,32 +58,32 @@ def score_by_student(
     after warm-up, a row has no response, or a value is not finite.
     """
     tokenizer = chat.load_tokenizer(warmup)
-    frame = left_after(warmup, probe)
-    rows = tokenised(tokenizer, frame["messages"].to_list(), settings.max_length)
+    frame = read_unseen_rows(warmup, probe)
+    rows = tokenize_rows(tokenizer, frame["messages"].to_list(), settings.max_length)
     require_responses(rows, frame, probe, f"{measure}.max_length")
     inputs = {"warmup": warmup, "probe": probe}
     digests = {name: folder_digest(path) for name, path in inputs.items()}
     params = {"measure": measure, **asdict(settings)}
     params.pop("direction")  # the sign is put on afterwards
     parts = Parts(work, parts_digest(params, digests, PART))
-    device = settle(machine)
+    device = choose_device(machine)
     model = load_merged(warmup).to(device).eval()
     pad = tokenizer.pad_token_id or 0
     starts = range(0, len(rows), settings.rows_per_part)
-    with track(len(rows), "rows", label) as progress:
+    with track_progress(len(rows), "rows", label) as progress:
         for part, start in enumerate(starts):
             some = slice(start, start + settings.rows_per_part)
-            if not parts.done(part):
+            if not parts.find_part(part):
                 found = values(MEASURES[measure], model, rows[some], pad)
                 ids = frame["row_id"][some]
                 _require_finite(found, ids.to_list(), measure)
-                parts.write(part, pl.DataFrame({"row_id": ids, "value": found}, schema=PART))
+                parts.write_part(part, pl.DataFrame({"row_id": ids, "value": found}, schema=PART))
             progress.advance(len(rows[some]))
-    every = pl.concat([parts.read(part) for part in range(len(starts))])
+    every = pl.concat([parts.read_part(part) for part in range(len(starts))])
     sign = 1.0 if settings.direction == "high" else -1.0
     facts = {"template_hash": chat.template_hash(tokenizer), "direction": settings.direction}
     metrics = write_scores(frame, (every["value"] * sign).to_list(), out, inputs, facts)
-    parts.clear()
+    parts.remove_all()
     tokens = sum(len(row.ids) for row in rows)
     return metrics | {"tokens_forward": tokens, "parameters": model.num_parameters()}
 
@@ -98,7 +98,7 @@ def values(
     found = [0.0] * len(rows)
     most = min(TOKENS, comfortable_tokens(model.device))
     with torch.inference_mode():
-        for places in by_length(rows, BATCH, most):
+        for places in batch_by_length(rows, BATCH, most):
             measured = measure(model, [rows[i] for i in places], pad).tolist()
             for place, value in zip(places, measured, strict=True):
                 found[place] = value
@@ -114,9 +114,9 @@ def mean_loss(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> torch.
 def mean_entropy(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> torch.Tensor:
     """Mean entropy of the model's distribution at the answer tokens, nats, shape (rows,)."""
     device = model.device
-    ids = padded([row.ids for row in rows], pad, device)  # (B, T)
-    labels = padded([row.labels for row in rows], IGNORED, device)[:, 1:]  # (B, T - 1)
-    attention = padded([[1] * len(row.ids) for row in rows], 0, device)
+    ids = pad_rows([row.ids for row in rows], pad, device)  # (B, T)
+    labels = pad_rows([row.labels for row in rows], IGNORED, device)[:, 1:]  # (B, T - 1)
+    attention = pad_rows([[1] * len(row.ids) for row in rows], 0, device)
     logits = model(input_ids=ids, attention_mask=attention, use_cache=False).logits[:, :-1]
     kept = labels != IGNORED
     logs = torch.log_softmax(logits[kept].float(), dim=-1)  # (answer tokens, V)

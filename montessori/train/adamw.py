@@ -83,7 +83,7 @@ def next_step(state: AdamWState, name: str, dtype: torch.dtype = torch.float32) 
     )
 
 
-def state_of(
+def optimizer_state(
     model: "PreTrainedModel", optimizer: torch.optim.AdamW, rows: Sequence[str] = ()
 ) -> AdamWState:
     """The state of an optimizer with one parameter group over what is trained of `model`."""
@@ -138,7 +138,7 @@ def write_state(folder: Path, state: AdamWState) -> None:
     )
 
 
-def warmup_rows(folder: Path) -> list[str]:
+def read_warmup_rows(folder: Path) -> list[str]:
     """The ids of the rows that made the state in `folder`."""
     rows: list[str] = read_json(folder / OPTIMIZER)["rows"]
     return rows

@@ -6,7 +6,7 @@ import warnings
 from typing import TYPE_CHECKING, Any
 
 from montessori.train.curve import log_every
-from montessori.train.device import checkpoints, fast_bf16
+from montessori.train.device import uses_bf16, uses_checkpointing
 
 if TYPE_CHECKING:
     import torch
@@ -15,12 +15,14 @@ if TYPE_CHECKING:
     from montessori.train.settings import StudentSftParams, TeacherDpoParams
 
 
-def steps_of(rows: int, settings: "StudentSftParams | TeacherDpoParams") -> int:
+def count_steps(rows: int, settings: "StudentSftParams | TeacherDpoParams") -> int:
     """Optimizer steps of a training: epochs times batches, the last of which may be smaller."""
     return settings.epochs * -(-rows // settings.batch)
 
 
-def schedule(settings: "StudentSftParams | TeacherDpoParams", steps: int) -> dict[str, Any]:
+def schedule_arguments(
+    settings: "StudentSftParams | TeacherDpoParams", steps: int
+) -> dict[str, Any]:
     """Warm-up/stable/decay (arXiv 2404.06395): linear rise, flat, half cosine down to the least.
 
     Trainer arguments for `steps` optimizer steps. The first step runs at the least rate.
@@ -36,7 +38,7 @@ def schedule(settings: "StudentSftParams | TeacherDpoParams", steps: int) -> dic
     }
 
 
-def common(
+def common_arguments(
     settings: "StudentSftParams | TeacherDpoParams",
     rows: int,
     seed: int,
@@ -45,16 +47,16 @@ def common(
     work: str,
 ) -> dict[str, Any]:
     """Trainer arguments of both trainings: fp32 weights, AdamW, bf16 products where fast."""
-    steps = steps_of(rows, settings)
-    return schedule(settings, steps) | {
+    steps = count_steps(rows, settings)
+    return schedule_arguments(settings, steps) | {
         "output_dir": work,
         "num_train_epochs": settings.epochs,
         "per_device_train_batch_size": settings.batch,
         "max_length": settings.max_length,
         "seed": seed % 2**32,
         "use_cpu": device.type == "cpu",
-        "bf16": fast_bf16(device),
-        "gradient_checkpointing": checkpoints(machine, device),
+        "bf16": uses_bf16(device),
+        "gradient_checkpointing": uses_checkpointing(machine, device),
         "weight_decay": 0.0,
         "save_strategy": "no",
         "report_to": "none",
@@ -65,7 +67,7 @@ def common(
     }
 
 
-def quiet() -> None:
+def silence_libraries() -> None:
     """Keep the libraries' own notices and bars off the terminal; errors still come through."""
     os.environ.setdefault("TQDM_DISABLE", "1")
     for name in ("transformers", "trl", "accelerate", "datasets"):

@@ -10,7 +10,7 @@ from typing import Any
 from transformers import TrainerCallback
 
 from montessori.errors import MontessoriError
-from montessori.progress import track
+from montessori.progress import track_progress
 
 #: Points of a curve, at most about this many.
 POINTS = 200
@@ -59,7 +59,7 @@ class Recorder(TrainerCallback):
 
     def on_train_begin(self, args: Any, state: Any, control: Any, **rest: Any) -> None:
         """Open the progress line."""
-        self._progress = track(state.max_steps, "steps", self.label)
+        self._progress = track_progress(state.max_steps, "steps", self.label)
         self._shown = 0
 
     def on_log(

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from montessori.pipeline.machine import Machine
 
 
-def settle(machine: "Machine") -> "torch.device":
+def choose_device(machine: "Machine") -> "torch.device":
     """Set the number of CPU threads and return the device to use.
 
     Raises MontessoriError when `machine.device` asks for a GPU that is not there.
@@ -30,7 +30,7 @@ def settle(machine: "Machine") -> "torch.device":
     return torch.device("cuda" if wanted else "cpu")
 
 
-def fast_bf16(device: "torch.device") -> bool:
+def uses_bf16(device: "torch.device") -> bool:
     """Whether products are taken in bf16 by autocast (weights and optimizer stay fp32).
 
     Only on a GPU: on a CPU with native bf16 products, SFT of a 0.9M-parameter Llama took 10.9 s of
@@ -41,7 +41,7 @@ def fast_bf16(device: "torch.device") -> bool:
     return device.type == "cuda" and torch.cuda.is_bf16_supported(including_emulation=False)
 
 
-def checkpoints(machine: "Machine", device: "torch.device") -> bool:
+def uses_checkpointing(machine: "Machine", device: "torch.device") -> bool:
     """Whether activations are recomputed in the backward pass to save memory."""
     setting = machine.gradient_checkpointing
     return setting == "on" or (setting == "auto" and device.type == "cuda")

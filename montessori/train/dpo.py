@@ -16,7 +16,7 @@ from montessori.models.weights import load_model, save_model
 from montessori.seeding import seed_of
 from montessori.train import arguments
 from montessori.train.curve import Recorder, write_curve
-from montessori.train.device import settle
+from montessori.train.device import choose_device
 from montessori.train.order import LengthOrder
 
 if TYPE_CHECKING:
@@ -57,16 +57,16 @@ def train_teacher(
     frame = read_table(pairs / "pairs.parquet", PAIRS)
     _require_pairs(frame, settings, pairs)
     require_same_line(start, pairs)
-    device = settle(machine)
+    device = choose_device(machine)
     facts = {"pairs": frame.height, "template_hash": chat.template_hash(tokenizer)}
     with new_folder(out, {"start": start, "pairs": pairs}, facts) as folder:
         model = load_model(start).to(device)
         recorder = Recorder(label, CURVE, "teacher_dpo.learning_rate")
         with tempfile.TemporaryDirectory() as work:
-            settled = arguments.common(
+            settled = arguments.common_arguments(
                 settings, frame.height, seed_of(seed, KIND), machine, device, work
             )
-            trainer = _trainer(model, tokenizer, frame, settled, settings.beta, recorder)
+            trainer = _make_trainer(model, tokenizer, frame, settled, settings.beta, recorder)
             _require_same_tokens(tokenizer, trainer.train_dataset, frame, settings, pairs)
             trainer.train()
         save_model(model, start, folder)
@@ -79,10 +79,10 @@ def train_teacher(
         "tokens_trained": settings.epochs * tokens,
         "tokens_forward": tokens,  # by the reference policy
         "parameters": model.num_parameters(),
-    } | _ends(recorder.points)
+    } | _curve_ends(recorder.points)
 
 
-def conversations(frame: pl.DataFrame) -> dict[str, list[list[dict[str, str]]]]:
+def as_conversations(frame: pl.DataFrame) -> dict[str, list[list[dict[str, str]]]]:
     """The columns prompt, chosen and rejected as lists of messages, as trl takes them."""
     roles = {"prompt": "user", "chosen": "assistant", "rejected": "assistant"}
     return {
@@ -91,7 +91,7 @@ def conversations(frame: pl.DataFrame) -> dict[str, list[list[dict[str, str]]]]:
     }
 
 
-def _trainer(
+def _make_trainer(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerFast",
     frame: pl.DataFrame,
@@ -103,7 +103,7 @@ def _trainer(
     from transformers import PrinterCallback
     from trl import DPOConfig, DPOTrainer
 
-    arguments.quiet()
+    arguments.silence_libraries()
 
     class Trainer(DPOTrainer):
         """Takes pairs in our order."""
@@ -123,7 +123,7 @@ def _trainer(
     trainer = Trainer(
         model=model,
         args=config,
-        train_dataset=Dataset.from_dict(conversations(frame)),
+        train_dataset=Dataset.from_dict(as_conversations(frame)),
         processing_class=tokenizer,
         callbacks=[recorder],
     )
@@ -162,7 +162,7 @@ def _require_same_tokens(
     pairs: Path,
 ) -> None:
     """Raise unless DPO sees each prompt as generation saw it, and every pair whole."""
-    dialogues = conversations(frame)["prompt"]
+    dialogues = as_conversations(frame)["prompt"]
     prompts: Sequence[list[int]] = chat.render_prompts(tokenizer, dialogues)
     too_long = sum(length > settings.max_length for length in pair_lengths(dataset))
     if too_long or len(dataset) < frame.height:
@@ -184,7 +184,7 @@ def _require_same_tokens(
             )
 
 
-def _ends(points: Sequence[dict[str, float]]) -> dict[str, float]:
+def _curve_ends(points: Sequence[dict[str, float]]) -> dict[str, float]:
     """First and last loss, and the mean rewards over the last tenth of the curve."""
     tail = points[-max(1, len(points) // 10) :]
     means = {

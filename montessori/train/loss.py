@@ -31,7 +31,7 @@ class Row:
         return sum(label != IGNORED for label in self.labels[1:])
 
 
-def tokenised(
+def tokenize_rows(
     tokenizer: "PreTrainedTokenizerFast",
     dialogues: Sequence[Sequence[Mapping[str, str]]],
     max_length: int,
@@ -56,9 +56,9 @@ def row_losses(
     Rows are padded at the right with token `pad`, which no row attends to.
     """
     device = model.device
-    ids = padded([row.ids for row in rows], pad, device)  # (B, T)
-    labels = padded([row.labels for row in rows], IGNORED, device)[:, 1:]  # (B, T - 1)
-    attention = padded([[1] * len(row.ids) for row in rows], 0, device)
+    ids = pad_rows([row.ids for row in rows], pad, device)  # (B, T)
+    labels = pad_rows([row.labels for row in rows], IGNORED, device)[:, 1:]  # (B, T - 1)
+    attention = pad_rows([[1] * len(row.ids) for row in rows], 0, device)
     equal = len({len(row.ids) for row in rows}) == 1
     output = model(input_ids=ids, attention_mask=None if equal else attention, use_cache=False)
     logits = output.logits[:, :-1]  # (B, T - 1, V)
@@ -68,7 +68,7 @@ def row_losses(
     return table.sum(dim=1), kept.sum(dim=1)
 
 
-def mean_row_loss(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> torch.Tensor:
+def sum_mean_losses(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> torch.Tensor:
     """Sum over rows of each row's mean token loss, a scalar; divide by the number of rows."""
     sums, counts = row_losses(model, rows, pad)
     return (sums / counts).sum()
@@ -79,7 +79,9 @@ def comfortable_tokens(device: torch.device) -> float:
     return TOKENS.get(device.type, math.inf)
 
 
-def by_length(rows: Sequence[Row], batch: int, tokens: float = math.inf) -> Iterator[list[int]]:
+def batch_by_length(
+    rows: Sequence[Row], batch: int, tokens: float = math.inf
+) -> Iterator[list[int]]:
     """Indices of rows in batches, short rows first; each index once.
 
     A batch has at most `batch` rows and, with its padding, at most `tokens` tokens; a row longer
@@ -96,7 +98,7 @@ def by_length(rows: Sequence[Row], batch: int, tokens: float = math.inf) -> Iter
         yield together
 
 
-def padded(values: list[list[int]], fill: int, device: torch.device) -> torch.Tensor:
+def pad_rows(values: list[list[int]], fill: int, device: torch.device) -> torch.Tensor:
     """Rows of token ids filled up at the right, shape (rows, longest)."""
     width = max(map(len, values))
     return torch.tensor([row + [fill] * (width - len(row)) for row in values], device=device)

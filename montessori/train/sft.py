@@ -13,8 +13,8 @@ from montessori.models.weights import load_model, save_model
 from montessori.seeding import seed_of
 from montessori.train import arguments
 from montessori.train.curve import Recorder, write_curve
-from montessori.train.device import settle
-from montessori.train.loss import Row, tokenised
+from montessori.train.device import choose_device
+from montessori.train.loss import Row, tokenize_rows
 from montessori.train.order import LengthOrder
 
 if TYPE_CHECKING:
@@ -47,11 +47,11 @@ def train_student(
     """
     tokenizer = chat.load_tokenizer(student)
     frame = read_table(dataset / "rows.parquet", ROWS)
-    every = tokenised(tokenizer, frame["messages"].to_list(), settings.max_length)
+    every = tokenize_rows(tokenizer, frame["messages"].to_list(), settings.max_length)
     rows = [row for row in every if row.targets]
     if not rows:
         raise _nothing_to_learn(dataset, len(every), settings.max_length)
-    device = settle(machine)
+    device = choose_device(machine)
     facts = {"rows": len(rows), "template_hash": chat.template_hash(tokenizer)}
     with new_folder(out, {"student": student, "dataset": dataset}, facts) as folder:
         order = seed_of(seed, KIND)
@@ -60,8 +60,8 @@ def train_student(
             label, {"loss": "loss", "learning_rate": "learning_rate"}, "student_sft.learning_rate"
         )
         with tempfile.TemporaryDirectory() as work:
-            settled = arguments.common(settings, len(rows), order, machine, device, work)
-            trainer = _trainer(model, tokenizer, rows, settled, recorder)
+            settled = arguments.common_arguments(settings, len(rows), order, machine, device, work)
+            trainer = _make_trainer(model, tokenizer, rows, settled, recorder)
             trainer.train()
         save_model(merge_adapters(model), student, folder)
     write_curve(plot, recorder.points, ("step", "loss", "learning_rate"))
@@ -78,7 +78,7 @@ def train_student(
     }
 
 
-def _trainer(
+def _make_trainer(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerFast",
     rows: list[Row],
@@ -90,7 +90,7 @@ def _trainer(
     from transformers import PrinterCallback
     from trl import SFTConfig, SFTTrainer
 
-    arguments.quiet()
+    arguments.silence_libraries()
 
     class Trainer(SFTTrainer):
         """Takes rows in our order."""

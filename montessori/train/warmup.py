@@ -14,12 +14,12 @@ from montessori.errors import MontessoriError
 from montessori.models import chat
 from montessori.models.adapters import NO_ADAPTERS, AdapterParams, add_adapters, save_adapters
 from montessori.models.weights import load_model, save_model
-from montessori.progress import track
+from montessori.progress import track_progress
 from montessori.seeding import seed_of
-from montessori.train.adamw import AdamWState, state_of, trained_parameters, write_state
+from montessori.train.adamw import AdamWState, optimizer_state, trained_parameters, write_state
 from montessori.train.curve import require_finite
-from montessori.train.device import settle
-from montessori.train.loss import Row, row_losses, tokenised
+from montessori.train.device import choose_device
+from montessori.train.loss import Row, row_losses, tokenize_rows
 from montessori.train.order import epoch_order
 
 if TYPE_CHECKING:
@@ -54,14 +54,14 @@ def warm_up(
     kept = read_table(probe / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
     first = first_prompts(kept, settings.rows)
     _require_rows(first.height, kept.height, settings.rows, probe)
-    rows = tokenised(tokenizer, first["messages"].to_list(), settings.max_length)
+    rows = tokenize_rows(tokenizer, first["messages"].to_list(), settings.max_length)
     usable = [row for row in rows if row.targets]
     pad = tokenizer.pad_token_id or 0
     facts = {"rows": len(usable), "template_hash": chat.template_hash(tokenizer)}
     with new_folder(out, {"student": student, "probe": probe}, facts) as folder:
-        device, order = settle(machine), seed_of(seed, KIND)
+        device, order = choose_device(machine), seed_of(seed, KIND)
         model = add_adapters(load_model(student), adapter, order)
-        losses, state = train(model.to(device), usable, pad, settings, order, label)
+        losses, state = train_rows(model.to(device), usable, pad, settings, order, label)
         save = save_adapters if adapter.rank else save_model
         save(model, student, folder)
         write_state(folder, replace(state, rows=tuple(first["row_id"])))
@@ -73,8 +73,8 @@ def warm_up(
         "tokens": sum(len(row.ids) for row in usable),
         "tokens_trained": settings.epochs * sum(len(row.ids) for row in usable),
         "parameters": model.num_parameters(),
-        "loss_first": _mean(losses[: max(1, len(losses) // 10)]),
-        "loss_last": _mean(losses[-max(1, len(losses) // 10) :]),
+        "loss_first": _mean_loss(losses[: max(1, len(losses) // 10)]),
+        "loss_last": _mean_loss(losses[-max(1, len(losses) // 10) :]),
     }
 
 
@@ -85,7 +85,7 @@ def first_prompts(kept: pl.DataFrame, rows: int) -> pl.DataFrame:
     return kept.filter(pl.col("prompt_id").is_in(inside["prompt_id"].to_list()))
 
 
-def train(
+def train_rows(
     model: "PreTrainedModel",
     rows: Sequence[Row],
     pad: int,
@@ -108,17 +108,17 @@ def train(
     rising = round(settings.warmup * len(order))
     losses = []
     model.train()
-    with track(len(order), "steps", label) as progress:
+    with track_progress(len(order), "steps", label) as progress:
         for step, indices in enumerate(order):
             rate = settings.learning_rate * min(1.0, (step + 1) / max(1, rising))
             optimizer.param_groups[0]["lr"] = rate
-            losses.append(_step(model, optimizer, [rows[i] for i in indices], pad, settings))
+            losses.append(_take_step(model, optimizer, [rows[i] for i in indices], pad, settings))
             require_finite(losses[-1], step + 1, RATE_KEY)
             progress.advance(1, loss=losses[-1])
-    return losses, state_of(model, optimizer)
+    return losses, optimizer_state(model, optimizer)
 
 
-def _step(
+def _take_step(
     model: "PreTrainedModel",
     optimizer: torch.optim.AdamW,
     rows: list[Row],
@@ -135,7 +135,7 @@ def _step(
     return loss.item()
 
 
-def _mean(values: Sequence[float]) -> float:
+def _mean_loss(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 

@@ -18,10 +18,10 @@ from montessori.filters.keeper import Keeper
 from montessori.filters.settings import DecontaminationParams
 from montessori.generate import Engine
 from montessori.generate.engines import teacher_facts
-from montessori.generate.ledger import spent
+from montessori.generate.ledger import read_spending
 from montessori.generate.settings import GenerationParams
 from montessori.pipeline.parts import Parts, parts_digest
-from montessori.progress import track
+from montessori.progress import track_progress
 from montessori.writing.collapse import EARLY, Tally, require_sound
 from montessori.writing.examples import read_seeds
 from montessori.writing.measures import OTHER, count, measure, skills
@@ -76,7 +76,7 @@ def write_probe(task: Assignment, probe: ProbeParams, out: Path) -> dict[str, ob
     """
     writer = _writer(task, "probe", asdict(probe))
     tally, waves = Tally(), []
-    with track(probe.prompts, "prompts", f"probe {task.name}") as progress:
+    with track_progress(probe.prompts, "prompts", f"probe {task.name}") as progress:
         for frame in writer.waves(probe.prompts):
             waves.append(frame)
             _inspect(tally, frame, task)
@@ -97,7 +97,7 @@ def write_dataset(task: Assignment, synth: SynthParams, out: Path, plot: Path) -
     writer = _writer(task, "synth", asdict(synth))
     prompts = math.ceil(synth.attempts * synth.rows / task.instruction.samples)
     tally, waves = Tally(), []
-    with track(synth.rows, "rows", f"synth {task.name}") as progress:
+    with track_progress(synth.rows, "rows", f"synth {task.name}") as progress:
         for frame in writer.waves(prompts):
             waves.append(frame)
             before = min(tally.kept, synth.rows)
@@ -177,10 +177,10 @@ def _finish(
 ) -> dict[str, object]:
     """Write the folder, remove the parts and the ledger; the metrics with what a server took."""
     facts = {"rows": table.height, **teacher_facts(task.inputs["teacher"], task.generation)}
-    cost = spent(task.ledger)
+    cost = read_spending(task.ledger)
     with new_folder(out, task.inputs, facts) as folder:
         write_table(table, folder / "rows.parquet", PROBE)
-    writer.parts.clear()
+    writer.parts.remove_all()
     task.ledger.unlink(missing_ok=True)
     return metrics if cost is None else metrics | {"server": cost}
 

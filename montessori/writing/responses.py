@@ -19,12 +19,12 @@ from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.generate import Engine, Generated, Request, Sampling
 from montessori.generate.engines import teacher_facts
-from montessori.generate.ledger import spent
+from montessori.generate.ledger import read_spending
 from montessori.generate.settings import GenerationParams
 from montessori.pipeline.parts import Parts, parts_digest
-from montessori.progress import track
+from montessori.progress import track_progress
 from montessori.seeding import seed_of
-from montessori.train.unseen import left_after
+from montessori.train.unseen import read_unseen_rows
 from montessori.writing.settings import ResponseProbeParams
 
 KIND = "response-probe"
@@ -60,25 +60,25 @@ def write_responses(
     engine = cache(partial(open_engine, ledger))
     size = settings.instructions_per_part
     starts = range(0, asked.height, size)
-    with track(asked.height, "instructions", f"{KIND} {name}") as progress:
+    with track_progress(asked.height, "instructions", f"{KIND} {name}") as progress:
         for part, start in enumerate(starts):
             some = asked[start : start + size]
-            if not parts.done(part):
-                parts.write(part, _answered(engine(), some, settings, seed))
+            if not parts.find_part(part):
+                parts.write_part(part, _answered(engine(), some, settings, seed))
             progress.advance(some.height)
-    rows = pl.concat([parts.read(part) for part in range(len(starts))])
+    rows = pl.concat([parts.read_part(part) for part in range(len(starts))])
     facts = {"rows": rows.height, **teacher_facts(teacher, generation)}
     with new_folder(out, inputs, facts) as folder:
         write_table(rows, folder / "rows.parquet", PROBE)
-    cost = spent(ledger)
-    parts.clear()
+    cost = read_spending(ledger)
+    parts.remove_all()
     ledger.unlink(missing_ok=True)
     return _metrics(rows) | ({} if cost is None else {"server": cost})
 
 
 def _instructions(warmup: Path, probe: Path, most: int) -> pl.DataFrame:
     """Columns instruction and skill of the instructions to answer, in order of the probe."""
-    left = left_after(warmup, probe).filter(pl.col("messages").list.len() == 2)
+    left = read_unseen_rows(warmup, probe).filter(pl.col("messages").list.len() == 2)
     asked = left.select("instruction", "skill").unique("instruction", maintain_order=True)
     if asked.height == 0:
         raise MontessoriError(
@@ -95,7 +95,7 @@ def _answered(
 ) -> pl.DataFrame:
     """All responses to some instructions as a PROBE table, in order (instruction, sample)."""
     texts = asked["instruction"].to_list()
-    prompts = engine.prompts([[{"role": "user", "content": text}] for text in texts])
+    prompts = engine.render_prompts([[{"role": "user", "content": text}] for text in texts])
     requests = [
         Request(prompt, tuple(seed_of(seed, KIND, text, k) for k in range(settings.samples)))
         for prompt, text in zip(prompts, texts, strict=True)
@@ -104,7 +104,7 @@ def _answered(
     rows, seen = [], set[tuple[int, str]]()
     for answer in engine.generate(requests, sampling):
         text = answer.text.strip()
-        problem = _problem(answer, engine.specials)
+        problem = _problem(answer, engine.special_texts)
         if problem is None and (answer.request, text) in seen:
             problem = "duplicate"
         seen.add((answer.request, text))

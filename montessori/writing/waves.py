@@ -94,12 +94,12 @@ class Writer:
         size = self.instruction.wave
         for wave, start in enumerate(range(0, prompts, size)):
             indices = range(start, min(start + size, prompts))
-            if self.parts.done(wave):
-                frame = self.parts.read(wave)
+            if self.parts.find_part(wave):
+                frame = self.parts.read_part(wave)
             else:
                 rows = [draft.row() for draft in self._write(indices)]
                 frame = pl.DataFrame(rows, schema=PART)
-                self.parts.write(wave, frame)
+                self.parts.write_part(wave, frame)
             self._remember(frame)
             yield frame
 
@@ -114,7 +114,7 @@ class Writer:
 
     def _write(self, indices: range) -> list[Draft]:
         engine = self.open_engine()
-        special = engine.specials
+        special = engine.special_texts
         drafts = self._instructions(engine, indices, special)
         for draft in drafts:
             if draft.dropped is None:
@@ -141,7 +141,7 @@ class Writer:
         dialogues = [[{"role": "user", "content": prompt}] for prompt in prompts]
         requests = [
             Request(asked, tuple(self._seed("instruction", i, k) for k in range(params.samples)))
-            for i, asked in zip(indices, engine.prompts(dialogues), strict=True)
+            for i, asked in zip(indices, engine.render_prompts(dialogues), strict=True)
         ]
         return [
             _draft(indices[out.request], prompts[out.request], out, special)
@@ -165,7 +165,7 @@ class Writer:
         self, engine: Engine, drafts: list[Draft], turn: int, special: tuple[str, ...]
     ) -> None:
         """Answer user turn `turn` of each draft."""
-        prompts = engine.prompts([draft.messages() for draft in drafts])
+        prompts = engine.render_prompts([draft.messages() for draft in drafts])
         requests = [
             Request(asked, (self._seed("response", d.prompt_index, d.sample, turn),))
             for d, asked in zip(drafts, prompts, strict=True)

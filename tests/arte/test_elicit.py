@@ -23,7 +23,7 @@ from montessori.artifacts.schemas import DRAFTS, PROBE
 from montessori.errors import MontessoriError
 from montessori.filters.settings import DecontaminationParams
 from montessori.generate import Generated
-from montessori.generate.local import Local
+from montessori.generate.local import LocalModel
 from montessori.generate.settings import GenerationParams
 from montessori.writing.settings import FilterParams
 from tests.tiny_models import tiny_tokenizer
@@ -48,7 +48,7 @@ SPECIAL = json.loads((ROOT / "data/micro/prompts/elicit/reasoning.json").read_te
 QUESTION = "<Question_{n}><input>{text}</input><target>{target}</target></Question_{n}>"
 
 
-class Teacher(Local):
+class Teacher(LocalModel):
     """Writes numbered questions by its seed, and one rationale a prompt."""
 
     def __init__(self, broken=False):

@@ -17,14 +17,14 @@ from montessori.evals.answers import answer, write_answers
 from montessori.evals.items import OPEN, present, read_items
 from montessori.evals.settings import BenchmarkParams
 from montessori.generate import Generated, Request, Sampling
-from montessori.generate.local import Local
+from montessori.generate.local import LocalModel
 from montessori.pipeline.machine import Machine
 from tests.tiny_models import tiny_tokenizer
 
 STUDENT = Path(__file__).parents[2] / "data" / "micro" / "llama"
 
 
-class Echo(Local):
+class Echo(LocalModel):
     """Answers with the number of tokens that it was shown; keeps what it was shown."""
 
     def __init__(self, ending: str = "") -> None:

@@ -17,7 +17,7 @@ from montessori.artifacts.files import read_table, write_json
 from montessori.errors import MontessoriError
 from montessori.evals.exam import ANSWERS, mark, metrics, read_test, sit
 from montessori.generate import Generated
-from montessori.generate.engines import open_keeping
+from montessori.generate.engines import open_with_ledger
 from montessori.generate.settings import GenerationParams
 from montessori.lab.grader import recognise_task
 from montessori.lab.task import bucket_of
@@ -47,12 +47,12 @@ WRITTEN = {
 class Scripted:
     """An engine that says what is written for a question, and remembers what it was asked."""
 
-    specials = ()
+    special_texts = ()
 
     def __init__(self) -> None:
         self.dialogues: list = []
 
-    def prompts(self, dialogues):
+    def render_prompts(self, dialogues):
         self.dialogues += dialogues
         return [dialogue[-1]["content"] for dialogue in dialogues]
 
@@ -98,7 +98,7 @@ def test_a_real_model_takes_it_and_what_it_wrote_is_kept(
 ) -> None:
     ledger = tmp_path / "work" / "a.jsonl"
     opened = partial(
-        open_keeping,
+        open_with_ledger,
         generation=GenerationParams("transformers"),
         machine=machine,
         secret=lambda name: None,

@@ -22,7 +22,7 @@ from montessori.evals.published.annotations import read_annotations
 from montessori.evals.published.length_control_files import Files
 from montessori.evals.settings import JudgeParams
 from montessori.generate import Generated
-from montessori.generate.kept import KeptEngine
+from montessori.generate.kept import RecordedEngine
 from montessori.generate.ledger import Ledger
 from tests.evals.judge_case import answered
 from tests.evals.published_case import (
@@ -41,12 +41,12 @@ LEADERBOARD = "alpaca_eval/weighted_alpaca_eval_gpt4_turbo_leaderboard.csv"
 class Scripted:
     """An engine that answers by `reply(dialogue)`: a text and first tokens."""
 
-    specials = ()
+    special_texts = ()
 
     def __init__(self, reply):
         self.reply = reply
 
-    def prompts(self, dialogues):
+    def render_prompts(self, dialogues):
         return [list(dialogue) for dialogue in dialogues]
 
     def generate(self, requests, sampling, on_done=None):
@@ -58,7 +58,7 @@ def judge(tmp_path, evals, answers, reply, **settings):
     """The verdicts of a scripted judge that sees the published prompts."""
     params = JudgeParams("", "", **settings)
     questions = plan(answers, answers, evals, "dev", params)
-    engine = KeptEngine(Scripted(reply), Ledger(tmp_path / "ledger.jsonl"), "gpt-4")
+    engine = RecordedEngine(Scripted(reply), Ledger(tmp_path / "ledger.jsonl"), "gpt-4")
     prompts = read_prompts(published_prompts(tmp_path / "prompts"))
     made = ModelJudge("gpt-4", engine, prompts, params, {})
     return table_of("gpt-4", questions, made.verdicts(questions))

@@ -26,11 +26,11 @@ def test_requests_wait_for_those_in_flight_rather_than_stop(ledger):
 
     async def one():
         nonlocal flight, most
-        async with budget.room(WORST):
+        async with budget.set_aside(WORST):
             flight += 1
             most = max(most, flight)
             await asyncio.sleep(0)
-            ledger.lost(Cost(5, 7, 0.1))
+            ledger.add_lost(Cost(5, 7, 0.1))
             flight -= 1
 
     async def all_of_them():
@@ -45,7 +45,7 @@ def test_requests_wait_for_those_in_flight_rather_than_stop(ledger):
 @pytest.mark.parametrize("limits", [Limits(tokens=29), Limits(usd=0.29)])
 def test_no_room_even_alone_is_an_error(ledger, limits):
     async def one():
-        async with Budget(limits, ledger).room(WORST):
+        async with Budget(limits, ledger).set_aside(WORST):
             raise AssertionError("sent")
 
     with pytest.raises(MontessoriError, match="the next may take 30 tokens and 0.3000 USD"):
@@ -55,7 +55,7 @@ def test_no_room_even_alone_is_an_error(ledger, limits):
 @pytest.mark.parametrize("limits", [Limits(), Limits(tokens=30), Limits(usd=0.3)])
 def test_exactly_the_budget_may_be_spent(ledger, limits):
     async def one():
-        async with Budget(limits, ledger).room(WORST):
+        async with Budget(limits, ledger).set_aside(WORST):
             return True
 
     assert asyncio.run(one())

@@ -9,7 +9,7 @@ import logging
 import pytest
 
 from montessori.generate import Generated, Request, Sampling
-from montessori.generate.kept import PART, KeptEngine
+from montessori.generate.kept import PART, RecordedEngine
 from montessori.generate.ledger import Ledger
 from montessori.models.hosted import warn_undated
 
@@ -17,12 +17,12 @@ from montessori.models.hosted import warn_undated
 class Counting:
     """Answers with the sum of a prompt and its seed; breaks at the call number `broken`."""
 
-    specials = ()
+    special_texts = ()
 
     def __init__(self, broken=None):
         self.calls, self.broken = [], broken
 
-    def prompts(self, dialogues):
+    def render_prompts(self, dialogues):
         return dialogues
 
     def generate(self, requests, sampling, on_done=None):
@@ -36,7 +36,7 @@ class Counting:
 
 
 def kept(tmp_path, engine, identity="model"):
-    return KeptEngine(engine, Ledger(tmp_path / "ledger.jsonl"), identity)
+    return RecordedEngine(engine, Ledger(tmp_path / "ledger.jsonl"), identity)
 
 
 def test_each_sample_is_written_once(tmp_path):

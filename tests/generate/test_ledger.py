@@ -7,14 +7,14 @@ another request is reused.
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.generate.ledger import Answer, Cost, Ledger, answer_key, spent
+from montessori.generate.ledger import Answer, Cost, Ledger, answer_key, read_spending
 
 
 def filled(path):
     ledger = Ledger(path)
-    ledger.add("a", Answer("one\u2028two\n\ud800", 3, True), Cost(5, 4, 0.5))
-    ledger.lost(Cost(5, 9, 0.25))
-    ledger.add("b", Answer("", 0, False), Cost(1, 0, 0.0))
+    ledger.add_answer("a", Answer("one\u2028two\n\ud800", 3, True), Cost(5, 4, 0.5))
+    ledger.add_lost(Cost(5, 9, 0.25))
+    ledger.add_answer("b", Answer("", 0, False), Cost(1, 0, 0.0))
     return ledger
 
 
@@ -30,13 +30,13 @@ def test_what_was_written_is_read_again(tmp_path):
         }
     )
     assert second.total == first.total == Cost(11, 13, 0.75)
-    assert spent(first.path) == {
+    assert read_spending(first.path) == {
         "requests": 3,
         "prompt_tokens": 11,
         "completion_tokens": 13,
         "usd": 0.75,
     }
-    assert spent(tmp_path / "none") is None
+    assert read_spending(tmp_path / "none") is None
 
 
 @pytest.mark.parametrize("cut", [1, 7, 60])
@@ -45,7 +45,7 @@ def test_a_torn_last_line_is_cut_off_and_the_next_one_stands_alone(tmp_path, cut
     path.write_bytes(path.read_bytes()[:-cut])
     ledger = Ledger(path)
     assert set(ledger.answers) == {"a"}
-    ledger.add("c", Answer("three", 1, True), Cost(1, 1, 0.0))
+    ledger.add_answer("c", Answer("three", 1, True), Cost(1, 1, 0.0))
     assert set(Ledger(path).answers) == {"a", "c"}
 
 
@@ -74,7 +74,7 @@ def test_a_key_is_of_all_its_parts():
 def test_first_tokens_and_costs_are_read_again(tmp_path):
     ledger = Ledger(tmp_path / "ledger.jsonl")
     answer = Answer("m", 1, False, (("m", -0.25), ("M", -1.5)))
-    ledger.add("a", answer, Cost(7, 1, 0.125))
+    ledger.add_answer("a", answer, Cost(7, 1, 0.125))
     again = Ledger(ledger.path)
     assert again.answers == {"a": answer}
     assert again.costs == {"a": Cost(7, 1, 0.125)}
@@ -85,8 +85,8 @@ def test_first_tokens_and_costs_are_read_again(tmp_path):
 def test_what_others_paid_for_is_known_and_costs_nothing(tmp_path):
     filled(tmp_path / "other.jsonl")
     ledger = Ledger(tmp_path / "ledger.jsonl")
-    ledger.add("a", Answer("mine", 1, True), Cost(1, 1, 1.0))
-    ledger.learn(tmp_path / "other.jsonl")
+    ledger.add_answer("a", Answer("mine", 1, True), Cost(1, 1, 1.0))
+    ledger.take_answers(tmp_path / "other.jsonl")
     assert ledger.answers["a"].text == "mine"
     assert ledger.answers["b"] == Answer("", 0, False)
     assert ledger.costs["b"] == Cost(1, 0, 0.0)

@@ -69,7 +69,7 @@ def opened(folder, tmp_path, fake=None, secrets=(), **machine):
 def requests_of(engine, samples=2, first=0):
     return [
         Request(prompt, tuple(first + 10 * i + k for k in range(samples)))
-        for i, prompt in enumerate(engine.prompts(DIALOGUES))
+        for i, prompt in enumerate(engine.render_prompts(DIALOGUES))
     ]
 
 
@@ -84,11 +84,11 @@ def test_a_served_folder_is_asked_in_its_own_tokens(teacher, tmp_path):
         assert result.finished == (seed % 3 > 0)
         assert result.tokens == len(engine.dialect.tokenizer(result.text)["input_ids"])
     body = next(body for body in server.asked if body["seed"] == 31)
-    assert body["prompt"] == list(engine.prompts([DIALOGUES[3]])[0])
+    assert body["prompt"] == list(engine.render_prompts([DIALOGUES[3]])[0])
     wanted = {"temperature": 0.7, "top_p": 0.9, "presence_penalty": 1.0, "max_tokens": 60}
     wanted |= {"stop_token_ids": [3], "repetition_penalty": 1.0, "model": "models/teacher"}
     assert wanted.items() <= body.items()
-    assert "<|end|>" in engine.specials
+    assert "<|end|>" in engine.special_texts
 
 
 def test_another_server_than_vllm_stops_at_texts(teacher, tmp_path):
@@ -108,7 +108,7 @@ def test_a_hosted_model_is_asked_in_dialogues(hosted, tmp_path):
     assert result.text == "What is 4 plus 25? is 40"
     assert server.asked[0]["messages"] == DIALOGUES[4]
     assert server.asked[0]["max_completion_tokens"] == 60
-    assert engine.specials == ()
+    assert engine.special_texts == ()
 
 
 def test_text_depends_on_prompt_and_seed_not_on_the_order(teacher, tmp_path):
@@ -241,7 +241,7 @@ def test_tokens_and_money_are_counted(hosted, tmp_path):
     prompt = sum(2 * len(d[0]["content"]) for d in DIALOGUES)
     completion = sum(len(server.tokenizer(r.text)["input_ids"]) + r.finished for r in results)
     lost = 16 + 16 + 18, 60  # bytes of the prompt at most, max_new_tokens
-    summary = engine.ledger.summary()
+    summary = engine.ledger.sum_costs()
     assert summary["requests"] == 13
     assert summary["prompt_tokens"] == prompt + lost[0]
     assert summary["completion_tokens"] == completion + lost[1]
@@ -257,7 +257,7 @@ def test_a_budget_stops_before_it_is_passed(hosted, tmp_path, limit, faults):
         engine = opened(folder, tmp_path, **limit)
         with pytest.raises(MontessoriError, match="the budget ends here") as error:
             engine.generate(requests_of(engine), SAMPLING)
-        summary = engine.ledger.summary()
+        summary = engine.ledger.sum_costs()
         spent = {"max_tokens": engine.ledger.total.tokens, "max_usd": summary["usd"]}
         for name, most in limit.items():
             assert 0.5 * most < spent[name] <= most

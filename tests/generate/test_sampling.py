@@ -17,9 +17,9 @@ LOGITS = torch.log(torch.tensor([[0.1, 0.5, 0.15, 0.25]]))  # sorted: 1, 3, 2, 0
 
 
 def draw_at(uniform, top_p):
-    from montessori.generate.sampling import draw
+    from montessori.generate.sampling import draw_tokens
 
-    return draw(LOGITS, torch.tensor([uniform], dtype=torch.float64), top_p).item()
+    return draw_tokens(LOGITS, torch.tensor([uniform], dtype=torch.float64), top_p).item()
 
 
 @pytest.mark.parametrize(
@@ -41,7 +41,7 @@ def test_a_tiny_nucleus_is_greedy():
 
 
 def test_order_is_a_stable_falling_sort_also_with_ties():
-    from montessori.generate.sampling import order
+    from montessori.generate.sampling import sort_tokens
 
     generator = torch.Generator().manual_seed(0)
     for logits in (
@@ -50,7 +50,7 @@ def test_order_is_a_stable_falling_sort_also_with_ties():
         torch.tensor([[0.0, -0.0, 1.0, -math.inf]]),
     ):
         expected = torch.sort(logits, dim=-1, descending=True, stable=True).indices
-        assert torch.equal(order(logits), expected)
+        assert torch.equal(sort_tokens(logits), expected)
 
 
 def test_a_rows_numbers_depend_on_its_seed_alone():
@@ -62,10 +62,10 @@ def test_a_rows_numbers_depend_on_its_seed_alone():
 
 
 def test_draws_follow_the_distribution():
-    from montessori.generate.sampling import draw, row_uniforms
+    from montessori.generate.sampling import draw_tokens, row_uniforms
 
     uniforms = torch.tensor([row_uniforms(seed, 1)[0] for seed in range(4000)])
-    tokens = draw(LOGITS.expand(4000, -1), uniforms, 1.0)
+    tokens = draw_tokens(LOGITS.expand(4000, -1), uniforms, 1.0)
     shares = torch.bincount(tokens, minlength=4) / 4000
     torch.testing.assert_close(shares, LOGITS.exp()[0], atol=0.03, rtol=0)
 
@@ -74,6 +74,6 @@ def test_presence_penalty_counts_generated_tokens_once():
     from montessori.generate.sampling import Sampler
 
     sampler = Sampler(Sampling(4, presence_penalty=1.0), [0], 4, "cpu")
-    picks = [sampler.choose(LOGITS, step).item() for step in range(4)]
+    picks = [sampler.choose_tokens(LOGITS, step).item() for step in range(4)]
     # logs -0.69, -1.39, -1.90, -2.30: each pick costs one; from then on the order is as at first
     assert picks == [1, 3, 1, 1]

@@ -64,12 +64,12 @@ def test_greedy_text_is_that_of_plain_generate(folder):
 
 
 def test_grouped_heads_on_a_buffer_give_the_logits_of_eager_attention(tmp_path):
-    from montessori.generate.attention import register
+    from montessori.generate.attention import register_attention
     from montessori.generate.cache import buffer_cache
     from montessori.models.weights import load_model
 
     path = tiny_llama(tmp_path / "m", hidden=192)
-    fast = load_model(path, torch.float64, register())
+    fast = load_model(path, torch.float64, register_attention())
     slow = load_model(path, torch.float64, "eager")
     ids = torch.randint(4, 300, (3, 12), generator=torch.Generator().manual_seed(0))
     mask = torch.ones_like(ids)
@@ -174,7 +174,7 @@ def test_first_tokens_have_the_log_probabilities_of_the_model(folder):
         ids = torch.tensor([requests[result.request].ids])
         logits = engine.model(ids).logits[0, -1].double()
         expected = (logits - torch.logsumexp(logits, -1)).topk(4)
-        texts = engine.texts([[int(i)] for i in expected.indices])
+        texts = engine.decode_texts([[int(i)] for i in expected.indices])
         assert [text for text, _ in result.first] == texts
         assert [value for _, value in result.first] == pytest.approx(
             expected.values.tolist(), abs=1e-4

@@ -54,7 +54,7 @@ def transformers():
 
 
 def requests_of(engine, count=32, samples=1):
-    prompts = engine.prompts(dialogues(count))
+    prompts = engine.render_prompts(dialogues(count))
     return [
         Request(prompt, tuple(1000 * i + k for k in range(samples)))
         for i, prompt in enumerate(prompts)
@@ -100,7 +100,7 @@ def test_turns_end_as_in_transformers(vllm, transformers):
         assert [r.finished for r in ours] == [r.finished for r in theirs]
         assert [r.tokens for r in ours] == [r.tokens for r in theirs]
     assert {r.finished for r in vllm.generate(requests, Sampling(3))} >= {False}
-    assert not any(text in r.text for r in ours for text in vllm.specials)
+    assert not any(text in r.text for r in ours for text in vllm.special_texts)
 
 
 def test_the_presence_penalty_is_that_of_transformers(vllm, transformers):

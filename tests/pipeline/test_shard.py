@@ -16,9 +16,9 @@ ROOT = Path(__file__).resolve().parents[2]
 
 def test_every_part_is_one_shards():
     shards = [Shard.parse(f"{i}/3") for i in (1, 2, 3)]
-    owners = [[shard.has(part) for shard in shards] for part in range(7)]
+    owners = [[shard.owns_part(part) for shard in shards] for part in range(7)]
     assert all(sum(owner) == 1 for owner in owners)
-    assert Shard.parse("1/1").has(5)
+    assert Shard.parse("1/1").owns_part(5)
 
 
 @pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/", "-1/2", "1/2/3"])

@@ -88,7 +88,7 @@ def test_a_probe_stopped_anywhere_continues_to_the_same_bytes(cuts, inputs, whol
 @given(st.integers(1, 9), st.integers(0, 60))
 def test_every_part_belongs_to_exactly_one_shard(count, part):
     shards = [Shard.parse(f"{index}/{count}") for index in range(1, count + 1)]
-    assert [shard.has(part) for shard in shards].count(True) == 1
+    assert [shard.owns_part(part) for shard in shards].count(True) == 1
 
 
 @given(st.lists(st.integers(1, 6), max_size=30), st.integers(1, 12))
@@ -128,13 +128,13 @@ class PartsOfTwoJobs(RuleBasedStateMachine):
     def write(self, job, index, rows):
         """Finish a part, perhaps once more."""
         frame = pl.DataFrame({"row": rows}, schema={"row": pl.Int64})
-        Parts(self.work, job).write(index, frame)
+        Parts(self.work, job).write_part(index, frame)
         self.written[job, index] = rows
 
     @rule(job=st.sampled_from("ab"))
     def clear(self, job):
         """The job's output is written: its parts go, those of the other job stay."""
-        Parts(self.work, job).clear()
+        Parts(self.work, job).remove_all()
         self.written = {key: rows for key, rows in self.written.items() if key[0] != job}
 
     @rule(job=st.sampled_from("ab"), index=st.integers(0, 2))
@@ -151,9 +151,9 @@ class PartsOfTwoJobs(RuleBasedStateMachine):
             parts = Parts(self.work, job)
             for index in range(3):
                 rows = self.written.get((job, index))
-                assert (parts.done(index) is None) == (rows is None)
+                assert (parts.find_part(index) is None) == (rows is None)
                 if rows is not None:
-                    assert parts.read(index)["row"].to_list() == rows
+                    assert parts.read_part(index)["row"].to_list() == rows
 
     def teardown(self):
         shutil.rmtree(self.work)

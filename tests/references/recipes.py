@@ -137,7 +137,7 @@ def run_warmup(world: World, settings: WarmupParams = WARMUP) -> Trajectory:
     probe = write_rows(probe_frame(24, 3), world.folder / "probe", "rows.parquet", PROBE)
     out = world.folder / "warm"
     losses: list[float] = []
-    train = warmup.train
+    train = warmup.train_rows
 
     def listening(*arguments: Any) -> Any:
         found, state = train(*arguments)
@@ -145,7 +145,7 @@ def run_warmup(world: World, settings: WarmupParams = WARMUP) -> Trajectory:
         return found, state
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(warmup, "train", listening)
+        patch.setattr(warmup, "train_rows", listening)
         metrics = warmup.warm_up(world.student, probe, out, settings, 0, world.machine)
     names = ("rows", "rows_left", "steps", "tokens", "tokens_trained", "parameters")
     moments = _tensors(out / "moments.safetensors")

@@ -25,7 +25,7 @@ from montessori.seeding import seed_of
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
 from montessori.train import warmup
 from montessori.train.adamw import read_state
-from montessori.train.loss import row_losses, tokenised
+from montessori.train.loss import row_losses, tokenize_rows
 from montessori.train.order import epoch_order
 from tests.references import recipes, stored
 from tests.references.recipes import World
@@ -207,7 +207,7 @@ def reference_rows(world):
     """The tokenised reference rows of the influence run."""
     tokenizer = chat.load_tokenizer(world.student)
     frame = read_table(world.folder / "reference" / "rows.parquet", ROWS)
-    return tokenised(tokenizer, frame["messages"].to_list(), 128)
+    return tokenize_rows(tokenizer, frame["messages"].to_list(), 128)
 
 
 def test_influence_does_not_see_the_order_of_rows(canonical):
@@ -247,7 +247,7 @@ def test_training_and_scoring_agree_on_a_row_whatever_side_is_padded(student):
     tokenizer = chat.load_tokenizer(student)
     dialogues = recipes.dialogue_rows(9)["messages"].to_list()
     single = [dialogue for dialogue in dialogues if len(dialogue) == 2]
-    rows = tokenised(tokenizer, single, 128)
+    rows = tokenize_rows(tokenizer, single, 128)
     with torch.no_grad():
         sums, counts = row_losses(load_model(student).eval(), rows, tokenizer.pad_token_id)
     pairs = [(row.ids[: -row.targets], row.ids[-row.targets :]) for row in rows]

@@ -28,12 +28,12 @@ def test_a_run_follows_its_stored_trajectory(name, tmp_path, student, machine):
 def a_flat_rate(patch):
     """SFT forgets that the rate rises and falls."""
     flat = {"learning_rate": recipes.SFT.learning_rate, "lr_scheduler_type": "constant"}
-    patch.setattr(arguments, "schedule", lambda settings, steps: flat)
+    patch.setattr(arguments, "schedule_arguments", lambda settings, steps: flat)
 
 
 def a_mask_of_everything(patch):
     """The model is trained on the user's text, too."""
-    patch.setattr(chat, "_mask", lambda offsets, spans: [1] * len(offsets))
+    patch.setattr(chat, "_loss_mask", lambda offsets, spans: [1] * len(offsets))
 
 
 def a_mask_without_ends(patch):
@@ -43,7 +43,7 @@ def a_mask_without_ends(patch):
     def shorter(offsets, spans):
         return mask(offsets, [(start, end - len("<|end|>")) for start, end in spans])
 
-    patch.setattr(chat, "_mask", shorter)
+    patch.setattr(chat, "_loss_mask", shorter)
 
 
 def rows_in_file_order(patch):

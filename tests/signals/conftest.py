@@ -17,14 +17,14 @@ WARMUP = WarmupParams(
 class TellingEngine:
     """Answers a dialogue's last turn, for each seed of a request, with what `says` makes of it."""
 
-    specials = ("<|end|>",)
+    special_texts = ("<|end|>",)
 
     def __init__(self, says: Callable[[str, int], str]):
         self.says = says
         self.asked: list[str] = []
         self.calls = 0
 
-    def prompts(self, dialogues):
+    def render_prompts(self, dialogues):
         return dialogues
 
     def generate(self, requests: Sequence[Request], sampling, on_done=None):

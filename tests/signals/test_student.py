@@ -20,7 +20,7 @@ from montessori.signals import student as signals
 from montessori.signals.settings import LossParams, UncertaintyParams
 from montessori.signals.student import mean_entropy, score_by_student
 from montessori.train.loss import Row
-from montessori.train.unseen import left_after
+from montessori.train.unseen import read_unseen_rows
 from tests.slow_twins.rendering import tokenize_dialogue
 
 LOSS = LossParams(direction="high", max_length=128, rows_per_part=10)
@@ -50,7 +50,7 @@ def by_hand(warm, probe):
     """Loss and entropy of each row left after warm-up, one forward pass each, plainly."""
     tokenizer, model = chat.load_tokenizer(warm), load_merged(warm).eval()
     losses, entropies = [], []
-    for messages in left_after(warm, probe)["messages"]:
+    for messages in read_unseen_rows(warm, probe)["messages"]:
         tokens = tokenize_dialogue(tokenizer, messages, 128)
         with torch.no_grad():
             logits = model(torch.tensor([tokens.ids])).logits[0]
@@ -90,7 +90,7 @@ def test_rows_are_those_that_warm_up_did_not_see_with_null_as_neutral(scored, wa
     assert set(metrics["skills"]) == {"strings", "sums"}
     assert metrics["parameters"] == load_merged(warm).num_parameters()
     tokenizer = chat.load_tokenizer(warm)
-    rows = [tokenize_dialogue(tokenizer, m, 128) for m in left_after(warm, probe)["messages"]]
+    rows = [tokenize_dialogue(tokenizer, m, 128) for m in read_unseen_rows(warm, probe)["messages"]]
     assert metrics["tokens_forward"] == sum(len(row.ids) for row in rows)
 
 

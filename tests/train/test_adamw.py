@@ -16,8 +16,8 @@ from montessori.train.adamw import (
     MOMENTS,
     AdamWState,
     next_step,
+    optimizer_state,
     read_state,
-    state_of,
     write_state,
 )
 
@@ -70,7 +70,7 @@ def folder(tmp_path, model):
         parameter.grad = torch.ones_like(parameter)
     optimizer.step()
     model.save_pretrained(tmp_path)
-    write_state(tmp_path, state_of(model, optimizer, ["a", "b"]))
+    write_state(tmp_path, optimizer_state(model, optimizer, ["a", "b"]))
     return tmp_path
 
 

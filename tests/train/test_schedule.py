@@ -9,7 +9,7 @@ import pytest
 import torch
 
 from montessori.graph.load import read_section
-from montessori.train.arguments import schedule, steps_of
+from montessori.train.arguments import count_steps, schedule_arguments
 from montessori.train.settings import StudentSftParams
 
 SETTINGS = StudentSftParams(
@@ -27,7 +27,7 @@ def rates_of(settings: StudentSftParams) -> list[float]:
     """The rate before each of 100 steps, and behind the last."""
     from transformers import get_scheduler
 
-    arguments = schedule(settings, 100)
+    arguments = schedule_arguments(settings, 100)
     optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], arguments["learning_rate"])
     scheduler = get_scheduler(
         arguments["lr_scheduler_type"],
@@ -63,7 +63,7 @@ def test_a_decay_of_all_steps_is_the_cosine_schedule_of_arte():
 
 
 def test_steps_count_a_smaller_last_batch():
-    assert steps_of(9, SETTINGS) == 6
+    assert count_steps(9, SETTINGS) == 6
 
 
 def test_settings_name_their_problems():

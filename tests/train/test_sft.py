@@ -17,7 +17,7 @@ from montessori.models import chat
 from montessori.models.adapters import AdapterParams
 from montessori.models.weights import load_model
 from montessori.train.curve import require_finite
-from montessori.train.loss import IGNORED, row_losses, tokenised
+from montessori.train.loss import IGNORED, row_losses, tokenize_rows
 from montessori.train.settings import StudentSftParams
 from montessori.train.sft import train_student
 
@@ -72,7 +72,7 @@ def test_the_first_loss_is_that_of_the_assistant_tokens_alone(
     )
     tokenizer = chat.load_tokenizer(student)
     dialogues = read_table(reference / "rows.parquet", ROWS)["messages"].to_list()
-    rows = tokenised(tokenizer, dialogues, 128)
+    rows = tokenize_rows(tokenizer, dialogues, 128)
     with torch.no_grad():
         model = load_model(student)
         sums, counts = row_losses(model, rows, tokenizer.pad_token_id)
@@ -84,7 +84,7 @@ def test_the_first_loss_is_that_of_the_assistant_tokens_alone(
 
 def test_row_losses_do_not_depend_on_padding(student):
     tokenizer = chat.load_tokenizer(student)
-    rows = tokenised(
+    rows = tokenize_rows(
         tokenizer,
         [
             [{"role": "user", "content": "a" * n}, {"role": "assistant", "content": "b" * n}]

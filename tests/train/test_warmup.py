@@ -17,7 +17,7 @@ from montessori.models import chat
 from montessori.models.adapters import AdapterParams, load_student
 from montessori.models.weights import load_model
 from montessori.train.adamw import read_state
-from montessori.train.loss import row_losses, tokenised
+from montessori.train.loss import row_losses, tokenize_rows
 from montessori.train.settings import WarmupParams
 from montessori.train.warmup import first_prompts, warm_up
 from tests.tiny_rows import probe_frame
@@ -61,7 +61,7 @@ def test_moments_are_those_of_adamw_by_formula(tmp_path, student, probe, machine
     model = load_model(student)
     tokenizer = chat.load_tokenizer(student)
     kept = read_table(probe / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
-    rows = tokenised(tokenizer, first_prompts(kept, 10)["messages"].to_list(), 128)
+    rows = tokenize_rows(tokenizer, first_prompts(kept, 10)["messages"].to_list(), 128)
     sums, counts = row_losses(model, rows, tokenizer.pad_token_id)
     (sums.sum() / counts.sum()).backward()
     torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)

@@ -15,7 +15,7 @@ import polars as pl
 from montessori.artifacts.files import row_id, write_table
 from montessori.artifacts.schemas import ROWS
 from montessori.generate import Generated
-from montessori.generate.local import Local
+from montessori.generate.local import LocalModel
 from montessori.generate.settings import GenerationParams
 from montessori.lab.families import FAMILIES
 from montessori.lab.grader import recognise_task
@@ -36,7 +36,7 @@ FAMILY_NAMES = sorted(FAMILIES)
 _USER = re.compile(r"<\|user\|>(.*?)<\|end\|>", re.DOTALL)
 
 
-class ScriptedEngine(Local):
+class ScriptedEngine(LocalModel):
     """Writes tasks of `families`; a share of samples has no tags, no end or a wrong answer.
 
     `pause` seconds pass before each call, so that a test can stop the process in between.

@@ -15,7 +15,7 @@ from montessori.errors import MontessoriError
 from montessori.generate.settings import GenerationParams
 from montessori.pairs.within_prompt import PrefsParams, write_pairs
 from montessori.train import dpo
-from montessori.train.unseen import left_after
+from montessori.train.unseen import read_unseen_rows
 from montessori.writing.responses import write_responses
 from montessori.writing.settings import ResponseProbeParams
 from tests.signals.conftest import TellingEngine, warm  # noqa: F401 - a fixture
@@ -57,7 +57,7 @@ def answered(tmp_path, warm, probe, student):  # noqa: F811
 def test_an_instruction_is_a_prompt_and_its_responses_are_the_samples(answered, warm, probe):  # noqa: F811
     engine = TellingEngine(lambda asked, k: ANSWERS[k])
     rows, metrics = answered(engine)
-    asked = left_after(warm, probe)["instruction"].to_list()
+    asked = read_unseen_rows(warm, probe)["instruction"].to_list()
     assert engine.asked == asked
     assert rows["prompt"].to_list() == [text for text in asked for _ in range(4)]
     assert rows["prompt_id"].n_unique() == len(asked)
@@ -101,7 +101,7 @@ def test_an_engine_with_weights_answers_as_it_answers_a_data_set(answered, stude
     engine.generate = lambda requests, sampling: seen.extend(requests) or real(requests, sampling)
     rows, _ = answered(engine)
     dialogues = [[{"role": "user", "content": text}] for text in rows["prompt"][::4]]
-    assert [request.prompt for request in seen] == engine.prompts(dialogues)
+    assert [request.prompt for request in seen] == engine.render_prompts(dialogues)
 
 
 def test_nothing_left_is_an_error(answered, probe, warm, tmp_path, student):  # noqa: F811
@@ -185,17 +185,17 @@ def train(kind, folder, student, machine, monkeypatch, arguments):
     """DPO on eight pairs; what trl was told besides the pairs is kept in `arguments`."""
     pairs = folder / f"{kind} pairs" / "pairs.parquet"
     pl.read_parquet(pairs).head(8).write_parquet(pairs)
-    real = dpo._trainer
+    real = dpo._make_trainer
 
     def spy(model, tokenizer, frame, settled, beta, recorder):
         told = {k: v for k, v in settled.items() if k != "output_dir"}
         arguments[kind] = (told, beta, model.state_dict()["lm_head.weight"].sum().item())
-        assert dpo.conversations(frame)["prompt"][0] == [
+        assert dpo.as_conversations(frame)["prompt"][0] == [
             {"role": "user", "content": frame["prompt"][0]}
         ]
         return real(model, tokenizer, frame, settled, beta, recorder)
 
-    monkeypatch.setattr(dpo, "_trainer", spy)
+    monkeypatch.setattr(dpo, "_make_trainer", spy)
     return dpo.train_teacher(
         student, folder / f"{kind} pairs", folder / kind, folder / "c.csv", SETTINGS, 0, machine
     )

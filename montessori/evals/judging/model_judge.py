@@ -16,11 +16,11 @@ from montessori.evals.published.judgments import HIGHEST, LOWEST, parse_rating, 
 from montessori.evals.settings import JudgeParams
 from montessori.generate.engine import Message, Prompt, Request, Sampling
 from montessori.generate.ledger import Answer, Cost
-from montessori.progress import track
+from montessori.progress import track_progress
 from montessori.seeding import seed_of
 
 if TYPE_CHECKING:
-    from montessori.generate.kept import KeepingEngine
+    from montessori.generate.kept import EngineWithLedger
 
 LOG = logging.getLogger(__name__)
 NOTHING = Answer("", 0, False)  # of a prompt that leaves no room in the judge's context
@@ -44,7 +44,7 @@ class ModelJudge:
     """
 
     name: str
-    engine: "KeepingEngine"
+    engine: "EngineWithLedger"
     prompts: JudgePrompts
     params: JudgeParams
     about: dict[str, object]
@@ -67,7 +67,7 @@ class ModelJudge:
 
     def facts(self) -> dict[str, object]:
         """See `Judge`: `spent` is what this stage paid, answers that were lost included."""
-        spent = self.engine.ledger.summary()
+        spent = self.engine.ledger.sum_costs()
         return {"name": self.name, **self.about, "spent": spent}
 
     def _warn(self, questions: Sequence[Question], verdicts: Sequence[Verdict]) -> None:
@@ -82,11 +82,11 @@ class ModelJudge:
             LOG.warning("of %d verdicts of %s: %s", len(verdicts), self.name, listed)
 
     def _asked(self, questions: Sequence[Question]) -> list[Asked]:
-        specials = self.engine.specials
+        specials = self.engine.special_texts
         dialogues = [self.prompts.dialogue(question, specials) for question in questions]
         if not self.takes_system:
             dialogues = [without_system(dialogue) for dialogue in dialogues]
-        prompts = self.engine.prompts(dialogues)
+        prompts = self.engine.render_prompts(dialogues)
         return [
             Asked(question, prompt, seed_of(0, "judge", question.repeat), self._sampling(question))
             for question, prompt in zip(questions, prompts, strict=True)
@@ -100,11 +100,11 @@ class ModelJudge:
 
     def _ask(self, asked: Sequence[Asked], sampling: Sampling) -> None:
         requests = [Request(one.prompt, (one.seed,)) for one in asked]
-        with track(len(requests), "verdicts", self.name) as progress:
+        with track_progress(len(requests), "verdicts", self.name) as progress:
             self.engine.generate(requests, sampling, progress.advance)
 
     def _verdict(self, asked: Asked) -> Verdict:
-        key = self.engine.key(asked.prompt, asked.seed, asked.sampling)
+        key = self.engine.sample_key(asked.prompt, asked.seed, asked.sampling)
         answer = self.engine.ledger.answers.get(key, NOTHING)
         cost = self.engine.ledger.costs.get(key, Cost())
         return read(asked.question, answer, key, cost)

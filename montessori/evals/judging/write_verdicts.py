@@ -97,7 +97,7 @@ def open_judge(inputs: Inputs, params: JudgeParams, means: Means) -> Judge:
 
 def _open_model(inputs: Inputs, params: JudgeParams, means: Means) -> "ModelJudge":
     from montessori.evals.judging.model_judge import ModelJudge, shows_system
-    from montessori.generate.engines import open_keeping, teacher_facts
+    from montessori.generate.engines import open_with_ledger, teacher_facts
     from montessori.generate.settings import GenerationParams
     from montessori.models.hosted import read_hosted
 
@@ -105,9 +105,9 @@ def _open_model(inputs: Inputs, params: JudgeParams, means: Means) -> "ModelJudg
     generation = GenerationParams(params.engine)
     hosted = read_hosted(inputs.model)
     name = hosted.model if hosted else inputs.model.name
-    engine = open_keeping(inputs.model, generation, means.machine, means.secret, means.ledger)
+    engine = open_with_ledger(inputs.model, generation, means.machine, means.secret, means.ledger)
     for paid in sorted((means.ledger.parent / PAID).glob("*.jsonl")):
-        engine.ledger.learn(paid)
+        engine.ledger.take_answers(paid)
     about = {"engine": params.engine, **teacher_facts(inputs.model, generation)}
     takes_system = hosted is not None or shows_system(inputs.model)
     return ModelJudge(name, engine, prompts, params, about, takes_system)

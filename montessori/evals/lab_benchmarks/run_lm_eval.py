@@ -19,7 +19,7 @@ from montessori.evals.lab_benchmarks.loglikelihoods import score_pairs
 from montessori.evals.lab_benchmarks.tasks.documents import TASKS
 from montessori.generate import Request, Sampling
 from montessori.models.chat import special_texts
-from montessori.progress import track
+from montessori.progress import track_progress
 
 if TYPE_CHECKING:
     from montessori.generate.transformers_engine import TransformersEngine
@@ -87,7 +87,7 @@ class HarnessModel(HFLM):
             return []
         limits = {instance.args[1]["max_gen_toks"] for instance in requests}
         prompts = [Request(self.tok_encode(instance.args[0])) for instance in requests]
-        with track(len(prompts), "answers", "lm-eval") as progress:
+        with track_progress(len(prompts), "answers", "lm-eval") as progress:
             written = self.engine.generate(prompts, Sampling(max(limits)), progress.advance)
         asked = zip(requests, written, strict=True)
         self.truncated = {instance.args[0] for instance, one in asked if not one.finished}

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from montessori.generate.local import folder_facts
 from montessori.models import chat
 from montessori.models.weights import load_model
-from montessori.train.device import settle
+from montessori.train.device import choose_device
 
 if TYPE_CHECKING:
     from lm_eval.models.huggingface import HFLM
@@ -35,7 +35,7 @@ def _transformers(folder: Path, settings: "HarnessParams", machine: "Machine") -
     import torch
     from lm_eval.models.huggingface import HFLM
 
-    device = settle(machine)
+    device = choose_device(machine)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
     return HFLM(
         pretrained=load_model(folder, dtype).to(device).eval(),
@@ -49,7 +49,7 @@ def _vllm(folder: Path, settings: "HarnessParams", machine: "Machine") -> "VLLM"
     from montessori.models.adapters import find_adapters
 
     _, limit = folder_facts(folder)
-    options = vllm_engine.settings_of(
+    options = vllm_engine.vllm_settings(
         limit,
         device=machine.device,
         threads=machine.threads,
@@ -67,13 +67,13 @@ def _vllm(folder: Path, settings: "HarnessParams", machine: "Machine") -> "VLLM"
         with _vllm_by_any_name():
             from lm_eval.models.vllm_causallms import VLLM
     except ImportError as error:
-        raise vllm_engine.not_installed(error, "harness.engine") from error
+        raise vllm_engine.not_installed_error(error, "harness.engine") from error
     vllm_engine.end_running()
     try:
         model = VLLM(pretrained=str(folder), **options)
     except vllm_engine.LOADING as error:
-        raise vllm_engine.not_loaded(error, folder, "harness.engine") from error
-    vllm_engine.is_running(model.model)
+        raise vllm_engine.not_loaded_error(error, folder, "harness.engine") from error
+    vllm_engine.note_running(model.model)
     return model
 
 

@@ -14,7 +14,7 @@ from montessori.artifacts.files import folder_digest, new_folder, read_table, wr
 from montessori.artifacts.schemas import ALL_REFERENCES, PROBE, SCORES, Schema
 from montessori.errors import MontessoriError
 from montessori.pipeline.parts import Parts, Shard, parts_digest
-from montessori.progress import track
+from montessori.progress import track_progress
 from montessori.signals.icl.demonstrations import Texts
 from montessori.signals.icl.measure import values
 from montessori.signals.icl.questions import of_task, read_questions
@@ -67,7 +67,7 @@ def score_rows(
     }
     with new_folder(out, inputs, {"rows": kept.height, "measure": settings.measure}) as folder:
         write_table(scores, folder / "scores.parquet", SCORES)
-    parts.clear()
+    parts.remove_all()
     return metrics
 
 
@@ -84,12 +84,12 @@ def _fill(
 ) -> list[pl.DataFrame] | None:
     """All parts, once they are there; this shard's missing ones are made."""
     starts = range(0, kept.height, settings.rows_per_part)
-    missing = [n for n in range(len(starts)) if shard.has(n) and not parts.done(n)]
+    missing = [n for n in range(len(starts)) if shard.owns_part(n) and not parts.find_part(n)]
     if missing:
         from montessori.signals.icl.student import Student
 
         student = Student.open(folder, machine, settings.stop)
-        with track(len(missing), "parts", label) as progress:
+        with track_progress(len(missing), "parts", label) as progress:
             for n in missing:
                 rows = kept.slice(starts[n], settings.rows_per_part)
                 before = student.tokens
@@ -98,11 +98,11 @@ def _fill(
                     "tokens_forward": pl.lit(student.tokens - before, pl.Int64),
                     "parameters": pl.lit(student.parameters, pl.Int64),
                 }
-                parts.write(n, frame.with_columns(**took))
+                parts.write_part(n, frame.with_columns(**took))
                 progress.advance(1)
-    if not all(parts.done(n) for n in range(len(starts))):
+    if not all(parts.find_part(n) for n in range(len(starts))):
         return None
-    return [parts.read(n) for n in range(len(starts))]
+    return [parts.read_part(n) for n in range(len(starts))]
 
 
 def score_part(

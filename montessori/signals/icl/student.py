@@ -237,7 +237,7 @@ class Student:
         return self.stop in self._text(ids)
 
     def _text(self, ids: list[int]) -> str:
-        return self.engine.texts([ids])[0]
+        return self.engine.decode_texts([ids])[0]
 
     # ---------------------------------------------------------------------------------- passes
     def _after_questions(self, rows: list[Row], new: int) -> State:

@@ -12,10 +12,10 @@ import torch
 from montessori.train.adamw import AdamWState, trained_parameters
 from montessori.train.loss import (
     Row,
-    by_length,
+    batch_by_length,
     comfortable_tokens,
-    mean_row_loss,
     row_losses,
+    sum_mean_losses,
 )
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ class ExactStep:
         """
         self.model.zero_grad(set_to_none=True)
         if rows:
-            (mean_row_loss(self.model, rows, self.pad) / len(rows)).backward()
+            (sum_mean_losses(self.model, rows, self.pad) / len(rows)).backward()
         for parameter in self.parameters.values():
             if parameter.grad is None:  # a part these rows do not use: its gradient is zero
                 parameter.grad = torch.zeros_like(parameter)
@@ -88,7 +88,7 @@ class ExactStep:
         losses = torch.zeros(len(self.references), dtype=torch.float64)
         tokens = comfortable_tokens(self.model.device)
         with torch.no_grad():
-            for indices in by_length(self.references, self.batch, tokens):
+            for indices in batch_by_length(self.references, self.batch, tokens):
                 rows = [self.references[i] for i in indices]
                 sums, counts = row_losses(self.model, rows, self.pad)
                 losses[indices] = (sums.double() / counts).cpu()

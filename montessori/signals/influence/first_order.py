@@ -15,7 +15,7 @@ import torch
 from montessori.signals.influence.per_row import Consumer, PerRow, SparseConsumer, UnsupportedLayer
 from montessori.signals.influence.reduction import Reduction
 from montessori.train.adamw import AdamWState, trained_parameters
-from montessori.train.loss import Row, by_length, comfortable_tokens, mean_row_loss
+from montessori.train.loss import Row, batch_by_length, comfortable_tokens, sum_mean_losses
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -43,8 +43,8 @@ def reference_gradients(
     for k, group in enumerate(groups):
         model.zero_grad(set_to_none=True)
         rows = [references[i] for i in group]
-        for indices in by_length(rows, batch, comfortable_tokens(model.device)):
-            loss = mean_row_loss(model, [rows[i] for i in indices], pad) / len(rows)
+        for indices in batch_by_length(rows, batch, comfortable_tokens(model.device)):
+            loss = sum_mean_losses(model, [rows[i] for i in indices], pad) / len(rows)
             loss.backward()
         for name, parameter in trained_parameters(model).items():
             if parameter.grad is not None:
@@ -96,7 +96,7 @@ class FirstOrder:
         `advance` is called with the number of rows after each batch.
         """
         found = self.neutral.new_zeros(len(rows), len(self.neutral))
-        for indices in by_length(rows, self.batch, self.tokens):
+        for indices in batch_by_length(rows, self.batch, self.tokens):
             found[indices] = self._sums([rows[i] for i in indices])
             if advance:
                 advance(len(indices))
@@ -142,7 +142,7 @@ class FirstOrder:
         self, rows: Sequence[Row], dense: Consumer, sparse: SparseConsumer | None = None
     ) -> None:
         with self._per_row.watched(len(rows), dense, sparse):
-            mean_row_loss(self.model, rows, self.pad).backward()
+            sum_mean_losses(self.model, rows, self.pad).backward()
 
     def _mean(self, rows: Sequence[Row]) -> torch.Tensor:
         """Sums of one step on the mean loss of `rows`, shape (groups,)."""
@@ -157,7 +157,7 @@ class FirstOrder:
 
     def _backward(self, rows: Sequence[Row], consume: Consumer) -> None:
         with _hooks(self.parameters, consume):
-            (mean_row_loss(self.model, rows, self.pad) / len(rows)).backward()
+            (sum_mean_losses(self.model, rows, self.pad) / len(rows)).backward()
 
 
 def with_and_without(gradients: torch.Tensor) -> torch.Tensor:

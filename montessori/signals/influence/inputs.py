@@ -12,8 +12,8 @@ import torch
 from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
-from montessori.train.loss import Row, tokenised
-from montessori.train.unseen import left_after
+from montessori.train.loss import Row, tokenize_rows
+from montessori.train.unseen import read_unseen_rows
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -71,8 +71,8 @@ def read_inputs(
     Raises MontessoriError when nothing is left after warm-up, a probe row has no response within
     `settings.max_length` tokens, or no reference row has one.
     """
-    frame = left_after(warmup, probe)
-    rows = tokenised(tokenizer, frame["messages"].to_list(), settings.max_length)
+    frame = read_unseen_rows(warmup, probe)
+    rows = tokenize_rows(tokenizer, frame["messages"].to_list(), settings.max_length)
     _require_responses(rows, frame, probe, settings)
     references = _references(tokenizer, reference, settings)
     return Inputs(frame, rows, references, tokenizer.pad_token_id or 0)
@@ -96,7 +96,7 @@ def _references(
 ) -> References:
     """The first `settings.references` rows of the reference set, grouped by skill."""
     frame = read_table(reference / "rows.parquet", ROWS).head(settings.references)
-    every = tokenised(tokenizer, frame["messages"].to_list(), settings.max_length)
+    every = tokenize_rows(tokenizer, frame["messages"].to_list(), settings.max_length)
     kept = [(row, skill) for row, skill in zip(every, frame["skill"], strict=True) if row.targets]
     if not kept:
         raise MontessoriError(

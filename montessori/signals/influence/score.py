@@ -16,7 +16,7 @@ from montessori.models import chat
 from montessori.models.adapters import load_student
 from montessori.models.weights import enable_checkpointing
 from montessori.pipeline.parts import Parts, Shard, parts_digest
-from montessori.progress import track
+from montessori.progress import track_progress
 from montessori.signals.influence.audit import Audit, compare, require_faithful, spread
 from montessori.signals.influence.exact import ExactStep
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
@@ -24,7 +24,7 @@ from montessori.signals.influence.inputs import Inputs, read_inputs
 from montessori.signals.influence.summary import histogram, summary
 from montessori.signals.influence.table import part_bounds, prompt_bounds, scores_table
 from montessori.train.adamw import read_state
-from montessori.train.device import checkpoints, settle
+from montessori.train.device import choose_device, uses_checkpointing
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -85,7 +85,7 @@ def score_probe(
     with new_folder(out, sources, facts) as folder:
         write_table(scores, folder / "scores.parquet", SCORES)
     _write_histogram(plot, centred)
-    parts.clear()
+    parts.remove_all()
     metrics = summary(centred, inputs.frame["skill"].to_list())
     metrics |= {"momentum_only": neutral, "parameters": parameters, **_passes(inputs, settings)}
     return metrics | ({"audit": asdict(audit)} if audit else {})
@@ -113,9 +113,9 @@ def _digest(warmup: Path, probe: Path, reference: Path, settings: "InfluencePara
 
 
 def _student(warmup: Path, settings: "InfluenceParams", machine: "Machine") -> "PreTrainedModel":
-    device = settle(machine)
+    device = choose_device(machine)
     model = load_student(warmup).to(device=device, dtype=DTYPES[settings.precision])
-    return enable_checkpointing(model) if checkpoints(machine, device) else model
+    return enable_checkpointing(model) if uses_checkpointing(machine, device) else model
 
 
 def _engine(
@@ -149,18 +149,18 @@ def _fill(
 ) -> None:
     """Score the shard's parts that are not finished yet."""
     every = part_bounds(inputs.prompts, settings.rows_per_part)
-    mine = [(index, *bounds) for index, bounds in enumerate(every) if shard.has(index)]
+    mine = [(index, *bounds) for index, bounds in enumerate(every) if shard.owns_part(index)]
     shift = _shift(engine, settings)
     neutral = torch.zeros_like(shift) if settings.baseline == "before" else shift
-    with track(sum(end - start for _, start, end in mine), "rows", label) as progress:
+    with track_progress(sum(end - start for _, start, end in mine), "rows", label) as progress:
         for index, start, end in mine:
-            if parts.done(index):
+            if parts.find_part(index):
                 progress.advance(end - start)
                 continue
             values = _values(engine, inputs, range(start, end), settings.unit, progress.advance)
             rows = inputs.frame[start:end]
             _require_finite(values, rows["row_id"].to_list())
-            parts.write(index, scores_table(rows, values, inputs.references, shift, neutral))
+            parts.write_part(index, scores_table(rows, values, inputs.references, shift, neutral))
 
 
 def _shift(engine: Engine, settings: "InfluenceParams") -> torch.Tensor:
@@ -195,7 +195,7 @@ def _values(
 def _complete(parts: Parts, inputs: Inputs, settings: "InfluenceParams") -> pl.DataFrame:
     """All parts as one table, checked by row id."""
     every = part_bounds(inputs.prompts, settings.rows_per_part)
-    scores = pl.concat([parts.read(index) for index in range(len(every))])
+    scores = pl.concat([parts.read_part(index) for index in range(len(every))])
     found = scores.filter(pl.col("reference") == ALL_REFERENCES)["row_id"].to_list()
     if found != inputs.frame["row_id"].to_list():
         raise MontessoriError(
@@ -222,7 +222,7 @@ def _audit(
         _student(warmup, exact_settings, machine), warmup, whole, exact_settings, machine
     )
     chosen = _sample(centred, inputs, settings)
-    with track(len(chosen), "rows", "audit") as progress:
+    with track_progress(len(chosen), "rows", "audit") as progress:
         values = _values(exact, whole, chosen, settings.unit, progress.advance)
     audit = compare([centred[i] for i in chosen], values[:, 0].tolist())
     require_faithful(audit, settings.audit_spearman)

@@ -16,7 +16,7 @@ from montessori.models.weights import load_model
 from montessori.signals.influence.exact import ExactStep
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
 from montessori.train.adamw import AdamWState
-from montessori.train.loss import Row, tokenised
+from montessori.train.loss import Row, tokenize_rows
 from tests.tiny_rows import row
 
 RATE = 1e-6  # larger: second-order error; smaller: Llama's norms round in fp32
@@ -92,7 +92,7 @@ def world(student):
     )
     tokenizer = chat.load_tokenizer(student)
     dialogues = [row(i)["messages"] for i in range(16)]
-    rows = tokenised(tokenizer, dialogues, 128)
+    rows = tokenize_rows(tokenizer, dialogues, 128)
     return model, state, rows[:10], rows[10:]
 
 

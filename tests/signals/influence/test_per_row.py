@@ -16,7 +16,7 @@ from transformers import (
 from montessori.models.adapters import AdapterParams, add_adapters
 from montessori.models.weights import enable_checkpointing
 from montessori.signals.influence.per_row import PerRow, UnsupportedLayer
-from montessori.train.loss import Row, mean_row_loss
+from montessori.train.loss import Row, sum_mean_losses
 
 SMALL = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 40}
 LLAMA = LlamaConfig(**SMALL, intermediate_size=48, num_key_value_heads=2, tie_word_embeddings=False)
@@ -49,7 +49,7 @@ def one_by_one(model, rows):
     found = {}
     for i, row in enumerate(rows):
         model.zero_grad(set_to_none=True)
-        mean_row_loss(model, [row], 0).backward()
+        sum_mean_losses(model, [row], 0).backward()
         for name, value in model.named_parameters():
             if value.requires_grad:
                 table = found.setdefault(name, value.new_zeros(len(rows), *value.shape))
@@ -74,7 +74,7 @@ def together(model, rows, sparse=False):
         found[name][row, index] = gradient
 
     with PerRow(model).watched(len(rows), add, add_sparse if sparse else None):
-        mean_row_loss(model, rows, 0).backward()
+        sum_mean_losses(model, rows, 0).backward()
     return found
 
 
@@ -114,10 +114,10 @@ def test_adapters_alone_are_trained():
 def test_the_model_is_as_before():
     model, rows = model_of(LLAMA), rows_of([9, 4])
     with torch.no_grad():
-        before = mean_row_loss(model, rows, 0)
+        before = sum_mean_losses(model, rows, 0)
     together(model, rows)
     assert all(value.requires_grad and value.grad is None for value in model.parameters())
-    assert torch.equal(mean_row_loss(model, rows, 0), before)
+    assert torch.equal(sum_mean_losses(model, rows, 0), before)
     assert one_by_one(model, rows)
 
 

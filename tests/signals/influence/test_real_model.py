@@ -20,7 +20,7 @@ from montessori.signals.influence.audit import compare
 from montessori.signals.influence.exact import ExactStep
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
 from montessori.train.adamw import AdamWState
-from montessori.train.loss import tokenised
+from montessori.train.loss import tokenize_rows
 from tests.test_own_data import ALPACA, MODEL
 
 pytestmark = pytest.mark.skipif(
@@ -43,7 +43,7 @@ def rows(tmp_path_factory):
         ]
         for row in chosen
     ]
-    tokens = tokenised(chat.load_tokenizer(folder), dialogues, LENGTH)
+    tokens = tokenize_rows(chat.load_tokenizer(folder), dialogues, LENGTH)
     usable = [row for row in tokens if row.targets >= 8]
     warm, left = usable[: STEPS * BATCH], usable[STEPS * BATCH :]
     assert len(left) >= PROBES + REFERENCES
