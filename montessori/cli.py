@@ -90,12 +90,12 @@ def doctor() -> None:
 @app.command()
 def table() -> None:
     """Print the comparison of the runs: values, differences, intervals."""
-    from montessori.compare.comparison_table import table as comparison_table
+    from montessori.compare.comparison_table import format_comparison
     from montessori.compare.older_code import older_note
     from montessori.graph.load import load
 
     params = load(FILE)
-    typer.echo(comparison_table(Path("metrics/compare.json"), params))
+    typer.echo(format_comparison(Path("metrics/compare.json"), params))
     note = older_note(Path(), params)
     if note:
         typer.echo(note)

@@ -22,7 +22,7 @@ def paired_bootstrap(
     Tibshirani 1993, chapter 16; Davison and Hinkley 1997, equation 4.11).
     Raises ValueError when the two differ in length, are empty or hold a NaN.
     """
-    differences = np.asarray(values, np.float64) - _paired(values, baseline)
+    differences = np.asarray(values, np.float64) - _check_paired(values, baseline)
     mean = differences.mean()
     least = abs(mean) - 1e-12 * max(1.0, abs(mean))
     random = np.random.default_rng(seed)
@@ -47,7 +47,7 @@ def bootstrap_p(samples: ArrayLike, observed: float) -> float:
     return (1 + int((moved >= least).sum())) / (1 + moved.size)
 
 
-def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
+def correct_by_holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
     """p-values corrected for being many, by Holm's step-down procedure (Holm 1979).
 
     The smallest of m is multiplied by m, the next by m - 1 and so on; none falls below one before
@@ -66,7 +66,7 @@ def holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
     return {name: corrected[name] for name in p_values}
 
 
-def _paired(values: ArrayLike, baseline: ArrayLike) -> np.ndarray:
+def _check_paired(values: ArrayLike, baseline: ArrayLike) -> np.ndarray:
     """The baseline as an array; ValueError where it cannot be paired with the values."""
     first, second = np.asarray(values, np.float64), np.asarray(baseline, np.float64)
     if first.shape != second.shape or first.ndim != 1 or first.size == 0:

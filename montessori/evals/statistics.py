@@ -22,7 +22,7 @@ def resampled_mean(values: ArrayLike, counts: Floats) -> Floats:
     return counts @ np.asarray(values, dtype=np.float64) / counts.sum(axis=1)
 
 
-def interval(samples: Floats, confidence: float) -> tuple[float, float]:
+def percentile_interval(samples: Floats, confidence: float) -> tuple[float, float]:
     """Percentile interval of bootstrap samples (resamples,): its lower and upper end."""
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(samples, [tail, 1.0 - tail])
@@ -62,7 +62,7 @@ def t_test(deltas: ArrayLike) -> float | None:
     return float(2.0 * stdtr(deltas.size - 1, -abs(deltas.mean() / error)))
 
 
-def over_seeds(
+def compare_over_seeds(
     values: ArrayLike, baseline: ArrayLike, confidence: float = 0.95
 ) -> dict[str, float | None]:
     """One metric of a run over seeds, paired with the baseline's by position.

@@ -14,7 +14,7 @@ from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.evals.evaluate import evaluate_run
 from montessori.evals.judging.model_judge import shows_system, without_system
-from montessori.evals.metrics import metrics_of
+from montessori.evals.metrics import compute_metrics
 from montessori.evals.outcomes import read_outcomes
 from montessori.evals.settings import EvalParams
 from montessori.pipeline.machine import Machine
@@ -60,7 +60,7 @@ def honest(tmp_path, table, name):
     assert pairs["preference"].is_between(0, 1, closed="none").all()
     turns = rows_of(table, "mt_bench")
     assert ((turns["problem"] == "") == turns["score"].is_not_null()).all()
-    metrics = metrics_of(table, None, read_json(tmp_path / "verdicts" / name / "judge.json"))
+    metrics = compute_metrics(table, None, read_json(tmp_path / "verdicts" / name / "judge.json"))
     assert metrics["judging"]["mt_bench"]["verdicts"] == 12
     assert (
         metrics["mt_bench_graded"] + sum(metrics["judging"]["mt_bench"]["problems"].values()) == 12

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from scipy import stats
 
-from montessori.evals.significance import holm, paired_bootstrap
+from montessori.evals.significance import correct_by_holm, paired_bootstrap
 
 
 def test_three_items_by_hand() -> None:
@@ -74,11 +74,11 @@ def test_what_cannot_be_paired(values: list, baseline: list, message: str) -> No
 
 
 def test_holm_by_hand() -> None:
-    corrected = holm({"b": 0.04, "a": 0.01, "d": 0.8, "c": 0.03})
+    corrected = correct_by_holm({"b": 0.04, "a": 0.01, "d": 0.8, "c": 0.03})
     assert list(corrected) == ["b", "a", "d", "c"]
     assert corrected == pytest.approx({"a": 0.04, "c": 0.09, "b": 0.09, "d": 0.8})
-    assert holm({"x": 0.7, "y": 0.6}) == pytest.approx({"x": 1.0, "y": 1.0})
-    assert holm({}) == {}
+    assert correct_by_holm({"x": 0.7, "y": 0.6}) == pytest.approx({"x": 1.0, "y": 1.0})
+    assert correct_by_holm({}) == {}
     for value in (-0.1, 1.1, math.nan):
         with pytest.raises(ValueError, match="no p-value: x"):
-            holm({"x": value})
+            correct_by_holm({"x": value})

@@ -9,8 +9,8 @@ import pytest
 from scipy import stats
 
 from montessori.evals.statistics import (
-    interval,
-    over_seeds,
+    compare_over_seeds,
+    percentile_interval,
     resample_counts,
     resampled_mean,
     t_interval,
@@ -38,7 +38,7 @@ def test_interval_covers_what_it_promises() -> None:
     for trial in range(300):
         values = random.normal(2.0, 1.0, size=80)
         samples = resampled_mean(values, resample_counts(80, 500, seed=trial))
-        low, high = interval(samples, 0.95)
+        low, high = percentile_interval(samples, 0.95)
         hits += low <= 2.0 <= high
     assert 0.91 <= hits / 300 <= 0.98
 
@@ -63,12 +63,12 @@ def test_t_test_is_that_of_scipy_and_agrees_with_the_interval() -> None:
 
 
 def test_over_seeds_pairs_by_position() -> None:
-    entry = over_seeds([40.0, 50.0, 60.0], [39.0, 48.0, 57.0])
+    entry = compare_over_seeds([40.0, 50.0, 60.0], [39.0, 48.0, 57.0])
     assert (entry["value"], entry["delta"]) == (50.0, 2.0)
     half = stats.t.ppf(0.975, 2) * 1.0 / np.sqrt(3)
     assert (entry["low"], entry["high"]) == pytest.approx((2.0 - half, 2.0 + half))
     assert entry["p"] == pytest.approx(stats.ttest_rel([40, 50, 60], [39, 48, 57]).pvalue)
-    itself = over_seeds([40.0, 50.0], [40.0, 50.0])
+    itself = compare_over_seeds([40.0, 50.0], [40.0, 50.0])
     assert (itself["delta"], itself["low"], itself["high"]) == (0.0, 0.0, 0.0)
     with pytest.raises(ValueError, match="paired"):
-        over_seeds([1.0, 2.0], [1.0])
+        compare_over_seeds([1.0, 2.0], [1.0])

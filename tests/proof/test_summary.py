@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from montessori.compare.sentences import signed
+from montessori.compare.sentences import format_signed
 from montessori.errors import MontessoriError
 from montessori.graph.profiles import read_profile
 from montessori.proof.pages import fill
@@ -294,7 +294,7 @@ def test_a_cost_that_one_record_lacks_is_not_known() -> None:
     ("value", "text"), [(-0.04, "+0.0"), (-0.06, "\u22120.1"), (1.25, "+1.2"), (None, "+0.0")]
 )
 def test_numbers_have_a_sign_and_a_true_minus(value: float | None, text: str) -> None:
-    assert signed(value) == text
+    assert format_signed(value) == text
 
 
 PAGE = "a\n<!-- proof:begin x details -->\nold\n<!-- proof:end -->\nb\n"
