@@ -67,10 +67,16 @@ def add_benchmark(
 
 @app.command()
 def profile(
-    name: Annotated[str, typer.Argument(help="A file of profiles/, without .yaml.")] = "lab",
+    name: Annotated[
+        str, typer.Argument(help="A file of profiles/, without .yaml; lab: what git has committed.")
+    ] = "lab",
     dry_run: DryRun = False,
 ) -> None:
-    """Merge profiles/NAME.yaml into params.yaml."""
+    """Merge profiles/NAME.yaml into params.yaml.
+
+    Without a name, the settings and rows of the params.yaml of the last commit come back; seed,
+    machine and rows that were added stay.
+    """
     from montessori.commands.add import apply_profile
 
     typer.echo(apply_profile(Path(FILE), Path("profiles"), name, dry_run))
