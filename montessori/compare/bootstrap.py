@@ -31,7 +31,10 @@ def bootstrap_metric(
 
 
 def draw_item_counts(items: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """The rows of `resample_counts` (the same ones), some at a time: (rows, items) float64."""
+    """How often each item is drawn in each sample, some samples at a time: (rows, items) float64.
+
+    Each row sums to `items` (Efron 1979). The rows do not depend on how many are drawn at once.
+    """
     random = np.random.default_rng(seed)
     even = np.full(items, 1.0 / items)
     rows = max(1, CELLS // items)

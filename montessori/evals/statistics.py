@@ -6,17 +6,6 @@ from numpy.typing import ArrayLike, NDArray
 Floats = NDArray[np.float64]
 
 
-def resample_counts(items: int, resamples: int, seed: int) -> Floats:
-    """How often each item is drawn in each bootstrap sample (Efron 1979).
-
-    Returns (resamples, items) float64; each row sums to `items`. One matrix serves all runs, which
-    is what makes the bootstrap paired.
-    """
-    random = np.random.default_rng(seed)
-    counts = random.multinomial(items, np.full(items, 1.0 / items), size=resamples)
-    return counts.astype(np.float64)
-
-
 def resampled_mean(values: ArrayLike, counts: Floats) -> Floats:
     """Mean of `values` (items,) in each bootstrap sample; returns (resamples,)."""
     return counts @ np.asarray(values, dtype=np.float64) / counts.sum(axis=1)

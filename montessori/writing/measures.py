@@ -11,13 +11,6 @@ from montessori.writing.collapse import Tally
 OTHER = "other"  # rows that are no task of the lab
 
 
-def tally_of(frame: pl.DataFrame) -> Tally:
-    """The counts of a PART or PROBE table."""
-    tally = Tally()
-    count(tally, frame)
-    return tally
-
-
 def count(tally: Tally, frame: pl.DataFrame) -> None:
     """Add the rows of a PART or PROBE table to `tally`."""
     kept = frame.filter(pl.col("dropped").is_null())["instruction"]

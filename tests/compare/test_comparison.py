@@ -23,9 +23,9 @@ from montessori.errors import MontessoriError
 from montessori.evals.lab_benchmarks import score_scale
 from montessori.evals.lab_benchmarks.ridge_length_control import length_controlled_rate
 from montessori.evals.outcomes import Outcome
-from montessori.evals.significance import bootstrap_p, correct_by_holm, paired_bootstrap
-from montessori.evals.statistics import resample_counts
+from montessori.evals.significance import bootstrap_p, correct_by_holm
 from montessori.graph.rows import Exam, Harness, Run
+from tests.slow_twins.bootstrap import paired_bootstrap, resample_counts
 
 ALPACA, MT_BENCH = "micro_alpaca_eval", "micro_mt_bench"
 BENCHMARKS = ORDER[:4]
@@ -313,7 +313,7 @@ def one_benchmark(name: str, values: np.ndarray, difference: np.ndarray | None =
 
 
 def test_the_p_value_of_a_mean_is_that_of_the_paired_bootstrap() -> None:
-    """Drawn in the same way, the samples of the interval give paired_bootstrap's own number."""
+    """Drawn in the same way, the samples of the interval give the p-value of the slow twin."""
     random = np.random.default_rng(4)
     ours, theirs = random.random(80) * 100, random.random(80) * 100 - 9.0
     counts = resample_counts(80, 500, seed=11)

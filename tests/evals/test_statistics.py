@@ -8,22 +8,35 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from montessori.compare import bootstrap
+from montessori.compare.bootstrap import draw_item_counts
 from montessori.evals.statistics import (
     compare_over_seeds,
     percentile_interval,
-    resample_counts,
     resampled_mean,
     t_interval,
     t_test,
 )
+from tests.slow_twins.bootstrap import resample_counts
 
 
-def test_counts_draw_as_many_items_as_there_are() -> None:
-    counts = resample_counts(50, 200, seed=1)
+def test_a_sample_draws_as_many_items_as_there_are() -> None:
+    (counts,) = draw_item_counts(50, 200, seed=1)
     assert counts.shape == (200, 50)
     assert (counts.sum(axis=1) == 50).all()
-    assert (counts == resample_counts(50, 200, seed=1)).all()
-    assert (counts != resample_counts(50, 200, seed=2)).any()
+    (again,), (other,) = draw_item_counts(50, 200, seed=1), draw_item_counts(50, 200, seed=2)
+    assert (counts == again).all()
+    assert (counts != other).any()
+
+
+@pytest.mark.parametrize("cells", [1, 49, 50, 125, 10**9])
+def test_samples_do_not_depend_on_how_many_are_drawn_at_once(
+    cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "CELLS", cells)
+    blocks = list(draw_item_counts(50, 7, seed=3))
+    assert [len(block) for block in blocks[:-1]] == [max(1, cells // 50)] * (len(blocks) - 1)
+    assert (np.concatenate(blocks) == resample_counts(50, 7, seed=3)).all()
 
 
 def test_resampled_mean_is_the_mean_of_the_drawn_items() -> None:
@@ -32,7 +45,7 @@ def test_resampled_mean_is_the_mean_of_the_drawn_items() -> None:
 
 
 def test_interval_covers_what_it_promises() -> None:
-    """The interval of the mean of 80 draws holds the true mean in about 95 % of 300 trials."""
+    """The interval of the mean of 80 draw_item_counts holds the true mean in about 95 % of 300 trials."""
     random = np.random.default_rng(0)
     hits = 0
     for trial in range(300):

@@ -12,7 +12,8 @@ import pytest
 from scipy.optimize import minimize
 
 from montessori.evals.lab_benchmarks.ridge_length_control import PENALTY, length_controlled_rate
-from montessori.evals.statistics import resample_counts, win_rate
+from montessori.evals.statistics import win_rate
+from tests.slow_twins.bootstrap import resample_counts
 
 RESULTS = Path(__file__).parents[4] / "shared" / "data" / "alpaca_eval"
 
