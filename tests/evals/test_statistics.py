@@ -45,7 +45,7 @@ def test_resampled_mean_is_the_mean_of_the_drawn_items() -> None:
 
 
 def test_interval_covers_what_it_promises() -> None:
-    """The interval of the mean of 80 draw_item_counts holds the true mean in about 95 % of 300 trials."""
+    """The interval of the mean of 80 draws holds the true mean in about 95 % of 300 trials."""
     random = np.random.default_rng(0)
     hits = 0
     for trial in range(300):
