@@ -4,22 +4,15 @@ from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:
-    """Write data/examinees/<name>: which questions a model answers rightly."""
-    from montessori.arte.examinees import take
+    """Write data/examinees/<name>: which questions a model answers correctly."""
+    from montessori.arte.examinees import take_questions
     from montessori.signals.icl.settings import ExamineeParams, IclParams
+    from montessori.signals.scoring import read_scoring_job
 
-    paths = job.paths
-    metrics = take(
-        job.name,
-        paths.model,
-        paths.tasks,
-        paths.templates,
-        paths.out,
-        job.section("examinee", ExamineeParams),
-        job.section("icl", IclParams),
-        job.machine,
-    )
-    job.metrics(metrics)
+    examinee = job.section("examinee", ExamineeParams)
+    icl = job.section("icl", IclParams)
+    scoring = read_scoring_job(job, ("model", "tasks", "templates"))
+    job.metrics(take_questions(scoring, job.name, examinee, icl))
 
 
 if __name__ == "__main__":

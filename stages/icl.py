@@ -5,23 +5,12 @@ from montessori.pipeline.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/icl/<name> from a student, rows of drafts or of a probe, and questions."""
-    from montessori.pipeline.parts import Shard
     from montessori.signals.icl.score import score_rows
     from montessori.signals.icl.settings import IclParams
+    from montessori.signals.scoring import read_scoring_job
 
-    paths = job.paths
-    metrics = score_rows(
-        paths.student,
-        paths.rows,
-        paths.questions,
-        paths.templates,
-        paths.out,
-        job.section("icl", IclParams),
-        job.machine,
-        job.work,
-        f"icl {job.name}",
-        Shard.parse(job.shard or "1/1"),
-    )
+    scoring = read_scoring_job(job, ("student", "rows", "questions", "templates"))
+    metrics = score_rows(scoring, job.section("icl", IclParams))
     if metrics is not None:
         job.metrics(metrics)
 

@@ -5,19 +5,13 @@ from montessori.pipeline.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/probe/<name>: every sample of the teacher, kept or why it was dropped."""
-    from dataclasses import replace
-
-    from montessori.filters.settings import DecontaminationParams
-    from montessori.writing.assign import assignment
-    from montessori.writing.produce import write_probe
+    from montessori.writing.order import read_order
+    from montessori.writing.produce import read_writing_settings, write_probe
     from montessori.writing.settings import ProbeParams
 
+    order = read_order(job, ("teacher", "seeds", "evals", "template"))
     probe = job.section("probe", ProbeParams, rows="probes")
-    task = replace(
-        assignment(job, ("teacher", "seeds", "evals", "template")),
-        decontamination=job.section("decontamination", DecontaminationParams),
-    )
-    job.metrics(write_probe(task, probe, job.paths.out))
+    job.metrics(write_probe(order, read_writing_settings(job), probe, job.paths.out))
 
 
 if __name__ == "__main__":

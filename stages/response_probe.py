@@ -4,29 +4,14 @@ from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:
-    """Write data/probe/<name>: a teacher's responses to instructions that warm-up left over."""
-    from functools import partial
-
-    from montessori.generate.engines import open_engine
-    from montessori.generate.settings import GenerationParams
+    """Write data/probe/<name>: a teacher's responses to instructions not used in warm-up."""
+    from montessori.writing.order import read_order
     from montessori.writing.responses import write_responses
     from montessori.writing.settings import ResponseProbeParams
 
-    paths = job.paths
-    generation = job.section("generation", GenerationParams)
-    metrics = write_responses(
-        paths.probe,
-        paths.warmup,
-        paths.teacher,
-        paths.out,
-        job.section("response_probe", ResponseProbeParams, rows="response_probes"),
-        generation,
-        job.seed,
-        partial(open_engine, paths.teacher, generation, job.machine, job.secret),
-        job.work,
-        job.name,
-    )
-    job.metrics(metrics)
+    order = read_order(job, ("probe", "warmup", "teacher"))
+    settings = job.section("response_probe", ResponseProbeParams, rows="response_probes")
+    job.metrics(write_responses(order, settings, job.paths.out))
 
 
 if __name__ == "__main__":

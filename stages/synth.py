@@ -5,19 +5,15 @@ from montessori.pipeline.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/datasets/<name>, free of eval items, and its rows per skill."""
-    from dataclasses import replace
-
-    from montessori.filters.settings import DecontaminationParams
-    from montessori.writing.assign import assignment
-    from montessori.writing.produce import write_dataset
+    from montessori.writing.order import read_order
+    from montessori.writing.produce import read_writing_settings, write_dataset
     from montessori.writing.settings import SynthParams
 
+    order = read_order(job, ("teacher", "seeds", "evals", "template"))
     synth = job.section("synth", SynthParams, rows="datasets")
-    task = replace(
-        assignment(job, ("teacher", "seeds", "evals", "template")),
-        decontamination=job.section("decontamination", DecontaminationParams),
+    job.metrics(
+        write_dataset(order, read_writing_settings(job), synth, job.paths.out, job.paths.plot)
     )
-    job.metrics(write_dataset(task, synth, job.paths.out, job.paths.plot))
 
 
 if __name__ == "__main__":

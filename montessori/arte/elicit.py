@@ -2,20 +2,21 @@
 
 A task's prompt is the same in every call; the calls differ by their seeds. After each wave the new
 questions pass the filters of their task, in order, and get one rationale for each reasoning prompt.
-The waves of all tasks that go on are written together, of each as many as it is sure to need, since
-an engine is quicker with many texts at once. What a task gets depends neither on the others nor on
-how many waves go together.
+Waves of all unfinished tasks are batched together, as many per task as it certainly needs, because
+engines are faster on large batches. What a task gets depends neither on the other tasks nor on how
+many waves are batched.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import takewhile
 
 import polars as pl
 
-from montessori.arte.prompts import Asked, Prompts, parse_questions, shown
+from montessori.arte.prompts import Prompts, WrittenQuestion, parse_questions
 from montessori.arte.settings import ElicitParams
 from montessori.arte.tasks import Task
+from montessori.artifacts.dialogue import build_dialogue, build_prompts
 from montessori.artifacts.files import row_id
 from montessori.artifacts.schemas import DRAFTS
 from montessori.filters.contamination import EvalItems
@@ -25,23 +26,24 @@ from montessori.pipeline.parts import Parts
 from montessori.seeding import seed_of
 from montessori.signals.icl.answers import tagged_answer
 from montessori.worlds import find_task
+from montessori.writing.waves import find_text_problem
 
 #: Rows of a part: drafts, with the tokens of the call that wrote the question (its first row).
 PART = {**DRAFTS, "question_tokens": pl.Int64}
 #: Begins the reasons for which a row is dropped after its question passed the filters.
 RATIONALE = "rationale "
-#: Waves of a task that are written at once, at most: so much is lost when a stage is cut off.
+#: Waves of a task that are written at once, at most: a stage that is stopped loses so many.
 AHEAD = 4
 
 
 @dataclass(frozen=True)
 class Draft:
-    """A question on its way: its call, its place there, why it is dropped."""
+    """A question on its way to a row: its call, its place in the call, why it is dropped."""
 
     task: Task
     call: int
     place: int
-    asked: Asked
+    question: WrittenQuestion
     tokens: int
     dropped: str | None = None
 
@@ -51,11 +53,21 @@ class Draft:
         return self.task.name, self.call, self.place
 
 
-@dataclass
-class Share:
-    """What a task still gets: its place in the job, its filters, how far it is.
+@dataclass(frozen=True)
+class Attempt:
+    """One rationale to ask for: the question, the reasoning prompt and its number."""
 
-    `wanted` questions with a kept rationale; no wave begins after `most` calls.
+    draft: Draft
+    style: int
+    reasoning: str
+
+
+@dataclass
+class Quota:
+    """How many questions a task is to get, and how far it is.
+
+    `number` is the task's place in the job, `wanted` the questions with a kept rationale; no wave
+    begins after `most` calls.
     """
 
     number: int
@@ -68,28 +80,29 @@ class Share:
     waves: int = 0
 
     @property
-    def open(self) -> bool:
-        """Whether it needs another wave and may have one."""
+    def is_open(self) -> bool:
+        """Whether the task needs another wave and may have one."""
         return self.kept < self.wanted and self.calls < self.most
 
 
 @dataclass(frozen=True)
 class Wave:
-    """A wave of a task: its calls, its number among the parts of the job."""
+    """A wave of a task: its calls, and its number among the parts of the job."""
 
-    share: Share
+    quota: Quota
     calls: range
     part: int
 
 
 @dataclass
 class Elicitor:
-    """All that it takes to write. `reasoning` gives the reasoning prompts of a task.
+    """All that a teacher needs to write questions and rationales.
 
-    `stage` and `seed` make the random numbers; `keeper` makes the filters of a task;
-    `temperature` is that of the rationales. `eval_keys` are contents of lab eval items, `held_out`
-    the tasks' own validation and test questions, told by their whole text (the questions of a task
-    often share a long wording) and by their contents.
+    `stage` and `seed` make the random numbers; `reasoning` are the reasoning prompts by task,
+    `temperature` is that of the rationales, `make_keeper` makes the filters of a task. `eval_keys`
+    are contents of lab eval items. `held_out` are the tasks' own validation and test questions,
+    compared by their whole text, because the questions of a task often share a long wording, and
+    by their contents.
     """
 
     open_engine: Callable[[], Engine]
@@ -97,211 +110,218 @@ class Elicitor:
     seed: int
     prompts: Prompts
     settings: ElicitParams
-    reasoning: Callable[[Task], Sequence[str]]
+    reasoning: Mapping[str, Sequence[str]]
     temperature: float
-    keeper: Callable[[Task], Keeper]
+    make_keeper: Callable[[Task], Keeper]
     eval_keys: frozenset[str]
     held_out: tuple[EvalItems, frozenset[str]]
     parts: Parts
 
-    def waves(
+    def write_waves(
         self, tasks: Sequence[Task], wanted: Mapping[str, int], attempts: float
-    ) -> Iterator[tuple[Share, pl.DataFrame]]:
+    ) -> Iterator[tuple[Quota, pl.DataFrame]]:
         """Waves of PART rows until each task has its `wanted` questions, or no more attempts.
 
-        A task's waves come in order, between those of others; finished ones come from disk.
+        The waves of a task come in order, those of all tasks in turn; finished ones come from disk.
         """
-        shares = [
-            Share(number, task, wanted[task.name], self._most(wanted[task.name], attempts),
-                  self.keeper(task))
-            for number, task in enumerate(tasks)
-        ]  # fmt: skip
-        while going := [share for share in shares if share.open]:
-            missing = [share for share in going if not self._done(self._wave(share))]
+        quotas = []
+        for number, task in enumerate(tasks):
+            most = max(1, round(attempts * wanted[task.name] / self.settings.per_call))
+            keeper = self.make_keeper(task)
+            quotas.append(Quota(number, task, wanted[task.name], most, keeper))
+        while unfinished := [quota for quota in quotas if quota.is_open]:
+            missing: list[Wave] = []
+            for quota in unfinished:
+                missing += self._missing_waves(quota)
             if missing:
-                self._write([wave for share in missing for wave in self._ahead(share)])
-            for share in going:
-                yield share, self._take(share)
+                self._write_together(missing)
+            for quota in unfinished:
+                yield quota, self._take_wave(quota)
 
-    def _most(self, wanted: int, attempts: float) -> int:
-        return max(1, round(attempts * wanted / self.settings.per_call))
+    def _next_wave(self, quota: Quota, later: int = 0) -> Wave:
+        """The task's next wave, or one `later`.
 
-    def _wave(self, share: Share, later: int = 0) -> Wave:
-        """Its next wave, or one `later`; a whole one, so that finished waves fit any limit."""
+        A wave is always whole, whatever the limit of calls, so that finished waves fit any limit.
+        """
         size = self.settings.wave
-        first = share.calls + later * size
-        return Wave(share, range(first, first + size), share.number * 10_000 + share.waves + later)
+        first = quota.calls + later * size
+        part = quota.number * 10_000 + quota.waves + later
+        return Wave(quota, range(first, first + size), part)
 
-    def _done(self, wave: Wave) -> bool:
+    def _is_done(self, wave: Wave) -> bool:
         return self.parts.find_part(wave.part) is not None
 
-    def _ahead(self, share: Share) -> Iterator[Wave]:
-        """Its next waves that are not written: one, and more as far as it is sure to need them.
+    def _missing_waves(self, quota: Quota) -> Iterator[Wave]:
+        """The task's next waves up to a finished one: none, one, or as many as it surely needs.
 
         A wave gives at most `wave * per_call` questions, and none begins after `most` calls.
         """
         size = self.settings.wave
-        needed = -(-(share.wanted - share.kept) // (size * self.settings.per_call))
-        allowed = -(-(share.most - share.calls) // size)
-        waves = (self._wave(share, later) for later in range(min(AHEAD, needed, allowed)))
-        return takewhile(lambda wave: not self._done(wave), waves)
+        needed = _divide_up(quota.wanted - quota.kept, size * self.settings.per_call)
+        allowed = _divide_up(quota.most - quota.calls, size)
+        waves = (self._next_wave(quota, later) for later in range(min(AHEAD, needed, allowed)))
+        return takewhile(lambda wave: not self._is_done(wave), waves)
 
-    def _take(self, share: Share) -> pl.DataFrame:
-        """A finished wave, counted."""
-        wave = self._wave(share)
+    def _take_wave(self, quota: Quota) -> pl.DataFrame:
+        """The rows of the task's next wave, from disk; the quota moves on."""
+        wave = self._next_wave(quota)
         frame = self.parts.read_part(wave.part)
-        _remember(share.keeper, frame)
-        share.kept += questions_kept(frame)
-        share.calls, share.waves = wave.calls.stop, share.waves + 1
+        _remember_questions(quota.keeper, frame)
+        quota.kept += count_questions(frame)
+        quota.calls, quota.waves = wave.calls.stop, quota.waves + 1
         return frame
 
-    def _write(self, waves: Sequence[Wave]) -> None:
+    def _write_together(self, waves: Sequence[Wave]) -> None:
         """Write waves: all questions in one batch, then all rationales in another."""
         engine = self.open_engine()
-        written = [
-            [self._checked(draft, wave.share.keeper) for draft in drafts]
-            for wave, drafts in zip(waves, self._questions(engine, waves), strict=True)
-        ]
-        passed = [draft for drafts in written for draft in drafts if draft.dropped is None]
-        keepers = {wave.share.task.name: wave.share.keeper for wave in waves}
-        rationales = self._rationales(engine, passed, keepers)
-        for wave, drafts in zip(waves, written, strict=True):
-            rows = [self._row(draft, draft.dropped) for draft in drafts if draft.dropped]
-            rows += [row for draft in drafts for row in rationales.get(draft.key, ())]
+        drafts_of_wave: list[list[Draft]] = []
+        passed: list[Draft] = []
+        for wave, drafts in zip(waves, self._write_questions(engine, waves), strict=True):
+            filtered = [self._filter_draft(draft, wave.quota.keeper) for draft in drafts]
+            drafts_of_wave.append(filtered)
+            passed += [draft for draft in filtered if draft.dropped is None]
+        keepers = {wave.quota.task.name: wave.quota.keeper for wave in waves}
+        rationales = self._write_rationales(engine, passed, keepers)
+        for wave, drafts in zip(waves, drafts_of_wave, strict=True):
+            rows = [self._make_row(draft, draft.dropped) for draft in drafts if draft.dropped]
+            for draft in drafts:
+                rows += rationales.get(draft.key, [])
             self.parts.write_part(wave.part, pl.DataFrame(rows, schema=PART))
 
-    def _questions(self, engine: Engine, waves: Sequence[Wave]) -> list[list[Draft]]:
+    def _write_questions(self, engine: Engine, waves: Sequence[Wave]) -> list[list[Draft]]:
         """The questions of each wave, in the order of its calls."""
-        prompts = [self.prompts.question_prompt(wave.share.task) for wave in waves]
-        requests = [
-            Request(
-                prompt,
-                tuple(
-                    seed_of(self.seed, "question", self.stage, wave.share.task.name, call)
-                    for call in wave.calls
-                ),
-            )
-            for wave, prompt in zip(waves, engine.render_prompts(shown(prompts)), strict=True)
-        ]
+        prompts = [self.prompts.question_prompt(wave.quota.task) for wave in waves]
+        requests = []
+        for wave, prompt in zip(waves, engine.render_prompts(build_prompts(prompts)), strict=True):
+            origin = ("question", self.stage, wave.quota.task.name)
+            seeds = (seed_of(self.seed, *origin, call) for call in wave.calls)
+            requests.append(Request(prompt, tuple(seeds)))
         params = self.settings
         sampling = Sampling(params.max_new_tokens, params.temperature, params.top_p)
         drafts: list[list[Draft]] = [[] for _ in waves]
         for out in engine.generate(requests, sampling):
             wave = waves[out.request]
             call = wave.calls[out.sample]
-            drafts[out.request] += self._read(wave.share.task, call, out, engine.special_texts)
+            drafts[out.request] += self._read_drafts(
+                wave.quota.task, call, out, engine.special_texts
+            )
         return drafts
 
-    def _read(
-        self, task: Task, call: int, out: Generated, specials: tuple[str, ...]
+    def _read_drafts(
+        self, task: Task, call: int, out: Generated, specials: Sequence[str]
     ) -> list[Draft]:
         """The questions of one call. A text that was cut off still holds whole questions."""
-        asked = parse_questions(out.text, len(task.seeds) + 1, self.settings.per_call)
-        drafts = [
-            Draft(task, call, n, each, out.tokens if n == 0 else 0) for n, each in enumerate(asked)
-        ]
-        if not drafts:
-            drafts = [Draft(task, call, 0, Asked(out.text, "", ""), out.tokens, "no tags")]
-        return [
-            _with(draft, "special token") if any(s in draft.asked.raw for s in specials) else draft
-            for draft in drafts
-        ]
+        questions = parse_questions(out.text, len(task.seeds) + 1, self.settings.per_call)
+        if not questions:
+            unread = WrittenQuestion(out.text, "", "")
+            drafts = [Draft(task, call, 0, unread, out.tokens, "no tags")]
+        else:
+            # The first question carries the tokens of the call, so that they are counted once.
+            tokens = [out.tokens] + [0] * (len(questions) - 1)
+            places = range(len(questions))
+            drafts = [Draft(task, call, n, questions[n], tokens[n]) for n in places]
+        for n, draft in enumerate(drafts):
+            if any(special in draft.question.raw for special in specials):
+                drafts[n] = replace(draft, dropped="special token")
+        return drafts
 
-    def _checked(self, draft: Draft, keeper: Keeper) -> Draft:
-        """The draft, dropped where a filter says so; if it passes, later ones are held to it."""
+    def _filter_draft(self, draft: Draft, keeper: Keeper) -> Draft:
+        """The draft, dropped if a filter says so; if it passes, later ones are compared with it."""
         if draft.dropped is not None:
             return draft
-        turns = (draft.asked.input,)
+        turns = (draft.question.input,)
         problem = keeper.problem(turns)
         if problem is None:
-            problem = self._held(turns)
+            problem = self._find_scored_item(turns)
         if problem is None:
             keeper.add(turns)
-        return _with(draft, problem)
+        return replace(draft, dropped=problem)
 
-    def _held(self, turns: tuple[str, ...]) -> str | None:
-        """ "eval item" or "held out" for a question that is scored somewhere, else None."""
-        known = find_task(turns)
-        key = None if known is None else known.key
+    def _find_scored_item(self, turns: tuple[str, ...]) -> str | None:
+        """ "eval item" or "held out" for a question that something is scored with, else None."""
+        task = find_task(turns)
+        key = None if task is None else task.key
         if key in self.eval_keys:
             return "eval item"
         items, keys = self.held_out
         return "held out" if key in keys or items.asked(turns) is not None else None
 
-    def _rationales(
+    def _write_rationales(
         self, engine: Engine, drafts: Sequence[Draft], keepers: Mapping[str, Keeper]
     ) -> dict[tuple[str, int, int], list[dict[str, object]]]:
         """Rows of each draft by its key: one for each reasoning prompt."""
-        asked = [(draft, n, text) for draft in drafts
-                 for n, text in enumerate(self.reasoning(draft.task))]  # fmt: skip
-        prompts = [self.prompts.rationale_prompt(d.task, d.asked.input, t) for d, _, t in asked]
-        rendered = engine.render_prompts(shown(prompts))
-        requests = [
-            Request(prompt, (self._seed_of_rationale(draft, style),))
-            for (draft, style, _), prompt in zip(asked, rendered, strict=True)
+        attempts: list[Attempt] = []
+        for draft in drafts:
+            reasoning = self.reasoning[draft.task.name]
+            attempts += [Attempt(draft, style, text) for style, text in enumerate(reasoning)]
+        prompts = [
+            self.prompts.rationale_prompt(a.draft.task, a.draft.question.input, a.reasoning)
+            for a in attempts
         ]
+        requests = []
+        for attempt, prompt in zip(
+            attempts, engine.render_prompts(build_prompts(prompts)), strict=True
+        ):
+            origin = ("rationale", self.stage, *attempt.draft.key, attempt.style)
+            requests.append(Request(prompt, (seed_of(self.seed, *origin),)))
         sampling = Sampling(self.settings.rationale_max_new_tokens, self.temperature)
-        answers = engine.generate(requests, sampling)
         rows: dict[tuple[str, int, int], list[dict[str, object]]] = {}
-        for (draft, style, _), answer in zip(asked, answers, strict=True):
+        for attempt, answer in zip(attempts, engine.generate(requests, sampling), strict=True):
+            draft = attempt.draft
             problem = _rationale_problem(answer, engine.special_texts, keepers[draft.task.name])
-            rows.setdefault(draft.key, []).append(self._row(draft, problem, style, answer))
+            row = self._make_row(draft, problem, attempt.style, answer)
+            rows.setdefault(draft.key, []).append(row)
         return rows
 
-    def _seed_of_rationale(self, draft: Draft, style: int) -> int:
-        return seed_of(self.seed, "rationale", self.stage, *draft.key, style)
-
-    def _row(
+    def _make_row(
         self, draft: Draft, dropped: str | None, style: int = 0, answer: Generated | None = None
     ) -> dict[str, object]:
         """A row of a part: a question with one rationale, or a dropped question."""
-        task, asked = draft.task, draft.asked
+        task, question = draft.task, draft.question
         text = "" if answer is None else answer.text.strip()
         prompt = self.prompts.question_prompt(task)
-        question = row_id(task.name, str(draft.call), str(draft.place), asked.raw)
-        messages = [("user", asked.input), ("assistant", text)]
+        question_id = row_id(task.name, str(draft.call), str(draft.place), question.raw)
         return {
-            "row_id": row_id(question, str(style), text),
-            "messages": [] if dropped else [{"role": r, "content": t} for r, t in messages],
-            "instruction": asked.input,
+            "row_id": row_id(question_id, str(style), text),
+            "messages": [] if dropped else build_dialogue([question.input], [text]),
+            "instruction": question.input,
             "response": text,
             "skill": task.name,
             "prompt_id": row_id("prompt", task.name, prompt),
             "sample": draft.call,
             "prompt": prompt,
-            "raw": asked.raw,
+            "raw": question.raw,
             "dropped": dropped,
             "response_tokens": 0 if answer is None else answer.tokens,
-            "question_id": question,
-            "target": asked.target,
+            "question_id": question_id,
+            "target": question.target,
             "style": style,
-            "naive": self.prompts.rationale_prompt(task, asked.input, self.prompts.naive),
+            "naive": self.prompts.rationale_prompt(task, question.input, self.prompts.naive),
             "question_tokens": draft.tokens if style == 0 else 0,
         }
 
 
-def questions_kept(frame: pl.DataFrame) -> int:
+def count_questions(frame: pl.DataFrame) -> int:
     """Questions of a PART or DRAFTS table that have a kept rationale."""
     return frame.filter(pl.col("dropped").is_null())["question_id"].n_unique()
 
 
-def _with(draft: Draft, problem: str | None) -> Draft:
-    return Draft(draft.task, draft.call, draft.place, draft.asked, draft.tokens, problem)
+def _divide_up(number: int, size: int) -> int:
+    """`number` / `size`, rounded up."""
+    return -(-number // size)
 
 
-def _rationale_problem(answer: Generated, specials: tuple[str, ...], keeper: Keeper) -> str | None:
-    if not answer.finished:
-        return RATIONALE + "endless"
-    if any(token in answer.text for token in specials):
-        return RATIONALE + "special token"
-    if tagged_answer(answer.text) is None:
-        return RATIONALE + "no answer"
-    problem = keeper.response_problem(answer.text)
+def _rationale_problem(answer: Generated, specials: Sequence[str], keeper: Keeper) -> str | None:
+    problem = find_text_problem(answer, specials)
+    if problem is None and tagged_answer(answer.text) is None:
+        problem = "no answer"
+    if problem is None:
+        problem = keeper.response_problem(answer.text)
     return None if problem is None else RATIONALE + problem
 
 
-def _remember(keeper: Keeper, frame: pl.DataFrame) -> None:
-    """Questions that passed count as earlier for later waves, also where they come from disk."""
+def _remember_questions(keeper: Keeper, frame: pl.DataFrame) -> None:
+    """Count questions that passed as earlier ones for later waves, also when read from disk."""
     passed = pl.col("dropped").is_null() | pl.col("dropped").str.starts_with(RATIONALE)
     for text in frame.filter(passed)["instruction"].unique(maintain_order=True):
         keeper.add((text,))

@@ -2,62 +2,47 @@
 
 from collections.abc import Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import polars as pl
 
-from montessori.arte.tasks import Item, Task, read_tasks
+from montessori.arte.tasks import Task, read_tasks
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import OUTCOMES, QUESTIONS
 from montessori.errors import MontessoriError
 from montessori.signals.icl.demonstrations import Texts
-from montessori.signals.icl.measure import values
+from montessori.signals.icl.measure import Trial, score_trials
 from montessori.signals.icl.questions import QUESTIONS_FILE
 from montessori.signals.icl.settings import ExamineeParams, IclParams
 from montessori.signals.icl.student import Student
-
-if TYPE_CHECKING:
-    from montessori.pipeline.machine import Machine
+from montessori.signals.scoring import ScoringJob
 
 
-def take(
-    name: str,
-    model: Path,
-    tasks: Path,
-    templates: Path,
-    out: Path,
-    examinee: ExamineeParams,
-    icl: IclParams,
-    machine: "Machine",
+def take_questions(
+    job: ScoringJob, name: str, examinee: ExamineeParams, icl: IclParams
 ) -> dict[str, Any]:
     """Write `out`/outcomes.parquet: each number of shots makes one examinee `<name>-<shots>`.
 
-    Shots are a task's first seeds. Returns accuracies by examinee, and their cost. Raises
-    MontessoriError for more shots than seeds.
+    `job.inputs` are model, tasks and templates. Shots are a task's first seeds. Returns accuracies
+    by examinee, and their cost. Raises MontessoriError for more shots than seeds.
     """
-    listed = read_tasks(tasks)
-    _require_seeds(listed, examinee.shots)
-    asked = read_table(tasks / QUESTIONS_FILE, QUESTIONS)
-    student, texts = Student.open(model, machine, icl.stop), Texts.load(templates, icl)
+    tasks = read_tasks(job.inputs["tasks"])
+    _require_seeds(tasks, examinee.shots)
+    questions = read_table(job.inputs["tasks"] / QUESTIONS_FILE, QUESTIONS)
+    student = Student.open(job.inputs["model"], job.machine, icl.stop)
+    texts = Texts.read_folder(job.inputs["templates"], icl)
     settings = replace(icl, measure="accuracy")
-    frames = [asked.filter(pl.col("task") == task.name) for task in listed]
     records: list[dict[str, Any]] = []
     for shots in examinee.shots:
-        prefixes = ["".join(_solved(texts, item) for item in task.seeds[:shots]) for task in listed]
-        found = values(student, texts, prefixes, frames, settings)
-        for frame, row in zip(frames, found, strict=True):
-            records += [
-                {"examinee": f"{name}-{shots}", "task": task, "question_id": question,
-                 "correct": value == 1}
-                for (task, question), value in zip(
-                    frame.select("task", "question_id").iter_rows(), row, strict=True
-                )
-            ]  # fmt: skip
+        trials = []
+        for task in tasks:
+            own = questions.filter(pl.col("task") == task.name)
+            trials.append(Trial(_show_seeds(texts, task, shots), own))
+        values = score_trials(student, texts, trials, settings)
+        for trial, row in zip(trials, values, strict=True):
+            records += _list_outcomes(f"{name}-{shots}", trial.questions, row)
     outcomes = pl.DataFrame(records, schema=OUTCOMES)
-    with new_folder(
-        out, {"model": model, "tasks": tasks, "templates": templates}, {"rows": outcomes.height}
-    ) as folder:
+    with new_folder(job.out, job.inputs, {"rows": outcomes.height}) as folder:
         write_table(outcomes, folder / "outcomes.parquet", OUTCOMES)
     means = outcomes.group_by("examinee", maintain_order=True).agg(pl.col("correct").mean())
     return {
@@ -67,8 +52,22 @@ def take(
     }
 
 
-def _solved(texts: Texts, item: Item) -> str:
-    return texts.shown(item.input, item.response or item.target)
+def _show_seeds(texts: Texts, task: Task, shots: int) -> str:
+    """The first seed questions of a task with their solutions."""
+    shown = ""
+    for item in task.seeds[:shots]:
+        shown += texts.render_demonstration(item.input, item.response or item.target)
+    return shown
+
+
+def _list_outcomes(
+    examinee: str, questions: pl.DataFrame, values: Sequence[float]
+) -> list[dict[str, Any]]:
+    """OUTCOMES rows of one examinee; a value is 1 for a right answer."""
+    outcomes = questions.select("task", "question_id").to_dicts()
+    for outcome, value in zip(outcomes, values, strict=True):
+        outcome |= {"examinee": examinee, "correct": value == 1}
+    return outcomes
 
 
 def _require_seeds(tasks: Sequence[Task], shots: Sequence[int]) -> None:

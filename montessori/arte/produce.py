@@ -1,264 +1,237 @@
 """The two stages in which ARTE's teacher writes: drafts, and tailored training data."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from functools import cache, partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import Any, Literal
 
 import polars as pl
 
-from montessori.arte.elicit import PART, Elicitor, Share, questions_kept
+from montessori.arte.elicit import PART, Elicitor, Quota, count_questions
 from montessori.arte.prompts import Prompts
 from montessori.arte.settings import DraftParams, ElicitParams, TailorParams
 from montessori.arte.tasks import Task, read_tasks
-from montessori.artifacts.files import folder_digest, new_folder, row_id, write_table
+from montessori.artifacts.dialogue import build_dialogue
+from montessori.artifacts.files import row_id
 from montessori.artifacts.schemas import DRAFTS, PROBE
 from montessori.errors import MontessoriError
-from montessori.filters.contamination import require_clean
+from montessori.filters.contamination import EvalItems, require_clean
 from montessori.filters.eval_items import read_evals
-from montessori.filters.form import FormFilter
 from montessori.filters.keeper import Keeper
 from montessori.filters.settings import DecontaminationParams
-from montessori.generate import Engine
-from montessori.generate.engines import open_engine, teacher_facts
-from montessori.generate.ledger import read_spending
-from montessori.generate.settings import GenerationParams
-from montessori.pipeline.parts import Parts, parts_digest
 from montessori.progress import track_progress
-from montessori.signals.icl.answers import same_answer, tagged_answer
-from montessori.writing.measures import skills
+from montessori.signals.icl.answers import is_same_answer, tagged_answer
+from montessori.writing.collapse import list_reasons
+from montessori.writing.measures import count_skills
+from montessori.writing.order import Order
+from montessori.writing.produce import make_keeper
 from montessori.writing.settings import FilterParams
-
-if TYPE_CHECKING:
-    from montessori.pipeline.stage import Job
 
 Strategy = Literal["naive", "task"]
 
 
 @dataclass(frozen=True)
-class Commission:
-    """What a teacher is asked for: `inputs` are teacher, tasks, evals and templates."""
+class QuestionSettings:
+    """The sections that say how questions and rationales are written, and which are kept."""
 
-    name: str
-    inputs: dict[str, Path]
-    work: Path
-    seed: int
-    generation: GenerationParams
     elicit: ElicitParams
     filter: FilterParams
     decontamination: DecontaminationParams
-    open_engine: Callable[[Path], Engine]
-
-    @property
-    def ledger(self) -> Path:
-        """What a server has answered so far; it belongs to the row's name."""
-        return self.work / f"{self.name}.answers.jsonl"
 
 
-def commission(job: "Job", inputs: tuple[str, ...], filters: FilterParams) -> Commission:
-    """What a job asks of its teacher; `inputs` names those of its paths that are read."""
-    generation = job.section("generation", GenerationParams)
-    return Commission(
-        name=job.name,
-        inputs={name: getattr(job.paths, name) for name in inputs},
-        work=job.work,
-        seed=job.seed,
-        generation=generation,
-        elicit=job.section("elicit", ElicitParams),
-        filter=filters,
-        decontamination=job.section("decontamination", DecontaminationParams),
-        open_engine=partial(open_engine, job.paths.teacher, generation, job.machine, job.secret),
-    )
-
-
-def write_drafts(ask: Commission, draft: DraftParams, out: Path) -> dict[str, Any]:
+def write_drafts(
+    order: Order, settings: QuestionSettings, draft: DraftParams, out: Path
+) -> dict[str, Any]:
     """Write `out`: questions of each task, `draft.questions` of them with a kept rationale.
 
-    A question is asked for a rationale by each special reasoning prompt; those without an answer
-    are left out, and `incomplete` counts the questions that lack some. Returns metrics. Raises
-    MontessoriError when a task does not get that many questions; nothing is then written.
+    `order.inputs` are teacher, tasks, evals and templates. A question gets a rationale by each
+    special reasoning prompt. Rationales without an answer are dropped; the metric `incomplete`
+    counts the questions that lack some. Returns metrics. Raises MontessoriError when a task does
+    not get that many questions; nothing is then written.
     """
-    tasks, prompts = read_tasks(ask.inputs["tasks"]), _prompts(ask)
+    tasks = read_tasks(order.inputs["tasks"])
+    prompts = Prompts.read_folder(order.inputs["templates"], settings.elicit)
     wanted = {task.name: draft.questions for task in tasks}
-    temperature = ask.elicit.rationale_temperature
-    elicitor = _elicitor(ask, "draft", prompts, prompts.reasoning_of, temperature, {})
-    written = _write(ask, elicitor, tasks, wanted, draft.attempts, "draft")
-    rows = _first_questions(written, wanted)
-    facts = _measure(written, rows) | {"incomplete": _incomplete(written, rows)}
-    return _finish(ask, elicitor, out, rows.select(list(DRAFTS)), DRAFTS, facts)
+    reasoning = {task.name: prompts.reasoning_of(task) for task in tasks}
+    temperature = settings.elicit.rationale_temperature
+    elicitor = _make_elicitor(order, settings, "draft", prompts, reasoning, temperature)
+    written = _write_questions(order, settings, elicitor, tasks, wanted, draft.attempts)
+    rows = _take_first_questions(written, wanted)
+    metrics = _measure_questions(written, rows) | {"incomplete": _count_incomplete(written, rows)}
+    order.write_rows(out, rows.select(list(DRAFTS)), DRAFTS)
+    return order.clear_work(elicitor.parts, metrics)
 
 
 def write_tailored(
-    ask: Commission, tailor: TailorParams, strategy: Strategy, out: Path
+    order: Order, settings: QuestionSettings, tailor: TailorParams, strategy: Strategy, out: Path
 ) -> dict[str, Any]:
     """Write the training data `out`, exactly `tailor.rows` kept rows, free of eval items.
 
-    `strategy` naive asks for the solutions by the naive prompt (ARTE), task by one special prompt
-    per task (its consistent-strategy control); both greedy. Returns metrics. Raises
+    With `strategy` naive the naive prompt asks for the solutions (ARTE), with task one special
+    prompt per task (its consistent-strategy control); both greedily. Returns metrics. Raises
     MontessoriError when a task's share is not reached; nothing is then written.
     """
-    tasks, prompts = read_tasks(ask.inputs["tasks"]), _prompts(ask)
+    tasks = read_tasks(order.inputs["tasks"])
+    prompts = Prompts.read_folder(order.inputs["templates"], settings.elicit)
     each, more = divmod(tailor.rows, len(tasks))
-    wanted = {task.name: each + (n < more) for n, task in enumerate(tasks)}
-
-    def reasoning(task: Task) -> tuple[str, ...]:
-        return (prompts.naive if strategy == "naive" else prompts.strategy_of(task),)
-
-    used = {task.name: reasoning(task) for task in tasks}
-    elicitor = _elicitor(ask, "tailor", prompts, reasoning, 0.0, {"reasoning": used})
-    written = _write(ask, elicitor, tasks, wanted, tailor.attempts, "tailor")
-    rows = _first_questions(written, wanted)
-    return _finish(ask, elicitor, out, _trained(rows, prompts), PROBE, _measure(written, rows))
-
-
-def _prompts(ask: Commission) -> Prompts:
-    return Prompts.load(ask.inputs["templates"], ask.elicit)
+    wanted, reasoning = {}, {}
+    for number, task in enumerate(tasks):
+        wanted[task.name] = each + (number < more)
+        reasoning[task.name] = (
+            (prompts.naive,) if strategy == "naive" else (prompts.strategy_of(task),)
+        )
+    elicitor = _make_elicitor(order, settings, "tailor", prompts, reasoning, temperature=0.0)
+    written = _write_questions(order, settings, elicitor, tasks, wanted, tailor.attempts)
+    rows = _take_first_questions(written, wanted)
+    metrics = _measure_questions(written, rows)
+    order.write_rows(out, _make_training_rows(rows, prompts), PROBE)
+    return order.clear_work(elicitor.parts, metrics)
 
 
-def _elicitor(
-    ask: Commission,
+def _make_elicitor(
+    order: Order,
+    settings: QuestionSettings,
     stage: str,
     prompts: Prompts,
-    reasoning: Callable[[Task], tuple[str, ...]],
+    reasoning: Mapping[str, Sequence[str]],
     temperature: float,
-    params: dict[str, Any],
 ) -> Elicitor:
-    """The writer, with finished waves of the very same work at hand.
+    """The writer of a stage, with the finished waves of exactly the same work at hand.
 
-    What they hold does not depend on how many are asked for, so that a stage that got too few goes
-    on where it was when it may write more.
+    The waves do not depend on how many questions are wanted. So a stage that got too few questions
+    continues from its waves when it may write more.
     """
-    ngram, inputs = ask.decontamination.ngram, ask.inputs
-    evals, keys = read_evals(inputs["evals"], ngram)
-    sections = {type(s).__name__: asdict(s) for s in (ask.generation, ask.elicit, ask.filter)}
-    sections["ElicitParams"].pop("templates")  # their texts count, not their place
-    settings = {"seed": ask.seed, "ngram": ngram, stage: params}
-    digests = {name: folder_digest(path) for name, path in sorted(inputs.items())}
-    filters = ask.filter
-
-    def keeper(task: Task) -> Keeper:
-        form = FormFilter(
-            filters.min_characters, filters.max_characters, filters.banned_words,
-            filters.first_character, filters.min_latin, filters.broken_text,
-        )  # fmt: skip
-        return Keeper(form, filters.rouge_l, [(item.input,) for item in task.seeds], evals)
-
+    ngram = settings.decontamination.ngram
+    evals, eval_keys = read_evals(order.inputs["evals"], ngram)
+    depends: dict[str, Any] = {"ngram": ngram, stage: {"reasoning": reasoning}}
+    for section in (order.generation, settings.elicit, settings.filter):
+        depends[type(section).__name__] = asdict(section)
+    # The templates' texts are among the inputs; where the folder lies does not matter.
+    depends["ElicitParams"].pop("templates")
     return Elicitor(
-        open_engine=cache(partial(ask.open_engine, ask.ledger)),
+        open_engine=order.lazy_engine(),
         stage=stage,
-        seed=ask.seed,
+        seed=order.seed,
         prompts=prompts,
-        settings=ask.elicit,
+        settings=settings.elicit,
         reasoning=reasoning,
         temperature=temperature,
-        keeper=keeper,
-        eval_keys=keys,
-        held_out=read_evals(inputs["tasks"] / "evals", 0),
-        parts=Parts(ask.work, parts_digest(settings | sections, digests, PART)),
+        make_keeper=lambda task: _make_task_keeper(settings.filter, task, evals),
+        eval_keys=eval_keys,
+        held_out=read_evals(order.inputs["tasks"] / "evals", 0),
+        parts=order.open_parts(depends, PART),
     )
 
 
-def _write(
-    ask: Commission,
+def _make_task_keeper(filters: FilterParams, task: Task, evals: EvalItems) -> Keeper:
+    """The filters of a task; its seed questions may not be written again."""
+    return make_keeper(filters, [(item.input,) for item in task.seeds], evals)
+
+
+def _write_questions(
+    order: Order,
+    settings: QuestionSettings,
     elicitor: Elicitor,
-    tasks: list[Task],
-    wanted: dict[str, int],
+    tasks: Sequence[Task],
+    wanted: Mapping[str, int],
     attempts: float,
-    label: str,
 ) -> pl.DataFrame:
-    """Every row written, of all tasks. Raises MontessoriError where a task gets too few."""
+    """Every row written, of all tasks in turn (PART).
+
+    Raises MontessoriError where a task gets too few questions, or too many are eval items.
+    """
     frames: dict[str, list[pl.DataFrame]] = {task.name: [] for task in tasks}
-    with track_progress(sum(wanted.values()), "questions", f"{label} {ask.name}") as progress:
-        for share, frame in elicitor.waves(tasks, wanted, attempts):
-            frames[share.task.name].append(frame)
-            more = questions_kept(frame)
-            progress.advance(min(share.kept, share.wanted) - min(share.kept - more, share.wanted))
-            if not share.open and share.kept < share.wanted:
-                raise _too_few(ask, share, pl.concat(frames[share.task.name]), label)
-    written = pl.concat([frame for mine in frames.values() for frame in mine])
-    found = written.filter(pl.col("dropped").str.ends_with("eval item"))["question_id"].n_unique()
-    require_clean(found, written["question_id"].n_unique(), ask.decontamination.limit,
-                  str(ask.inputs["teacher"]))  # fmt: skip
+    with track_progress(
+        sum(wanted.values()), "questions", f"{elicitor.stage} {order.name}"
+    ) as progress:
+        for quota, frame in elicitor.write_waves(tasks, wanted, attempts):
+            frames[quota.task.name].append(frame)
+            kept_before = quota.kept - count_questions(frame)
+            progress.advance(min(quota.kept, quota.wanted) - min(kept_before, quota.wanted))
+            if not quota.is_open and quota.kept < quota.wanted:
+                written = pl.concat(frames[quota.task.name])
+                raise _too_few_questions(order, quota, written, elicitor.stage)
+    in_task_order: list[pl.DataFrame] = []
+    for waves in frames.values():
+        in_task_order += waves
+    written = pl.concat(in_task_order)
+    matches = written.filter(pl.col("dropped").str.ends_with("eval item"))
+    require_clean(
+        matches["question_id"].n_unique(),
+        written["question_id"].n_unique(),
+        settings.decontamination.limit,
+        str(order.inputs["teacher"]),
+    )
     return written
 
 
-def _first_questions(written: pl.DataFrame, wanted: dict[str, int]) -> pl.DataFrame:
+def _take_first_questions(written: pl.DataFrame, wanted: Mapping[str, int]) -> pl.DataFrame:
     """The kept rows of each task's first questions, as many as wanted."""
     kept = written.filter(pl.col("dropped").is_null())
-    places = kept.unique("question_id", keep="first", maintain_order=True).with_columns(
-        pl.int_range(pl.len()).over("skill").alias("place")
+    place = pl.int_range(pl.len()).over("skill")
+    questions = kept.unique("question_id", keep="first", maintain_order=True).with_columns(
+        place.alias("place")
     )
-    limit = pl.col("skill").replace_strict(wanted, return_dtype=pl.Int64)
-    first = places.filter(pl.col("place") < limit).select("question_id")
+    limit = pl.col("skill").replace_strict(dict(wanted), return_dtype=pl.Int64)
+    first = questions.filter(pl.col("place") < limit).select("question_id")
     return kept.join(first, on="question_id", how="semi", maintain_order="left")
 
 
-def _incomplete(written: pl.DataFrame, rows: pl.DataFrame) -> int:
-    """How many of the questions of `rows` have dropped rationales, too."""
-    kept = rows["question_id"].unique().to_list()
-    lost = pl.col("question_id").is_in(kept) & pl.col("dropped").is_not_null()
+def _count_incomplete(written: pl.DataFrame, rows: pl.DataFrame) -> int:
+    """How many questions of `rows` also have dropped rationales."""
+    questions = rows["question_id"].unique().to_list()
+    lost = pl.col("question_id").is_in(questions) & pl.col("dropped").is_not_null()
     return written.filter(lost)["question_id"].n_unique()
 
 
-def _trained(rows: pl.DataFrame, prompts: Prompts) -> pl.DataFrame:
-    """Drafts as training rows: the student answers the question as response.jinja says."""
+def _make_training_rows(drafts: pl.DataFrame, prompts: Prompts) -> pl.DataFrame:
+    """Drafts as PROBE rows: the student answers the question as response.jinja says."""
     records = []
-    for row in rows.to_dicts():
-        text = prompts.trained(row["response"])
-        messages = [("user", row["instruction"]), ("assistant", text)]
-        row |= {
-            "row_id": row_id(row["question_id"], text),
-            "messages": [{"role": role, "content": content} for role, content in messages],
-            "response": text,
+    for draft in drafts.to_dicts():
+        response = prompts.render_response(draft["response"])
+        row = draft | {
+            "row_id": row_id(draft["question_id"], response),
+            "messages": build_dialogue([draft["instruction"]], [response]),
+            "response": response,
         }
         records.append({name: row[name] for name in PROBE})
     return pl.DataFrame(records, schema=PROBE)
 
 
-def _measure(written: pl.DataFrame, rows: pl.DataFrame) -> dict[str, Any]:
-    """Metrics of all rows `written` and of the kept `rows`; shares are in [0, 1]."""
-    answers = zip(rows["response"], rows["target"], strict=True)
-    agree = [same_answer(tagged_answer(text) or "", target) for text, target in answers]
+def _measure_questions(written: pl.DataFrame, rows: pl.DataFrame) -> dict[str, Any]:
+    """Metrics of all rows `written` and of the kept `rows`; shares are in [0, 1].
+
+    `agree` is the share of rationales that reach the target the teacher gave the question.
+    """
+    agreeing = 0
+    for response, target in rows.select("response", "target").iter_rows():
+        agreeing += is_same_answer(tagged_answer(response) or "", target)
     tokens = pl.col("question_tokens").sum() + pl.col("response_tokens").sum()
     return {
         "questions_written": written["question_id"].n_unique(),
         "questions": rows["question_id"].n_unique(),
         "rows": rows.height,
-        "dropped": dict(sorted(Counter(written["dropped"].drop_nulls().to_list()).items())),
+        "dropped": dict(sorted(_count_dropped(written).items())),
         "tokens": int(written.select(tokens).item()),
         "response_tokens": float(rows["response_tokens"].mean() or 0.0),  # type: ignore[arg-type]
-        "agree": sum(agree) / max(1, len(agree)),  # rationales that reach the question's target
-        "skills": skills(rows),
+        "agree": agreeing / max(1, rows.height),
+        "skills": count_skills(rows),
     }
 
 
-def _finish(
-    ask: Commission,
-    elicitor: Elicitor,
-    out: Path,
-    table: pl.DataFrame,
-    schema: Any,
-    metrics: dict[str, Any],
-) -> dict[str, Any]:
-    """Write the folder, remove the parts and the ledger; the metrics with what a server took."""
-    facts = {"rows": table.height, **teacher_facts(ask.inputs["teacher"], ask.generation)}
-    cost = read_spending(ask.ledger)
-    with new_folder(out, ask.inputs, facts) as folder:
-        write_table(table, folder / "rows.parquet", schema)
-    elicitor.parts.remove_all()
-    ask.ledger.unlink(missing_ok=True)
-    return metrics if cost is None else metrics | {"server": cost}
+def _count_dropped(written: pl.DataFrame) -> Counter[str]:
+    return Counter(written["dropped"].drop_nulls().to_list())
 
 
-def _too_few(ask: Commission, share: Share, written: pl.DataFrame, section: str) -> MontessoriError:
-    reasons = Counter(written["dropped"].drop_nulls().to_list()).most_common(4)
+def _too_few_questions(
+    order: Order, quota: Quota, written: pl.DataFrame, section: str
+) -> MontessoriError:
     return MontessoriError(
-        f"the task {share.task.name} has {share.kept} of {share.wanted} questions after "
+        f"the task {quota.task.name} has {quota.kept} of {quota.wanted} questions after "
         f"{written['question_id'].n_unique()} were written, the limit",
-        where=f"{ask.inputs['teacher']}; dropped: {', '.join(f'{r} {n}' for r, n in reasons)}",
-        expected=f"{share.wanted} questions with a rationale whose answer is tagged",
+        where=f"{order.inputs['teacher']}; dropped: {list_reasons(_count_dropped(written))}",
+        expected=f"{quota.wanted} questions with a rationale whose answer is tagged",
         next=f"raise {section}.attempts, ask for fewer, loosen the filter that drops most, or "
         "compare elicit.templates with what the teacher understands",
     )

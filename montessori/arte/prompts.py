@@ -5,7 +5,6 @@ for questions, `<ans>..</ans>` around the answer of a rationale.
 """
 
 import re
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Self
@@ -14,8 +13,8 @@ from montessori.arte.settings import ElicitParams
 from montessori.arte.tasks import Item, Task
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
-from montessori.signals.icl.answers import tagged_answer, working_of
-from montessori.signals.icl.templates import read_templates, render
+from montessori.signals.icl.answers import remove_answer, tagged_answer
+from montessori.signals.icl.templates import fill_template, read_templates
 
 NAMES = ("questions", "rationale", "response")
 REASONING = "reasoning.json"
@@ -26,7 +25,7 @@ _QUESTION = re.compile(
 )
 
 
-def tagged_question(number: int, item: Item) -> str:
+def tag_question(number: int, item: Item) -> str:
     """A question as teachers are shown it and write it."""
     return (
         f"<Question_{number}><input>{item.input}</input>"
@@ -35,26 +34,27 @@ def tagged_question(number: int, item: Item) -> str:
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question that a teacher wrote: its text as written but for its number, and its parts."""
+class WrittenQuestion:
+    """A question that a teacher wrote: its tagged text, with a fixed number, and its two parts."""
 
     raw: str
     input: str
     target: str
 
 
-def parse_questions(text: str, first: int, most: int) -> list[Asked]:
-    """The well-formed questions numbered from `first` up, at most `most`, each as number `first`.
+def parse_questions(text: str, first: int, most: int) -> list[WrittenQuestion]:
+    """The first `most` well-formed questions numbered from `first` up, each renumbered `first`.
 
-    Earlier numbers are copies of the examples. A part without text makes a question malformed.
+    Questions with lower numbers are copies of the examples. A part without text makes a question
+    malformed.
     """
-    found = []
+    questions = []
     for match in _QUESTION.finditer(text):
-        number, asked, target = match[1], match[2].strip(), match[3].strip()
-        if int(number) >= first and asked and target:
+        number, question, target = match[1], match[2].strip(), match[3].strip()
+        if int(number) >= first and question and target:
             raw = match[0].replace(f"Question_{number}>", f"Question_{first}>")
-            found.append(Asked(raw, asked, target))
-    return found[:most]
+            questions.append(WrittenQuestion(raw, question, target))
+    return questions[:most]
 
 
 @dataclass(frozen=True)
@@ -69,7 +69,7 @@ class Prompts:
     per_call: int
 
     @classmethod
-    def load(cls, folder: Path, settings: ElicitParams) -> Self:
+    def read_folder(cls, folder: Path, settings: ElicitParams) -> Self:
         """From a folder of templates. Raises MontessoriError for what is missing there."""
         texts = read_templates(folder, *NAMES)
         raw = read_json(folder / REASONING)
@@ -92,18 +92,18 @@ class Prompts:
 
     def question_prompt(self, task: Task) -> str:
         """What asks for further questions: the description and all seed questions of a task."""
-        return render(
+        return fill_template(
             self.questions,
             NAMES[0],
             description=task.description,
-            seeds=[tagged_question(n, item) for n, item in enumerate(task.seeds, 1)],
+            seeds=[tag_question(n, item) for n, item in enumerate(task.seeds, 1)],
             wanted=self.per_call,
             first=len(task.seeds) + 1,
         )
 
     def rationale_prompt(self, task: Task, question: str, reasoning: str) -> str:
         """What asks for a solution in the way of a reasoning prompt."""
-        return render(
+        return fill_template(
             self.rationale,
             NAMES[1],
             description=task.description,
@@ -119,17 +119,12 @@ class Prompts:
         """The one reasoning prompt of the consistent-strategy control."""
         return task.strategy or self.reasoning_of(task)[0]
 
-    def trained(self, rationale: str) -> str:
+    def render_response(self, rationale: str) -> str:
         """What a student is trained to answer, from a rationale with its tagged answer."""
-        return render(
+        return fill_template(
             self.response,
             NAMES[2],
             rationale=rationale.strip(),
-            working=working_of(rationale),
+            working=remove_answer(rationale),
             answer=tagged_answer(rationale) or "",
         ).strip()
-
-
-def shown(prompts: Sequence[str]) -> list[list[dict[str, str]]]:
-    """Prompts as dialogues that a teacher is to continue."""
-    return [[{"role": "user", "content": text}] for text in prompts]

@@ -16,7 +16,7 @@ from montessori.generate.settings import ENGINES, GenerationParams
 from montessori.graph.load import section
 from montessori.pipeline.machine import Machine
 from montessori.worlds import open_world
-from montessori.writing.prompts import render_instruction_prompt, tagged
+from montessori.writing.prompts import render_instruction_prompt, tag_turns
 
 if TYPE_CHECKING:
     from montessori.generate.vllm_engine import VllmEngine
@@ -102,7 +102,7 @@ def dialogues(count: int) -> list[Dialogue]:
 
     def example() -> str:
         task = lab.draw_task(rng.choice(names), "train", rng)
-        return tagged([turn.instruction for turn in task.turns])
+        return tag_turns([turn.instruction for turn in task.turns])
 
     texts = [render_instruction_prompt([example() for _ in range(EXAMPLES)]) for _ in range(count)]
     return [[{"role": "user", "content": text}] for text in texts]

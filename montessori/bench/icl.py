@@ -13,11 +13,11 @@ from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.pipeline.machine import Machine
 from montessori.signals.icl.demonstrations import Texts
-from montessori.signals.icl.measure import right_answers, values
-from montessori.signals.icl.questions import of_task, read_questions
+from montessori.signals.icl.measure import Trial, grade_answers, score_trials
+from montessori.signals.icl.questions import read_questions, select_questions
 from montessori.signals.icl.settings import IclParams
 from montessori.signals.icl.student import Student
-from montessori.signals.icl.tokens import opened
+from montessori.signals.icl.tokens import tokenize_opened
 
 Scores = list[list[float]]
 
@@ -55,7 +55,7 @@ def bench(options: Options, settings: IclParams, say: Callable[[str], None]) -> 
     Raises MontessoriError when there is nothing to measure.
     """
     student = Student.open(options.student, _machine(options), settings.stop)
-    texts = Texts.load(Path(settings.templates), settings)
+    texts = Texts.read_folder(Path(settings.templates), settings)
     work = _work(options, texts)
     accuracy = replace(settings, measure="accuracy", questions=0)
     warm = Work(work.prefixes[:2], work.frames[:2])
@@ -63,7 +63,8 @@ def bench(options: Options, settings: IclParams, say: Callable[[str], None]) -> 
 
     def by(read: str, measure: str, some: Work) -> Scores:
         changed = replace(accuracy, read=read, measure=measure)  # type: ignore[arg-type]
-        return values(student, texts, some.prefixes, some.frames, changed)
+        trials = [Trial(*each) for each in zip(some.prefixes, some.frames, strict=True)]
+        return score_trials(student, texts, trials, changed)
 
     ways: dict[str, Callable[[Work], Scores]] = {
         "plain": lambda some: plain(student, texts, some, settings.max_new_tokens),
@@ -92,15 +93,15 @@ def plain(student: Student, texts: Texts, work: Work, max_new_tokens: int) -> Sc
     from montessori.generate import Request, Sampling
 
     prompts = [
-        prefix + texts.asked(question)
+        prefix + texts.render_question(question)
         for prefix, frame in zip(work.prefixes, work.frames, strict=True)
         for question in frame["input"]
     ]
-    ids = opened(student.tokenizer, prompts)
+    ids = tokenize_opened(student.tokenizer, prompts)
     made = student.engine.generate([Request(row) for row in ids], Sampling(max_new_tokens))
     wrote = iter([out.text.split(student.stop)[0] for out in made])
     return [
-        [float(right) for right in right_answers([next(wrote) for _ in range(frame.height)], frame)]
+        [float(right) for right in grade_answers([next(wrote) for _ in range(frame.height)], frame)]
         for frame in work.frames
     ]
 
@@ -142,8 +143,8 @@ def _work(options: Options, texts: Texts) -> Work:
         )
     step = max(1, kept.height // options.sample)
     rows = kept.gather_every(step).head(options.sample)
-    frames = [of_task(asked, skill, options.most) for skill in rows["skill"]]
-    return Work([texts.dialogue(m) for m in rows["messages"].to_list()], frames)
+    frames = [select_questions(asked, skill, options.most) for skill in rows["skill"]]
+    return Work([texts.render_dialogue(m) for m in rows["messages"].to_list()], frames)
 
 
 def _machine(options: Options) -> Machine:

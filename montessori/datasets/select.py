@@ -17,7 +17,7 @@ from montessori.errors import MontessoriError
 from montessori.filters.eval_items import is_eval_item, read_evals
 from montessori.filters.settings import DecontaminationParams
 from montessori.graph.limits import Rows
-from montessori.writing.measures import skills
+from montessori.writing.measures import count_skills
 
 
 @dataclass(frozen=True)
@@ -58,7 +58,7 @@ def select_rows(
         "score_mean": float(chosen.select(pl.col("score").mean()).item()),
         "score_mean_of_all": float(clean.select(pl.col("score").mean()).item()),
         "response_tokens": float(chosen.select(pl.col("response_tokens").mean()).item()),
-        "skills": skills(chosen),
+        "skills": count_skills(chosen),
     }
 
 

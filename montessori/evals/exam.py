@@ -15,7 +15,7 @@ from montessori.evals.items import exam_name
 from montessori.evals.outcomes import COLUMNS
 from montessori.generate import Engine, Generated, Request, Sampling
 from montessori.progress import track_progress
-from montessori.signals.icl.measure import right_answers
+from montessori.signals.icl.measure import grade_answers
 
 #: What a model made of the questions, in their order.
 ANSWERS = {
@@ -24,7 +24,7 @@ ANSWERS = {
 }  # fmt: skip
 
 
-def take_exam(
+def sit(
     open_model: Callable[[Path], Engine],
     model: Path,
     tasks: Path,
@@ -35,23 +35,21 @@ def take_exam(
     """Let the model in folder `model` take the exam; write `out`/answers.parquet and outcomes.
 
     Every question is one dialogue in the model's own chat template, without examples, answered
-    greedily; what is right is decided as for in-context scores (`icl.measure.right_answers`).
+    greedily; what is right is decided as for in-context scores (`icl.measure.grade_answers`).
     Returns accuracies in %: of all questions, the mean of the tasks' (what ARTE's tables have), of
     each task. Raises MontessoriError for tasks without test questions, before the model is opened.
     """
-    questions = read_test_questions(tasks)
-    written = answer_questions(
-        open_model(model), questions["input"].to_list(), settings.max_new_tokens
-    )
-    table = mark_answers(questions, written)
+    questions = read_test(tasks)
+    written = ask(open_model(model), questions["input"].to_list(), settings.max_new_tokens)
+    table = mark(questions, written)
     facts = {"questions": table.height}
     with new_folder(out, {"model": model, "tasks": tasks}, facts) as folder:
         write_table(table, folder / "answers.parquet", ANSWERS)
-    write_exam_outcomes(outcomes, table, exam_name(tasks.name))
-    return exam_metrics(table)
+    write_outcomes(outcomes, table, exam_name(tasks.name))
+    return metrics(table)
 
 
-def read_test_questions(tasks: Path) -> pl.DataFrame:
+def read_test(tasks: Path) -> pl.DataFrame:
     """The test questions (schema QUESTIONS) of a folder of tasks."""
     if not (tasks / TEST_FILE).is_file():
         raise MontessoriError(
@@ -63,9 +61,7 @@ def read_test_questions(tasks: Path) -> pl.DataFrame:
     return read_table(tasks / TEST_FILE, QUESTIONS)
 
 
-def answer_questions(
-    engine: Engine, questions: Sequence[str], max_new_tokens: int
-) -> list[Generated]:
+def ask(engine: Engine, questions: Sequence[str], max_new_tokens: int) -> list[Generated]:
     """A greedy answer to each question, asked as a dialogue of one turn."""
     prompts = engine.render_prompts([[{"role": "user", "content": text}] for text in questions])
     with track_progress(len(questions), "exam", "answers") as progress:
@@ -73,17 +69,17 @@ def answer_questions(
         return engine.generate(requests, Sampling(max_new_tokens), progress.advance)
 
 
-def mark_answers(questions: pl.DataFrame, written: Sequence[Generated]) -> pl.DataFrame:
+def mark(questions: pl.DataFrame, written: Sequence[Generated]) -> pl.DataFrame:
     """The table ANSWERS: questions (schema QUESTIONS) with their answers in the same order."""
     texts = [one.text for one in written]
     return questions.select("question_id", "task", "input", "target").with_columns(
         pl.Series("answer", texts, pl.String),
         pl.Series("finished", [one.finished for one in written], pl.Boolean),
-        pl.Series("correct", right_answers(texts, questions), pl.Boolean),
+        pl.Series("correct", grade_answers(texts, questions), pl.Boolean),
     )
 
 
-def exam_metrics(table: pl.DataFrame) -> dict[str, Any]:
+def metrics(table: pl.DataFrame) -> dict[str, Any]:
     """Accuracies in % of a table ANSWERS, its questions, and how many answers were cut off."""
     percent = pl.col("correct").mean() * 100.0
     tasks = table.group_by("task", maintain_order=True).agg(percent)
@@ -96,7 +92,7 @@ def exam_metrics(table: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def write_exam_outcomes(path: Path, table: pl.DataFrame, benchmark: str) -> None:
+def write_outcomes(path: Path, table: pl.DataFrame, benchmark: str) -> None:
     """Write a row per question, value 0 or 100, as CSV: the unit of a comparison of two runs."""
     frame = table.select(
         item_id="question_id",

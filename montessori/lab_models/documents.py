@@ -14,7 +14,7 @@ from collections.abc import Callable, Mapping, Sequence
 from montessori.lab.families import FAMILIES
 from montessori.lab.task import Task, Turn, bucket_of, draw_task
 from montessori.lab_models.rationales import STYLES, write_rationale
-from montessori.writing.prompts import render_instruction_prompt, tagged
+from montessori.writing.prompts import render_instruction_prompt, tag_turns
 
 Message = dict[str, str]
 
@@ -68,7 +68,7 @@ def dialogue_of(task: Task) -> list[Message]:
 
 def tagged_instruction(task: Task) -> str:
     """The task's user turns in the tags of the instruction-writing format."""
-    return tagged([turn.instruction for turn in task.turns])
+    return tag_turns([turn.instruction for turn in task.turns])
 
 
 def reason_for(task: Task) -> str:

@@ -102,3 +102,17 @@ def pad_rows(values: list[list[int]], fill: int, device: torch.device) -> torch.
     """Rows of token ids filled up at the right, shape (rows, longest)."""
     width = max(map(len, values))
     return torch.tensor([row + [fill] * (width - len(row)) for row in values], device=device)
+
+
+def pad_texts(
+    texts: Sequence[Sequence[int]], device: torch.device, left: bool = False
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Token ids (texts, longest) filled up with 0 on one side, and the mask: 1 at each token."""
+    width = max(1, *map(len, texts))
+    ids = torch.zeros(len(texts), width, dtype=torch.long, device=device)
+    mask = torch.zeros_like(ids)
+    for n, text in enumerate(texts):
+        place = slice(width - len(text), width) if left else slice(0, len(text))
+        ids[n, place] = torch.tensor(text, device=device)
+        mask[n, place] = 1
+    return ids, mask

@@ -1,4 +1,4 @@
-"""Which examples a prompt shows."""
+"""Which examples a prompt shows: rows of the seed pool, and rows that the teacher wrote before."""
 
 import random
 from collections.abc import Sequence
@@ -9,7 +9,7 @@ from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
 from montessori.seeding import seed_of
-from montessori.writing.prompts import tagged
+from montessori.writing.prompts import tag_turns
 
 #: An example shows at most this many user turns; the tags have no place for more.
 SHOWN_TURNS = 2
@@ -17,8 +17,8 @@ SHOWN_TURNS = 2
 
 def read_seeds(folder: Path) -> list[Turns]:
     """The user turns of each row of a rows folder, in its order."""
-    messages = read_table(folder / "rows.parquet", ROWS)["messages"].to_list()
-    return [user_turns(row) for row in messages]
+    rows = read_table(folder / "rows.parquet", ROWS)
+    return [user_turns(messages) for messages in rows["messages"].to_list()]
 
 
 def draw_examples(
@@ -30,9 +30,9 @@ def draw_examples(
     """Tagged examples of one prompt, shuffled.
 
     `counts` are (seed examples, kept examples); while too few rows are kept, seeds take their
-    place. `randomness` is (seed, stage kind, prompt index), and which seeds are drawn does not
-    depend on what was kept but for their number. Raises MontessoriError when the seed pool is
-    too small.
+    place. `randomness` is (seed, stage kind, prompt index). Only the number of seeds depends on
+    what was kept, not which seeds are drawn. Raises MontessoriError when the seed pool is too
+    small.
     """
     seed, kind, prompt = randomness
     from_kept = min(counts[1], len(kept))
@@ -45,8 +45,11 @@ def draw_examples(
             next="lower instruction.seed_examples or give a larger seed pool in sources.seeds",
         )
     rng = random.Random(seed_of(seed, "examples", kind, prompt))
-    chosen = rng.sample(range(len(seeds)), sum(counts) if len(seeds) >= sum(counts) else from_seeds)
-    rows = [seeds[i] for i in chosen[:from_seeds]]
-    rows += [kept[i] for i in rng.sample(range(len(kept)), from_kept)]
-    rng.shuffle(rows)
-    return [tagged(turns[:SHOWN_TURNS]) for turns in rows]
+    # Draw as many seeds as a prompt without kept rows would show: the generator then moves on by
+    # the same amount, however many of them give way to kept rows.
+    drawn = sum(counts) if len(seeds) >= sum(counts) else from_seeds
+    seed_places = rng.sample(range(len(seeds)), drawn)[:from_seeds]
+    kept_places = rng.sample(range(len(kept)), from_kept)
+    examples = [seeds[i] for i in seed_places] + [kept[i] for i in kept_places]
+    rng.shuffle(examples)
+    return [tag_turns(turns[:SHOWN_TURNS]) for turns in examples]

@@ -13,7 +13,7 @@ from montessori.generate import Request, Sampling
 from montessori.lab.families import FAMILIES
 from montessori.lab.task import draw_task
 from montessori.pipeline.machine import Machine
-from montessori.writing.prompts import render_instruction_prompt, tagged
+from montessori.writing.prompts import render_instruction_prompt, tag_turns
 
 pytest.importorskip("vllm", reason="vLLM is not installed for this machine")
 pytestmark = pytest.mark.xdist_group("vllm")
@@ -32,7 +32,7 @@ def dialogues(count):
         return draw_task(FAMILIES[rng.choice(sorted(FAMILIES))], "train", rng)
 
     def examples():
-        return [tagged([turn.instruction for turn in task().turns]) for _ in range(4)]
+        return [tag_turns([turn.instruction for turn in task().turns]) for _ in range(4)]
 
     texts = [render_instruction_prompt(examples()) for _ in range(count // 2)]
     texts += [task().turns[0].instruction for _ in range(count - len(texts))]

@@ -24,7 +24,7 @@ from montessori.writing.produce import write_probe
 from montessori.writing.settings import CollapseParams, ProbeParams
 from tests.command_line import options
 from tests.generate.test_vllm_engine import MACHINE, TEACHER, requests_of, rows, same
-from tests.writing.scripted import assignment, make_inputs
+from tests.writing.scripted import make_inputs, make_order
 
 pytest.importorskip("vllm", reason="vLLM is not installed for this machine")
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("vllm")]
@@ -109,7 +109,7 @@ def test_a_small_probe(server, tmp_path):
     inputs = {name: path for name, path in make_inputs(tmp_path).items() if name != "evals"}
     inputs["teacher"] = TEACHER
     machine = Machine(server=server)
-    task = assignment(
+    order, settings = make_order(
         tmp_path,
         inputs,
         None,
@@ -117,7 +117,7 @@ def test_a_small_probe(server, tmp_path):
         collapse=CollapseParams(1, 1, 1),
         open_engine=partial(open_engine, TEACHER, OPENAI, machine, os.environ.get),
     )
-    metrics = write_probe(task, ProbeParams(10), tmp_path / "out")
+    metrics = write_probe(order, settings, ProbeParams(10), tmp_path / "out")
     table = read_table(tmp_path / "out" / "rows.parquet", PROBE)
     assert table.height == 40
     assert metrics["kept"] > 0.6

@@ -21,7 +21,7 @@ from montessori.pipeline.parts import Parts, Shard
 from montessori.signals.influence.table import part_bounds
 from montessori.writing.produce import write_probe
 from montessori.writing.settings import ProbeParams
-from tests.writing.scripted import ScriptedEngine, assignment, make_inputs
+from tests.writing.scripted import ScriptedEngine, make_inputs, make_order
 
 
 class Stopped(Exception):
@@ -51,7 +51,7 @@ def inputs(tmp_path_factory):
 def whole(tmp_path_factory, inputs):
     """The files of a probe whose writing nothing stopped, and how many calls it needed."""
     folder, engine = tmp_path_factory.mktemp("whole"), ScriptedEngine()
-    write_probe(assignment(folder, inputs, engine), ProbeParams(14), folder / "probe")
+    write_probe(*make_order(folder, inputs, engine), ProbeParams(14), folder / "probe")
     return contents(folder / "probe"), engine.calls
 
 
@@ -71,14 +71,14 @@ def test_a_probe_stopped_anywhere_continues_to_the_same_bytes(cuts, inputs, whol
         for cut in cuts:
             engine = StoppingEngine(cut)
             try:
-                write_probe(assignment(folder, inputs, engine), ProbeParams(14), folder / "probe")
+                write_probe(*make_order(folder, inputs, engine), ProbeParams(14), folder / "probe")
             except Stopped:
                 assert not (folder / "probe").exists()
             else:
                 shutil.rmtree(folder / "probe")
             made += engine.calls
         last = ScriptedEngine()
-        write_probe(assignment(folder, inputs, last), ProbeParams(14), folder / "probe")
+        write_probe(*make_order(folder, inputs, last), ProbeParams(14), folder / "probe")
         assert contents(folder / "probe") == wanted
         assert list((folder / "work").rglob("*.parquet")) == []
     assert last.calls <= calls <= made + last.calls

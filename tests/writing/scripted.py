@@ -14,14 +14,16 @@ import polars as pl
 
 from montessori.artifacts.files import row_id, write_table
 from montessori.artifacts.schemas import ROWS
+from montessori.filters.settings import DecontaminationParams
 from montessori.generate import Generated
 from montessori.generate.local import LocalModel
 from montessori.generate.settings import GenerationParams
 from montessori.lab.families import FAMILIES
 from montessori.lab.grader import recognise_task
 from montessori.lab.task import draw_task
-from montessori.writing.produce import Assignment
-from montessori.writing.prompts import tagged
+from montessori.writing.order import Order
+from montessori.writing.produce import WritingSettings
+from montessori.writing.prompts import tag_turns
 from montessori.writing.settings import (
     CollapseParams,
     FilterParams,
@@ -70,7 +72,7 @@ class ScriptedEngine(LocalModel):
         if rng.random() < self.untagged:
             return "Idea: nothing.", finished
         task = draw_task(FAMILIES[rng.choice(self.families)], "train", rng)
-        return f"Idea: {task.family}.\n{tagged([t.instruction for t in task.turns])}", finished
+        return f"Idea: {task.family}.\n{tag_turns([t.instruction for t in task.turns])}", finished
 
 
 def make_inputs(folder, seeds=40):
@@ -113,21 +115,26 @@ def _row(task):
     }
 
 
-def assignment(folder, inputs, engine, **changes):
-    """An assignment with the lab's settings and small waves; `changes` replace fields."""
-    settings = {
+def make_order(folder, inputs, engine, **changes):
+    """An order and its settings, as in the lab but with small waves; `changes` replace fields."""
+    order = {
         "name": "test",
         "inputs": inputs,
         "work": folder / "work",
         "seed": 0,
         "generation": GenerationParams("transformers"),
+        "open_engine": lambda ledger: engine,
+    }
+    settings = {
         "instruction": InstructionParams("", 3, 1, 4, 5, 96, 1.0, 0.95, 0.0),
         "response": ResponseParams(64, 0.0, 1.0, 0.0),
         "filter": FilterParams(6, 400, 0.95, (), True, 0.0, False),
         "collapse": CollapseParams(0.5, 0.7, 0.9),
-        "open_engine": lambda ledger: engine,
+        "decontamination": DecontaminationParams(ngram=0, limit=1.0),
     }
-    return Assignment(**(settings | changes))
+    for name, value in changes.items():
+        (order if name in order else settings)[name] = value
+    return Order(**order), WritingSettings(**settings)
 
 
 def main(folder: Path, pause: float) -> None:
@@ -137,8 +144,8 @@ def main(folder: Path, pause: float) -> None:
     names = ("teacher", "seeds", "evals")
     inputs = {name: folder / name for name in names}
     inputs["template"] = ROOT / "data" / "micro" / "prompts" / "instruction.jinja"
-    task = assignment(folder, inputs, ScriptedEngine(pause=pause))
-    write_dataset(task, SynthParams(60, 3.0), folder / "out", folder / "skills.csv")
+    order, settings = make_order(folder, inputs, ScriptedEngine(pause=pause))
+    write_dataset(order, settings, SynthParams(60, 3.0), folder / "out", folder / "skills.csv")
 
 
 if __name__ == "__main__":

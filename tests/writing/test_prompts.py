@@ -12,11 +12,11 @@ from montessori.errors import MontessoriError
 from montessori.writing.prompts import (
     LAB_INSTRUCTION,
     Written,
+    is_well_formed,
     load_template,
     parse_instruction,
     render_instruction_prompt,
-    tagged,
-    well_formed,
+    tag_turns,
 )
 
 ROOT = Path(__file__).parents[2]
@@ -25,7 +25,7 @@ PAPER_FILE = ROOT / "montessori" / "templates" / "instruction.jinja"
 
 
 def test_the_lab_prompt_is_exact_and_equal_to_its_file():
-    examples = [tagged(["Add 1 and 2."]), tagged(["Sort 3, 1.", "Now reverse it."])]
+    examples = [tag_turns(["Add 1 and 2."]), tag_turns(["Sort 3, 1.", "Now reverse it."])]
     assert render_instruction_prompt(examples) == (
         "Write one new instruction.\n"
         "<instruction>Add 1 and 2.</instruction>\n"
@@ -42,13 +42,13 @@ def test_the_general_prompt_shows_all_examples_and_asks_for_tags():
 
 
 def test_examples_are_not_templates_themselves():
-    assert "{{ 1 + 1 }}" in render_instruction_prompt([tagged(["{{ 1 + 1 }}"])])
+    assert "{{ 1 + 1 }}" in render_instruction_prompt([tag_turns(["{{ 1 + 1 }}"])])
 
 
 @pytest.mark.parametrize("turns", [[], ["a", "b", "c"]])
 def test_only_one_or_two_turns_have_tags(turns):
     with pytest.raises(ValueError, match="one or two"):
-        tagged(turns)
+        tag_turns(turns)
 
 
 @pytest.mark.parametrize(
@@ -89,12 +89,12 @@ def test_what_cannot_be_read_says_why(raw, problem):
     assert parse_instruction(raw) == Written((), problem)
 
 
-def test_well_formed():
-    assert well_formed("Idea: x.\n<instruction>A</instruction>\n<follow-up>B</follow-up>\n")
-    assert not well_formed("<instruction>A</instruction> and more")
-    assert not well_formed("<instruction>A</instruction><instruction>B</instruction>")
-    assert not well_formed("<instruction>A<instruction>B</instruction>")
-    assert not well_formed("A")
+def test_is_well_formed():
+    assert is_well_formed("Idea: x.\n<instruction>A</instruction>\n<follow-up>B</follow-up>\n")
+    assert not is_well_formed("<instruction>A</instruction> and more")
+    assert not is_well_formed("<instruction>A</instruction><instruction>B</instruction>")
+    assert not is_well_formed("<instruction>A<instruction>B</instruction>")
+    assert not is_well_formed("A")
 
 
 def test_long_broken_text_is_read_in_no_time():

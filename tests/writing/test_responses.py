@@ -16,6 +16,7 @@ from montessori.generate.settings import GenerationParams
 from montessori.pairs.within_prompt import PrefsParams, write_pairs
 from montessori.train import dpo
 from montessori.train.unseen import read_unseen_rows
+from montessori.writing.order import Order
 from montessori.writing.responses import write_responses
 from montessori.writing.settings import ResponseProbeParams
 from tests.signals.conftest import TellingEngine, warm  # noqa: F401 - a fixture
@@ -32,23 +33,25 @@ PARAMS = ResponseProbeParams(
 ANSWERS = ("yes", "no", "yes ", "cut off...")  # one repeats another, one has no end
 
 
+def order_of(inputs, work, engine):
+    return Order(
+        name="test",
+        inputs=inputs,
+        work=work,
+        seed=0,
+        generation=GenerationParams("transformers"),
+        open_engine=lambda ledger: engine,
+    )
+
+
 @pytest.fixture
 def answered(tmp_path, warm, probe, student):  # noqa: F811
     """A function that lets an engine answer and gives (rows, metrics)."""
 
     def run(engine, out="out"):
-        metrics = write_responses(
-            probe,
-            warm,
-            student,
-            tmp_path / out,
-            PARAMS,
-            GenerationParams("transformers"),
-            0,
-            lambda ledger: engine,
-            tmp_path / "work",
-            "test",
-        )
+        inputs = {"probe": probe, "warmup": warm, "teacher": student}
+        order = order_of(inputs, tmp_path / "work", engine)
+        metrics = write_responses(order, PARAMS, tmp_path / out)
         return read_table(tmp_path / out / "rows.parquet", PROBE), metrics
 
     return run
@@ -112,19 +115,10 @@ def test_nothing_left_is_an_error(answered, probe, warm, tmp_path, student):  # 
     )
     with new_folder(tmp_path / "dialogues", {}) as folder:
         write_table(two, folder / "rows.parquet", PROBE)
+    inputs = {"probe": tmp_path / "dialogues", "warmup": warm, "teacher": student}
+    order = order_of(inputs, tmp_path / "work", engine=None)
     with pytest.raises(MontessoriError, match="no instruction with a single turn"):
-        write_responses(
-            tmp_path / "dialogues",
-            warm,
-            student,
-            tmp_path / "out",
-            PARAMS,
-            GenerationParams("transformers"),
-            0,
-            lambda ledger: None,
-            tmp_path / "work",
-            "t",
-        )
+        write_responses(order, PARAMS, tmp_path / "out")
 
 
 # ------------------------------------------- response against instruction optimisation

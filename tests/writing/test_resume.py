@@ -16,7 +16,7 @@ import pytest
 
 from montessori.writing.produce import write_dataset
 from montessori.writing.settings import SynthParams
-from tests.writing.scripted import ROOT, ScriptedEngine, assignment, main, make_inputs
+from tests.writing.scripted import ROOT, ScriptedEngine, main, make_inputs, make_order
 
 
 def parts_in(folder: Path) -> list[Path]:
@@ -53,13 +53,13 @@ def test_killed_at_a_random_part_it_continues_to_the_same_bytes(tmp_path):
     engine = ScriptedEngine()
     inputs = {name: tmp_path / name for name in ("teacher", "seeds", "evals")}
     inputs["template"] = ROOT / "data" / "micro" / "prompts" / "instruction.jinja"
-    task = assignment(tmp_path, inputs, engine)
-    write_dataset(task, SynthParams(60, 3.0), tmp_path / "out", tmp_path / "skills.csv")
+    order, settings = make_order(tmp_path, inputs, engine)
+    write_dataset(order, settings, SynthParams(60, 3.0), tmp_path / "out", tmp_path / "skills.csv")
     assert (tmp_path / "out" / "rows.parquet").read_bytes() == whole
     assert (tmp_path / "out" / "manifest.json").read_bytes() == manifest
     fresh = ScriptedEngine()
     write_dataset(
-        assignment(tmp_path, inputs, fresh), SynthParams(60, 3.0), tmp_path / "o", tmp_path / "s"
+        *make_order(tmp_path, inputs, fresh), SynthParams(60, 3.0), tmp_path / "o", tmp_path / "s"
     )
     assert 0 < engine.calls < fresh.calls
     assert parts_in(tmp_path) == []
@@ -76,8 +76,8 @@ def test_parts_of_other_work_are_not_picked_up(tmp_path, changed):
             return super().generate(requests, sampling, on_done)
 
     def write(engine, **changes):
-        task = assignment(tmp_path, inputs, engine, **changes)
-        write_dataset(task, SynthParams(40, 3.0), tmp_path / "out", tmp_path / "s.csv")
+        order, settings = make_order(tmp_path, inputs, engine, **changes)
+        write_dataset(order, settings, SynthParams(40, 3.0), tmp_path / "out", tmp_path / "s.csv")
 
     with pytest.raises(KeyboardInterrupt):
         write(Stopping())

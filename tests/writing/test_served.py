@@ -23,7 +23,7 @@ from montessori.writing.produce import write_probe
 from montessori.writing.settings import CollapseParams, ProbeParams
 from tests.generate.fake_server import FakeServer
 from tests.tiny_models import tiny_llama
-from tests.writing.scripted import ROOT, ScriptedEngine, assignment, make_inputs
+from tests.writing.scripted import ROOT, ScriptedEngine, make_inputs, make_order
 
 PROMPTS = 8
 
@@ -52,7 +52,7 @@ def write(folder, url, work="work", out="out", **machine):
     """Write a small probe below `folder` through the server at `url`."""
     machine = Machine(server=url, server_requests=4, **machine)
     generation, inputs = GenerationParams("openai"), inputs_of(folder)
-    task = assignment(
+    order, settings = make_order(
         folder,
         inputs,
         None,
@@ -61,7 +61,7 @@ def write(folder, url, work="work", out="out", **machine):
         collapse=CollapseParams(1, 1, 1),
         open_engine=partial(open_engine, inputs["teacher"], generation, machine, os.environ.get),
     )
-    return write_probe(task, ProbeParams(PROMPTS), folder / out)
+    return write_probe(order, settings, ProbeParams(PROMPTS), folder / out)
 
 
 @pytest.fixture

@@ -18,7 +18,7 @@ from montessori.filters.fingerprint import fingerprint
 from montessori.filters.settings import DecontaminationParams
 from montessori.writing.examples import draw_examples
 from montessori.writing.produce import write_dataset, write_probe
-from montessori.writing.prompts import tagged
+from montessori.writing.prompts import tag_turns
 from montessori.writing.settings import (
     CollapseParams,
     FilterParams,
@@ -26,7 +26,7 @@ from montessori.writing.settings import (
     ProbeParams,
     SynthParams,
 )
-from tests.writing.scripted import ScriptedEngine, assignment, make_inputs
+from tests.writing.scripted import ScriptedEngine, make_inputs, make_order
 
 
 @pytest.fixture
@@ -35,14 +35,16 @@ def inputs(tmp_path):
 
 
 def probe_of(folder, inputs, engine=None, prompts=12, **changes):
-    task = assignment(folder, inputs, engine or ScriptedEngine(), **changes)
-    metrics = write_probe(task, ProbeParams(prompts), folder / "probe")
+    order, settings = make_order(folder, inputs, engine or ScriptedEngine(), **changes)
+    metrics = write_probe(order, settings, ProbeParams(prompts), folder / "probe")
     return metrics, read_table(folder / "probe" / "rows.parquet", PROBE)
 
 
 def dataset_of(folder, inputs, engine=None, rows=30, attempts=3.0, **changes):
-    task = assignment(folder, inputs, engine or ScriptedEngine(), **changes)
-    metrics = write_dataset(task, SynthParams(rows, attempts), folder / "out", folder / "s.csv")
+    order, settings = make_order(folder, inputs, engine or ScriptedEngine(), **changes)
+    metrics = write_dataset(
+        order, settings, SynthParams(rows, attempts), folder / "out", folder / "s.csv"
+    )
     return metrics, read_table(folder / "out" / "rows.parquet", PROBE)
 
 
@@ -158,7 +160,7 @@ class Reciting(ScriptedEngine):
 
     def _text(self, turns, rng):
         if turns[0].startswith("Write one new instruction."):
-            return tagged([f"{self.instruction} {rng.randrange(10**9)}"]), True
+            return tag_turns([f"{self.instruction} {rng.randrange(10**9)}"]), True
         return self.response, True
 
 

@@ -15,8 +15,8 @@ from montessori.artifacts.schemas import VERDICTS
 from montessori.errors import MontessoriError
 from montessori.evals.judging.checker import Checker
 from montessori.evals.judging.judge_prompts import read_prompts
-from montessori.evals.judging.questions import plan_questions
-from montessori.evals.judging.verdicts import FACTS, TABLE, Judge, verdict_table
+from montessori.evals.judging.questions import plan
+from montessori.evals.judging.verdicts import FACTS, TABLE, Judge, table_of
 from montessori.evals.settings import BenchmarkParams, JudgeParams
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ PAID = "paid"  # folder of the ledgers of finished stages
 
 
 @dataclass(frozen=True)
-class JudgeInputs:
+class Inputs:
     """What the stage judge reads: answers of two runs, items, the judge and its prompts."""
 
     answers: Path
@@ -38,7 +38,7 @@ class JudgeInputs:
 
 
 @dataclass(frozen=True)
-class JudgeResources:
+class Means:
     """What a model judge is run with: the machine, the values of keys, the file of its ledger."""
 
     machine: "Machine"
@@ -47,11 +47,7 @@ class JudgeResources:
 
 
 def write_verdicts(
-    inputs: JudgeInputs,
-    out: Path,
-    judge: JudgeParams,
-    bench: BenchmarkParams,
-    means: JudgeResources,
+    inputs: Inputs, out: Path, judge: JudgeParams, bench: BenchmarkParams, means: Means
 ) -> None:
     """Judge the answers of a run, and against those of another run, into `out`.
 
@@ -59,7 +55,7 @@ def write_verdicts(
     verdicts are kept as they come, also across runs, so that nothing is paid twice. Raises
     MontessoriError when an answer is missing, the judge cannot be used, or the budget ends.
     """
-    questions = plan_questions(inputs.answers, inputs.against, inputs.evals, bench.split, judge)
+    questions = plan(inputs.answers, inputs.against, inputs.evals, bench.split, judge)
     folders = {"answers": inputs.answers, "against": inputs.against,
                "evals": Path(inputs.evals) / bench.split, "judge": inputs.model,
                "prompts": inputs.prompts}  # fmt: skip
@@ -67,21 +63,21 @@ def write_verdicts(
     with new_folder(out, folders, facts, ()) as folder:
         opened = open_judge(inputs, judge, means)
         facts["judge"] = opened.name
-        table = verdict_table(opened.name, questions, opened.give_verdicts(questions))
+        table = table_of(opened.name, questions, opened.verdicts(questions))
         write_table(table, folder / TABLE, VERDICTS)
-        write_json(folder / FACTS, opened.describe_judge())
+        write_json(folder / FACTS, opened.facts())
     if means.ledger.is_file():
-        _keep_ledger(means.ledger)
+        _keep(means.ledger)
 
 
-def _keep_ledger(ledger: Path) -> None:
+def _keep(ledger: Path) -> None:
     """Make the ledger of a finished stage one that other runs' stages learn from."""
     paid = ledger.parent / PAID
     paid.mkdir(exist_ok=True)
     ledger.replace(paid / f"{folder_digest(ledger)[:16]}.jsonl")
 
 
-def open_judge(inputs: JudgeInputs, params: JudgeParams, means: JudgeResources) -> Judge:
+def open_judge(inputs: Inputs, params: JudgeParams, means: Means) -> Judge:
     """The judge that a path names: a .json file of the lab's checker, or a model folder.
 
     Raises MontessoriError when it is neither, or its engine cannot be used.
@@ -99,7 +95,7 @@ def open_judge(inputs: JudgeInputs, params: JudgeParams, means: JudgeResources) 
     )
 
 
-def _open_model(inputs: JudgeInputs, params: JudgeParams, means: JudgeResources) -> "ModelJudge":
+def _open_model(inputs: Inputs, params: JudgeParams, means: Means) -> "ModelJudge":
     from montessori.evals.judging.model_judge import ModelJudge, shows_system
     from montessori.generate.engines import open_with_ledger, teacher_facts
     from montessori.generate.settings import GenerationParams

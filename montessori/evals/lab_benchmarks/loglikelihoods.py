@@ -11,6 +11,8 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import DynamicCache
 
+from montessori.train.loss import pad_texts
+
 if TYPE_CHECKING:
     from montessori.generate.transformers_engine import TransformersEngine
 
@@ -18,7 +20,7 @@ Score = tuple[float, bool]
 
 
 @dataclass(frozen=True)
-class TokenPair:
+class Pair:
     """Token ids of a context and of a continuation, neither empty, and the pair's position."""
 
     context: tuple[int, ...]
@@ -37,36 +39,36 @@ def score_pairs(
     Returns for each pair the summed log-probability of the continuation (nats) and whether each of
     its tokens is the model's most likely one.
     """
-    groups: dict[tuple[int, ...], list[TokenPair]] = {}
+    groups: dict[tuple[int, ...], list[Pair]] = {}
     for place, (context, continuation) in enumerate(pairs):
-        pair = TokenPair(tuple(context), tuple(continuation), place)
+        pair = Pair(tuple(context), tuple(continuation), place)
         groups.setdefault(pair.context, []).append(pair)
     ordered = sorted(groups.items(), key=lambda group: (-len(group[0]), group[0]))
-    batches = [_flatten_groups(ordered[i : i + batch]) for i in range(0, len(ordered), batch)]
+    batches = [_flat(ordered[i : i + batch]) for i in range(0, len(ordered), batch)]
     scores: dict[int, Score] = {}
-    for rows, found in zip(batches, engine.cores.map(_score_rows, batches), strict=True):
+    for rows, found in zip(batches, engine.cores.map(_score, batches), strict=True):
         scores |= {pair.place: score for pair, score in zip(rows, found, strict=True)}
     return [scores[place] for place in range(len(pairs))]
 
 
-def _flatten_groups(part: list[tuple[tuple[int, ...], list[TokenPair]]]) -> list[TokenPair]:
+def _flat(part: list[tuple[tuple[int, ...], list[Pair]]]) -> list[Pair]:
     return [pair for _, group in part for pair in group]
 
 
-def _score_rows(engine: "TransformersEngine", rows: list[TokenPair]) -> list[Score]:
+def _score(engine: "TransformersEngine", rows: list[Pair]) -> list[Score]:
     """Scores of pairs whose contexts share one forward pass; equal contexts lie side by side."""
     model = engine.model
     contexts = list(dict.fromkeys(pair.context for pair in rows))
     number = {context: n for n, context in enumerate(contexts)}
     chosen = torch.tensor([number[pair.context] for pair in rows], device=model.device)
-    ids, mask = _padded(contexts, left=True, device=model.device)
+    ids, mask = pad_texts(contexts, model.device, left=True)
     cache = DynamicCache(config=model.config)
     positions = (mask.cumsum(-1) - 1).clamp_(min=0)
     first = model(
         input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
         use_cache=True, logits_to_keep=1,
     ).logits[chosen]  # (rows, 1, vocabulary)  # fmt: skip
-    targets, present = _padded([pair.continuation for pair in rows], False, model.device)
+    targets, present = pad_texts([pair.continuation for pair in rows], model.device)
     logits = first
     if targets.shape[1] > 1:
         cache.batch_select_indices(chosen)
@@ -79,23 +81,10 @@ def _score_rows(engine: "TransformersEngine", rows: list[TokenPair]) -> list[Sco
             use_cache=True,
         ).logits
         logits = torch.cat([first, rest], dim=1)  # (rows, width, vocabulary)
-    return _sum_scores(logits, targets, present)
+    return _summed(logits, targets, present)
 
 
-def _padded(
-    texts: Sequence[Sequence[int]], left: bool, device: torch.device
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Ids (texts, width) padded with 0 on one side, and the mask: 1 where a token stands."""
-    width = max(map(len, texts))
-    ids, mask = [], []
-    for text in texts:
-        pad = [0] * (width - len(text))
-        ids.append([*pad, *text] if left else [*text, *pad])
-        mask.append([*pad, *[1] * len(text)] if left else [*[1] * len(text), *pad])
-    return torch.tensor(ids, device=device), torch.tensor(mask, device=device)
-
-
-def _sum_scores(logits: torch.Tensor, targets: torch.Tensor, present: torch.Tensor) -> list[Score]:
+def _summed(logits: torch.Tensor, targets: torch.Tensor, present: torch.Tensor) -> list[Score]:
     """Sum and greediness of each row; logits (rows, width, vocabulary), others (rows, width)."""
     logits = logits.float()
     token = logits.gather(2, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(dim=-1)

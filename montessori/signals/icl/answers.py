@@ -1,4 +1,4 @@
-"""Where the answer stands in what a model wrote."""
+"""Finding the answer in what a model wrote, and comparing two answers."""
 
 import re
 
@@ -10,31 +10,31 @@ _EDGES = " \t\r\n.,;:!?\"'`"
 
 def tagged_answer(text: str) -> str | None:
     """The content of the last `<ans>..</ans>` (ARTE's format), None without one or if empty."""
-    found = _TAGGED.findall(text)
-    return (found[-1].strip() or None) if found else None
+    contents = _TAGGED.findall(text)
+    return (contents[-1].strip() or None) if contents else None
 
 
 def answer_of(text: str) -> str:
-    """The answer in a written text: tagged, behind "####" or "the answer is", else all of it."""
+    """The answer in a written text: in tags, after "####" or "the answer is", else all of it."""
     tagged = tagged_answer(text)
     if tagged is not None:
         return tagged
     for pattern in (_FINAL, _STATED):
-        found = pattern.findall(text)
-        if found:
-            return str(found[-1]).strip()
+        answers = pattern.findall(text)
+        if answers:
+            return str(answers[-1]).strip()
     return text.strip()
 
 
-def working_of(text: str) -> str:
+def remove_answer(text: str) -> str:
     """A rationale without its tagged answer."""
     return _TAGGED.sub("", text).strip()
 
 
-def same_answer(given: str, target: str) -> bool:
-    """Whether two answers are equal but for case, spare white space and outer punctuation."""
-    return _bare(given) == _bare(target)
+def is_same_answer(given: str, target: str) -> bool:
+    """Whether two answers are equal apart from case, white space and outer punctuation."""
+    return _normalise(given) == _normalise(target)
 
 
-def _bare(text: str) -> str:
+def _normalise(text: str) -> str:
     return " ".join(text.strip(_EDGES).split()).casefold()

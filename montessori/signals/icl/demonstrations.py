@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
-from montessori.signals.icl.answers import tagged_answer, working_of
+from montessori.signals.icl.answers import remove_answer, tagged_answer
 from montessori.signals.icl.settings import IclParams
-from montessori.signals.icl.templates import read_templates, render
+from montessori.signals.icl.templates import fill_template, read_templates
 from montessori.signals.icl.tokens import Group, split_tokens
 
 if TYPE_CHECKING:
@@ -27,54 +27,57 @@ class Texts:
     answers: tuple[str, ...]
 
     @classmethod
-    def load(cls, folder: Path, settings: IclParams) -> "Texts":
+    def read_folder(cls, folder: Path, settings: IclParams) -> "Texts":
         """From a folder of templates. Raises MontessoriError when one is missing."""
-        found = read_templates(folder, *NAMES)
-        return cls(found[NAMES[0]], found[NAMES[1]], settings.answers)
+        texts = read_templates(folder, *NAMES)
+        return cls(texts[NAMES[0]], texts[NAMES[1]], settings.answers)
 
-    def shown(self, question: str, response: str) -> str:
-        """One solved question. A tagged answer is set apart from the working before it."""
+    def render_demonstration(self, question: str, response: str) -> str:
+        """One solved question. A tagged answer is separated from the working before it."""
         tagged = tagged_answer(response)
-        return render(
+        return fill_template(
             self.demonstration,
             NAMES[0],
             question=question,
             response=response,
-            working=working_of(response) if tagged is not None else "",
+            working=remove_answer(response) if tagged is not None else "",
             answer=response.strip() if tagged is None else tagged,
         )
 
-    def dialogue(self, messages: Sequence[dict[str, str]]) -> str:
+    def render_dialogue(self, messages: Sequence[dict[str, str]]) -> str:
         """Every user turn of a dialogue with its answer, as demonstrations."""
-        turns = zip(messages[::2], messages[1::2], strict=True)
-        return "".join(self.shown(user["content"], reply["content"]) for user, reply in turns)
+        shown = ""
+        for user, reply in zip(messages[::2], messages[1::2], strict=True):
+            shown += self.render_demonstration(user["content"], reply["content"])
+        return shown
 
-    def asked(self, question: str) -> str:
+    def render_question(self, question: str) -> str:
         """An open question, up to where the student answers."""
-        return render(self.question, NAMES[1], question=question)
+        return fill_template(self.question, NAMES[1], question=question)
 
-    def stated(self, target: str, response: str | None) -> list[str]:
+    def state_answer(self, target: str, response: str | None) -> list[str]:
         """Every way to state an answer, each once; the gold response itself is one of them."""
         forms = [form.format(answer=target) for form in self.answers]
-        gold = [] if response is None else [self.whole(response)]
+        gold = [] if response is None else [self.state_response(response)]
         return list(dict.fromkeys(forms + gold))
 
-    def whole(self, response: str) -> str:
+    def state_response(self, response: str) -> str:
         """A full response in the first of the ways to state an answer."""
         return self.answers[0].format(answer=response)
 
 
-def group(
+def build_group(
     student: "Student", texts: Texts, prefix: str, questions: pl.DataFrame, whole: bool
 ) -> Group:
-    """What `student` reads: a prefix and questions (QUESTIONS).
+    """The tokens that `student` reads: a prefix, questions (QUESTIONS) and their answers.
 
     With `whole` the only answer is the gold response, or the target where there is none.
     """
-    golds = questions.select("target", "response").iter_rows()
-    answers = [
-        [texts.whole(response or target)] if whole else texts.stated(target, response)
-        for target, response in golds
-    ]
-    asked = [texts.asked(text) for text in questions["input"]]
+    asked, answers = [], []
+    for text, target, response in questions.select("input", "target", "response").iter_rows():
+        asked.append(texts.render_question(text))
+        if whole:
+            answers.append([texts.state_response(response or target)])
+        else:
+            answers.append(texts.state_answer(target, response))
     return split_tokens(student.tokenizer, prefix, asked, answers)

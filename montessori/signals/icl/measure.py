@@ -1,84 +1,116 @@
-"""From a student's readings to a score of each demonstration, in [0, 1] or in nats."""
+"""From a student's answers to a value of each demonstration and question."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
 
 import polars as pl
 
-from montessori.signals.icl.answers import answer_of, same_answer, tagged_answer
-from montessori.signals.icl.demonstrations import Texts, group
+from montessori.signals.icl.answers import answer_of, is_same_answer, tagged_answer
+from montessori.signals.icl.demonstrations import Texts, build_group
 from montessori.signals.icl.settings import IclParams
 from montessori.signals.icl.student import Student
+from montessori.signals.icl.tokens import Group
 
 Values = list[float]
 
 
-def values(
-    student: Student,
-    texts: Texts,
-    prefixes: Sequence[str],
-    questions: Sequence[pl.DataFrame],
-    settings: IclParams,
+@dataclass(frozen=True)
+class Trial:
+    """A demonstration, or an empty text, and the questions (QUESTIONS) asked after it."""
+
+    prefix: str
+    questions: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Subset:
+    """Some questions of a trial that are answered in the same way: read, or written."""
+
+    trial: int
+    places: list[int]  # of the questions in the trial
+    questions: pl.DataFrame
+    group: Group  # their tokens
+
+
+def score_trials(
+    student: Student, texts: Texts, trials: Sequence[Trial], settings: IclParams
 ) -> list[Values]:
-    """For each prefix the value of each of its questions (a QUESTIONS table per prefix).
+    """For each trial the value of each of its questions.
 
-    accuracy: 1 if the student answers rightly, greedily, else 0. probability: that it states the
-    right answer in one of the ways to, and stops there. logprob: of the gold text, in nats a token.
+    accuracy: 1 if the student answers correctly, greedily, else 0. probability: of stating the
+    right answer in one of the accepted ways and stopping there. logprob: of the gold text, in nats
+    a token.
     """
-    if settings.measure != "accuracy":
-        return _likelihoods(student, texts, prefixes, questions, settings)
-    forced = settings.read == "forced"
-    found: list[Values] = [[math.nan] * frame.height for frame in questions]
-    for closed in (True, False):
-        places = [
-            [i for i, c in enumerate(frame["closed"]) if (c and forced) == closed]
-            for frame in questions
-        ]
-        some = [n for n, place in enumerate(places) if place]
-        frames = [questions[n][places[n]] for n in some]
-        groups = [group(student, texts, prefixes[n], f, False) for n, f in zip(some, frames)]
-        if closed:
-            right = student.right(groups)
-        else:
-            wrote = student.written(groups, settings.max_new_tokens)
-            right = [right_answers(row, frame) for row, frame in zip(wrote, frames, strict=True)]
-        for n, row in zip(some, right, strict=True):
-            for place, value in zip(places[n], row, strict=True):
-                found[n][place] = float(value)
-    return found
+    if settings.measure == "accuracy":
+        return _score_accuracy(student, texts, trials, settings)
+    return _score_likelihood(student, texts, trials, whole=settings.measure == "logprob")
 
 
-def right_answers(wrote: Sequence[str], questions: pl.DataFrame) -> list[bool]:
+def grade_answers(wrote: Sequence[str], questions: pl.DataFrame) -> list[bool]:
     """Whether each text gives its question's target, or is its gold response.
 
     The answer to a closed question is what is tagged, or the first line.
     """
     golds = questions.select("target", "response", "closed").iter_rows()
-    found = []
+    grades = []
     for text, (target, gold, closed) in zip(wrote, golds, strict=True):
-        at_once = closed and tagged_answer(text) is None
-        given = text.strip().split("\n")[0] if at_once else text
-        whole = gold is not None and same_answer(given, gold)
-        found.append(whole or same_answer(answer_of(given), target))
-    return found
+        first_line = closed and tagged_answer(text) is None
+        given = text.strip().split("\n")[0] if first_line else text
+        is_gold = gold is not None and is_same_answer(given, gold)
+        grades.append(is_gold or is_same_answer(answer_of(given), target))
+    return grades
 
 
-def _likelihoods(
-    student: Student,
-    texts: Texts,
-    prefixes: Sequence[str],
-    questions: Sequence[pl.DataFrame],
-    settings: IclParams,
+def _score_accuracy(
+    student: Student, texts: Texts, trials: Sequence[Trial], settings: IclParams
 ) -> list[Values]:
-    whole = settings.measure == "logprob"
-    groups = [
-        group(student, texts, prefix, frame, whole)
-        for prefix, frame in zip(prefixes, questions, strict=True)
-    ]
-    readings = student.forced(groups)
-    if not whole:
-        return [[reading.probability for reading in row] for row in readings]
-    return [
-        [reading.logprobs[0] / len(asked.answers[0]) for reading, asked in zip(row, rows)]
-        for row, (_, rows) in zip(readings, groups, strict=True)
-    ]
+    values = [[math.nan] * trial.questions.height for trial in trials]
+
+    def fill(subsets: Sequence[Subset], grades: Iterable[list[bool]]) -> None:
+        for subset, correct in zip(subsets, grades, strict=True):
+            for place, is_correct in zip(subset.places, correct, strict=True):
+                values[subset.trial][place] = float(is_correct)
+
+    # Closed answers are read from one forward pass, unless the student is to write them all.
+    forced = settings.read == "forced"
+    read = _select_questions(student, texts, trials, closed=True) if forced else []
+    fill(read, student.judge_answers([subset.group for subset in read]))
+    written = _select_questions(student, texts, trials, closed=False if forced else None)
+    groups = [subset.group for subset in written]
+    grades = []
+    answers = student.write_answers(groups, settings.max_new_tokens)
+    for subset, texts_written in zip(written, answers, strict=True):
+        grades.append(grade_answers(texts_written, subset.questions))
+    fill(written, grades)
+    return values
+
+
+def _select_questions(
+    student: Student, texts: Texts, trials: Sequence[Trial], closed: bool | None
+) -> list[Subset]:
+    """The closed or the open questions of each trial that has any; with None all questions."""
+    subsets = []
+    for number, trial in enumerate(trials):
+        flags = trial.questions["closed"]
+        places = [i for i, flag in enumerate(flags) if closed is None or flag == closed]
+        if places:
+            questions = trial.questions[places]
+            group = build_group(student, texts, trial.prefix, questions, whole=False)
+            subsets.append(Subset(number, places, questions, group))
+    return subsets
+
+
+def _score_likelihood(
+    student: Student, texts: Texts, trials: Sequence[Trial], whole: bool
+) -> list[Values]:
+    groups = [build_group(student, texts, t.prefix, t.questions, whole) for t in trials]
+    values = []
+    for group, answers in zip(groups, student.read_answers(groups), strict=True):
+        if whole:
+            # The gold text is the only answer; longer texts are comparable by the mean of a token.
+            lengths = [len(question.answers[0]) for question in group.questions]
+            values.append([a.logprobs[0] / n for a, n in zip(answers, lengths, strict=True)])
+        else:
+            values.append([answer.probability for answer in answers])
+    return values

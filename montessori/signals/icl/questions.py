@@ -1,6 +1,7 @@
 """The questions that a student answers after a demonstration."""
 
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 
@@ -22,7 +23,7 @@ def read_questions(folder: Path) -> pl.DataFrame:
         frame = read_table(folder / QUESTIONS_FILE, QUESTIONS)
     else:
         rows = read_table(folder / "rows.parquet", ROWS)
-        frame = pl.DataFrame([_question(row) for row in rows.to_dicts()], schema=QUESTIONS)
+        frame = pl.DataFrame([_make_question(row) for row in rows.to_dicts()], schema=QUESTIONS)
     if frame.is_empty():
         raise MontessoriError(
             "there are no questions to score demonstrations with",
@@ -33,24 +34,22 @@ def read_questions(folder: Path) -> pl.DataFrame:
     return frame
 
 
-def _question(row: dict[str, object]) -> dict[str, object]:
-    messages = row["messages"]
-    assert isinstance(messages, list)
-    asked, response = messages[0]["content"], messages[1]["content"]
-    closed = "\n" not in response.strip()
-    return {
-        "question_id": row_id("question", asked, response),
-        "task": None,
-        "skill": row["skill"],
-        "input": asked,
-        "target": answer_of(response),
-        "response": response,
-        "closed": closed,
-    }
-
-
-def of_task(questions: pl.DataFrame, task: str | None, most: int = 0) -> pl.DataFrame:
-    """The first `most` (0 = all) questions of a row's task; all where questions have no task."""
+def select_questions(questions: pl.DataFrame, task: str | None, most: int = 0) -> pl.DataFrame:
+    """The first `most` (0 = all) questions of a row's task; of all questions if none has a task."""
     if questions["task"].null_count() < questions.height:
         questions = questions.filter(pl.col("task") == task)
     return questions.head(most) if most else questions
+
+
+def _make_question(row: dict[str, Any]) -> dict[str, Any]:
+    """A QUESTIONS row from the first turn of a dialogue."""
+    question, response = row["messages"][0]["content"], row["messages"][1]["content"]
+    return {
+        "question_id": row_id("question", question, response),
+        "task": None,
+        "skill": row["skill"],
+        "input": question,
+        "target": answer_of(response),
+        "response": response,
+        "closed": "\n" not in response.strip(),
+    }

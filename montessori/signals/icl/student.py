@@ -1,8 +1,9 @@
 """A student's answers to questions after demonstrations, each demonstration read once.
 
 The prefix (the demonstration) runs through the model once; its keys and values are repeated for
-the questions. Then either the closed answers are read from one forward pass (`forced`) or the
-student writes (`written`): the same numbers as asking each question by itself, but for rounding.
+the questions. Then either the answers' likelihoods are read from one forward pass (`read_answers`,
+`judge_answers`) or the student writes (`write_answers`): the same numbers as asking each question
+by itself, up to rounding.
 """
 
 import math
@@ -19,21 +20,22 @@ from montessori.errors import MontessoriError
 from montessori.generate.cache import buffer_cache
 from montessori.generate.transformers_engine import TransformersEngine
 from montessori.pipeline.workers import Cores
-from montessori.signals.icl.tokens import Asked, Group, Ids
+from montessori.signals.icl.tokens import Group, Ids, QuestionTokens
+from montessori.train.loss import pad_texts
 
 if TYPE_CHECKING:
     from montessori.pipeline.machine import Machine
 
 Result = TypeVar("Result")
-Place = tuple[int, int]  # group and question
-Row = tuple[Ids, Asked]
+Row = tuple[Ids, QuestionTokens]  # a prefix and one question after it
 Counted = tuple[list[Result], int]  # of a chunk, and the tokens read or written for its answers
 
 
 @dataclass(frozen=True)
 class Reading:
-    """`greedy`: one of the answers is what the student writes greedily, and there it stops.
+    """How likely a student gives one of the answers to a question.
 
+    `greedy`: one of the answers is what the student writes greedily, and it stops there.
     `logprobs`: the summed log-probability of each answer's tokens, in nats, without the stop.
     `probability`: that the student, sampling at temperature 1, states one of the answers and stops.
     """
@@ -45,8 +47,8 @@ class Reading:
 
 @dataclass(frozen=True)
 class Form:
-    """One way to state an answer: what the student writes greedily, log-probability of its tokens
-    and of stopping behind them, in nats."""
+    """How likely one way to state an answer is: `greedy` as in Reading, the log-probability of its
+    tokens and that of stopping after them, both in nats."""
 
     greedy: bool
     logprob: float
@@ -55,14 +57,14 @@ class Form:
 
 @dataclass
 class State:
-    """Rows in the middle of a text: cache, mask (rows, width), next logits and last position."""
+    """Rows in the middle of a text."""
 
     cache: Cache
-    mask: torch.Tensor
-    logits: torch.Tensor
-    position: torch.Tensor  # (rows, 1)
+    mask: torch.Tensor  # (rows, width), 1 where the cache holds a token
+    logits: torch.Tensor  # (rows, vocabulary), of the next token
+    position: torch.Tensor  # (rows, 1), of the last token
 
-    def select(self, rows: torch.Tensor) -> None:
+    def select_rows(self, rows: torch.Tensor) -> None:
         """Go on with the rows at `rows` (int64), in that order; a row may occur twice."""
         self.cache.batch_select_indices(rows)
         self.mask, self.logits = self.mask[rows], self.logits[rows]
@@ -72,14 +74,15 @@ class State:
 class Student:
     """A causal language model that answers plain text; `stop` is the text that ends an answer.
 
-    `tokens` is what it has read and written so far: demonstrations once, padding not at all.
+    `tokens` counts what it has read and written so far: a demonstration once, padding not at all.
     """
 
     def __init__(self, engine: TransformersEngine, stop: str) -> None:
         self.engine = engine
         self.tokens = 0
         self.tokenizer = engine.tokenizer
-        pieces = self._pieces()
+        pieces = self._token_texts()
+        # A token that begins like `stop` ends an answer: nothing else may begin like it.
         begin = {i for i, text in enumerate(pieces) if text[:1] == stop[:1]}
         self.end_ids = engine.end_ids | begin
         self.ends = torch.tensor(sorted(self.end_ids), device=engine.device)
@@ -92,42 +95,48 @@ class Student:
         """The student in `folder`. Raises MontessoriError when it holds no usable model."""
         return cls(TransformersEngine.open(folder, machine), stop)
 
-    def _pieces(self) -> list[str]:
+    def _token_texts(self) -> list[str]:
         """The text of each token by itself."""
         ids = [[i] for i in range(len(self.tokenizer))]
         return self.tokenizer.batch_decode(ids, clean_up_tokenization_spaces=False)
 
-    # --------------------------------------------------------------------------------- reading
-    def forced(self, groups: Sequence[Group]) -> list[list[Reading]]:
+    # --------------------------------------------------------------------------------- answering
+    def read_answers(self, groups: Sequence[Group]) -> list[list[Reading]]:
         """A reading for each question of each group."""
-        return self._spread(groups, Student.read)
+        return self._answer_chunks(groups, Student.read_chunk)
 
-    def right(self, groups: Sequence[Group]) -> list[list[bool]]:
+    def judge_answers(self, groups: Sequence[Group]) -> list[list[bool]]:
         """`Reading.greedy` alone: answers that begin unlike the student's are not read."""
-        return self._spread(groups, Student.judge)
+        return self._answer_chunks(groups, Student.judge_chunk)
 
-    def written(self, groups: Sequence[Group], max_new_tokens: int) -> list[list[str]]:
+    def write_answers(self, groups: Sequence[Group], max_new_tokens: int) -> list[list[str]]:
         """What the student writes greedily after each question, up to `stop` or its context."""
-        return self._spread(groups, partial(Student.write, new=max_new_tokens))
+        return self._answer_chunks(groups, partial(Student.write_chunk, new=max_new_tokens))
 
-    def _spread(
+    def _answer_chunks(
         self, groups: Sequence[Group], work: Callable[["Student", list[Row]], Counted[Result]]
     ) -> list[list[Result]]:
-        """`work` on chunks of questions, longest prefixes first; results as `groups` lie."""
-        order = sorted(range(len(groups)), key=lambda g: (-len(groups[g][0]), g))
-        places = [(g, q) for g in order for q in range(len(groups[g][1]))]
-        size = max(1, self.engine.batch)
-        rows = [(groups[g][0], groups[g][1][q]) for g, q in places]
+        """`work` on chunks of questions; results in the order of `groups` and their questions."""
+        # The longest prefixes go first: chunks then hold prefixes of like length, and memory runs
+        # out at once if it does at all.
+        order = sorted(range(len(groups)), key=lambda g: (-len(groups[g].prefix), g))
+        rows: list[Row] = []
+        for number in order:
+            prefix, questions = groups[number]
+            rows += [(prefix, question) for question in questions]
+            self.tokens += len(prefix) + sum(len(question.question) for question in questions)
         self._require_room(rows)
-        self.tokens += sum(len(prefix) for prefix, _ in groups)
-        self.tokens += sum(len(row.question) for _, row in rows)
+        size = max(1, self.engine.batch)
         chunks = [rows[i : i + size] for i in range(0, len(rows), size)]
-        found: list[Result] = []
-        for results, tokens in self._cores.map(work, chunks):
-            found += results
+        results: list[Result] = []
+        for chunk_results, tokens in self._cores.map(work, chunks):
+            results += chunk_results
             self.tokens += tokens
-        by_place = dict(zip(places, found, strict=True))
-        return [[by_place[g, q] for q in range(len(asked))] for g, (_, asked) in enumerate(groups)]
+        in_group: list[list[Result]] = [[] for _ in groups]
+        rest = iter(results)
+        for number in order:
+            in_group[number] = [next(rest) for _ in groups[number].questions]
+        return in_group
 
     @property
     def parameters(self) -> int:
@@ -136,148 +145,169 @@ class Student:
 
     def _require_room(self, rows: list[Row]) -> None:
         """Raise MontessoriError when a text is longer than the student's context."""
-        lengths = [
-            len(prefix) + len(row.question) + max(map(len, row.answers), default=1)
-            for prefix, row in rows
-        ]
-        longest = max(lengths, default=0)
+        longest = 0
+        for prefix, row in rows:
+            answer = max(map(len, row.answers), default=1)
+            longest = max(longest, len(prefix) + len(row.question) + answer)
         if longest > self.engine.limit:
             raise MontessoriError(
                 f"demonstration and question have {longest} tokens, more than the student reads",
                 where=f"{self.tokenizer.name_or_path}, context {self.engine.limit}",
                 expected="one demonstration, one question and its answer within the context",
-                next="lower elicit.rationale_max_new_tokens or filter.max_characters, leave tasks "
-                "with long questions out, or take another student",
+                next="lower elicit.rationale_max_new_tokens or filter.max_characters, drop tasks "
+                "with long questions, or take another student",
             )
 
-    def read(self, rows: list[Row]) -> Counted[Reading]:
+    # --------------------------------------------------------------------------------- reading
+    def read_chunk(self, rows: list[Row]) -> Counted[Reading]:
         """A reading for each row of a chunk."""
-        state = self._after_questions(rows, max(len(a) for _, r in rows for a in r.answers) + 1)
-        places = [(n, form) for n, (_, row) in enumerate(rows) for form in row.answers]
-        state.select(torch.tensor([n for n, _ in places], device=self.engine.device))
-        forms = [form for _, form in places]
-        found = iter(self._forms(state, forms))
-        readings = [self._reading(row, [next(found) for _ in row.answers]) for _, row in rows]
-        return readings, sum(map(len, forms))
+        state = self._read_questions(rows, new=_longest_answer(rows) + 1)
+        owners: list[int] = []  # the row of each answer
+        answers: list[Ids] = []
+        for number, (_, row) in enumerate(rows):
+            owners += [number] * len(row.answers)
+            answers += row.answers
+        state.select_rows(torch.tensor(owners, device=self.engine.device))
+        forms = iter(self._read_forms(state, answers))
+        readings = []
+        for _, row in rows:
+            readings.append(self._combine_forms(row, [next(forms) for _ in row.answers]))
+        return readings, sum(map(len, answers))
 
-    def _reading(self, row: Asked, forms: list[Form]) -> Reading:
-        """The answers of a row together. One that goes on where another may stop is in that one."""
-        within = [
-            any(answer[: len(other)] == other and answer[len(other)] in self.end_ids
-                for other in row.answers if len(other) < len(answer))
-            for answer in row.answers
-        ]  # fmt: skip
-        alone = (form for form, inside in zip(forms, within, strict=True) if not inside)
+    def _combine_forms(self, row: QuestionTokens, forms: list[Form]) -> Reading:
+        """The answers of a question together."""
+        stated = []
+        for answer, form in zip(row.answers, forms, strict=True):
+            # An answer that goes on where another one may stop is part of that one's probability.
+            if not self._continues_another(answer, row.answers):
+                stated.append(math.exp(form.logprob + form.stop))
         return Reading(
-            any(form.greedy for form in forms),
-            tuple(form.logprob for form in forms),
-            sum(math.exp(form.logprob + form.stop) for form in alone),
+            greedy=any(form.greedy for form in forms),
+            logprobs=tuple(form.logprob for form in forms),
+            probability=sum(stated),
         )
 
-    def judge(self, rows: list[Row]) -> Counted[bool]:
-        """Whether each row of a chunk is right."""
-        state = self._after_questions(rows, max(len(a) for _, r in rows for a in r.answers) + 1)
+    def _continues_another(self, answer: Ids, answers: Sequence[Ids]) -> bool:
+        for other in answers:
+            end = len(other)
+            if end < len(answer) and answer[:end] == other and answer[end] in self.end_ids:
+                return True
+        return False
+
+    def judge_chunk(self, rows: list[Row]) -> Counted[bool]:
+        """Whether the student's greedy answer is right, for each row of a chunk."""
+        state = self._read_questions(rows, new=_longest_answer(rows) + 1)
         first = state.logits.argmax(-1).tolist()
-        places = [
-            (n, form)
-            for n, (_, row) in enumerate(rows)
-            for form in row.answers
-            if form[0] == first[n]  # no other one can be what the student writes
-        ]
-        if not places:
+        owners: list[int] = []  # the row of each answer
+        answers: list[Ids] = []
+        for number, (_, row) in enumerate(rows):
+            # Any other answer begins unlike what the student writes.
+            possible = [answer for answer in row.answers if answer[0] == first[number]]
+            owners += [number] * len(possible)
+            answers += possible
+        if not answers:
             return [False] * len(rows), 0
-        state.select(torch.tensor([n for n, _ in places], device=self.engine.device))
-        forms = [form for _, form in places]
-        found = self._forms(state, forms)
-        right = {n for (n, _), form in zip(places, found, strict=True) if form.greedy}
-        return [n in right for n in range(len(rows))], sum(map(len, forms))
+        state.select_rows(torch.tensor(owners, device=self.engine.device))
+        right = [False] * len(rows)
+        for number, form in zip(owners, self._read_forms(state, answers), strict=True):
+            right[number] |= form.greedy
+        return right, sum(map(len, answers))
 
-    def _forms(self, state: State, forms: list[Ids]) -> list[Form]:
-        """How the rows of `state` would go on with each text."""
-        before = state.logits
-        ids, present = self._padded(forms, left=False)
-        after = self._forward(state, ids, present, keep=0)
-        logits = torch.cat([before[:, None], after], dim=1).float()  # (forms, width + 1, vocab)
-        best = logits.argmax(-1)
-        token = logits[:, :-1].gather(2, ids[..., None])[..., 0] - logits[:, :-1].logsumexp(-1)
-        right = ((best[:, :-1] == ids) | (present == 0)).all(1)
-        behind = logits[torch.arange(len(forms)), present.sum(1)]  # (forms, vocab)
+    def _read_forms(self, state: State, answers: list[Ids]) -> list[Form]:
+        """How likely the rows of `state` go on with each answer."""
+        ids, present = pad_texts(answers, self.engine.device)  # (forms, width)
+        before = state.logits[:, None]  # (forms, 1, vocabulary)
+        after = self._run_model(state, ids, present, keep=0)  # (forms, width, vocabulary)
+        logits = torch.cat([before, after], dim=1).float()  # (forms, width + 1, vocabulary)
+        best = logits.argmax(-1)  # (forms, width + 1)
+        chosen = logits[:, :-1].gather(2, ids[..., None])[..., 0]
+        token = chosen - logits[:, :-1].logsumexp(-1)  # (forms, width), log-probabilities
+        right = ((best[:, :-1] == ids) | (present == 0)).all(1)  # (forms,)
+        # The logits after the last token of each answer say whether the student stops there.
+        behind = logits[torch.arange(len(answers)), present.sum(1)]  # (forms, vocabulary)
         right &= torch.isin(behind.argmax(-1), self.ends)
-        stop = behind[:, self.ends].logsumexp(-1) - behind.logsumexp(-1)
+        stop = behind[:, self.ends].logsumexp(-1) - behind.logsumexp(-1)  # (forms,)
         values = (right.tolist(), (token * present).sum(1).tolist(), stop.tolist())
-        return [Form(*each) for each in zip(*values, strict=True)]
+        return [Form(*form) for form in zip(*values, strict=True)]
 
-    def write(self, rows: list[Row], new: int) -> Counted[str]:
+    # --------------------------------------------------------------------------------- writing
+    def write_chunk(self, rows: list[Row], new: int) -> Counted[str]:
         """What is written after each row of a chunk, at most `new` tokens."""
         room = [self.engine.limit - len(prefix) - len(row.question) for prefix, row in rows]
         new = min(new, max(room))
-        state = self._after_questions(rows, new)
+        state = self._read_questions(rows, new)
         texts: list[list[int]] = [[] for _ in rows]
-        alive = list(range(len(rows)))
+        alive = list(range(len(rows)))  # the rows that the state still holds, in its order
         for step in range(new):
-            tokens = state.logits.argmax(-1)
-            going = []
-            for place, (row, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
+            tokens = state.logits.argmax(-1)  # (alive,)
+            for row, token in zip(alive, tokens.tolist(), strict=True):
                 if token not in self.engine.end_ids:
                     texts[row].append(token)
-                    stopped = token in self.closing and self._stopped(texts[row])
-                    if not stopped and len(texts[row]) < room[row]:
-                        going.append(place)
+            going = [
+                place
+                for place, (row, token) in enumerate(zip(alive, tokens.tolist(), strict=True))
+                if self._goes_on(token, texts[row], room[row])
+            ]
             if not going or step + 1 == new:
                 break
             if len(going) < len(alive):
                 kept = torch.tensor(going, device=self.engine.device)
-                state.select(kept)
+                state.select_rows(kept)
                 tokens, alive = tokens[kept], [alive[place] for place in going]
-            state.logits = self._forward(state, tokens[:, None], None, keep=1)[:, -1]
-        answers = [self._text(text).split(self.stop)[0] for text in texts]
+            state.logits = self._run_model(state, tokens[:, None], None, keep=1)[:, -1]
+        answers = [self._decode_ids(ids).split(self.stop)[0] for ids in texts]
         return answers, sum(map(len, texts))
 
-    def _stopped(self, ids: list[int]) -> bool:
-        return self.stop in self._text(ids)
+    def _goes_on(self, token: int, written: list[int], room: int) -> bool:
+        """Whether a row whose last token is `token` writes another one."""
+        if token in self.engine.end_ids or len(written) >= room:
+            return False
+        # Only a token with the last character of `stop` can complete it; others need no decoding.
+        return token not in self.closing or self.stop not in self._decode_ids(written)
 
-    def _text(self, ids: list[int]) -> str:
+    def _decode_ids(self, ids: list[int]) -> str:
         return self.engine.decode_texts([ids])[0]
 
     # ---------------------------------------------------------------------------------- passes
-    def _after_questions(self, rows: list[Row], new: int) -> State:
+    def _read_questions(self, rows: list[Row], new: int) -> State:
         """The state after prefix and question of each row, with room for `new` tokens."""
+        device = self.engine.device
         prefixes = list(dict.fromkeys(prefix for prefix, _ in rows))
         number = {prefix: n for n, prefix in enumerate(prefixes)}
-        ids, mask = self._padded(prefixes, left=True)
-        questions, present = self._padded([row.question for _, row in rows], left=True)
+        # Padding at the left, so that the last token of each text is at the same place.
+        ids, mask = pad_texts(prefixes, device, left=True)
+        questions, present = pad_texts([row.question for _, row in rows], device, left=True)
         cache = buffer_cache(self.engine.model.config, ids.shape[1] + questions.shape[1] + new)
-        empty = torch.zeros(len(prefixes), 0, dtype=mask.dtype, device=self.engine.device)
-        start = torch.full((len(prefixes), 1), -1, device=self.engine.device)
+        empty = torch.zeros(len(prefixes), 0, dtype=mask.dtype, device=device)
+        start = torch.full((len(prefixes), 1), -1, device=device)
         state = State(cache, empty, torch.empty(0), start)
-        state.logits = self._forward(state, ids, mask, keep=1)[:, -1]
-        state.select(torch.tensor([number[p] for p, _ in rows], device=self.engine.device))
-        state.logits = self._forward(state, questions, present, keep=1)[:, -1]
+        state.logits = self._run_model(state, ids, mask, keep=1)[:, -1]
+        # From here on a row of the state is a question: repeat each prefix for its questions.
+        state.select_rows(torch.tensor([number[prefix] for prefix, _ in rows], device=device))
+        state.logits = self._run_model(state, questions, present, keep=1)[:, -1]
         return state
 
-    def _forward(
+    def _run_model(
         self, state: State, ids: torch.Tensor, mask: torch.Tensor | None, keep: int
     ) -> torch.Tensor:
-        """Logits of the last `keep` (0 = all) of `ids` (rows, new); `state` moves behind them."""
+        """Logits of the last `keep` (0 = all) tokens of `ids` (rows, new); the state moves on."""
         if mask is None:
             mask = torch.ones_like(ids)
         positions = state.position + mask.cumsum(-1)
         state.mask = torch.cat([state.mask, mask], dim=1)
         output = self.engine.model(
-            input_ids=ids, attention_mask=state.mask, position_ids=positions.clamp(min=0),
-            past_key_values=state.cache, use_cache=True, logits_to_keep=keep,
-        )  # fmt: skip
+            input_ids=ids,
+            attention_mask=state.mask,
+            position_ids=positions.clamp(min=0),  # a padding token at the left has none
+            past_key_values=state.cache,
+            use_cache=True,
+            logits_to_keep=keep,
+        )
         state.position = positions[:, -1:]
-        logits: torch.Tensor = output.logits
+        logits: torch.Tensor = output.logits  # (rows, keep or new, vocabulary)
         return logits
 
-    def _padded(self, texts: Sequence[Ids], left: bool) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ids (texts, width) padded on one side, and the mask: 1 where a token stands."""
-        width, device = max(1, *map(len, texts)), self.engine.device
-        ids = torch.zeros(len(texts), width, dtype=torch.long, device=device)
-        mask = torch.zeros_like(ids)
-        for n, text in enumerate(texts):
-            place = slice(width - len(text), width) if left else slice(0, len(text))
-            ids[n, place] = torch.tensor(text, device=device)
-            mask[n, place] = 1
-        return ids, mask
+
+def _longest_answer(rows: list[Row]) -> int:
+    """Tokens of the longest answer of a chunk."""
+    return max(len(answer) for _, row in rows for answer in row.answers)

@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from montessori.errors import MontessoriError
 
@@ -13,14 +13,18 @@ Ids = tuple[int, ...]
 
 
 @dataclass(frozen=True)
-class Asked:
-    """A question behind a prefix: its tokens and the tokens of each way to state its answer."""
+class QuestionTokens:
+    """The tokens of a question after a prefix, and those of each way to state its answer."""
 
     question: Ids
     answers: tuple[Ids, ...] = ()
 
 
-Group = tuple[Ids, Sequence[Asked]]  # a prefix and what follows it
+class Group(NamedTuple):
+    """A prefix and the questions that follow it."""
+
+    prefix: Ids
+    questions: Sequence[QuestionTokens]
 
 
 def split_tokens(
@@ -29,51 +33,56 @@ def split_tokens(
     questions: Sequence[str],
     answers: Sequence[Sequence[str]],
 ) -> Group:
-    """The tokens that all questions share, then what is each one's own.
+    """The tokens that all questions share, then each question's own.
 
-    Whole texts are tokenised, behind what the tokenizer opens a text with, so that the tokens are
-    those of asking each question by itself.
-    Raises MontessoriError when an answer would merge with the last token before it.
+    Whole texts are tokenized, after the tokens that the tokenizer opens a text with, so that the
+    tokens are those of asking each question by itself. Raises MontessoriError when an answer would
+    merge with the last token before it.
     """
     texts = [prefix + question for question in questions]
-    longer = [t + answer for t, forms in zip(texts, answers, strict=True) for answer in forms]
-    whole = opened(tokenizer, [*texts, *longer])
-    contexts, rest = whole[: len(texts)], iter(whole[len(texts) :])
+    answered = []
+    for text, forms in zip(texts, answers, strict=True):
+        answered += [text + answer for answer in forms]
+    ids = tokenize_opened(tokenizer, [*texts, *answered])
+    contexts, rest = ids[: len(texts)], iter(ids[len(texts) :])
     shared = common_length(contexts)
     rows = []
     for context, forms in zip(contexts, answers, strict=True):
-        found = [next(rest) for _ in forms]
-        if any(joint[: len(context)] != context for joint in found):
-            raise _merged(str(tokenizer.name_or_path), forms)
-        tails = tuple(tuple(joint[len(context) :]) for joint in found)
-        rows.append(Asked(tuple(context[shared:]), tails))
-    return tuple(contexts[0][:shared]), rows
+        wholes = [next(rest) for _ in forms]
+        if any(whole[: len(context)] != context for whole in wholes):
+            raise _merged_tokens(str(tokenizer.name_or_path), forms)
+        tails = tuple(tuple(whole[len(context) :]) for whole in wholes)
+        rows.append(QuestionTokens(tuple(context[shared:]), tails))
+    return Group(tuple(contexts[0][:shared]), rows)
 
 
-def opened(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> list[list[int]]:
-    """The tokens of texts as a base model was trained on them: behind a beginning-of-text token.
+def tokenize_opened(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> list[list[int]]:
+    """The tokens of texts as a base model was trained on them: after a beginning-of-text token.
 
-    Only where the tokenizer itself puts one before a text; what it puts behind one is left out,
-    since the texts go on.
+    Only if the tokenizer itself puts one before a text. A token that it puts at the end is not
+    added, because the texts go on.
     """
     sample = "a"
-    bare, whole = (tokenizer(sample, add_special_tokens=s)["input_ids"] for s in (False, True))
-    before = next(n for n in range(len(whole)) if whole[n : n + len(bare)] == bare)
+    bare = tokenizer(sample, add_special_tokens=False)["input_ids"]
+    whole = tokenizer(sample, add_special_tokens=True)["input_ids"]
+    opening = next(n for n in range(len(whole)) if whole[n : n + len(bare)] == bare)
     ids = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
-    return [whole[:before] + row for row in ids]
+    return [whole[:opening] + row for row in ids]
 
 
 def common_length(rows: Sequence[list[int]]) -> int:
     """Length of the longest prefix of all rows that leaves at least one token of each."""
-    first, last = min(rows), max(rows)  # the two that differ soonest
+    # All rows lie between the smallest and the largest in lexical order, so a prefix that these two
+    # share is shared by all.
+    first, last = min(rows), max(rows)
     most = min(map(len, rows)) - 1
     return next((n for n in range(most) if first[n] != last[n]), most)
 
 
-def _merged(tokenizer: str, forms: Sequence[str]) -> MontessoriError:
+def _merged_tokens(tokenizer: str, forms: Sequence[str]) -> MontessoriError:
     return MontessoriError(
-        "the tokenizer merges an answer with the end of the question, so that it cannot be read "
-        "by its tokens",
+        "the tokenizer merges an answer with the end of the question, so that the answer has no "
+        "tokens of its own to read",
         where=f"{tokenizer}, answers {list(forms)[:2]}",
         expected="a question template whose end is the end of a token; answers that begin with "
         "a space or a new line",

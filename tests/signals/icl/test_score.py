@@ -16,10 +16,11 @@ from montessori.errors import MontessoriError
 from montessori.pairs.within_prompt import labels
 from montessori.pipeline.machine import Machine
 from montessori.pipeline.parts import Shard
-from montessori.signals.icl.answers import answer_of, same_answer, tagged_answer, working_of
+from montessori.signals.icl.answers import answer_of, is_same_answer, remove_answer, tagged_answer
 from montessori.signals.icl.questions import read_questions
 from montessori.signals.icl.score import score_rows
 from montessori.signals.icl.settings import IclParams
+from montessori.signals.scoring import ScoringJob
 
 ROOT = Path(__file__).parents[3]
 STUDENT = ROOT / "data" / "micro" / "llama"
@@ -98,18 +99,19 @@ def scored(tmp_path):
     write_table(reference, tmp_path / "reference" / "rows.parquet", ROWS)
 
     def go(questions="tasks", settings=SETTINGS, shard=None, out="out"):
-        extra = {"shard": Shard.parse(shard)} if shard else {}
-        metrics = score_rows(
-            STUDENT,
-            tmp_path / "rows",
-            tmp_path / questions,
-            TEMPLATES,
-            tmp_path / out,
-            settings,
-            MACHINE,
-            tmp_path / "work",
-            **extra,
+        job = ScoringJob(
+            inputs={
+                "student": STUDENT,
+                "rows": tmp_path / "rows",
+                "questions": tmp_path / questions,
+                "templates": TEMPLATES,
+            },
+            out=tmp_path / out,
+            work=tmp_path / "work",
+            machine=MACHINE,
+            shard=Shard.parse(shard or "1/1"),
         )
+        metrics = score_rows(job, settings)
         if metrics is None:
             return None, None
         return read_table(tmp_path / out / "scores.parquet", SCORES), metrics
@@ -207,8 +209,8 @@ def test_answers_are_found(text, answer):
 
 
 def test_answers_are_compared_without_their_edges():
-    assert same_answer("7.", " 7")
-    assert same_answer("(b)", "(B)")
-    assert not same_answer("17", "7")
-    assert working_of("a <ans>1</ans>") == "a"
+    assert is_same_answer("7.", " 7")
+    assert is_same_answer("(b)", "(B)")
+    assert not is_same_answer("17", "7")
+    assert remove_answer("a <ans>1</ans>") == "a"
     assert tagged_answer("<ans> </ans>") is None

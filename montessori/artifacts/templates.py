@@ -1,0 +1,59 @@
+"""Jinja templates that a user may change: read from files and rendered in a sandbox."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from montessori.errors import MontessoriError
+
+if TYPE_CHECKING:
+    from jinja2 import Template
+
+
+@dataclass(frozen=True)
+class TemplateKind:
+    """What errors say about a template: what it is, the key that names it, one that works."""
+
+    label: str  # "the instruction template"
+    key: str  # of params.yaml: "instruction.template"
+    example: str  # a file or folder to compare with
+
+
+@lru_cache(maxsize=32)
+def _compile(text: str) -> "Template":
+    from jinja2 import StrictUndefined
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
+
+    return ImmutableSandboxedEnvironment(undefined=StrictUndefined).from_string(text)
+
+
+def read_template(path: Path, kind: TemplateKind) -> str:
+    """The text of a template file. Raises MontessoriError when it is missing."""
+    if not path.is_file():
+        raise MontessoriError(
+            f"{kind.label} is missing",
+            where=str(path),
+            expected="a jinja text file",
+            next=f"set {kind.key} in params.yaml to an existing file",
+        )
+    return path.read_text(encoding="utf-8")
+
+
+def render_template(text: str, kind: TemplateKind, **values: object) -> str:
+    """A template with its names filled in.
+
+    Raises MontessoriError when the text is malformed jinja or uses a name that `values` lacks.
+    """
+    from jinja2 import TemplateError
+
+    try:
+        return _compile(text).render(**values)
+    except TemplateError as error:
+        names = ", ".join(f"`{name}`" for name in sorted(values))
+        raise MontessoriError(
+            f"{kind.label} does not render: {error}",
+            where=f"params.yaml, key {kind.key}",
+            expected=f"jinja text that uses no names but {names}",
+            next=f"compare with {kind.example}",
+        ) from error
