@@ -67,10 +67,16 @@ def add_benchmark(
 
 @app.command()
 def profile(
-    name: Annotated[str, typer.Argument(help="A file of profiles/, without .yaml.")] = "lab",
+    name: Annotated[
+        str, typer.Argument(help="A file of profiles/, without .yaml; lab: what git has committed.")
+    ] = "lab",
     dry_run: DryRun = False,
 ) -> None:
-    """Merge profiles/NAME.yaml into params.yaml."""
+    """Merge profiles/NAME.yaml into params.yaml.
+
+    Without a name, the settings and rows of the params.yaml of the last commit come back; seed,
+    machine and rows that were added stay.
+    """
     from montessori.commands.add import apply_profile
 
     typer.echo(apply_profile(Path(FILE), Path("profiles"), name, dry_run))
@@ -90,12 +96,12 @@ def doctor() -> None:
 @app.command()
 def table() -> None:
     """Print the comparison of the runs: values, differences, intervals."""
-    from montessori.compare.comparison_table import table as comparison_table
+    from montessori.compare.comparison_table import format_comparison
     from montessori.compare.older_code import older_note
     from montessori.graph.load import load
 
     params = load(FILE)
-    typer.echo(comparison_table(Path("metrics/compare.json"), params))
+    typer.echo(format_comparison(Path("metrics/compare.json"), params))
     note = older_note(Path(), params)
     if note:
         typer.echo(note)

@@ -7,7 +7,7 @@ def main(job: Job) -> None:
     """Write metrics/compare.json, the plot data and the report on the runs in params."""
     from montessori.compare.comparison import compare_runs
     from montessori.compare.comparison_table import write_plot
-    from montessori.compare.decontamination import decontamination
+    from montessori.compare.decontamination import summarize_decontamination
     from montessori.compare.settings import CompareParams
     from montessori.graph.rows import Exam, Harness, Run
     from montessori.report import build
@@ -18,7 +18,7 @@ def main(job: Job) -> None:
     exams = job.section("exams", dict[str, Exam])
     paths = job.paths
     comparison = compare_runs(runs, paths.evals, paths.outcomes, params, harnesses, exams)
-    comparison["decontamination"] = decontamination(paths.seed, paths.synth, paths.leaks)
+    comparison["decontamination"] = summarize_decontamination(paths.seed, paths.synth, paths.leaks)
     write_plot(paths.plot, comparison)
     pages = {name: f"outputs/{name}.html" for name in runs}
     build(paths.report, comparison, list(runs), paths.evals.parent, pages=pages)

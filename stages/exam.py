@@ -10,7 +10,7 @@ def main(job: Job) -> None:
     """Write data/exams/<name>, every question with its answer, and the accuracy of each task."""
     os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from montessori.arte.settings import ExamParams
-    from montessori.evals.exam import sit
+    from montessori.evals.exam import take_exam
     from montessori.generate.engines import open_with_ledger
     from montessori.generate.settings import GenerationParams
 
@@ -23,7 +23,9 @@ def main(job: Job) -> None:
         ledger=job.work / f"{job.name}.answers.jsonl",
     )
     paths = job.paths
-    job.metrics(sit(open_model, paths.model, paths.tasks, paths.out, paths.outcomes, settings))
+    job.metrics(
+        take_exam(open_model, paths.model, paths.tasks, paths.out, paths.outcomes, settings)
+    )
 
 
 if __name__ == "__main__":

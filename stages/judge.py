@@ -5,14 +5,14 @@ from montessori.pipeline.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/verdicts/<run>: preferences and scores by the judge that params name."""
-    from montessori.evals.judging.write_verdicts import Inputs, Means, write_verdicts
+    from montessori.evals.judging.write_verdicts import JudgeInputs, JudgeResources, write_verdicts
     from montessori.evals.settings import BenchmarkParams, JudgeParams
 
     judge = job.section("judge", JudgeParams)
     bench = job.section("benchmark", BenchmarkParams)
     paths = job.paths
-    inputs = Inputs(paths.answers, paths.against, paths.evals, paths.model, paths.prompts)
-    means = Means(job.machine, job.secret, job.work / f"{job.name}.answers.jsonl")
+    inputs = JudgeInputs(paths.answers, paths.against, paths.evals, paths.model, paths.prompts)
+    means = JudgeResources(job.machine, job.secret, job.work / f"{job.name}.answers.jsonl")
     write_verdicts(inputs, paths.out, judge, bench, means)
 
 

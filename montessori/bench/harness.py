@@ -8,7 +8,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from montessori.evals.public.lm_eval_tasks import index
+from montessori.evals.public.lm_eval_tasks import task_index
 from montessori.evals.public.run_task import run_task
 from montessori.evals.public.settings import HarnessParams
 from montessori.pipeline.machine import Machine
@@ -71,7 +71,7 @@ def _figures(found: dict[str, list[tuple[float, float]]]) -> dict[str, float]:
 
 def _ours(options: Options, settings: HarnessParams) -> dict[str, float]:
     """The scores of our stage, by metric; like lm-eval it reads the index of tasks anew."""
-    index.cache_clear()
+    task_index.cache_clear()
     with TemporaryDirectory() as folder:
         out = Path(folder)
         metrics = run_task(

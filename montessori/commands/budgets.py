@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from montessori.artifacts.files import write_json
-from montessori.compare.cost_table import figures, table
-from montessori.compare.costs import baseline_of, budgets
+from montessori.compare.cost_table import cost_figures, format_costs
+from montessori.compare.costs import baseline_of, compute_budgets
 from montessori.graph.load import FILE, load, problems_error
 from montessori.graph.references import read_rows
 
@@ -19,7 +19,7 @@ def command(root: Path, json: Path | None) -> str:
     if problems:
         raise problems_error(problems)
     baseline = baseline_of(raw)
-    found = budgets(rows, root / "metrics")
+    found = compute_budgets(rows, root / "metrics")
     if json:
-        write_json(json, figures(found, baseline))
-    return table(found, rows, baseline)
+        write_json(json, cost_figures(found, baseline))
+    return format_costs(found, rows, baseline)

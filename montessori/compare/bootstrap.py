@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping
 import numpy as np
 
 from montessori.compare.run_outcomes import LENGTH_CONTROLLED
-from montessori.evals.lab_benchmarks.ridge_length_control import length_controlled
+from montessori.evals.lab_benchmarks.ridge_length_control import length_controlled_rate
 from montessori.evals.outcomes import Outcome
 from montessori.evals.statistics import Floats, resampled_mean
 from montessori.seeding import seed_of
@@ -14,7 +14,9 @@ from montessori.seeding import seed_of
 CELLS = 4_000_000
 
 
-def sampled(name: str, outcomes: Mapping[str, Outcome], resamples: int) -> dict[str, Floats]:
+def bootstrap_metric(
+    name: str, outcomes: Mapping[str, Outcome], resamples: int
+) -> dict[str, Floats]:
     """The metric of a benchmark on 0-100 in each bootstrap sample, by run: (resamples,) each.
 
     outcomes: by run, all with the same items in the same order. The draw follows from the
@@ -22,14 +24,17 @@ def sampled(name: str, outcomes: Mapping[str, Outcome], resamples: int) -> dict[
     """
     items = len(next(iter(outcomes.values())).items)
     parts: dict[str, list[Floats]] = {run: [] for run in outcomes}
-    for counts in draws(items, resamples, seed_of(0, "bootstrap", name)):
+    for counts in draw_item_counts(items, resamples, seed_of(0, "bootstrap", name)):
         for run, outcome in outcomes.items():
-            parts[run].append(metric(name, outcome, counts))
+            parts[run].append(compute_metric(name, outcome, counts))
     return {run: np.concatenate(found) for run, found in parts.items()}
 
 
-def draws(items: int, resamples: int, seed: int) -> Iterator[Floats]:
-    """The rows of `resample_counts` (the same ones), some at a time: (rows, items) float64."""
+def draw_item_counts(items: int, resamples: int, seed: int) -> Iterator[Floats]:
+    """How often each item is drawn in each sample, some samples at a time: (rows, items) float64.
+
+    Each row sums to `items` (Efron 1979). The rows do not depend on how many are drawn at once.
+    """
     random = np.random.default_rng(seed)
     even = np.full(items, 1.0 / items)
     rows = max(1, CELLS // items)
@@ -38,13 +43,13 @@ def draws(items: int, resamples: int, seed: int) -> Iterator[Floats]:
         yield counts.astype(np.float64)
 
 
-def observed(name: str, outcome: Outcome) -> float:
+def observed_metric(name: str, outcome: Outcome) -> float:
     """The metric of a benchmark on 0-100, each item counted once."""
-    return float(metric(name, outcome, np.ones((1, len(outcome.items))))[0])
+    return float(compute_metric(name, outcome, np.ones((1, len(outcome.items))))[0])
 
 
-def metric(name: str, outcome: Outcome, counts: Floats) -> Floats:
+def compute_metric(name: str, outcome: Outcome, counts: Floats) -> Floats:
     """A benchmark's metric on 0-100 in each sample; counts (samples, items), returns (samples,)."""
     if name in LENGTH_CONTROLLED:
-        return length_controlled(outcome.value / 100.0, outcome.difference, counts)
+        return length_controlled_rate(outcome.value / 100.0, outcome.difference, counts)
     return resampled_mean(outcome.value, counts)

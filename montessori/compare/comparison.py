@@ -8,21 +8,21 @@ from typing import Any
 import numpy as np
 
 from montessori.artifacts.files import read_json
-from montessori.compare.bootstrap import observed, sampled
+from montessori.compare.bootstrap import bootstrap_metric, observed_metric
 from montessori.compare.run_outcomes import (
     LENGTH_CONTROLLED,
     MEAN,
     ONE_TO_TEN,
     ORDER,
-    Found,
-    find,
-    ordered,
+    RunOutcomes,
+    order_metrics,
+    read_run_outcomes,
 )
 from montessori.compare.settings import CompareParams
 from montessori.errors import MontessoriError
 from montessori.evals.lab_benchmarks import score_scale
-from montessori.evals.significance import bootstrap_p, holm
-from montessori.evals.statistics import Floats, interval
+from montessori.evals.significance import bootstrap_p, correct_by_holm
+from montessori.evals.statistics import Floats, percentile_interval
 from montessori.graph.rows import Exam, Harness, Run
 
 #: Between a metric file and the outcomes beside it; outcomes are written with 4 decimals.
@@ -59,10 +59,10 @@ def compare_runs(
     Raises MontessoriError when the baseline or a run to compare with is no run, a file is missing,
     runs differ in items, or a metric file does not fit its outcomes.
     """
-    others = counterparts(runs, params.baseline)
-    found = find(runs, harnesses or {}, exams or {}, Path(outcomes))
-    told = {run: _published(Path(evals) / f"{run}.json") for run in runs}
-    table = entries(found, params, told, others)
+    others = find_counterparts(runs, params.baseline)
+    found = read_run_outcomes(runs, harnesses or {}, exams or {}, Path(outcomes))
+    told = {run: _read_published(Path(evals) / f"{run}.json") for run in runs}
+    table = compute_entries(found, params, told, others)
     for run in runs:
         checked = [name for name in CHECKED if name in table[run] and not found.left_out[name]]
         _require_fresh(Path(evals) / f"{run}.json", table[run], checked)
@@ -73,12 +73,12 @@ def compare_runs(
         "confidence": params.confidence,
         "resamples": params.resamples,
         "comparisons": sum("p" in entry for row in table.values() for entry in row.values()),
-        "benchmarks": {name: _facts(found, name) for name in found.benchmarks},
+        "benchmarks": {name: _describe_benchmark(found, name) for name in found.benchmarks},
         "runs": table,
     }
 
 
-def counterparts(runs: Mapping[str, Run], baseline: str) -> dict[str, str]:
+def find_counterparts(runs: Mapping[str, Run], baseline: str) -> dict[str, str]:
     """The run that each run is compared with, by name.
 
     Win rates are against a run's own `against`, so only runs that share it are comparable: those
@@ -104,29 +104,29 @@ def _no_run(what: str, key: str, runs: Mapping[str, Run]) -> MontessoriError:
     )  # fmt: skip
 
 
-def _facts(found: Found, name: str) -> dict[str, Any]:
+def _describe_benchmark(found: RunOutcomes, name: str) -> dict[str, Any]:
     """Items and metric of a benchmark, whether the mean holds it, and the runs without it.
 
     left_out: further items on which some run has no usable verdict.
     """
-    first = found.runs[found.having(name)[0]][name]
+    first = found.runs[found.runs_with(name)[0]][name]
     return {
         "items": len(first.items),
         "left_out": found.left_out[name],
         "metric": "length-controlled win rate" if name in LENGTH_CONTROLLED else "mean",
         "in_mean": name in found.in_mean,
-        "missing_in": ", ".join(found.lacking(name)),
+        "missing_in": ", ".join(found.runs_without(name)),
     }
 
 
-def _published(path: Path) -> dict[str, float]:
+def _read_published(path: Path) -> dict[str, float]:
     """The values of PUBLISHED in a metric file, as far as it has them."""
     metrics = read_json(path)
     return {name: float(metrics[name]) for name in PUBLISHED if metrics.get(name) is not None}
 
 
-def entries(
-    found: Found,
+def compute_entries(
+    found: RunOutcomes,
     params: CompareParams,
     published: Mapping[str, Mapping[str, float]] | None = None,
     others: Mapping[str, str] | None = None,
@@ -142,22 +142,24 @@ def entries(
     values: dict[str, dict[str, float]] = {run: {} for run in found.runs}
     samples: dict[str, dict[str, Floats]] = {run: {} for run in found.runs}
     for name in found.benchmarks:
-        having = {run: found.runs[run][name] for run in found.having(name)}
+        having = {run: found.runs[run][name] for run in found.runs_with(name)}
         if not any(others[run] in having for run in having):
             continue
-        for run, drawn in sampled(name, having, params.resamples).items():
-            value = observed(name, having[run])
+        for run, drawn in bootstrap_metric(name, having, params.resamples).items():
+            value = observed_metric(name, having[run])
             told = (published or {}).get(run, {}).get(name, value)
             values[run][name] = told
             samples[run][name] = drawn + (told - value)
     for run in found.runs:
         values[run][MEAN] = float(np.mean([values[run][name] for name in found.in_mean]))
         samples[run][MEAN] = np.mean([samples[run][name] for name in found.in_mean], axis=0)
-    return _corrected({run: _entries(run, others[run], values, samples, params.confidence)
-                       for run in found.runs})  # fmt: skip
+    table = {}
+    for run in found.runs:
+        table[run] = _entries_of_run(run, others[run], values, samples, params.confidence)
+    return _add_corrected_p(table)
 
 
-def _entries(
+def _entries_of_run(
     run: str,
     other: str,
     values: Mapping[str, Mapping[str, float]],
@@ -165,9 +167,9 @@ def _entries(
     confidence: float,
 ) -> dict[str, Entry]:
     made = {}
-    for name in ordered(name for name in values[run] if name in values[other]):
+    for name in order_metrics(name for name in values[run] if name in values[other]):
         deltas = samples[run][name] - samples[other][name]
-        low, high = interval(deltas, confidence)
+        low, high = percentile_interval(deltas, confidence)
         value = values[run][name]
         delta = value - values[other][name]
         made[name] = {"value": value, "delta": delta, "low": low, "high": high}
@@ -176,11 +178,11 @@ def _entries(
     return made
 
 
-def _corrected(table: Runs) -> Runs:
+def _add_corrected_p(table: Runs) -> Runs:
     """The table with `p_holm` beside each `p`: Holm's correction over the whole table."""
     p_values = {(run, name): entry["p"] for run, row in table.items()
                 for name, entry in row.items() if "p" in entry}  # fmt: skip
-    for (run, name), value in holm(p_values).items():
+    for (run, name), value in correct_by_holm(p_values).items():
         table[run][name]["p_holm"] = value
     return table
 
@@ -190,7 +192,7 @@ def _require_fresh(path: Path, row: Mapping[str, Entry], names: list[str]) -> No
     metrics = read_json(path)
     for name in names:
         told = float(metrics.get(name, float("nan")))
-        told = float(score_scale.percent(told)) if name in ONE_TO_TEN else told
+        told = float(score_scale.to_percent(told)) if name in ONE_TO_TEN else told
         if not abs(told - row[name]["value"]) <= TOLERANCE:
             raise MontessoriError(
                 f"{name} is {told:.4f} here and {row[name]['value']:.4f} by the outcomes",

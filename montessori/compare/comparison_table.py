@@ -7,15 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from montessori.artifacts.files import read_json, write_text
-from montessori.compare.run_outcomes import ordered
+from montessori.compare.run_outcomes import order_metrics
 from montessori.compare.sentences import (
-    counterpart,
-    labelled,
-    legend,
-    notes,
-    sentences,
-    titled,
-    verdict,
+    counterpart_of,
+    metric_title,
+    run_label,
+    verdict_on,
+    write_legend,
+    write_notes,
+    write_sentences,
 )
 from montessori.errors import MontessoriError
 
@@ -23,12 +23,12 @@ KEYS = ("over", "baseline", "confidence", "resamples", "comparisons", "benchmark
 PLOT = ("bar", "run", "metric", "value", "delta", "low", "high", "p", "p_holm")
 
 
-def table(comparison: Path, raw: Mapping[str, Any]) -> str:
+def format_comparison(comparison: Path, raw: Mapping[str, Any]) -> str:
     """The Markdown table of metrics/compare.json, its runs in the order of params.yaml (`raw`).
 
     Raises MontessoriError where there is no comparison yet, or one of an earlier version.
     """
-    return markdown(read_comparison(comparison, raw.get("runs", {})))
+    return format_markdown(read_comparison(comparison, raw.get("runs", {})))
 
 
 def read_comparison(path: Path, runs: Iterable[str]) -> dict[str, Any]:
@@ -57,49 +57,49 @@ def write_plot(path: Path, comparison: Mapping[str, Any]) -> None:
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(PLOT)
     for run, row in comparison["runs"].items():
-        for name in ordered(row):
+        for name in order_metrics(row):
             numbers = [f"{row[name][key]:.4f}" if key in row[name] else "" for key in PLOT[3:]]
-            writer.writerow([f"{titled(name)} {run}", run, name, *numbers])
+            writer.writerow([f"{metric_title(name)} {run}", run, name, *numbers])
     write_text(path, text.getvalue())
 
 
-def markdown(comparison: Mapping[str, Any]) -> str:
+def format_markdown(comparison: Mapping[str, Any]) -> str:
     """The table, its legend, one plain sentence for each run that is compared, and notes."""
     runs = comparison["runs"]
-    names = ordered(name for row in runs.values() for name in row)
+    names = order_metrics(name for row in runs.values() for name in row)
     lines = [
         "# Comparison of the runs",
         "",
-        legend(comparison),
+        write_legend(comparison),
         "",
-        "| run | " + " | ".join(map(titled, names)) + " |",
+        "| run | " + " | ".join(map(metric_title, names)) + " |",
         "|---|" + "---|" * len(names),
     ]
-    lines += [_line(run, row, names, comparison) for run, row in runs.items()]
-    lines += ["", *(f"- {text}" for text in sentences(comparison))]
-    extra = notes(comparison)
+    lines += [_format_row(run, row, names, comparison) for run, row in runs.items()]
+    lines += ["", *(f"- {text}" for text in write_sentences(comparison))]
+    extra = write_notes(comparison)
     lines += ["", *(f"- {text}" for text in extra)] if extra else []
     return "\n".join(lines) + "\n"
 
 
-def _line(
+def _format_row(
     run: str,
     row: Mapping[str, Mapping[str, float]],
     names: list[str],
     comparison: Mapping[str, Any],
 ) -> str:
-    alone = counterpart(comparison, run) == run
-    cells = [_cell(row.get(name), alone, comparison["confidence"]) for name in names]
-    head = f"**{run}** (baseline)" if run == comparison["baseline"] else labelled(comparison, run)
+    alone = counterpart_of(comparison, run) == run
+    cells = [_format_cell(row.get(name), alone, comparison["confidence"]) for name in names]
+    head = f"**{run}** (baseline)" if run == comparison["baseline"] else run_label(comparison, run)
     return f"| {head} | " + " | ".join(cells) + " |"
 
 
-def _cell(entry: Mapping[str, float] | None, alone: bool, confidence: float) -> str:
+def _format_cell(entry: Mapping[str, float] | None, alone: bool, confidence: float) -> str:
     """Value and difference; the value only of a run that is compared with no other (`alone`)."""
     if entry is None:
         return ""
     if alone:
         return f"{entry['value']:.1f}"
-    mark = "" if verdict(entry, confidence) == "undecided" else "\\*"
+    mark = "" if verdict_on(entry, confidence) == "undecided" else "\\*"
     delta, low, high = entry["delta"], entry["low"], entry["high"]
     return f"{entry['value']:.1f} ({delta:+.1f}; {low:+.1f} to {high:+.1f}){mark}"

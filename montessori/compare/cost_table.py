@@ -14,16 +14,20 @@ HEADERS = ("run", "rows", "teacher tokens", "student FLOPs", "teacher FLOPs", "j
 IF_ANY = ("judge tokens", "GPU-seconds")  # columns that are left out where nobody has any
 
 
-def figures(found: Mapping[str, Budget], baseline: str) -> dict[str, dict[str, Any]]:
+def cost_figures(found: Mapping[str, Budget], baseline: str) -> dict[str, dict[str, Any]]:
     """Per run its rows, its costs, and the equivalents of the baseline, ready for JSON."""
     reference = found.get(baseline)
     return {
-        name: {"rows": budget.rows, **asdict(budget.cost), **_equivalents(budget, reference)}
+        name: {
+            "rows": budget.rows,
+            **asdict(budget.cost),
+            **_baseline_equivalents(budget, reference),
+        }
         for name, budget in found.items()
     }
 
 
-def _equivalents(budget: Budget, baseline: Budget | None) -> dict[str, int | None]:
+def _baseline_equivalents(budget: Budget, baseline: Budget | None) -> dict[str, int | None]:
     """Rows of the baseline for which its cost is that of the run.
 
     Teacher tokens grow with the rows written, and FLOPs with the rows trained on, so both are
@@ -34,20 +38,22 @@ def _equivalents(budget: Budget, baseline: Budget | None) -> dict[str, int | Non
         ours = getattr(budget.cost, cost)
         theirs = getattr(baseline.cost, cost) if baseline else 0
         found[f"baseline_rows_at_equal_{cost}"] = None
-        if baseline and baseline.rows and theirs and _known(budget) and _known(baseline):
+        if baseline and baseline.rows and theirs and _is_known(budget) and _is_known(baseline):
             found[f"baseline_rows_at_equal_{cost}"] = round(baseline.rows * ours / theirs)
     return found
 
 
-def _known(budget: Budget) -> bool:
+def _is_known(budget: Budget) -> bool:
     """Whether all but seconds is known."""
     return all(name.startswith((SECONDS, GPU_SECONDS)) for name in budget.cost.unknown)
 
 
-def table(found: Mapping[str, Budget], rows: Rows, baseline: str) -> str:
+def format_costs(found: Mapping[str, Budget], rows: Rows, baseline: str) -> str:
     """The budgets of all runs as text, what is not known, and rows that would make them equal."""
-    shown = figures(found, baseline)
-    lines = _with_any([HEADERS, *(_line(name, values) for name, values in shown.items())])
+    shown = cost_figures(found, baseline)
+    lines = _drop_zero_columns(
+        [HEADERS, *(_format_row(name, values) for name, values in shown.items())]
+    )
     widths = [max(map(len, column)) for column in zip(*lines)]
     text = [
         "  ".join([line[0].ljust(widths[0])] + [c.rjust(w) for c, w in zip(line[1:], widths[1:])])
@@ -59,14 +65,14 @@ def table(found: Mapping[str, Budget], rows: Rows, baseline: str) -> str:
     return "\n".join([*text, *_equal_rows(shown, rows, baseline)])
 
 
-def _with_any(lines: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
+def _drop_zero_columns(lines: Sequence[tuple[str, ...]]) -> list[tuple[str, ...]]:
     """The lines without the columns of IF_ANY that hold nothing but known zeros."""
     kept = [i for i, (head, *cells) in enumerate(zip(*lines))
             if head not in IF_ANY or set(cells) != {"0"}]  # fmt: skip
     return [tuple(line[i] for i in kept) for line in lines]
 
 
-def _line(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
+def _format_row(name: str, values: Mapping[str, Any]) -> tuple[str, ...]:
     times = [text for text in values["unknown"] if text.startswith((SECONDS, GPU_SECONDS))]
     mark = "+" if len(values["unknown"]) > len(times) else ""
     seconds = any(text.startswith(SECONDS) for text in times)

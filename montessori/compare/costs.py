@@ -76,17 +76,17 @@ class Budget:
     needs: tuple[Node, ...] = field(repr=False)
 
 
-def budgets(rows: Rows, metrics: Path) -> dict[str, Budget]:
+def compute_budgets(rows: Rows, metrics: Path) -> dict[str, Budget]:
     """The budget of each run, by name. A stage that several runs share counts in each of them."""
     needs: dict[Node, set[Node]] = {}
     for node, key, _, nodes in references(rows):
         if key != "against":
             needs.setdefault(node, set()).update((s, name) for s, name in nodes if name in rows[s])
-    for node, examinees in _taken_by(rows):
+    for node, examinees in _examinees_needed(rows):
         needs[node] |= examinees
     found = {}
     for name in rows["runs"]:
-        nodes = needed(("runs", name), needs)
+        nodes = rows_needed(("runs", name), needs)
         cost = sum((_cost_of(node, metrics) for node in nodes), Cost())
         found[name] = Budget(cost, _trained_rows(nodes, rows["runs"][name].model, metrics), nodes)
     if not found:
@@ -105,14 +105,14 @@ def baseline_of(raw: Mapping[str, Any]) -> str:
     return str(compare.get("baseline") or "")
 
 
-def _taken_by(rows: Rows) -> Iterator[tuple[Node, set[Node]]]:
+def _examinees_needed(rows: Rows) -> Iterator[tuple[Node, set[Node]]]:
     """Preference sets and the examinees that took their tasks: needed, although no key says so."""
     for name, row in rows["preferences"].items():
         taken = {other for other, its in rows["examinees"].items() if its.tasks == row.tasks}
         yield ("preferences", name), {("examinees", other) for other in taken}
 
 
-def needed(start: Node, needs: Mapping[Node, set[Node]]) -> tuple[Node, ...]:
+def rows_needed(start: Node, needs: Mapping[Node, set[Node]]) -> tuple[Node, ...]:
     """All rows that a row needs, directly or not, each once, in a fixed order."""
     seen: set[Node] = set()
     waiting = [start]
@@ -132,10 +132,12 @@ def _cost_of(node: Node, metrics: Path) -> Cost:
 
 def _stage_cost(stage: str, folder: str, node: Node, metrics: Path) -> Cost:
     name = node[1]
-    cost = _time(_read(metrics / "runtime" / stage / f"{name}.json"), f"{stage} {name}")
+    cost = _runtime_cost(
+        _read_if_there(metrics / "runtime" / stage / f"{name}.json"), f"{stage} {name}"
+    )
     if not folder:
         return cost
-    values = _read(metrics / folder / f"{name}.json")
+    values = _read_if_there(metrics / folder / f"{name}.json")
     if values is None:
         return cost + Cost(unknown=(f"{stage} {name}",))
     return cost + Cost(
@@ -143,12 +145,12 @@ def _stage_cost(stage: str, folder: str, node: Node, metrics: Path) -> Cost:
         judge_calls=int(values.get("judge_calls", 0)),
         judge_tokens=int(values.get("judge_tokens", 0)),
         usd=float(values.get("server", {}).get("usd", 0.0)),
-        unknown=tuple(_missing(stage, values, name)),
-        **{"teacher_flops" if stage in TRAINS_TEACHER else "student_flops": flops(values)},
+        unknown=tuple(_missing_figures(stage, values, name)),
+        **{"teacher_flops" if stage in TRAINS_TEACHER else "student_flops": count_flops(values)},
     )
 
 
-def _time(runtime: Mapping[str, Any] | None, what: str) -> Cost:
+def _runtime_cost(runtime: Mapping[str, Any] | None, what: str) -> Cost:
     """Seconds and GPU-seconds of a stage by its runtime record; older ones lack the latter."""
     if not runtime:
         return Cost(unknown=(f"{SECONDS}{what}",))
@@ -158,13 +160,13 @@ def _time(runtime: Mapping[str, Any] | None, what: str) -> Cost:
     return Cost(seconds=seconds, gpu_seconds=float(runtime["device_seconds"]))
 
 
-def flops(values: Mapping[str, Any]) -> float:
+def count_flops(values: Mapping[str, Any]) -> float:
     """FLOPs by a stage's metrics: N (6 tokens_trained + 2 tokens_forward)."""
     work = 6 * values.get("tokens_trained", 0) + 2 * values.get("tokens_forward", 0)
     return float(values.get("parameters", 0)) * work
 
 
-def _missing(stage: str, values: Mapping[str, Any], name: str) -> Iterator[str]:
+def _missing_figures(stage: str, values: Mapping[str, Any], name: str) -> Iterator[str]:
     """What metrics of an older version lack; of other stages nothing is expected."""
     if stage in (*STUDENT, *TRAINS_TEACHER) and "parameters" not in values:
         yield f"FLOPs of {stage} {name}"
@@ -175,9 +177,9 @@ def _trained_rows(nodes: tuple[Node, ...], model: str, metrics: Path) -> int | N
     folder, _, name = model.partition("/")
     if folder != "students" or ("students", name) not in nodes:
         return None
-    values = _read(metrics / "student-sft" / f"{name}.json") or {}
+    values = _read_if_there(metrics / "student-sft" / f"{name}.json") or {}
     return values.get("rows")
 
 
-def _read(path: Path) -> dict[str, Any] | None:
+def _read_if_there(path: Path) -> dict[str, Any] | None:
     return read_json(path) if path.is_file() else None

@@ -10,7 +10,7 @@ SETS = ("seeds", "reference", "other_reference")
 DROPPED = ("eval item", "response eval item")  # as synth counts them
 
 
-def decontamination(seed: Path, synth: Path, leaks: Path) -> dict[str, Any]:
+def summarize_decontamination(seed: Path, synth: Path, leaks: Path) -> dict[str, Any]:
     """Where eval items were looked for, and how many were found.
 
     seed: the seed stage's metric file. synth, leaks: folders of metric files; what is not there
@@ -25,18 +25,18 @@ def decontamination(seed: Path, synth: Path, leaks: Path) -> dict[str, Any]:
             "overlaps": sources["overlaps"],
             "rows": {name: sources[name]["rows"] for name in SETS if name in sources},
         },
-        "written": _written(Path(synth)),
-        **_counted(Path(leaks)),
+        "written": _count_written(Path(synth)),
+        **_count_leaks(Path(leaks)),
     }
 
 
-def _written(synth: Path) -> dict[str, dict[str, int]]:
+def _count_written(synth: Path) -> dict[str, dict[str, int]]:
     """Dropped eval items of each dataset that a teacher wrote under the filter.
 
     Rows from files and cut or joined datasets are under no filter; they are counted as learned.
     """
     counts = {}
-    for path in _files(synth):
+    for path in _metric_files(synth):
         metrics = read_json(path)
         dropped = metrics.get("dropped")
         if isinstance(dropped, Mapping) and "samples" in metrics:
@@ -45,13 +45,13 @@ def _written(synth: Path) -> dict[str, dict[str, int]]:
     return counts
 
 
-def _counted(leaks: Path) -> dict[str, dict[str, dict[str, int]]]:
+def _count_leaks(leaks: Path) -> dict[str, dict[str, dict[str, int]]]:
     """Counts of the stage leaks by artifact, datasets apart from the rest.
 
     Several rows of the graph may name one artifact.
     """
     counts: dict[str, dict[str, dict[str, int]]] = {"learned": {}, "probed": {}}
-    for path in _files(leaks):
+    for path in _metric_files(leaks):
         metrics = read_json(path)
         folder, _, name = metrics["artifact"].partition("/")
         kind = "learned" if folder == "datasets" else "probed"
@@ -60,5 +60,5 @@ def _counted(leaks: Path) -> dict[str, dict[str, dict[str, int]]]:
     return counts
 
 
-def _files(folder: Path) -> list[Path]:
+def _metric_files(folder: Path) -> list[Path]:
     return sorted(folder.rglob("*.json"))

@@ -44,11 +44,11 @@ def stages_behind(lock: Lock, ends: Iterable[str]) -> list[str]:
             found.add(name)
             deps = [dep["path"] for dep in lock[name].get("deps", [])]
             read = [dep for dep in deps if not dep.startswith(LISTS)]
-            waiting += [maker for dep in read for maker in _makers(makers, dep)]
+            waiting += [maker for dep in read for maker in _makers_of(makers, dep)]
     return [name for name in lock if name in found]
 
 
-def _makers(makers: Mapping[str, str], path: str) -> list[str]:
+def _makers_of(makers: Mapping[str, str], path: str) -> list[str]:
     """The stages that made a path, what is below it, or the folder that holds it."""
     return [
         name
@@ -79,11 +79,11 @@ def _is_current(
     code = [dep for dep in entry.get("deps", []) if dep["path"] in digests]
     values = entry.get("params", {}).get(PARAMS, {})
     return all(dep["md5"] == digests[dep["path"]] for dep in code) and all(
-        _at(params, key) == value for key, value in values.items()
+        _value_at(params, key) == value for key, value in values.items()
     )
 
 
-def _at(params: Mapping[str, Any], key: str) -> Any:
+def _value_at(params: Mapping[str, Any], key: str) -> Any:
     """The value under a key such as `synth.rows`; MISSING if there is none."""
     value: Any = params
     for part in key.split("."):

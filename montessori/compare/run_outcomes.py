@@ -27,7 +27,7 @@ Outcomes = Mapping[str, Outcome]  # by benchmark
 
 
 @dataclass(frozen=True)
-class Found:
+class RunOutcomes:
     """Outcomes by run and benchmark, and which are of runs themselves, not of lm-eval or exams.
 
     left_out: items of a benchmark that no run is compared on, because some run has no value there.
@@ -40,13 +40,13 @@ class Found:
     @property
     def benchmarks(self) -> list[str]:
         """All benchmarks of any run, in the order of tables."""
-        return ordered(name for found in self.runs.values() for name in found)
+        return order_metrics(name for found in self.runs.values() for name in found)
 
-    def having(self, benchmark: str) -> list[str]:
+    def runs_with(self, benchmark: str) -> list[str]:
         """The runs that have outcomes of a benchmark, in order."""
         return [run for run, found in self.runs.items() if benchmark in found]
 
-    def lacking(self, benchmark: str) -> list[str]:
+    def runs_without(self, benchmark: str) -> list[str]:
         """The runs that have none, in order."""
         return [run for run, found in self.runs.items() if benchmark not in found]
 
@@ -55,22 +55,23 @@ class Found:
         """Benchmarks of runs that all runs have. Metrics of lm-eval are not in the mean: there are
         several of one task, and what a task measures is not always on 0-100. Nor are exams, which
         ask for what only some runs' data are of."""
-        return [name for name in self.benchmarks if name in self.own and not self.lacking(name)]
+        everywhere = [name for name in self.benchmarks if not self.runs_without(name)]
+        return [name for name in everywhere if name in self.own]
 
 
-def ordered(names: Iterable[str]) -> list[str]:
+def order_metrics(names: Iterable[str]) -> list[str]:
     """Metrics in the order of tables, each once: those of ORDER, others by name, the mean."""
     place = {name: number for number, name in enumerate(ORDER)}
     last = {MEAN: len(ORDER) + 1}
     return sorted(set(names), key=lambda name: (last.get(name, place.get(name, len(ORDER))), name))
 
 
-def find(
+def read_run_outcomes(
     runs: Mapping[str, Run],
     harnesses: Mapping[str, Harness],
     exams: Mapping[str, Exam],
     folder: Path,
-) -> Found:
+) -> RunOutcomes:
     """Read <folder>/<run>.csv of each run, and harness/<row>.csv and exam/<row>.csv there of the
     rows that have its model.
 
@@ -88,17 +89,17 @@ def find(
         if theirs:
             outcomes = read(Path(folder) / kind / f"{row}.csv", f"{kind}@{row}")
             for run in theirs:
-                found[run] |= {titled(key, shots): one for key, one in outcomes.items()}
-    result = Found(found, frozenset(name for one in own.values() for name in one))
+                found[run] |= {name_with_shots(key, shots): one for key, one in outcomes.items()}
+    result = RunOutcomes(found, frozenset(name for one in own.values() for name in one))
     for name in result.benchmarks:
-        require_same_items([(run, found[run][name]) for run in result.having(name)], name)
-    result = usable(result)
+        require_same_items([(run, found[run][name]) for run in result.runs_with(name)], name)
+    result = drop_unpaired_items(result)
     if not result.in_mean:
         raise _no_common(result)
     return result
 
 
-def usable(found: Found) -> Found:
+def drop_unpaired_items(found: RunOutcomes) -> RunOutcomes:
     """The same with the items that have a value in every run that has the benchmark."""
     runs = {run: {name: one for name, one in theirs.items() if np.isfinite(one.value).any()}
             for run, theirs in found.runs.items()}  # fmt: skip
@@ -111,18 +112,18 @@ def usable(found: Found) -> Found:
         left_out[name] = int(kept.size - kept.sum())
         for run in having if left_out[name] else ():
             if kept.any():
-                runs[run][name] = _only(runs[run][name], kept)
+                runs[run][name] = _select_items(runs[run][name], kept)
             else:
                 del runs[run][name]
     return replace(found, runs=runs, left_out=left_out)
 
 
-def _only(outcome: Outcome, kept: NDArray[np.bool_]) -> Outcome:
+def _select_items(outcome: Outcome, kept: NDArray[np.bool_]) -> Outcome:
     items = tuple(item for item, keep in zip(outcome.items, kept, strict=True) if keep)
     return Outcome(items, outcome.value[kept], outcome.difference[kept])
 
 
-def titled(benchmark: str, shots: int) -> str:
+def name_with_shots(benchmark: str, shots: int) -> str:
     """A benchmark of lm-eval under its examples, so that other numbers of them stay apart."""
     return benchmark if shots < 0 else f"{benchmark} {shots}-shot"
 
@@ -157,8 +158,8 @@ def read(path: Path, stage: str) -> dict[str, Outcome]:
     }
 
 
-def _no_common(found: Found) -> MontessoriError:
-    has = "; ".join(f"{run}: {', '.join(ordered(one))}" for run, one in found.runs.items())
+def _no_common(found: RunOutcomes) -> MontessoriError:
+    has = "; ".join(f"{run}: {', '.join(order_metrics(one))}" for run, one in found.runs.items())
     return MontessoriError(
         "no benchmark was answered by all runs",
         where=has,

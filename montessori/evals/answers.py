@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from montessori.evals.items import OPEN, Item, present, read_items
+from montessori.evals.items import OPEN, Item, present_benchmarks, read_items
 from montessori.evals.settings import BenchmarkParams
 
 if TYPE_CHECKING:
@@ -30,19 +30,19 @@ def write_answers(
     from montessori.artifacts.schemas import ANSWERS
     from montessori.models.chat import template_hash
 
-    names = present(evals, bench.split, OPEN)
+    names = present_benchmarks(evals, bench.split, OPEN)
     asked = {name: read_items(evals, bench.split, name) for name in names}
     counts = {name: len(items) for name, items in asked.items()}
     facts: dict[str, Any] = {"split": bench.split, "items": counts}
     inputs = {"model": model, "evals": Path(evals) / bench.split}
     with new_folder(out, inputs, facts) as folder:
-        engine = _open(model, bench, machine)
+        engine = _open_engine(model, bench, machine)
         facts["template"] = template_hash(engine.tokenizer)
-        table = answer(engine, asked, bench.max_new_tokens)
+        table = answer_items(engine, asked, bench.max_new_tokens)
         write_table(table, folder / "answers.parquet", ANSWERS)
 
 
-def _open(
+def _open_engine(
     model: Path, bench: BenchmarkParams, machine: "Machine"
 ) -> "TransformersEngine | VllmEngine":
     if bench.engine == "vllm":
@@ -54,7 +54,7 @@ def _open(
     return TransformersEngine.open(model, machine)
 
 
-def answer(
+def answer_items(
     engine: "Engine", asked: Mapping[str, Sequence[Item]], max_new_tokens: int
 ) -> "pl.DataFrame":
     """Greedy answers (schema ANSWERS) to items by benchmark.
@@ -74,10 +74,12 @@ def answer(
         at = [place for place, (_, item) in enumerate(items) if turn < len(item.turns)]
         for place in at:
             dialogues[place].append({"role": "user", "content": items[place][1].turns[turn]})
-        written = _write(engine, [dialogues[place] for place in at], max_new_tokens, turn)
+        written = _generate_turn(engine, [dialogues[place] for place in at], max_new_tokens, turn)
         for place, (text, tokens, finished) in zip(at, written, strict=True):
             name, item = items[place]
-            dialogues[place].append({"role": "assistant", "content": without(text, specials)})
+            dialogues[place].append(
+                {"role": "assistant", "content": remove_specials(text, specials)}
+            )
             rows[place].append({
                 "item_id": item.item_id, "benchmark": name, "turn": turn + 1,
                 "prompt": item.turns[turn], "answer": text, "tokens": tokens, "finished": finished,
@@ -85,7 +87,7 @@ def answer(
     return pl.DataFrame([row for of_item in rows for row in of_item], schema=ANSWERS)
 
 
-def _write(
+def _generate_turn(
     engine: "Engine", dialogues: list[list[Message]], max_new_tokens: int, turn: int
 ) -> list[tuple[str, int, bool]]:
     """Text, tokens and whether it is finished, for each dialogue's next assistant turn."""
@@ -98,7 +100,7 @@ def _write(
     return [(one.text, one.tokens, one.finished) for one in written]
 
 
-def without(text: str, specials: Sequence[str]) -> str:
+def remove_specials(text: str, specials: Sequence[str]) -> str:
     """The text without the texts of special tokens, which would open or end turns in a dialogue."""
     for special in specials:
         text = text.replace(special, "")

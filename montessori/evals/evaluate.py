@@ -15,11 +15,11 @@ from montessori.evals.items import (
     MMLU,
     OPEN,
     PUBLIC_ALPACA,
-    present,
+    present_benchmarks,
     read_items,
 )
 from montessori.evals.judging.verdicts import FACTS, TABLE
-from montessori.evals.metrics import metrics_of, outcomes_of
+from montessori.evals.metrics import compute_metrics, compute_outcomes
 from montessori.evals.outcomes import write_outcomes
 from montessori.evals.settings import BenchmarkParams, EvalParams
 
@@ -37,7 +37,7 @@ def evaluate_run(
     params: EvalParams,
     machine: "Machine",
 ) -> dict[str, Any]:
-    """Evaluate a model folder, write its outcomes, and return its metrics (see `metrics_of`).
+    """Evaluate a model folder, write its outcomes, and return its metrics (see `compute_metrics`).
 
     verdicts: artifact of the stage judge on this model's answers. evals: folder of all eval sets.
     outcomes: the CSV to write. Raises MontessoriError when items or verdicts are missing, or not
@@ -45,19 +45,19 @@ def evaluate_run(
     """
     judged = read_table(Path(verdicts) / TABLE, VERDICTS)
     judge = read_json(Path(verdicts) / FACTS)
-    for name in present(evals, bench.split, OPEN):
+    for name in present_benchmarks(evals, bench.split, OPEN):
         asked = sum(len(item.turns) for item in read_items(evals, bench.split, name))
         _require_verdicts(judged, name, asked, verdicts)
         if name == PUBLIC_ALPACA:
             _require_verdicts(judged, AGAINST_REFERENCE, asked, verdicts)
-    harness = _harness(model, evals, bench, params, machine)
-    write_outcomes(outcomes, outcomes_of(judged, harness))
-    return metrics_of(judged, harness, judge)
+    harness = _run_closed(model, evals, bench, params, machine)
+    write_outcomes(outcomes, compute_outcomes(judged, harness))
+    return compute_metrics(judged, harness, judge)
 
 
 def _require_verdicts(judged: pl.DataFrame, name: str, asked: int, where: Path) -> None:
     rows = judged.filter(pl.col("benchmark") == name)
-    _require(rows.select("item_id", "turn").n_unique(), asked, name, where)
+    _require_count(rows.select("item_id", "turn").n_unique(), asked, name, where)
     if rows.select(pl.coalesce("preference", "score").is_null().all()).item():
         raw = rows["raw"].drop_nulls()
         said = f", the first is {raw[0][:80]!r}" if raw.len() else ""
@@ -69,11 +69,11 @@ def _require_verdicts(judged: pl.DataFrame, name: str, asked: int, where: Path) 
         )
 
 
-def _harness(
+def _run_closed(
     model: Path, evals: Path, bench: BenchmarkParams, params: EvalParams, machine: "Machine"
 ) -> "HarnessResult | None":
     """What lm-eval finds on the benchmarks that it asks; None where there are none."""
-    names = present(evals, bench.split, CLOSED)
+    names = present_benchmarks(evals, bench.split, CLOSED)
     if not names:
         return None
     expected = {name: len(read_items(evals, bench.split, name)) for name in names}
@@ -83,11 +83,11 @@ def _harness(
     scored = HarnessModel(TransformersEngine.open(model, machine), params.batch)
     found = run_harness(scored, Path(evals) / bench.split, bench.max_new_tokens, names)
     for name, rows in ((MMLU, found.choices), (GSM8K, found.words)):
-        _require(len(rows), expected.get(name, 0), name, model)
+        _require_count(len(rows), expected.get(name, 0), name, model)
     return found
 
 
-def _require(found: int, expected: int, benchmark: str, where: Path) -> None:
+def _require_count(found: int, expected: int, benchmark: str, where: Path) -> None:
     if found != expected:
         raise MontessoriError(
             f"{benchmark}: {found} results for {expected} expected",

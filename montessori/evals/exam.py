@@ -24,7 +24,7 @@ ANSWERS = {
 }  # fmt: skip
 
 
-def sit(
+def take_exam(
     open_model: Callable[[Path], Engine],
     model: Path,
     tasks: Path,
@@ -39,17 +39,19 @@ def sit(
     Returns accuracies in %: of all questions, the mean of the tasks' (what ARTE's tables have), of
     each task. Raises MontessoriError for tasks without test questions, before the model is opened.
     """
-    questions = read_test(tasks)
-    written = ask(open_model(model), questions["input"].to_list(), settings.max_new_tokens)
-    table = mark(questions, written)
+    questions = read_test_questions(tasks)
+    written = answer_questions(
+        open_model(model), questions["input"].to_list(), settings.max_new_tokens
+    )
+    table = mark_answers(questions, written)
     facts = {"questions": table.height}
     with new_folder(out, {"model": model, "tasks": tasks}, facts) as folder:
         write_table(table, folder / "answers.parquet", ANSWERS)
-    write_outcomes(outcomes, table, exam_name(tasks.name))
-    return metrics(table)
+    write_exam_outcomes(outcomes, table, exam_name(tasks.name))
+    return exam_metrics(table)
 
 
-def read_test(tasks: Path) -> pl.DataFrame:
+def read_test_questions(tasks: Path) -> pl.DataFrame:
     """The test questions (schema QUESTIONS) of a folder of tasks."""
     if not (tasks / TEST_FILE).is_file():
         raise MontessoriError(
@@ -61,7 +63,9 @@ def read_test(tasks: Path) -> pl.DataFrame:
     return read_table(tasks / TEST_FILE, QUESTIONS)
 
 
-def ask(engine: Engine, questions: Sequence[str], max_new_tokens: int) -> list[Generated]:
+def answer_questions(
+    engine: Engine, questions: Sequence[str], max_new_tokens: int
+) -> list[Generated]:
     """A greedy answer to each question, asked as a dialogue of one turn."""
     prompts = engine.render_prompts([[{"role": "user", "content": text}] for text in questions])
     with track_progress(len(questions), "exam", "answers") as progress:
@@ -69,7 +73,7 @@ def ask(engine: Engine, questions: Sequence[str], max_new_tokens: int) -> list[G
         return engine.generate(requests, Sampling(max_new_tokens), progress.advance)
 
 
-def mark(questions: pl.DataFrame, written: Sequence[Generated]) -> pl.DataFrame:
+def mark_answers(questions: pl.DataFrame, written: Sequence[Generated]) -> pl.DataFrame:
     """The table ANSWERS: questions (schema QUESTIONS) with their answers in the same order."""
     texts = [one.text for one in written]
     return questions.select("question_id", "task", "input", "target").with_columns(
@@ -79,7 +83,7 @@ def mark(questions: pl.DataFrame, written: Sequence[Generated]) -> pl.DataFrame:
     )
 
 
-def metrics(table: pl.DataFrame) -> dict[str, Any]:
+def exam_metrics(table: pl.DataFrame) -> dict[str, Any]:
     """Accuracies in % of a table ANSWERS, its questions, and how many answers were cut off."""
     percent = pl.col("correct").mean() * 100.0
     tasks = table.group_by("task", maintain_order=True).agg(percent)
@@ -92,7 +96,7 @@ def metrics(table: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def write_outcomes(path: Path, table: pl.DataFrame, benchmark: str) -> None:
+def write_exam_outcomes(path: Path, table: pl.DataFrame, benchmark: str) -> None:
     """Write a row per question, value 0 or 100, as CSV: the unit of a comparison of two runs."""
     frame = table.select(
         item_id="question_id",

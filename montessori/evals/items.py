@@ -55,13 +55,13 @@ def items_path(evals: Path, split: str, benchmark: str) -> Path:
     return Path(evals) / split / f"{benchmark}.jsonl"
 
 
-def present(evals: Path, split: str, names: Sequence[str]) -> tuple[str, ...]:
+def present_benchmarks(evals: Path, split: str, names: Sequence[str]) -> tuple[str, ...]:
     """Those of some benchmarks whose items are there, in the given order.
 
     Raises MontessoriError when the split has items of no benchmark at all.
     """
     if not any(items_path(evals, split, name).is_file() for name in (*OPEN, *CLOSED)):
-        raise _error("there are no items of any benchmark", str(Path(evals) / split))
+        raise _item_error("there are no items of any benchmark", str(Path(evals) / split))
     return tuple(name for name in names if items_path(evals, split, name).is_file())
 
 
@@ -73,27 +73,27 @@ def read_items(evals: Path, split: str, benchmark: str) -> list[Item]:
     """
     path = items_path(evals, split, benchmark)
     if not path.is_file():
-        raise _error("the items of a benchmark are missing", str(path))
+        raise _item_error("the items of a benchmark are missing", str(path))
     items: dict[str, Item] = {}
     with open(path, encoding="utf-8") as handle:
         for number, line in enumerate(handle, 1):
-            item = _item(line, f"{path}:{number}", benchmark)
+            item = _parse_item(line, f"{path}:{number}", benchmark)
             if item.item_id in items:
-                raise _error(f"item {item.item_id} occurs twice", f"{path}:{number}")
+                raise _item_error(f"item {item.item_id} occurs twice", f"{path}:{number}")
             items[item.item_id] = item
     if not items:
-        raise _error("the benchmark has no items", str(path))
+        raise _item_error("the benchmark has no items", str(path))
     return list(items.values())
 
 
-def _item(line: str, where: str, benchmark: str) -> Item:
+def _parse_item(line: str, where: str, benchmark: str) -> Item:
     try:
         raw = json.loads(line)
     except ValueError as error:
-        raise _error(f"not a JSON object ({error})", where) from error
-    problems = _problems(raw, benchmark)
+        raise _item_error(f"not a JSON object ({error})", where) from error
+    problems = _item_problems(raw, benchmark)
     if problems:
-        raise _error("not an item: " + "; ".join(problems), where)
+        raise _item_error("not an item: " + "; ".join(problems), where)
     return Item(
         item_id=raw["item_id"],
         family=raw["family"],
@@ -108,32 +108,34 @@ def _item(line: str, where: str, benchmark: str) -> Item:
     )
 
 
-def _problems(raw: Any, benchmark: str) -> list[str]:
+def _item_problems(raw: Any, benchmark: str) -> list[str]:
     if not isinstance(raw, Mapping):
         return ["not a mapping"]
     problems = [f"{name!r} is no text" for name in _TEXTS if not isinstance(raw.get(name), str)]
     if not isinstance(raw.get("key", ""), str):
         problems.append("'key' is no text")
-    problems += [f"{name!r} is no list of texts" for name in _LISTS if not _texts(raw.get(name))]
+    problems += [
+        f"{name!r} is no list of texts" for name in _LISTS if not _is_text_list(raw.get(name))
+    ]
     if not problems and len({len(raw[name]) for name in _LISTS}) > 1:
         problems.append("turns, answers and responses differ in number")
     if not isinstance(raw.get("difficulty", 0.0), int | float | None):
         problems.append("'difficulty' is no number")
-    if benchmark == MMLU and not _multiple_choice(raw):
+    if benchmark == MMLU and not _is_multiple_choice(raw):
         problems.append("'choices' and 'gold' (an index into them) are needed")
     return problems
 
 
-def _texts(value: Any) -> TypeGuard[list[str]]:
+def _is_text_list(value: Any) -> TypeGuard[list[str]]:
     return isinstance(value, list) and bool(value) and all(isinstance(text, str) for text in value)
 
 
-def _multiple_choice(raw: Mapping[str, Any]) -> bool:
+def _is_multiple_choice(raw: Mapping[str, Any]) -> bool:
     choices, gold = raw.get("choices"), raw.get("gold")
-    return _texts(choices) and isinstance(gold, int) and 0 <= gold < len(choices)
+    return _is_text_list(choices) and isinstance(gold, int) and 0 <= gold < len(choices)
 
 
-def _error(what: str, where: str) -> MontessoriError:
+def _item_error(what: str, where: str) -> MontessoriError:
     return MontessoriError(
         what,
         where=where,

@@ -37,47 +37,16 @@ class Outcome:
 
 def write_outcomes(path: Path, frame: "pl.DataFrame") -> None:
     """Write outcomes as CSV, atomically, sorted by benchmark and item."""
-    order = frame["benchmark"].cast(pl_enum()).rename("order")
+    order = frame["benchmark"].cast(benchmark_enum()).rename("order")
     frame = frame.select(COLUMNS).with_columns(order).sort("order", "item_id").drop("order")
     write_text(path, frame.write_csv(float_precision=4))
 
 
-def pl_enum() -> "pl.Enum":
+def benchmark_enum() -> "pl.Enum":
     """The benchmarks as a polars type that sorts in the order of tables."""
     import polars as pl
 
     return pl.Enum(ORDER)
-
-
-def read_outcomes(path: Path) -> dict[str, Outcome]:
-    """Outcomes by benchmark, in the order of ORDER, of those that the run was asked.
-
-    Raises MontessoriError when the file is missing, malformed or empty.
-    """
-    import polars as pl
-
-    schema = {"item_id": pl.String, "benchmark": pl.String,
-              "value": pl.Float64, "length_difference": pl.Float64}  # fmt: skip
-    try:
-        frame = pl.read_csv(path, schema=schema).sort("item_id")
-    except FileNotFoundError as error:
-        raise _error("the outcomes of a run are missing", path) from error
-    except pl.exceptions.PolarsError as error:
-        raise _error(f"no table of outcomes ({error})", path) from error
-    asked = set(frame["benchmark"])
-    unknown = sorted(asked.difference(ORDER))
-    if unknown or not asked:
-        raise _error(f"outcomes of {', '.join(unknown) or 'no benchmark'}", path)
-    parts = {name: frame.filter(pl.col("benchmark") == name) for name in ORDER if name in asked}
-    return {name: _outcome(part) for name, part in parts.items()}
-
-
-def _outcome(frame: "pl.DataFrame") -> Outcome:
-    return Outcome(
-        tuple(frame["item_id"]),
-        frame["value"].fill_null(float("nan")).to_numpy(),
-        frame["length_difference"].fill_null(0.0).to_numpy(),
-    )
 
 
 def require_same_items(outcomes: Sequence[tuple[str, Outcome]], benchmark: str) -> None:
@@ -93,9 +62,3 @@ def require_same_items(outcomes: Sequence[tuple[str, Outcome]], benchmark: str) 
                 expected="the same items in every run, since intervals are paired",
                 next="dvc repro compare",
             )
-
-
-def _error(what: str, path: Path) -> MontessoriError:
-    return MontessoriError(
-        what, where=str(path), expected=f"a CSV with {', '.join(COLUMNS)}", next="dvc repro eval"
-    )

@@ -21,24 +21,32 @@ _WRONG: Any = object()  # stands for a value of the wrong type, so that no rule 
 
 def load(path: Path | str = FILE) -> dict[str, Any]:
     """The mapping in a YAML file. Raises MontessoriError if it is missing, malformed or a list."""
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import YAMLError
-
     try:
-        with open(path, encoding="utf-8") as handle:
-            raw = YAML(typ="safe", pure=True).load(handle)
+        text = Path(path).read_text(encoding="utf-8")
     except FileNotFoundError as error:
         raise MontessoriError(
             "file not found", where=str(path), next="start in the root of the repository"
         ) from error
-    except (YAMLError, UnicodeDecodeError) as error:
+    except UnicodeDecodeError as error:
         raise MontessoriError(
             f"not valid YAML: {error}", where=str(path), next=f"fix {path}, then montessori check"
         ) from error
-    if not isinstance(raw, dict):
+    return parse(text, str(path))
+
+
+def parse(text: str, where: str) -> dict[str, Any]:
+    """The mapping in a YAML text. Raises MontessoriError if it is malformed or a list."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        raw = YAML(typ="safe", pure=True).load(text)
+    except YAMLError as error:
         raise MontessoriError(
-            "the file has no sections", where=str(path), next=f"git checkout {path}"
-        )
+            f"not valid YAML: {error}", where=where, next=f"fix {where}, then montessori check"
+        ) from error
+    if not isinstance(raw, dict):
+        raise MontessoriError("the file has no sections", where=where, next=f"git checkout {where}")
     return raw
 
 

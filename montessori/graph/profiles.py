@@ -1,20 +1,24 @@
 """Profiles: files of profiles/ with rows and settings to put into params.yaml."""
 
+import subprocess
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from montessori.errors import MontessoriError
-from montessori.graph.load import load
+from montessori.graph.load import FILE, load, parse
 
 INCLUDE = "include"  # the other profiles that a profile begins with
+LAB = "lab"  # the profile without a file: params.yaml as it was committed
+OWN = ("seed", "machine")  # sections that a person sets for one run or one machine
 
 
 def read_profile(folder: Path, name: str) -> dict[str, Any]:
     """The sections of `<folder>/<name>.yaml`, on top of those of the profiles that it includes.
 
-    Raises MontessoriError if there is no such profile, if profiles include each other, or if
-    `include` is no list of names.
+    `lab` needs no file: it is params.yaml beside the folder as it was committed last, without
+    `seed` and `machine`. Raises MontessoriError if there is no such profile, if profiles include
+    each other, if `include` is no list of names, or if git has no params.yaml.
     """
     return _read(folder, name, ())
 
@@ -28,8 +32,10 @@ def _read(folder: Path, name: str, above: tuple[str, ...]) -> dict[str, Any]:
             where=where,
             next=f"take a name out of {INCLUDE} in one of them",
         )
+    if name == LAB and not path.is_file():
+        return _committed_params(folder.parent)
     if not path.is_file():
-        known = ", ".join(sorted(file.stem for file in folder.glob("*.yaml"))) or "none"
+        known = ", ".join(sorted({LAB, *(file.stem for file in folder.glob("*.yaml"))}))
         raise MontessoriError(
             f"no profile {name!r}",
             where=where,
@@ -41,6 +47,25 @@ def _read(folder: Path, name: str, above: tuple[str, ...]) -> dict[str, Any]:
     for other in _included(own.pop(INCLUDE, []), path):
         whole = merged(whole, _read(folder, other, (*above, name)))
     return merged(whole, own)
+
+
+def _committed_params(root: Path) -> dict[str, Any]:
+    try:
+        done = subprocess.run(
+            ["git", "show", f"HEAD:./{FILE}"], cwd=root, capture_output=True, text=True
+        )
+        problem = done.stderr.strip()
+    except OSError as error:
+        done, problem = None, str(error)
+    if done is None or done.returncode:
+        raise MontessoriError(
+            f"git has no {FILE} to take the profile {LAB} from: {problem}",
+            where=str(root),
+            expected=f"a clone of the repository, where git holds the {FILE} that ships",
+            next="git clone the repository, or name another profile",
+        )
+    sections = parse(done.stdout, f"{FILE} of the last commit")
+    return {name: value for name, value in sections.items() if name not in OWN}
 
 
 def _included(value: Any, path: Path) -> list[str]:

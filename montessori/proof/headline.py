@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from montessori.compare.run_outcomes import MEAN, ORDER
-from montessori.compare.sentences import signed
-from montessori.evals.statistics import over_seeds
+from montessori.compare.sentences import format_signed
+from montessori.evals.statistics import compare_over_seeds
 from montessori.proof.markdown import markdown_table
 from montessori.proof.newest import (
     Choose,
@@ -66,7 +66,7 @@ def _cells(records: Sequence[Record], run: str, choose: Choose) -> list[str]:
     own = [choose(record, run) for record in records]
     other = [choose(record, BASELINE) for record in records]
     mean, choice, others = (
-        over_seeds(_values(own, run, names), _values(other, BASELINE, names))
+        compare_over_seeds(_values(own, run, names), _values(other, BASELINE, names))
         for names in ((MEAN,), (CHOICE,), OTHERS)
     )
     entries = () if run == BASELINE else (mean, choice, others)
@@ -83,6 +83,6 @@ def _interval(entry: Entry) -> str:
     """A difference with its interval, bold where that excludes zero."""
     low, high = entry["low"], entry["high"]
     if low is None or high is None:
-        return signed(entry["delta"])
-    text = f"{signed(entry['delta'])} ({signed(low)} to {signed(high)})"
+        return format_signed(entry["delta"])
+    text = f"{format_signed(entry['delta'])} ({format_signed(low)} to {format_signed(high)})"
     return f"**{text}**" if low > 0 or high < 0 else text

@@ -11,7 +11,7 @@ from importlib import resources
 from typing import Any
 
 from montessori.compare.run_outcomes import MEAN
-from montessori.compare.sentences import signed
+from montessori.compare.sentences import format_signed
 from montessori.evals.items import is_exam
 from montessori.proof.markdown import markdown_table
 from montessori.proof.newest import older_note
@@ -93,7 +93,7 @@ def _published_difference(
     if name not in values:
         return NOTHING
     scale = 100.0 / 9.0 if name == "MT-Bench" else 1.0
-    return signed(scale * (values[name] - baseline[name]))
+    return format_signed(scale * (values[name] - baseline[name]))
 
 
 def _arte_table(paper: Mapping[str, Any], runs: Runs) -> str:
@@ -101,7 +101,7 @@ def _arte_table(paper: Mapping[str, Any], runs: Runs) -> str:
     rows = [
         [row["method"], f"`{row['run']}`",
          *_on_mean_and_exam(runs.get(f"{row['run']} - {paper['baseline']}", {})),
-         signed(row["accuracy"] - baseline["accuracy"])]
+         format_signed(row["accuracy"] - baseline["accuracy"])]
         for row in paper["rows"] if row is not baseline
     ]  # fmt: skip
     return markdown_table(
@@ -121,5 +121,9 @@ def difference(entry: Mapping[str, float | None] | None) -> str:
     if entry is None:
         return NOTHING
     low, high = entry["low"], entry["high"]
-    text = signed(entry["delta"])
-    return text if low is None or high is None else f"{text} ({signed(low)} to {signed(high)})"
+    text = format_signed(entry["delta"])
+    return (
+        text
+        if low is None or high is None
+        else f"{text} ({format_signed(low)} to {format_signed(high)})"
+    )

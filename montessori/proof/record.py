@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any
 
 from montessori.artifacts.files import read_json, write_json
-from montessori.compare.cost_table import figures
-from montessori.compare.costs import baseline_of, budgets
+from montessori.compare.cost_table import cost_figures
+from montessori.compare.costs import baseline_of, compute_budgets
 from montessori.errors import MontessoriError
 from montessori.evals.items import exam_name
 from montessori.graph.references import read_rows
@@ -114,8 +114,8 @@ def _budgets(params: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, d
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         rows, _ = read_rows(params)
-        found = budgets(rows, Path(folder, "metrics"))
-    shown = figures(found, baseline_of(params))
+        found = compute_budgets(rows, Path(folder, "metrics"))
+    shown = cost_figures(found, baseline_of(params))
     return {
         run: {name: values[name] for name in COSTS if values[name] is not None}
         for run, values in shown.items()

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from montessori.compare.run_outcomes import MEAN, ONE_TO_TEN, ORDER, ordered
+from montessori.compare.run_outcomes import MEAN, ONE_TO_TEN, ORDER, order_metrics
 from montessori.errors import MontessoriError
 from montessori.evals.items import is_exam
-from montessori.evals.significance import holm
-from montessori.evals.statistics import over_seeds
+from montessori.evals.significance import correct_by_holm
+from montessori.evals.statistics import compare_over_seeds
 from montessori.proof.newest import Choose, own_figures, provenance
 
 #: Differences between two methods that the papers speak of; taken on the mean and on exams alone.
@@ -47,7 +47,7 @@ def measured(sources: Sources) -> list[str]:
     found = [record["metrics"]["eval"][run] for run, records in sources.items()
              for record in records]  # fmt: skip
     names = (*ORDER, *filter(is_exam, found[0]), MEAN)
-    return ordered(name for name in names if all(name in metrics for metrics in found))
+    return order_metrics(name for name in names if all(name in metrics for metrics in found))
 
 
 def main_metrics(names: Iterable[str]) -> list[str]:
@@ -127,7 +127,7 @@ def _correct(tables: Tables, against: Mapping[str, str]) -> dict[str, int]:
                     asked = name == "runs" and metric == MEAN and (row, against[row]) in ASKED
                     families["asked" if asked else "others"][name, row, metric] = entry["p"]
     for p_values in families.values():
-        for (name, row, metric), value in holm(p_values).items():
+        for (name, row, metric), value in correct_by_holm(p_values).items():
             tables[name][row][metric]["p_holm"] = value
     return {family: len(p_values) for family, p_values in families.items()}
 
@@ -137,7 +137,7 @@ def _paired(
 ) -> dict[str, dict[str, float | None]]:
     """Metrics of a run, and the difference to another."""
     return {
-        metric: over_seeds(
+        metric: compare_over_seeds(
             [points(record, run, metric) for record in sources[run]],
             [points(record, other, metric) for record in sources[other]],
         )

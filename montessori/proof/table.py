@@ -7,8 +7,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from montessori.compare.run_outcomes import MEAN, ordered
-from montessori.compare.sentences import p_text, signed, titled
+from montessori.compare.run_outcomes import MEAN, order_metrics
+from montessori.compare.sentences import format_p, format_signed, metric_title
 from montessori.proof.markdown import markdown_table
 from montessori.proof.newest import older_note, recorded_text
 from montessori.proof.summary import ASKED, main_metrics
@@ -137,12 +137,12 @@ def findings(student: Mapping[str, Any]) -> list[str]:
 def _sentence(subject: str, entry: Mapping[str, float | None]) -> str:
     delta, low, high = entry["delta"], entry["low"], entry["high"]
     if low is None or high is None:
-        return f"{subject}: {signed(delta)} (one seed, no interval)."
-    text = f"{subject}: {signed(delta)} ({signed(low)} to {signed(high)})"
+        return f"{subject}: {format_signed(delta)} (one seed, no interval)."
+    text = f"{subject}: {format_signed(delta)} ({format_signed(low)} to {format_signed(high)})"
     p, corrected = entry["p"], entry["p_holm"]
     if p is None or corrected is None:
         return f"{text}."
-    return f"{text}, p {p_text(p)}, corrected {p_text(corrected)}: {_verdict(p, corrected)}."
+    return f"{text}, p {format_p(p)}, corrected {format_p(corrected)}: {_verdict(p, corrected)}."
 
 
 def _verdict(p: float, corrected: float) -> str:
@@ -157,7 +157,7 @@ def metric_table(student: Mapping[str, Any], common: str) -> str:
     A row names the run that it is compared with where that is neither `common` nor itself.
     """
     runs, against = student["runs"], student["against"]
-    found = ordered(name for metrics in runs.values() for name in metrics)
+    found = order_metrics(name for metrics in runs.values() for name in metrics)
     names = [MEAN, *(name for name in found if name != MEAN)]
     rows = [
         [
@@ -167,7 +167,7 @@ def metric_table(student: Mapping[str, Any], common: str) -> str:
         ]
         for run, metrics in runs.items()
     ]
-    return markdown_table(["run", *map(titled, names), "recorded"], rows)
+    return markdown_table(["run", *map(metric_title, names), "recorded"], rows)
 
 
 def _compared(run: str, other: str, common: str) -> str:
@@ -179,8 +179,8 @@ def _cell(entry: Mapping[str, float | None]) -> str:
     if delta == 0 and not low and not high:
         return f"{value:.1f}"
     if low is None or high is None:
-        return f"{value:.1f} ({signed(delta)})"
-    text = f"{value:.1f} ({signed(delta)}; {signed(low)} to {signed(high)})"
+        return f"{value:.1f} ({format_signed(delta)})"
+    text = f"{value:.1f} ({format_signed(delta)}; {format_signed(low)} to {format_signed(high)})"
     corrected = entry["p_holm"]
     text += "\\*" if corrected is not None and corrected <= ALPHA else ""
     return f"**{text}**" if low > 0 or high < 0 else text

@@ -6,17 +6,17 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
-from montessori.compare.run_outcomes import MEAN, ordered
+from montessori.compare.run_outcomes import MEAN, order_metrics
 from montessori.compare.sentences import (
-    counterpart,
-    labelled,
-    legend,
-    notes,
-    p_text,
-    sentences,
-    signed,
-    titled,
-    verdict,
+    counterpart_of,
+    format_p,
+    format_signed,
+    metric_title,
+    run_label,
+    verdict_on,
+    write_legend,
+    write_notes,
+    write_sentences,
 )
 from montessori.report.page import Markup, paragraph, table
 from montessori.report.svg import COLOURS, Interval, intervals, steps
@@ -27,25 +27,25 @@ CLASSES = {"better": "up", "worse": "down", "undecided": "level"}
 
 def metrics_of(comparison: Mapping[str, Any]) -> list[str]:
     """The metrics of any run, the mean first, then in the order of tables."""
-    names = ordered(name for row in comparison["runs"].values() for name in row)
+    names = order_metrics(name for row in comparison["runs"].values() for name in row)
     return [MEAN, *(name for name in names if name != MEAN)]
 
 
 def lead(comparison: Mapping[str, Any]) -> list[str]:
     """One sentence for each run that is compared with another."""
-    found = sentences(comparison) if comparison.get("runs") else []
+    found = write_sentences(comparison) if comparison.get("runs") else []
     return found or ["No comparison yet: run dvc repro."]
 
 
 def explanation(comparison: Mapping[str, Any]) -> Markup:
     """How the table was made, and what it leaves out."""
     texts = [
-        legend(comparison),
+        write_legend(comparison),
         "An interval over seeds, which also holds the luck of sampling and training, is in "
         "metrics/proof (make proof).",
-        *notes(comparison),
+        *write_notes(comparison),
     ]
-    if any(labelled(comparison, run) != run for run in comparison["runs"]):
+    if any(run_label(comparison, run) != run for run in comparison["runs"]):
         texts.append(f"In the chart {ELSEWHERE} marks differences to the run that the table names.")
     return Markup("".join(paragraph(text, "soft") for text in texts))
 
@@ -55,12 +55,12 @@ def metric_table(comparison: Mapping[str, Any]) -> Markup:
     names, baseline = metrics_of(comparison), comparison["baseline"]
     rows = [
         [
-            f"{run} (baseline)" if run == baseline else labelled(comparison, run),
+            f"{run} (baseline)" if run == baseline else run_label(comparison, run),
             *(_cell(row.get(name), comparison["confidence"]) for name in names),
         ]
         for run, row in comparison["runs"].items()
     ]
-    return table(["run", *map(titled, names)], rows)
+    return table(["run", *map(metric_title, names)], rows)
 
 
 def _cell(entry: Mapping[str, float] | None, confidence: float) -> Markup:
@@ -68,11 +68,11 @@ def _cell(entry: Mapping[str, float] | None, confidence: float) -> Markup:
         return Markup("")
     if "p_holm" not in entry:
         return Markup(f"{entry['value']:.1f}")
-    found = verdict(entry, confidence)
-    span = f"{signed(entry['low'])} to {signed(entry['high'])}"
+    found = verdict_on(entry, confidence)
+    span = f"{format_signed(entry['low'])} to {format_signed(entry['high'])}"
     mark = "" if found == "undecided" else "*"
-    text = escape(f"{signed(entry['delta'])} ({span}){mark}")
-    p_values = escape(f"p {p_text(entry['p'])}, corrected {p_text(entry['p_holm'])}")
+    text = escape(f"{format_signed(entry['delta'])} ({span}){mark}")
+    p_values = escape(f"p {format_p(entry['p'])}, corrected {format_p(entry['p_holm'])}")
     return Markup(
         f'{entry["value"]:.1f}<small><span class="{CLASSES[found]}">{text}</span></small>'
         f"<small>{p_values}</small>"
@@ -88,7 +88,7 @@ def chart(comparison: Mapping[str, Any]) -> str:
             row[MEAN]["delta"], row[MEAN]["low"], row[MEAN]["high"],
         )
         for run, row in comparison["runs"].items()
-        if (other := counterpart(comparison, run)) != run
+        if (other := counterpart_of(comparison, run)) != run
     ]  # fmt: skip
     return intervals(rows, "Difference of the mean to the baseline")
 
@@ -100,7 +100,7 @@ def steps_charts(comparison: Mapping[str, Any]) -> list[str]:
     return [
         steps(
             list(runs),
-            {titled(name): [row.get(name, {}).get("value") for row in runs.values()]
+            {metric_title(name): [row.get(name, {}).get("value") for row in runs.values()]
              for name in part},
             "Metric by run",
             "0-100",

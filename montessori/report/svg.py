@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 
-from montessori.compare.sentences import signed
+from montessori.compare.sentences import format_signed
 
 WIDTH = 460.0
 TEXT = 7.0  # width of an average character; words with many an m are wider
@@ -103,7 +103,7 @@ def _interval_row(row: Interval, y: float, x: Axis, left: float) -> str:
         parts.append(_line(x.at(row.low), y, x.at(row.high), y, "whisker", stroke))
     fill = f"fill:var(--s{row.colour % COLOURS})"
     parts.append(f'<circle cx="{x.at(row.value):.1f}" cy="{y:.1f}" r="4.5" style="{fill}"/>')
-    parts.append(_text(WIDTH - 4, y + 4, signed(row.value), "end"))
+    parts.append(_text(WIDTH - 4, y + 4, format_signed(row.value), "end"))
     return "".join(parts)
 
 

@@ -14,18 +14,18 @@ import polars as pl
 import pytest
 
 from montessori.artifacts.files import write_json
-from montessori.compare.bootstrap import draws, observed, sampled
-from montessori.compare.comparison import compare_runs, counterparts, entries
-from montessori.compare.comparison_table import markdown, table, write_plot
-from montessori.compare.run_outcomes import MEAN, ORDER, Found, usable
+from montessori.compare.bootstrap import bootstrap_metric, draw_item_counts, observed_metric
+from montessori.compare.comparison import compare_runs, compute_entries, find_counterparts
+from montessori.compare.comparison_table import format_comparison, format_markdown, write_plot
+from montessori.compare.run_outcomes import MEAN, ORDER, RunOutcomes, drop_unpaired_items
 from montessori.compare.settings import CompareParams
 from montessori.errors import MontessoriError
 from montessori.evals.lab_benchmarks import score_scale
-from montessori.evals.lab_benchmarks.ridge_length_control import length_controlled
+from montessori.evals.lab_benchmarks.ridge_length_control import length_controlled_rate
 from montessori.evals.outcomes import Outcome
-from montessori.evals.significance import bootstrap_p, holm, paired_bootstrap
-from montessori.evals.statistics import resample_counts
+from montessori.evals.significance import bootstrap_p, correct_by_holm
 from montessori.graph.rows import Exam, Harness, Run
+from tests.slow_twins.bootstrap import paired_bootstrap, resample_counts
 
 ALPACA, MT_BENCH = "micro_alpaca_eval", "micro_mt_bench"
 BENCHMARKS = ORDER[:4]
@@ -55,13 +55,13 @@ def baseline() -> dict[str, Outcome]:
 def write(root: Path, run: str, found: dict[str, Outcome]) -> None:
     """The files of a run as the stage eval writes them."""
     write_csv(root / "outcomes" / f"{run}.csv", found)
-    values = {name: observed(name, one) for name, one in found.items()}
+    values = {name: observed_metric(name, one) for name, one in found.items()}
     mean = float(np.mean(list(values.values())))
     values = {name: None if np.isnan(value) else value for name, value in values.items()}
     for name in set(values) & {MT_BENCH, "mt_bench"}:
         if values[name] is not None:
             values[name] = 1 + 9 * values[name] / 100
-            assert score_scale.percent(values[name]) == pytest.approx(found[name].value.mean())
+            assert score_scale.to_percent(values[name]) == pytest.approx(found[name].value.mean())
     (root / "eval").mkdir(exist_ok=True)
     (root / "eval" / f"{run}.json").write_text(json.dumps(values | {"mean": mean}))
 
@@ -100,15 +100,15 @@ def test_public_length_controlled_rates_are_those_of_the_metric_files() -> None:
         run: {"alpaca_eval": Outcome(ids, random.random(ITEMS) * 100.0, random.normal(size=ITEMS))}
         for run in ("self-instruct", "montessori-1")
     }
-    found = Found(runs, frozenset({"alpaca_eval"}))
-    plain = entries(found, PARAMS)["montessori-1"]["alpaca_eval"]
+    found = RunOutcomes(runs, frozenset({"alpaca_eval"}))
+    plain = compute_entries(found, PARAMS)["montessori-1"]["alpaca_eval"]
     told = {"self-instruct": {"alpaca_eval": 50.0}, "montessori-1": {"alpaca_eval": 57.5}}
-    entry = entries(found, PARAMS, told)["montessori-1"]["alpaca_eval"]
+    entry = compute_entries(found, PARAMS, told)["montessori-1"]["alpaca_eval"]
     assert entry["value"] == 57.5
     assert entry["delta"] == 7.5
     for end in ("low", "high"):  # the spread is that of the fits
         assert entry[end] - entry["delta"] == pytest.approx(plain[end] - plain["delta"])
-    table = entries(found, PARAMS, told)["montessori-1"]
+    table = compute_entries(found, PARAMS, told)["montessori-1"]
     assert table[MEAN]["value"] == 57.5
 
 
@@ -117,7 +117,7 @@ def compared(root: Path, *runs: str, **harnesses: Harness) -> dict:
 
 
 def table_of(runs: dict[str, dict[str, Outcome]], params: CompareParams = PARAMS) -> dict:
-    return entries(usable(Found(runs, frozenset(ORDER))), params)
+    return compute_entries(drop_unpaired_items(RunOutcomes(runs, frozenset(ORDER))), params)
 
 
 def test_shape_order_and_arithmetic(metrics_root: Path) -> None:
@@ -140,7 +140,7 @@ def test_shape_order_and_arithmetic(metrics_root: Path) -> None:
     four = {"value", "delta", "low", "high"}
     assert all(set(entry) == four for entry in base.values())
     assert all(set(entry) == four | {"p", "p_holm"} for entry in run.values())
-    assert {name: run[name]["p_holm"] for name in METRICS} == holm(
+    assert {name: run[name]["p_holm"] for name in METRICS} == correct_by_holm(
         {name: run[name]["p"] for name in METRICS}
     )
     for name in METRICS:
@@ -216,14 +216,14 @@ def test_two_thousand_resamples_of_four_runs_are_quick() -> None:
 def test_items_as_many_as_mmlus_are_drawn_in_blocks() -> None:
     """14,042 items x 2,000 samples are 225 MB at once; the blocks are the rows of one draw."""
     items = 14_042
-    first = next(draws(items, 2000, seed=5))
+    first = next(draw_item_counts(items, 2000, seed=5))
     assert first.nbytes < 64e6
-    together = np.concatenate(list(draws(items, 600, seed=5)))
+    together = np.concatenate(list(draw_item_counts(items, 600, seed=5)))
     assert (together == resample_counts(items, 600, seed=5)).all()
     values = (np.random.default_rng(0).random(items) < 0.5) * 100.0
     outcome = Outcome(tuple(map(str, range(items))), values, values * 0)
     start = time.perf_counter()
-    found = sampled("mmlu acc", {"a": outcome, "b": outcome, "c": outcome}, 2000)
+    found = bootstrap_metric("mmlu acc", {"a": outcome, "b": outcome, "c": outcome}, 2000)
     assert time.perf_counter() - start < 15.0  # about 1.6 s on a free core
     assert found["a"].std() == pytest.approx(values.std() / np.sqrt(items), rel=0.1)
 
@@ -251,9 +251,9 @@ def transfer_root(tmp_path: Path) -> Path:
 
 
 def test_runs_are_compared_with_the_baseline_or_their_own_against() -> None:
-    assert counterparts(judged(TRANSFER), "self-instruct") == TRANSFER
+    assert find_counterparts(judged(TRANSFER), "self-instruct") == TRANSFER
     # who is judged against the same run as the baseline is compared with the baseline
-    assert counterparts(judged(TRANSFER), "montessori-1") == {
+    assert find_counterparts(judged(TRANSFER), "montessori-1") == {
         "self-instruct": "montessori-1",
         "montessori-1": "montessori-1",
         "self-instruct-to-2": "self-instruct-to-2",
@@ -261,7 +261,7 @@ def test_runs_are_compared_with_the_baseline_or_their_own_against() -> None:
     }
     lost = judged({"self-instruct": "self-instruct", "montessori-1": "gone"})
     with pytest.raises(MontessoriError, match="'gone', which montessori-1 is against, is no run"):
-        counterparts(lost, "self-instruct")
+        find_counterparts(lost, "self-instruct")
 
 
 def test_a_run_with_an_against_of_its_own_is_compared_with_that(transfer_root: Path) -> None:
@@ -284,7 +284,7 @@ def test_a_run_with_an_against_of_its_own_is_compared_with_that(transfer_root: P
         assert {key: own[name][key] for key in same if key != "p_holm"} == {
             key: same[key] for key in same if key != "p_holm"
         }
-    text = markdown(found)
+    text = format_markdown(found)
     assert "| montessori-1-to-2 (against self-instruct-to-2) | " in text
     assert f"| self-instruct-to-2 | {other[ALPACA]['value']:.1f} | " in text
     assert "- montessori-1-to-2 beats self-instruct-to-2 on " in text
@@ -313,7 +313,7 @@ def one_benchmark(name: str, values: np.ndarray, difference: np.ndarray | None =
 
 
 def test_the_p_value_of_a_mean_is_that_of_the_paired_bootstrap() -> None:
-    """Drawn in the same way, the samples of the interval give paired_bootstrap's own number."""
+    """Drawn in the same way, the samples of the interval give the p-value of the slow twin."""
     random = np.random.default_rng(4)
     ours, theirs = random.random(80) * 100, random.random(80) * 100 - 9.0
     counts = resample_counts(80, 500, seed=11)
@@ -362,12 +362,12 @@ def test_p_values_of_length_controlled_rates_hold_their_level() -> None:
         length = random.normal(0, 50, size=(2, 120))
         wins = (random.random((2, 120)) < 1 / (1 + np.exp(-length / 50))) * 100.0
         fits = [
-            length_controlled(one / 100, far, resample_counts(120, 200, trial))
-            - length_controlled(one / 100, far)
+            length_controlled_rate(one / 100, far, resample_counts(120, 200, trial))
+            - length_controlled_rate(one / 100, far)
             for one, far in zip(wins, length, strict=True)
         ]
         rates = [
-            length_controlled(one / 100, far)[0] for one, far in zip(wins, length, strict=True)
+            length_controlled_rate(one / 100, far)[0] for one, far in zip(wins, length, strict=True)
         ]
         delta = float(rates[0] - rates[1])
         found.append(bootstrap_p(fits[0] - fits[1] + delta, delta))
@@ -402,11 +402,11 @@ def test_a_benchmark_that_some_runs_lack_is_compared_between_the_others(metrics_
     assert comparison["runs"]["montessori-1"]["mt_bench"]["p"] == 1.0
     for row in comparison["runs"].values():
         assert row["mean"]["value"] == pytest.approx(np.mean([row[n]["value"] for n in BENCHMARKS]))
-    text = markdown(comparison)
+    text = format_markdown(comparison)
     assert "mt_bench: no outcomes of plain; only the others are compared." in text
     assert all(line.count("|") == 8 for line in text.splitlines() if line.startswith("|"))
     write(metrics_root, "self-instruct", baseline())
-    text = markdown(compared(metrics_root, "self-instruct", "montessori-1"))
+    text = format_markdown(compared(metrics_root, "self-instruct", "montessori-1"))
     assert "mt_bench is not compared: self-instruct, the baseline, has no outcomes" in text
 
 
@@ -427,7 +427,7 @@ def test_items_without_a_value_are_left_out_of_all_runs(metrics_root: Path) -> N
     entry = comparison["runs"]["montessori-1"]["mt_bench"]
     assert entry["value"] == pytest.approx(ours.value[kept].mean())
     assert entry["delta"] == pytest.approx((ours.value - base.value)[kept].mean())
-    assert "mt_bench: 3 of 300 items are left out" in markdown(comparison)
+    assert "mt_bench: 3 of 300 items are left out" in format_markdown(comparison)
 
 
 def test_runs_without_a_common_benchmark_are_an_error(metrics_root: Path) -> None:
@@ -459,7 +459,9 @@ def test_rows_of_lm_eval_belong_to_the_runs_with_their_model(metrics_root: Path)
     both = compared(metrics_root, "self-instruct", "montessori-1", **rows)
     assert titles[0] in both["runs"]["montessori-1"]  # all runs have it, and yet:
     assert both["runs"]["montessori-1"]["mean"]["value"] == mean
-    line = next(line for line in markdown(comparison).splitlines() if line.startswith("| run"))
+    line = next(
+        line for line in format_markdown(comparison).splitlines() if line.startswith("| run")
+    )
     places = [line.index(name) for name in (*BENCHMARKS, titles[1], titles[0], "| mean")]
     assert places == sorted(places)
     other = rows | {"g-m1": Harness("students/montessori-1", "gsm8k", 5)}
@@ -519,7 +521,7 @@ def test_broken_outcomes_are_errors(metrics_root: Path, lines: list[str], messag
 # --------------------------------------------------------------------------- the table, the plot
 def test_table_and_plot(metrics_root: Path, tmp_path: Path) -> None:
     comparison = compared(metrics_root, "self-instruct", "montessori-1")
-    text = markdown(comparison)
+    text = format_markdown(comparison)
     assert "| **self-instruct** (baseline) | 50.0 |" in text
     assert "95 % interval" in text
     assert "all 5 comparisons" in text
@@ -536,11 +538,11 @@ def test_the_printed_table_keeps_the_order_of_params(metrics_root: Path, tmp_pat
     comparison = compared(metrics_root, "self-instruct", "montessori-1")
     write_json(tmp_path / "compare.json", comparison)
     raw = {"runs": {"self-instruct": {}, "montessori-1": {}}}
-    text = table(tmp_path / "compare.json", raw)
-    assert text == markdown(comparison)
+    text = format_comparison(tmp_path / "compare.json", raw)
+    assert text == format_markdown(comparison)
     assert text.index("| **self-instruct**") < text.index("| montessori-1 ")
     with pytest.raises(MontessoriError, match="no comparison yet"):
-        table(tmp_path / "none.json", raw)
+        format_comparison(tmp_path / "none.json", raw)
     write_json(tmp_path / "old.json", {"over": "items", "runs": {}})
     with pytest.raises(MontessoriError, match="has no baseline, confidence"):
-        table(tmp_path / "old.json", raw)
+        format_comparison(tmp_path / "old.json", raw)

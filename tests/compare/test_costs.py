@@ -12,7 +12,14 @@ import pytest
 
 from montessori.artifacts.files import write_json
 from montessori.commands.budgets import command
-from montessori.compare.costs import STUDENT, TRAINS_TEACHER, WRITES, Cost, budgets, flops
+from montessori.compare.costs import (
+    STUDENT,
+    TRAINS_TEACHER,
+    WRITES,
+    Cost,
+    compute_budgets,
+    count_flops,
+)
 from montessori.errors import MontessoriError
 from montessori.graph.load import load
 from montessori.graph.profiles import merged, read_profile
@@ -65,12 +72,12 @@ def cells(text: str, run: str) -> dict[str, str]:
 
 
 def test_flops_by_hand():
-    assert flops({"parameters": 10, "tokens_trained": 7, "tokens_forward": 5}) == 520
-    assert flops({"tokens": 7}) == 0
+    assert count_flops({"parameters": 10, "tokens_trained": 7, "tokens_forward": 5}) == 520
+    assert count_flops({"tokens": 7}) == 0
 
 
 def test_a_run_costs_all_the_stages_it_needs_and_no_others(project):
-    found = budgets(ROWS, project / "metrics")
+    found = compute_budgets(ROWS, project / "metrics")
     assert found["base"].cost == Cost()
     assert found["base"].rows is None
     assert found["self-instruct"].cost == Cost(1000, 1200.0, usd=0.25, seconds=2.0)
@@ -135,7 +142,7 @@ def test_calls_of_a_judge_count(project):
     write_json(
         project / "metrics" / "judge-signal" / "j.json", {"judge_calls": 982, "judge_tokens": 5000}
     )
-    cost = budgets(read_rows(raw)[0], project / "metrics")["montessori-1"].cost
+    cost = compute_budgets(read_rows(raw)[0], project / "metrics")["montessori-1"].cost
     assert (cost.judge_calls, cost.judge_tokens) == (982, 5000)
     assert cost.student_flops == 60 * 22  # no warm-up and no influence
     assert cost.unknown == ("seconds of judge-signal j",)
@@ -177,12 +184,12 @@ def test_a_preference_set_costs_the_examinees_that_took_its_tasks(project):
     raw["tasks"]["others"] = {"source": "data/micro/sources/tasks.json"}
     raw["examinees"]["elsewhere"] = {"model": "models/student", "tasks": "others"}
     names = [name for name in raw["examinees"] if name != "elsewhere"]
-    before = budgets(read_rows(raw)[0], project / "metrics")["arte-1"].cost.student_flops
+    before = compute_budgets(read_rows(raw)[0], project / "metrics")["arte-1"].cost.student_flops
     for name in (*names, "elsewhere"):
         values = {"parameters": 10, "tokens_forward": 5}
         write_json(project / "metrics" / "examinee" / f"{name}.json", values)
         took(project, f"examinee/{name}", seconds=4.0, device_seconds=4.0)
-    found = budgets(read_rows(raw)[0], project / "metrics")
+    found = compute_budgets(read_rows(raw)[0], project / "metrics")
     assert names
     assert found["arte-1"].cost.student_flops - before == 2 * 10 * 5 * len(names)
     assert found["arte-1"].cost.gpu_seconds == 4.0 * len(names)
@@ -221,5 +228,5 @@ def test_every_section_has_its_costs_and_one_without_is_not_free(project, monkey
         if section in costs.STAGES:
             assert rows[section] in [stage for stage, _ in costs.STAGES[section]]
     monkeypatch.delitem(costs.STAGES, "influences")
-    found = budgets(ROWS, project / "metrics")["montessori-1"].cost
+    found = compute_budgets(ROWS, project / "metrics")["montessori-1"].cost
     assert found.unknown == ("what influences.montessori-1 costs",)

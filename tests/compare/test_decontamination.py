@@ -7,7 +7,7 @@ wrong place.
 from pathlib import Path
 
 from montessori.artifacts.files import write_json
-from montessori.compare.decontamination import decontamination
+from montessori.compare.decontamination import summarize_decontamination
 
 SEED = {
     "evals": {"dev": {"micro_mmlu": 6, "micro_gsm8k": 4}, "test": {"micro_mmlu": 7}},
@@ -33,7 +33,9 @@ def test_every_place_is_in_it(tmp_path: Path) -> None:
     ):
         counts = {"artifact": artifact, "rows": 50, "eval_items": found, "splits": {"dev": found}}
         write_json(tmp_path / "leaks" / kind / f"{name}.json", counts)
-    section = decontamination(tmp_path / "seed.json", tmp_path / "synth", tmp_path / "leaks")
+    section = summarize_decontamination(
+        tmp_path / "seed.json", tmp_path / "synth", tmp_path / "leaks"
+    )
     assert section == {
         "items": {"dev": 10, "test": 7},
         "sources": {
@@ -57,5 +59,7 @@ def test_every_place_is_in_it(tmp_path: Path) -> None:
 
 def test_without_datasets_and_students_there_is_less(tmp_path: Path) -> None:
     write_json(tmp_path / "seed.json", SEED)
-    section = decontamination(tmp_path / "seed.json", tmp_path / "none", tmp_path / "none")
+    section = summarize_decontamination(
+        tmp_path / "seed.json", tmp_path / "none", tmp_path / "none"
+    )
     assert (section["written"], section["learned"], section["probed"]) == ({}, {}, {})

@@ -107,7 +107,7 @@ def test_table_prints_the_note_below(root: Path, monkeypatch: pytest.MonkeyPatch
     from montessori.compare import comparison_table
 
     monkeypatch.chdir(root)
-    monkeypatch.setattr(comparison_table, "table", lambda *_: "| run |")
+    monkeypatch.setattr(comparison_table, "format_comparison", lambda *_: "| run |")
     with (root / "params.yaml").open("w") as file:
         YAML().dump(PARAMS, file)
     assert CliRunner().invoke(cli.app, ["table"]).output == "| run |\n"

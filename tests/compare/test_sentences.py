@@ -4,16 +4,16 @@ What would break: the report claims that a run beats another although the correc
 say so, or stays silent where it does.
 """
 
-from montessori.compare.run_outcomes import MEAN, ordered
+from montessori.compare.run_outcomes import MEAN, order_metrics
 from montessori.compare.sentences import (
-    labelled,
-    legend,
-    notes,
-    p_text,
-    sentence,
-    sentences,
-    titled,
-    verdict,
+    format_p,
+    metric_title,
+    run_label,
+    verdict_on,
+    write_legend,
+    write_notes,
+    write_sentence,
+    write_sentences,
 )
 
 NAMES = ("micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k", MEAN)
@@ -57,36 +57,36 @@ def comparison(missing: str = "", resamples: int = 2000) -> dict:
 
 def test_sentences_go_by_the_corrected_p_value() -> None:
     mixed = row((3, 0.01), (2, 0.05), (4, 0.0501), (-4, 0.02), (1.5, 0.04))
-    assert sentence("m-2", mixed, "self-instruct", 0.95) == (
+    assert write_sentence("m-2", mixed, "self-instruct", 0.95) == (
         "m-2 beats self-instruct on 2 of 4 (micro_alpaca_eval, micro_mt_bench); loses to "
         "self-instruct on 1 of 4 (micro_gsm8k); micro_mmlu undecided. Mean +1.5 (+0.5 to +2.5), "
         "corrected p 0.04: better."
     )
     unclear = row(*[(3.0, 0.2)] * 5)
-    assert sentence("m-2", unclear, "x", 0.95) == (
+    assert write_sentence("m-2", unclear, "x", 0.95) == (
         "m-2 has no significant difference from x on any benchmark. Mean +3.0 (+2.0 to +4.0), "
         "corrected p 0.20: undecided."
     )
-    assert verdict(entry(-2, 0.05), 0.95) == "worse"
-    assert verdict(entry(-2, 0.05), 0.99) == "undecided"
+    assert verdict_on(entry(-2, 0.05), 0.95) == "worse"
+    assert verdict_on(entry(-2, 0.05), 0.99) == "undecided"
 
 
 def test_a_missing_benchmark_is_not_counted() -> None:
     short = row(*[(3.0, 0.01)] * 5)
     del short["micro_mmlu"]
-    assert "beats x on 3 of 3" in sentence("m", short, "x", 0.95)
+    assert "beats x on 3 of 3" in write_sentence("m", short, "x", 0.95)
 
 
 def test_many_benchmarks_are_not_all_named() -> None:
     many = {f"task {n:02d}": entry(2.0, 0.01) for n in range(30)} | {MEAN: entry(2.0, 0.01)}
-    text = sentence("m", many, "x", 0.95)
+    text = write_sentence("m", many, "x", 0.95)
     assert "beats x on 30 of 30 (task 00, task 01, " in text
     assert "task 05 and 24 more)" in text
     assert "task 06" not in text
 
 
 def test_the_baseline_has_no_sentence() -> None:
-    assert [text.split()[0] for text in sentences(comparison())] == ["run"]
+    assert [text.split()[0] for text in write_sentences(comparison())] == ["run"]
 
 
 def transfer() -> dict:
@@ -99,19 +99,19 @@ def transfer() -> dict:
 
 def test_a_run_that_is_compared_with_another_run_than_the_baseline_says_so() -> None:
     found = transfer()
-    assert [labelled(found, run) for run in found["runs"]] == [
+    assert [run_label(found, run) for run in found["runs"]] == [
         "base",
         "run",
         "base-2",
         "run-2 (against base-2)",
     ]
-    assert [text.split(" on ")[0] for text in sentences(found)] == [
+    assert [text.split(" on ")[0] for text in write_sentences(found)] == [
         "run beats base",
         "run-2 beats base-2",
     ]
-    assert "difference from base, or from the run that a row names, with its" in legend(found)
-    assert "difference from base with its" in legend(comparison())
-    assert notes(found) == [
+    assert "difference from base, or from the run that a row names, with its" in write_legend(found)
+    assert "difference from base with its" in write_legend(comparison())
+    assert write_notes(found) == [
         "base-2 is compared with no run: it is judged against itself, not against what base is "
         "judged against."
     ]
@@ -128,17 +128,17 @@ def test_a_benchmark_that_the_run_to_compare_with_lacks_is_said() -> None:
         "base, base-2": "micro_mmlu is not compared: base, the baseline, has no outcomes of it.",
     }.items():
         found["benchmarks"]["micro_mmlu"]["missing_in"] = missing
-        assert notes(found)[1] == text
+        assert write_notes(found)[1] == text
 
 
 def test_legend_and_notes() -> None:
-    assert "mean is over 1 benchmark" in legend(comparison())
-    assert "all 15 comparisons of the table, is at most 0.05" in legend(comparison())
-    assert notes(comparison()) == []
-    assert notes(comparison(missing="a, b")) == [
+    assert "mean is over 1 benchmark" in write_legend(comparison())
+    assert "all 15 comparisons of the table, is at most 0.05" in write_legend(comparison())
+    assert write_notes(comparison()) == []
+    assert write_notes(comparison(missing="a, b")) == [
         "micro_mmlu: no outcomes of a, b; only the others are compared."
     ]
-    assert notes(comparison(missing="a, base")) == [
+    assert write_notes(comparison(missing="a, base")) == [
         "micro_mmlu is not compared: base, the baseline, has no outcomes of it."
     ]
 
@@ -146,7 +146,7 @@ def test_legend_and_notes() -> None:
 def test_items_without_a_verdict_are_said() -> None:
     found = comparison()
     found["benchmarks"]["micro_mmlu"]["left_out"] = 3
-    assert notes(found) == [
+    assert write_notes(found) == [
         "micro_mmlu: 3 of 12 items are left out, since a run has no usable verdict."
     ]
 
@@ -154,21 +154,21 @@ def test_items_without_a_verdict_are_said() -> None:
 def test_too_few_resamples_for_so_many_comparisons_are_said() -> None:
     """The smallest p-value is 1 / (resamples + 1); times 15 it must reach 0.05."""
     assert 15 / (299 + 1) == 0.05
-    assert notes(comparison(resamples=299)) == []
-    (text,) = notes(comparison(resamples=298))
+    assert write_notes(comparison(resamples=299)) == []
+    (text,) = write_notes(comparison(resamples=298))
     assert "15 comparisons need at least 299 resamples" in text
 
 
 def test_p_values_and_titles_in_words() -> None:
     texts = {1e-5: "< 0.0001", 0.0075: "0.0075", 0.024: "0.024", 0.0999: "0.1", 0.5: "0.50"}
-    assert {p: p_text(p) for p in texts} == texts
-    assert p_text(1.0) == "1.00"
-    assert titled("alpaca_eval") == "alpaca_eval (LC)"
-    assert titled("mt_bench") == "mt_bench"
+    assert {p: format_p(p) for p in texts} == texts
+    assert format_p(1.0) == "1.00"
+    assert metric_title("alpaca_eval") == "alpaca_eval (LC)"
+    assert metric_title("mt_bench") == "mt_bench"
 
 
 def test_order_of_metrics() -> None:
-    assert ordered([MEAN, "bbh x", "mt_bench", "arc acc", "micro_mmlu", "bbh x"]) == [
+    assert order_metrics([MEAN, "bbh x", "mt_bench", "arc acc", "micro_mmlu", "bbh x"]) == [
         "micro_mmlu",
         "mt_bench",
         "arc acc",

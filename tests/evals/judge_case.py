@@ -9,8 +9,8 @@ import polars as pl
 
 from montessori.artifacts.files import read_table, write_table
 from montessori.artifacts.schemas import ANSWERS, VERDICTS
-from montessori.evals.items import OPEN, present, read_items
-from montessori.evals.judging.write_verdicts import Inputs, Means, write_verdicts
+from montessori.evals.items import OPEN, present_benchmarks, read_items
+from montessori.evals.judging.write_verdicts import JudgeInputs, JudgeResources, write_verdicts
 from montessori.evals.settings import BenchmarkParams, JudgeParams
 from montessori.models.prepare import prepare_model
 from montessori.pipeline.machine import Machine
@@ -58,7 +58,7 @@ Text = Callable[[str, int], str | tuple[str, int, bool]]
 def answered(evals: Path, folder: Path, text: Text) -> Path:
     """An answers artifact: `text(item_id, turn)` gives the text, or text, tokens and finished."""
     rows = []
-    for name in present(evals, "dev", OPEN):
+    for name in present_benchmarks(evals, "dev", OPEN):
         for item in read_items(evals, "dev", name):
             for turn, prompt in enumerate(item.turns, 1):
                 said = text(item.item_id, turn)
@@ -92,9 +92,9 @@ def judged(
     **settings: Any,
 ) -> pl.DataFrame:
     """Run the stage's function; the table that it wrote to <root>/verdicts/<name>."""
-    inputs = Inputs(ours, theirs, evals, model, prompts)
+    inputs = JudgeInputs(ours, theirs, evals, model, prompts)
     made = Machine(**{"server_requests": 8, "server_retries": 3, **(machine or {})})
-    means = Means(made, {}.get, root / "work" / f"{name}.answers.jsonl")
+    means = JudgeResources(made, {}.get, root / "work" / f"{name}.answers.jsonl")
     out = root / "verdicts" / name
     params = JudgeParams("", "", **settings)
     write_verdicts(inputs, out, params, BENCH, means)

@@ -11,11 +11,11 @@ import pytest
 
 from montessori.artifacts.files import write_json, write_table
 from montessori.artifacts.schemas import VERDICTS
+from montessori.compare.run_outcomes import read
 from montessori.errors import MontessoriError
 from montessori.evals.evaluate import evaluate_run
 from montessori.evals.lab_benchmarks.run_lm_eval import HarnessResult
-from montessori.evals.metrics import metrics_of, outcomes_of
-from montessori.evals.outcomes import read_outcomes
+from montessori.evals.metrics import compute_metrics, compute_outcomes
 from montessori.evals.settings import BenchmarkParams, EvalParams
 from montessori.pipeline.machine import Machine
 
@@ -80,7 +80,7 @@ HARNESS = HarnessResult(
 
 
 def test_metrics_by_hand() -> None:
-    metrics = metrics_of(table(4), HARNESS)
+    metrics = compute_metrics(table(4), HARNESS)
     assert metrics["micro_mmlu"] == 75.0
     assert metrics["micro_mmlu_norm"] == 100.0
     assert metrics["micro_mmlu_subjects"] == {"stories": 100.0, "units": pytest.approx(200 / 3)}
@@ -102,7 +102,7 @@ def test_metrics_by_hand() -> None:
 
 
 def test_outcomes_by_hand() -> None:
-    frame = outcomes_of(table(4), HARNESS)
+    frame = compute_outcomes(table(4), HARNESS)
     rows = {row["item_id"]: row for row in frame.to_dicts()}
     assert frame.height == 16
     assert rows["micro_alpaca_eval-01"]["value"] == 50.0
@@ -119,7 +119,7 @@ def test_a_real_model_folder(evals: Path, model_folder: Path, tmp_path: Path) ->
     args = (model_folder, tmp_path / "verdicts", evals, tmp_path / "outcomes.csv", bench)
     metrics = evaluate_run(*args, EvalParams(5), machine)
     assert evaluate_run(*args, EvalParams(64), machine) == metrics
-    found = read_outcomes(tmp_path / "outcomes.csv")
+    found = read(tmp_path / "outcomes.csv", "eval@run")
     assert found["micro_mmlu"].value.mean() == pytest.approx(metrics["micro_mmlu"])
     assert metrics["items"]["micro_gsm8k"] == 12
 

@@ -15,7 +15,13 @@ from montessori.arte.sources import load_tasks
 from montessori.arte.tasks import Item, Task, write_tasks
 from montessori.artifacts.files import read_table, write_json
 from montessori.errors import MontessoriError
-from montessori.evals.exam import ANSWERS, mark, metrics, read_test, sit
+from montessori.evals.exam import (
+    ANSWERS,
+    exam_metrics,
+    mark_answers,
+    read_test_questions,
+    take_exam,
+)
 from montessori.generate import Generated
 from montessori.generate.engines import open_with_ledger
 from montessori.generate.settings import GenerationParams
@@ -74,7 +80,7 @@ def test_each_question_is_a_dialogue_of_one_turn_and_marked_as_in_context_answer
     tasks: Path, student: Path, tmp_path: Path
 ) -> None:
     engine, out = Scripted(), tmp_path / "out"
-    found = sit(lambda model: engine, student, tasks, out, tmp_path / "o.csv", SETTINGS)
+    found = take_exam(lambda model: engine, student, tasks, out, tmp_path / "o.csv", SETTINGS)
     assert engine.dialogues == [[{"role": "user", "content": text}] for text in WRITTEN]
     answers = read_table(out / "answers.parquet", ANSWERS)
     assert answers["correct"].to_list() == [True, False, True]  # of a closed task the first line
@@ -104,10 +110,10 @@ def test_a_real_model_takes_it_and_what_it_wrote_is_kept(
         secret=lambda name: None,
         ledger=ledger,
     )
-    first = sit(opened, student, tasks, tmp_path / "one", tmp_path / "1.csv", SETTINGS)
+    first = take_exam(opened, student, tasks, tmp_path / "one", tmp_path / "1.csv", SETTINGS)
     assert first["questions"] == 3
     lines = ledger.read_text()
-    sit(opened, student, tasks, tmp_path / "two", tmp_path / "2.csv", SETTINGS)
+    take_exam(opened, student, tasks, tmp_path / "two", tmp_path / "2.csv", SETTINGS)
     assert ledger.read_text() == lines  # nothing was written twice
     one, two = (tmp_path / name / "answers.parquet" for name in ("one", "two"))
     assert one.read_bytes() == two.read_bytes()
@@ -120,7 +126,9 @@ def test_tasks_without_test_questions_are_refused_before_a_model_is_opened(
     bare = [Task("t", "d", SEEDS, VALIDATION)]
     write_tasks(bare, source, tmp_path / "bare")
     with pytest.raises(MontessoriError, match="the tasks bare have no test questions") as caught:
-        sit(_no_model, student, tmp_path / "bare", tmp_path / "out", tmp_path / "o.csv", SETTINGS)
+        take_exam(
+            _no_model, student, tmp_path / "bare", tmp_path / "out", tmp_path / "o.csv", SETTINGS
+        )
     assert "params.yaml: exams" in str(caught.value)
     assert not (tmp_path / "out").exists()
     assert not (tmp_path / "o.csv").exists()
@@ -142,7 +150,10 @@ def test_a_lab_recipe_draws_test_questions_of_the_test_bucket(tmp_path: Path) ->
         assert {bucket_of(key) for key in keys} == {"test"}
         assert len({*keys}) == len(keys) == 7
     write_tasks(tasks, tmp_path / "r.json", tmp_path / "out")
-    assert read_test(tmp_path / "out")["task"].to_list() == ["metres"] * 7 + ["story_add"] * 7
+    assert (
+        read_test_questions(tmp_path / "out")["task"].to_list()
+        == ["metres"] * 7 + ["story_add"] * 7
+    )
     held = (tmp_path / "out" / "evals" / "metres.jsonl").read_text().splitlines()
     assert len(held) == 5 + 7
     write_json(tmp_path / "r.json", recipe | {"test": -1})
@@ -167,11 +178,11 @@ def test_metrics_are_of_questions_and_of_tasks() -> None:
         ],
         schema=ANSWERS,
     )
-    found = metrics(table)
+    found = exam_metrics(table)
     assert (found["accuracy"], found["mean_of_tasks"], found["cut_off"]) == (75.0, 50.0, 0)
 
 
 def test_answers_belong_to_their_questions(tasks: Path) -> None:
-    questions = read_test(tasks)
+    questions = read_test_questions(tasks)
     written = [Generated(text, 1, True, n, 0) for n, text in enumerate(("#### 2", "5", "Monday"))]
-    assert mark(questions, written)["correct"].to_list() == [True, True, False]
+    assert mark_answers(questions, written)["correct"].to_list() == [True, True, False]

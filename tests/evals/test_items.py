@@ -15,7 +15,7 @@ from montessori.evals.items import (
     CLOSED,
     OPEN,
     items_path,
-    present,
+    present_benchmarks,
     read_items,
 )
 from tests.evals.judge_case import public_evals
@@ -70,15 +70,15 @@ def test_other_bad_files(evals: Path) -> None:
 
 
 def test_benchmarks_are_those_whose_items_are_there(evals: Path, tmp_path: Path) -> None:
-    assert present(evals, "test", OPEN) == ("micro_alpaca_eval", "micro_mt_bench")
-    assert present(evals, "test", CLOSED) == ("micro_mmlu", "micro_gsm8k")
+    assert present_benchmarks(evals, "test", OPEN) == ("micro_alpaca_eval", "micro_mt_bench")
+    assert present_benchmarks(evals, "test", CLOSED) == ("micro_mmlu", "micro_gsm8k")
     items_path(evals, "test", "micro_mmlu").unlink()
-    assert present(evals, "test", CLOSED) == ("micro_gsm8k",)
+    assert present_benchmarks(evals, "test", CLOSED) == ("micro_gsm8k",)
     public = public_evals(tmp_path / "public")
-    assert present(public, "dev", OPEN) == ("alpaca_eval", "mt_bench")
-    assert present(public, "dev", CLOSED) == ()
+    assert present_benchmarks(public, "dev", OPEN) == ("alpaca_eval", "mt_bench")
+    assert present_benchmarks(public, "dev", CLOSED) == ()
     with pytest.raises(MontessoriError, match="no items of any benchmark"):
-        present(public, "test", OPEN)
+        present_benchmarks(public, "test", OPEN)
 
 
 def test_public_items_have_no_key(tmp_path: Path) -> None:

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from montessori.artifacts.files import read_json
+from montessori.compare.run_outcomes import read
 from montessori.errors import MontessoriError
 from montessori.evals.evaluate import evaluate_run
 from montessori.evals.judging.model_judge import shows_system, without_system
-from montessori.evals.metrics import metrics_of
-from montessori.evals.outcomes import read_outcomes
+from montessori.evals.metrics import compute_metrics
 from montessori.evals.settings import EvalParams
 from montessori.pipeline.machine import Machine
 from tests.evals.judge_case import BENCH, ROOT, answered, judged, public_evals, rows_of
@@ -60,7 +60,7 @@ def honest(tmp_path, table, name):
     assert pairs["preference"].is_between(0, 1, closed="none").all()
     turns = rows_of(table, "mt_bench")
     assert ((turns["problem"] == "") == turns["score"].is_not_null()).all()
-    metrics = metrics_of(table, None, read_json(tmp_path / "verdicts" / name / "judge.json"))
+    metrics = compute_metrics(table, None, read_json(tmp_path / "verdicts" / name / "judge.json"))
     assert metrics["judging"]["mt_bench"]["verdicts"] == 12
     assert (
         metrics["mt_bench_graded"] + sum(metrics["judging"]["mt_bench"]["problems"].values()) == 12
@@ -109,7 +109,7 @@ def test_public_verdicts_become_metrics_and_outcomes_without_lm_eval(tmp_path, p
         EvalParams(5),
         Machine(),
     )
-    found = read_outcomes(tmp_path / "outcomes.csv")
+    found = read(tmp_path / "outcomes.csv", "eval@run")
     assert list(found) == ["alpaca_eval", "alpaca_eval_public"] == list(metrics["items"])
     rate = found["alpaca_eval"].value.mean()
     assert metrics["alpaca_eval_win_rate"] == pytest.approx(rate, abs=1e-3)

@@ -13,13 +13,13 @@ import pytest
 
 from montessori.evals.judging.judge_prompts import read_prompts
 from montessori.evals.judging.model_judge import ModelJudge
-from montessori.evals.judging.questions import plan
-from montessori.evals.judging.verdicts import table_of
-from montessori.evals.metrics import metrics_of
+from montessori.evals.judging.questions import plan_questions
+from montessori.evals.judging.verdicts import verdict_table
+from montessori.evals.metrics import compute_metrics
 from montessori.evals.published.alpaca_scores import control_length
-from montessori.evals.published.alpaca_scores import score as score_file
+from montessori.evals.published.alpaca_scores import score_comparison as score_file
 from montessori.evals.published.annotations import read_annotations
-from montessori.evals.published.length_control_files import Files
+from montessori.evals.published.length_control_files import LengthControlFiles
 from montessori.evals.settings import JudgeParams
 from montessori.generate import Generated
 from montessori.generate.kept import RecordedEngine
@@ -57,11 +57,11 @@ class Scripted:
 def judge(tmp_path, evals, answers, reply, **settings):
     """The verdicts of a scripted judge that sees the published prompts."""
     params = JudgeParams("", "", **settings)
-    questions = plan(answers, answers, evals, "dev", params)
+    questions = plan_questions(answers, answers, evals, "dev", params)
     engine = RecordedEngine(Scripted(reply), Ledger(tmp_path / "ledger.jsonl"), "gpt-4")
     prompts = read_prompts(published_prompts(tmp_path / "prompts"))
     made = ModelJudge("gpt-4", engine, prompts, params, {})
-    return table_of("gpt-4", questions, made.verdicts(questions))
+    return verdict_table("gpt-4", questions, made.give_verdicts(questions))
 
 
 def first_tokens(row):
@@ -110,7 +110,7 @@ def test_win_rate_error_and_length_control_of_a_published_model(tmp_path, model)
     known = replies(rows)
     table = judge(tmp_path, evals, answers, lambda shown: ("m", known[shown[-1]["content"]]))
 
-    metrics = metrics_of(table, None, JUDGE)
+    metrics = compute_metrics(table, None, JUDGE)
     with open(shared() / LEADERBOARD) as handle:
         line = next(row for row in csv.DictReader(handle) if row[""] == model)
     assert metrics["items"]["alpaca_eval_public"] == 805
@@ -124,7 +124,9 @@ def test_win_rate_error_and_length_control_of_a_published_model(tmp_path, model)
     assert metrics["judging"]["alpaca_eval_public"]["methods"]["logprobs"] >= 800
     assert metrics["alpaca_eval_win_rate"] == 50.0  # the run against itself
 
-    files = Files(difficulty=shared() / "alpaca_eval/derived/instruction_difficulty_recovered.csv")
+    files = LengthControlFiles(
+        difficulty=shared() / "alpaca_eval/derived/instruction_difficulty_recovered.csv"
+    )
     comparison = read_annotations(path)
     expected = score_file(comparison, control_length(comparison, files))
     fitted = expected["length_controlled_by_method"]["fit-with-difficulty"]
@@ -151,7 +153,7 @@ def test_mt_bench_asks_in_the_published_words_and_finds_the_published_scores(tmp
     table = judge(
         tmp_path, evals, answers, lambda shown: (known[shown[-1]["content"]]["judgment"], ())
     )
-    metrics = metrics_of(table, None, JUDGE)
+    metrics = compute_metrics(table, None, JUDGE)
     for turn in (1, 2):
         expected = np.mean([row["score"] for row in known.values() if row["turn"] == turn])
         assert metrics["mt_bench_turns"][str(turn)] == pytest.approx(expected)
@@ -177,9 +179,9 @@ def test_the_scripted_prompt_is_that_of_the_alpaca_eval_package(tmp_path):
     outputs = {row["instruction"]: row["output_2"] for row in rows}
     by_id = {item["item_id"]: outputs[item["turns"][0]] for item in alpaca_items()}
     answers = answered(evals, tmp_path / "answers", lambda item, turn: by_id[item])
-    questions = plan(answers, answers, evals, "dev", JudgeParams("", "", orders="both"))
+    questions = plan_questions(answers, answers, evals, "dev", JudgeParams("", "", orders="both"))
     ours = {
-        question.item.turns[0]: prompts.dialogue(question, ())
+        question.item.turns[0]: prompts.dialogue_for(question, ())
         for question in questions
         if question.against == "reference" and question.swapped
     }

@@ -8,22 +8,35 @@ import numpy as np
 import pytest
 from scipy import stats
 
+from montessori.compare import bootstrap
+from montessori.compare.bootstrap import draw_item_counts
 from montessori.evals.statistics import (
-    interval,
-    over_seeds,
-    resample_counts,
+    compare_over_seeds,
+    percentile_interval,
     resampled_mean,
     t_interval,
     t_test,
 )
+from tests.slow_twins.bootstrap import resample_counts
 
 
-def test_counts_draw_as_many_items_as_there_are() -> None:
-    counts = resample_counts(50, 200, seed=1)
+def test_a_sample_draws_as_many_items_as_there_are() -> None:
+    (counts,) = draw_item_counts(50, 200, seed=1)
     assert counts.shape == (200, 50)
     assert (counts.sum(axis=1) == 50).all()
-    assert (counts == resample_counts(50, 200, seed=1)).all()
-    assert (counts != resample_counts(50, 200, seed=2)).any()
+    (again,), (other,) = draw_item_counts(50, 200, seed=1), draw_item_counts(50, 200, seed=2)
+    assert (counts == again).all()
+    assert (counts != other).any()
+
+
+@pytest.mark.parametrize("cells", [1, 49, 50, 125, 10**9])
+def test_samples_do_not_depend_on_how_many_are_drawn_at_once(
+    cells: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(bootstrap, "CELLS", cells)
+    blocks = list(draw_item_counts(50, 7, seed=3))
+    assert [len(block) for block in blocks[:-1]] == [max(1, cells // 50)] * (len(blocks) - 1)
+    assert (np.concatenate(blocks) == resample_counts(50, 7, seed=3)).all()
 
 
 def test_resampled_mean_is_the_mean_of_the_drawn_items() -> None:
@@ -38,7 +51,7 @@ def test_interval_covers_what_it_promises() -> None:
     for trial in range(300):
         values = random.normal(2.0, 1.0, size=80)
         samples = resampled_mean(values, resample_counts(80, 500, seed=trial))
-        low, high = interval(samples, 0.95)
+        low, high = percentile_interval(samples, 0.95)
         hits += low <= 2.0 <= high
     assert 0.91 <= hits / 300 <= 0.98
 
@@ -63,12 +76,12 @@ def test_t_test_is_that_of_scipy_and_agrees_with_the_interval() -> None:
 
 
 def test_over_seeds_pairs_by_position() -> None:
-    entry = over_seeds([40.0, 50.0, 60.0], [39.0, 48.0, 57.0])
+    entry = compare_over_seeds([40.0, 50.0, 60.0], [39.0, 48.0, 57.0])
     assert (entry["value"], entry["delta"]) == (50.0, 2.0)
     half = stats.t.ppf(0.975, 2) * 1.0 / np.sqrt(3)
     assert (entry["low"], entry["high"]) == pytest.approx((2.0 - half, 2.0 + half))
     assert entry["p"] == pytest.approx(stats.ttest_rel([40, 50, 60], [39, 48, 57]).pvalue)
-    itself = over_seeds([40.0, 50.0], [40.0, 50.0])
+    itself = compare_over_seeds([40.0, 50.0], [40.0, 50.0])
     assert (itself["delta"], itself["low"], itself["high"]) == (0.0, 0.0, 0.0)
     with pytest.raises(ValueError, match="paired"):
-        over_seeds([1.0, 2.0], [1.0])
+        compare_over_seeds([1.0, 2.0], [1.0])

@@ -5,6 +5,7 @@ wrote, or writes a file that the check refuses.
 """
 
 import shutil
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,6 @@ from montessori.errors import MontessoriError
 from montessori.graph.edit import difference, flow, merge
 from montessori.graph.load import load
 from montessori.graph.profiles import read_profile
-from tests.lab_profile import profile_text
 
 ROOT = Path(__file__).parents[2]
 TEXT = """\
@@ -231,16 +231,37 @@ def test_a_profile_that_cannot_be_read_is_an_error(project: Path, text: str, wor
     assert "one.yaml" in str(caught.value)
 
 
-def test_lab_is_what_ships_and_comes_back(project: Path):
-    text = (ROOT / "params.yaml").read_text()
-    assert (ROOT / "profiles/lab.yaml").read_text() == profile_text(text), (
-        "after changing params.yaml: python -m tests.lab_profile"
-    )
-    before = load(project / "params.yaml")
-    apply_profile(project / "params.yaml", project / "profiles", "paper")
-    assert load(project / "params.yaml") != before
-    apply_profile(project / "params.yaml", project / "profiles", "lab")
-    assert load(project / "params.yaml") == before
+def commit(folder: Path) -> None:
+    """A git repository with the folder's params.yaml in its one commit."""
+    who = ("-c", "user.name=a", "-c", "user.email=a@b")
+    for words in (["init", "-q"], ["add", "params.yaml"], [*who, "commit", "-q", "-m", "params"]):
+        subprocess.run(["git", *words], cwd=folder, check=True)
+
+
+def test_profile_lab_brings_back_what_was_committed(project: Path):
+    commit(project)
+    params = project / "params.yaml"
+    before = load(params)
+    for name in ("paper", "exams"):
+        apply_profile(params, project / "profiles", name)
+    text = params.read_text().replace("seed: 0 ", "seed: 7 ").replace("threads: 0 ", "threads: 3 ")
+    params.write_text(text)
+    apply_profile(params, project / "profiles", "lab")
+    after = load(params)
+    assert (after["seed"], after["machine"]["threads"]) == (7, 3)
+    assert after["alignments"]  # rows of another profile stay
+    for section, values in before.items():
+        if section not in ("seed", "machine"):
+            assert values.items() <= after[section].items()
+
+
+def test_profile_lab_needs_git(project: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(project.parent))
+    with pytest.raises(MontessoriError, match=r"git has no params.yaml to take the profile lab"):
+        read_profile(project / "profiles", "lab")
+    monkeypatch.setenv("PATH", "")
+    with pytest.raises(MontessoriError, match="No such file"):
+        read_profile(project / "profiles", "lab")
 
 
 def test_the_file_keeps_its_mode_and_stays_a_link(project: Path):
@@ -271,7 +292,8 @@ def test_the_commands(project: Path):
     assert "params.yaml is right" in runner.invoke(cli.app, ["check"]).output
     dry = runner.invoke(cli.app, ["add", "round", "m-3", "--from", "montessori-2", "--dry-run"])
     assert "+  m-3: {teacher: teachers/montessori-2" in dry.output
-    assert "already" in runner.invoke(cli.app, ["profile", "lab"]).output
+    commit(project)
+    assert "already" in runner.invoke(cli.app, ["profile"]).output
     assert runner.invoke(cli.app, ["add", "round", "m-3"]).exit_code == 2
     added = runner.invoke(cli.app, ["add", "benchmark", "gsm8k", "--runs", "base,montessori-2"])
     assert "+  gsm8k-montessori-2: {model: students/montessori-2" in added.output

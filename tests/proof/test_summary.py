@@ -8,8 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from montessori.compare.sentences import signed
+from montessori.compare.sentences import format_signed
 from montessori.errors import MontessoriError
+from montessori.graph.load import load
 from montessori.graph.profiles import read_profile
 from montessori.proof.pages import fill
 from montessori.proof.papers import papers_block, published
@@ -294,7 +295,7 @@ def test_a_cost_that_one_record_lacks_is_not_known() -> None:
     ("value", "text"), [(-0.04, "+0.0"), (-0.06, "\u22120.1"), (1.25, "+1.2"), (None, "+0.0")]
 )
 def test_numbers_have_a_sign_and_a_true_minus(value: float | None, text: str) -> None:
-    assert signed(value) == text
+    assert format_signed(value) == text
 
 
 PAGE = "a\n<!-- proof:begin x details -->\nold\n<!-- proof:end -->\nb\n"
@@ -331,9 +332,9 @@ def test_published_results_stand_beside_ours() -> None:
 def test_published_rows_name_runs_of_the_profiles() -> None:
     rows = {
         run
-        for name in ("baselines", "signals", "budgets", "ablations", "lab")
+        for name in ("baselines", "signals", "budgets", "ablations")
         for run in read_profile(ROOT / "profiles", name)["runs"]
-    }
+    } | set(load(ROOT / "params.yaml")["runs"])
     named = {row["run"] for paper in published().values() for row in paper["rows"]}
     assert named <= rows
     assert {run for step in STEPS for run in step} <= rows

@@ -184,5 +184,5 @@ def test_a_real_installation_and_a_second_call(checkout):
     python = checkout / ".venv" / "bin" / "python"
     packages = checkout / ".venv/lib"
     assert list(packages.glob("*/site-packages/transformers/__pycache__/trainer.*.pyc"))
-    code = "import datasets, dvc, lm_eval, peft, polars, ray, torch, transformers, trl, montessori"
+    code = "import datasets, dvc, lm_eval, peft, polars, torch, transformers, trl, montessori"
     subprocess.run([python, "-c", code], check=True, timeout=300)

@@ -18,26 +18,26 @@ class Checker:
 
     name = "grader"
 
-    def verdicts(self, questions: Sequence[Question]) -> list[Verdict]:
+    def give_verdicts(self, questions: Sequence[Question]) -> list[Verdict]:
         """One verdict for each question. Raises MontessoriError for an item without a key."""
         known: Known = {}
-        return [self._verdict(question, known) for question in questions]
+        return [self._verdict_on(question, known) for question in questions]
 
-    def facts(self) -> dict[str, object]:
+    def describe_judge(self) -> dict[str, object]:
         """See `Judge`."""
         return {"name": self.name}
 
-    def _verdict(self, question: Question, known: Known) -> Verdict:
+    def _verdict_on(self, question: Question, known: Known) -> Verdict:
         grade = _grade(question, [answer.text for answer in question.answers], known)
         if not question.others:
             return Verdict(score=score_of(grade.quality), correct=grade.correct[0])
         other = _grade(question, [answer.text for answer in question.others], known)
         return Verdict(
-            preference=preference(grade.quality, other.quality), correct=grade.correct[0]
+            preference=compare_qualities(grade.quality, other.quality), correct=grade.correct[0]
         )
 
 
-def preference(quality: float, against: float) -> float:
+def compare_qualities(quality: float, against: float) -> float:
     """1 where quality is higher than the other's, 0 where lower, 0.5 where equal."""
     return 0.5 if quality == against else float(quality > against)
 

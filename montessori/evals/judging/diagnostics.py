@@ -11,7 +11,7 @@ SHOWN = 5  # verdicts without a reading that are listed
 CUT = 200  # characters of each
 
 
-def judging_of(rows: pl.DataFrame) -> dict[str, Any]:
+def summarize_judging(rows: pl.DataFrame) -> dict[str, Any]:
     """Counts of one benchmark's verdicts: how they were read, problems, answers, tokens, money.
 
     Tokens and usd are those of the verdicts, each counted once, whichever run has paid for them.
@@ -21,10 +21,12 @@ def judging_of(rows: pl.DataFrame) -> dict[str, Any]:
     paid = rows.filter(pl.col("key") != "").unique("key")
     found: dict[str, Any] = {
         "verdicts": rows.height,
-        "methods": counts(rows["method"]),
-        "problems": counts(problems["problem"]),
-        "problems_shown": [_shown(row) for row in problems.head(SHOWN).iter_rows(named=True)],
-        "answers": counts(answers.filter(pl.col("note") != "")["note"]),
+        "methods": count_values(rows["method"]),
+        "problems": count_values(problems["problem"]),
+        "problems_shown": [
+            _show_verdict(row) for row in problems.head(SHOWN).iter_rows(named=True)
+        ],
+        "answers": count_values(answers.filter(pl.col("note") != "")["note"]),
         "prompt_tokens": int(paid["prompt_tokens"].sum()),
         "completion_tokens": int(paid["completion_tokens"].sum()),
         "usd": float(paid["usd"].sum()),
@@ -33,12 +35,12 @@ def judging_of(rows: pl.DataFrame) -> dict[str, Any]:
     return found if compared.is_empty() else found | position_bias(compared)
 
 
-def counts(values: pl.Series) -> Mapping[str, int]:
+def count_values(values: pl.Series) -> Mapping[str, int]:
     """How often each value occurs, by value."""
     return {str(name): int((values == name).sum()) for name in values.unique().sort()}
 
 
-def _shown(row: Mapping[str, Any]) -> dict[str, Any]:
+def _show_verdict(row: Mapping[str, Any]) -> dict[str, Any]:
     raw = row["raw"] or ""
     return {"item_id": row["item_id"], "turn": row["turn"], "problem": row["problem"],
             "raw": raw[:CUT] + ("..." if len(raw) > CUT else "")}  # fmt: skip

@@ -37,15 +37,15 @@ class JudgePrompts:
     folder: Path
     prompts: Mapping[str, tuple[Message, ...]] = field(repr=False)
 
-    def dialogue(self, question: Question, specials: Sequence[str]) -> list[Message]:
+    def dialogue_for(self, question: Question, specials: Sequence[str]) -> list[Message]:
         """What the judge sees of a question; texts in it lose the judge's special tokens.
 
         Raises MontessoriError when the folder has no prompt for it.
         """
         name = prompt_name(question)
         if name not in self.prompts:
-            raise _error(f"there is no prompt {name}", self.folder)
-        texts = {slot: _without(text, specials) for slot, text in slots(question).items()}
+            raise _prompt_error(f"there is no prompt {name}", self.folder)
+        texts = {slot: _without(text, specials) for slot, text in slot_texts(question).items()}
         return [
             {**message, "content": _SLOT.sub(lambda slot: texts[slot[1]], message["content"])}
             for message in self.prompts[name]
@@ -66,27 +66,27 @@ def prompt_name(question: Question) -> str:
     return form + ("-multi-turn" if question.turn > 1 else "")
 
 
-def slots(question: Question) -> dict[str, str]:
+def slot_texts(question: Question) -> dict[str, str]:
     """The text of every slot that a prompt for a question may have."""
     item, (first, second) = question.item, question.shown
     found = {"instruction": item.turns[0], "question": item.turns[0]}
-    found |= {"output_1": _at(first, 0), "output_2": _at(second, 0)}
+    found |= {"output_1": _text_at(first, 0), "output_2": _text_at(second, 0)}
     found |= {
-        "answer": _at(question.texts, 0),
-        "answer_a": _at(first, 0),
-        "answer_b": _at(second, 0),
+        "answer": _text_at(question.texts, 0),
+        "answer_a": _text_at(first, 0),
+        "answer_b": _text_at(second, 0),
     }
     for turn in range(2):
         number = turn + 1
-        found[f"question_{number}"] = _at(item.turns, turn)
-        found[f"ref_answer_{number}"] = _at(item.responses, turn)
-        found[f"answer_{number}"] = _at(question.texts, turn)
-        found[f"answer_a_{number}"] = _at(first, turn)
-        found[f"answer_b_{number}"] = _at(second, turn)
+        found[f"question_{number}"] = _text_at(item.turns, turn)
+        found[f"ref_answer_{number}"] = _text_at(item.responses, turn)
+        found[f"answer_{number}"] = _text_at(question.texts, turn)
+        found[f"answer_a_{number}"] = _text_at(first, turn)
+        found[f"answer_b_{number}"] = _text_at(second, turn)
     return found
 
 
-def _at(texts: Sequence[str], place: int) -> str:
+def _text_at(texts: Sequence[str], place: int) -> str:
     return texts[place] if place < len(texts) else ""
 
 
@@ -109,15 +109,15 @@ def read_prompts(folder: Path) -> JudgePrompts:
         found = ({"role": role, "content": part.strip()} for role, part in _CHATML.findall(text))
         prompts["choice"] = tuple(found)
     if (folder / GRADING).is_file():
-        prompts |= _grading(folder / GRADING)
+        prompts |= _read_grading(folder / GRADING)
     if not prompts:
-        raise _error("there are no prompts for a judge", folder)
+        raise _prompt_error("there are no prompts for a judge", folder)
     for name, messages in prompts.items():
-        _check(name, messages, folder)
+        _check_prompt(name, messages, folder)
     return JudgePrompts(folder, prompts)
 
 
-def _grading(path: Path) -> dict[str, tuple[Message, ...]]:
+def _read_grading(path: Path) -> dict[str, tuple[Message, ...]]:
     prompts: dict[str, tuple[Message, ...]] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         if not line.strip():
@@ -130,11 +130,11 @@ def _grading(path: Path) -> dict[str, tuple[Message, ...]]:
                 {"role": "user", "content": str(user)},
             )
         except (ValueError, KeyError, TypeError) as error:
-            raise _error(f"line {number} is no judge prompt ({error})", path) from error
+            raise _prompt_error(f"line {number} is no judge prompt ({error})", path) from error
     return prompts
 
 
-def _check(name: str, messages: Sequence[Message], folder: Path) -> None:
+def _check_prompt(name: str, messages: Sequence[Message], folder: Path) -> None:
     found = {slot for message in messages for slot in _SLOT.findall(message["content"])}
     several = name.endswith("-multi-turn")
     needed = NEEDED.get((name.partition("-")[0], several))
@@ -143,10 +143,10 @@ def _check(name: str, messages: Sequence[Message], folder: Path) -> None:
     missing, unknown = needed - found, found - needed - OPTIONAL
     if missing or unknown or not messages:
         what = f"lacks {{{'}, {'.join(sorted(missing))}}}" if missing else f"has {sorted(unknown)}"
-        raise _error(f"the prompt {name} {what}", folder)
+        raise _prompt_error(f"the prompt {name} {what}", folder)
 
 
-def _error(what: str, where: Path) -> MontessoriError:
+def _prompt_error(what: str, where: Path) -> MontessoriError:
     return MontessoriError(
         what,
         where=str(where),

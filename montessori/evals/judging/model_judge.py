@@ -27,7 +27,7 @@ NOTHING = Answer("", 0, False)  # of a prompt that leaves no room in the judge's
 
 
 @dataclass(frozen=True)
-class Asked:
+class JudgeRequest:
     """A question as it is put to the engine."""
 
     question: Question
@@ -50,27 +50,27 @@ class ModelJudge:
     about: dict[str, object]
     takes_system: bool = True
 
-    def verdicts(self, questions: Sequence[Question]) -> list[Verdict]:
+    def give_verdicts(self, questions: Sequence[Question]) -> list[Verdict]:
         """One verdict for each question; what the ledger has is not asked for again.
 
         Raises MontessoriError when the folder of prompts lacks one, before anything is asked, and
         when the engine fails for good or the budget ends.
         """
         open_ = [question for question in questions if not _is_tie(question)]
-        asked = self._asked(open_)
+        asked = self._to_requests(open_)
         for sampling in dict.fromkeys(one.sampling for one in asked):
-            self._ask([one for one in asked if one.sampling == sampling], sampling)
-        found = [self._verdict(one) for one in asked]
-        self._warn(open_, found)
+            self._ask_engine([one for one in asked if one.sampling == sampling], sampling)
+        found = [self._verdict_on(one) for one in asked]
+        self._warn_of_problems(open_, found)
         said = iter(found)
         return [_TIE if _is_tie(question) else next(said) for question in questions]
 
-    def facts(self) -> dict[str, object]:
+    def describe_judge(self) -> dict[str, object]:
         """See `Judge`: `spent` is what this stage paid, answers that were lost included."""
         spent = self.engine.ledger.sum_costs()
         return {"name": self.name, **self.about, "spent": spent}
 
-    def _warn(self, questions: Sequence[Question], verdicts: Sequence[Verdict]) -> None:
+    def _warn_of_problems(self, questions: Sequence[Question], verdicts: Sequence[Verdict]) -> None:
         """Say what metrics will count: no log-probabilities, verdicts that cannot be used."""
         chosen = [verdict.method for question, verdict in zip(questions, verdicts, strict=True)
                   if question.is_choice]  # fmt: skip
@@ -81,33 +81,35 @@ class ModelJudge:
             listed = ", ".join(f"{count} {problem}" for problem, count in problems.items())
             LOG.warning("of %d verdicts of %s: %s", len(verdicts), self.name, listed)
 
-    def _asked(self, questions: Sequence[Question]) -> list[Asked]:
+    def _to_requests(self, questions: Sequence[Question]) -> list[JudgeRequest]:
         specials = self.engine.special_texts
-        dialogues = [self.prompts.dialogue(question, specials) for question in questions]
+        dialogues = [self.prompts.dialogue_for(question, specials) for question in questions]
         if not self.takes_system:
             dialogues = [without_system(dialogue) for dialogue in dialogues]
         prompts = self.engine.render_prompts(dialogues)
         return [
-            Asked(question, prompt, seed_of(0, "judge", question.repeat), self._sampling(question))
+            JudgeRequest(
+                question, prompt, seed_of(0, "judge", question.repeat), self._sampling_for(question)
+            )
             for question, prompt in zip(questions, prompts, strict=True)
         ]
 
-    def _sampling(self, question: Question) -> Sampling:
+    def _sampling_for(self, question: Question) -> Sampling:
         params = self.params
         if question.is_choice:
             return Sampling(params.choice_tokens, logprobs=params.top_logprobs)
         return Sampling(params.max_new_tokens, params.temperature)
 
-    def _ask(self, asked: Sequence[Asked], sampling: Sampling) -> None:
+    def _ask_engine(self, asked: Sequence[JudgeRequest], sampling: Sampling) -> None:
         requests = [Request(one.prompt, (one.seed,)) for one in asked]
         with track_progress(len(requests), "verdicts", self.name) as progress:
             self.engine.generate(requests, sampling, progress.advance)
 
-    def _verdict(self, asked: Asked) -> Verdict:
+    def _verdict_on(self, asked: JudgeRequest) -> Verdict:
         key = self.engine.sample_key(asked.prompt, asked.seed, asked.sampling)
         answer = self.engine.ledger.answers.get(key, NOTHING)
         cost = self.engine.ledger.costs.get(key, Cost())
-        return read(asked.question, answer, key, cost)
+        return read_verdict(asked.question, answer, key, cost)
 
 
 _TIE = Verdict(preference=0.5, method="identical")
@@ -118,7 +120,7 @@ def _is_tie(question: Question) -> bool:
     return bool(question.others) and question.texts == question.other_texts
 
 
-def read(question: Question, answer: Answer, key: str, cost: Cost) -> Verdict:
+def read_verdict(question: Question, answer: Answer, key: str, cost: Cost) -> Verdict:
     """The verdict in a judge's answer to a question."""
     preference = score = None
     by_logprobs = choice_by_logprobs(answer.first) if question.is_choice else None
@@ -126,9 +128,9 @@ def read(question: Question, answer: Answer, key: str, cost: Cost) -> Verdict:
     if not (answer.finished or answer.tokens or answer.text or answer.first):
         problem = "context"
     elif question.others:
-        preference, problem = _preference(question, answer, by_logprobs)
+        preference, problem = _read_preference(question, answer, by_logprobs)
     else:
-        score, problem = _score(answer)
+        score, problem = _read_score(answer)
     return Verdict(
         preference=preference,
         score=score,
@@ -141,7 +143,7 @@ def read(question: Question, answer: Answer, key: str, cost: Cost) -> Verdict:
     )
 
 
-def _preference(
+def _read_preference(
     question: Question, answer: Answer, by_logprobs: float | None
 ) -> tuple[float | None, str]:
     """Probability that the run's answer is the better one; else None and the problem."""
@@ -155,7 +157,7 @@ def _preference(
     return (1.0 - shown_first if question.swapped else shown_first), ""
 
 
-def _score(answer: Answer) -> tuple[float | None, str]:
+def _read_score(answer: Answer) -> tuple[float | None, str]:
     rating = parse_rating(answer.text)
     if rating is None:
         return None, "unparsed"

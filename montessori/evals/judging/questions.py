@@ -12,7 +12,7 @@ from montessori.evals.items import (
     PAIRED,
     PUBLIC_ALPACA,
     Item,
-    present,
+    present_benchmarks,
     read_items,
 )
 from montessori.evals.settings import JudgeParams
@@ -82,7 +82,7 @@ class Question:
         return sides[::-1] if self.swapped else sides
 
 
-def plan(
+def plan_questions(
     answers: Path, against: Path, evals: Path, split: str, judge: JudgeParams
 ) -> list[Question]:
     """All verdicts on the answers of a run, by benchmark, in the order of the items.
@@ -91,19 +91,21 @@ def plan(
     when items or an answer are missing.
     """
     found: list[Question] = []
-    for name in present(evals, split, OPEN):
+    for name in present_benchmarks(evals, split, OPEN):
         items = read_items(evals, split, name)
-        ours = _answers(answers, name, items)
+        ours = _answers_to_items(answers, name, items)
         sides = list(zip(items, ours, strict=True))
         if name not in PAIRED:
-            found += _graded(name, sides, judge.repeats)
+            found += _grading_questions(name, sides, judge.repeats)
         if name in PAIRED or judge.pairwise:
             orders = judge.orders if name in PAIRED else "both"
-            theirs = _answers(against, name, items)
-            found += _compared(name, sides, theirs, "run", orders)
+            theirs = _answers_to_items(against, name, items)
+            found += _comparison_questions(name, sides, theirs, "run", orders)
         if name == PUBLIC_ALPACA:
             references = [tuple(map(Answered, item.responses)) for item in items]
-            found += _compared(AGAINST_REFERENCE, sides, references, "reference", judge.orders)
+            found += _comparison_questions(
+                AGAINST_REFERENCE, sides, references, "reference", judge.orders
+            )
     return found
 
 
@@ -119,13 +121,15 @@ def read_answers(folder: Path, benchmark: str) -> Answers:
     return {(item, turn): Answered(*rest) for item, turn, *rest in columns}
 
 
-def _answers(folder: Path, benchmark: str, items: Sequence[Item]) -> list[tuple[Answered, ...]]:
+def _answers_to_items(
+    folder: Path, benchmark: str, items: Sequence[Item]
+) -> list[tuple[Answered, ...]]:
     """The answers to each item, one a turn. Raises MontessoriError when one is missing."""
     answers = read_answers(folder, benchmark)
-    return [_of_item(answers, item, folder) for item in items]
+    return [_answers_to_item(answers, item, folder) for item in items]
 
 
-def _of_item(answers: Answers, item: Item, folder: Path) -> tuple[Answered, ...]:
+def _answers_to_item(answers: Answers, item: Item, folder: Path) -> tuple[Answered, ...]:
     turns = range(1, len(item.turns) + 1)
     missing = [turn for turn in turns if (item.item_id, turn) not in answers]
     if missing:
@@ -141,14 +145,14 @@ def _of_item(answers: Answers, item: Item, folder: Path) -> tuple[Answered, ...]
 Side = tuple[Item, tuple[Answered, ...]]
 
 
-def _graded(benchmark: str, sides: Sequence[Side], repeats: int) -> Iterator[Question]:
+def _grading_questions(benchmark: str, sides: Sequence[Side], repeats: int) -> Iterator[Question]:
     for item, ours in sides:
         for turn in range(1, len(ours) + 1):
             for repeat in range(repeats):
                 yield Question(benchmark, item, turn, ours, repeat=repeat)
 
 
-def _compared(
+def _comparison_questions(
     benchmark: str,
     sides: Sequence[Side],
     theirs: Sequence[tuple[Answered, ...]],

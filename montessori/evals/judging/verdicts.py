@@ -51,16 +51,16 @@ class Judge(Protocol):
 
     name: str
 
-    def verdicts(self, questions: Sequence[Question]) -> list[Verdict]:
+    def give_verdicts(self, questions: Sequence[Question]) -> list[Verdict]:
         """One verdict for each question, in their order."""
         ...
 
-    def facts(self) -> dict[str, object]:
+    def describe_judge(self) -> dict[str, object]:
         """Who the judge is, and what it was paid, for judge.json beside the verdicts."""
         ...
 
 
-def table_of(
+def verdict_table(
     judge: str, questions: Sequence[Question], verdicts: Sequence[Verdict]
 ) -> "pl.DataFrame":
     """The table of verdicts (schema VERDICTS), in the order of the questions."""
@@ -68,12 +68,12 @@ def table_of(
 
     from montessori.artifacts.schemas import VERDICTS
 
-    rows = [{"judge": judge, **_asked(question), **asdict(verdict)}
+    rows = [{"judge": judge, **_question_columns(question), **asdict(verdict)}
             for question, verdict in zip(questions, verdicts, strict=True)]  # fmt: skip
     return pl.DataFrame(rows, schema=VERDICTS)
 
 
-def _asked(question: Question) -> dict[str, object]:
+def _question_columns(question: Question) -> dict[str, object]:
     answer = question.answers[question.turn - 1]
     others = question.others
     return {

@@ -15,8 +15,8 @@ from montessori.artifacts.schemas import VERDICTS
 from montessori.errors import MontessoriError
 from montessori.evals.judging.checker import Checker
 from montessori.evals.judging.judge_prompts import read_prompts
-from montessori.evals.judging.questions import plan
-from montessori.evals.judging.verdicts import FACTS, TABLE, Judge, table_of
+from montessori.evals.judging.questions import plan_questions
+from montessori.evals.judging.verdicts import FACTS, TABLE, Judge, verdict_table
 from montessori.evals.settings import BenchmarkParams, JudgeParams
 
 if TYPE_CHECKING:
@@ -27,7 +27,7 @@ PAID = "paid"  # folder of the ledgers of finished stages
 
 
 @dataclass(frozen=True)
-class Inputs:
+class JudgeInputs:
     """What the stage judge reads: answers of two runs, items, the judge and its prompts."""
 
     answers: Path
@@ -38,7 +38,7 @@ class Inputs:
 
 
 @dataclass(frozen=True)
-class Means:
+class JudgeResources:
     """What a model judge is run with: the machine, the values of keys, the file of its ledger."""
 
     machine: "Machine"
@@ -47,7 +47,11 @@ class Means:
 
 
 def write_verdicts(
-    inputs: Inputs, out: Path, judge: JudgeParams, bench: BenchmarkParams, means: Means
+    inputs: JudgeInputs,
+    out: Path,
+    judge: JudgeParams,
+    bench: BenchmarkParams,
+    means: JudgeResources,
 ) -> None:
     """Judge the answers of a run, and against those of another run, into `out`.
 
@@ -55,7 +59,7 @@ def write_verdicts(
     verdicts are kept as they come, also across runs, so that nothing is paid twice. Raises
     MontessoriError when an answer is missing, the judge cannot be used, or the budget ends.
     """
-    questions = plan(inputs.answers, inputs.against, inputs.evals, bench.split, judge)
+    questions = plan_questions(inputs.answers, inputs.against, inputs.evals, bench.split, judge)
     folders = {"answers": inputs.answers, "against": inputs.against,
                "evals": Path(inputs.evals) / bench.split, "judge": inputs.model,
                "prompts": inputs.prompts}  # fmt: skip
@@ -63,21 +67,21 @@ def write_verdicts(
     with new_folder(out, folders, facts, ()) as folder:
         opened = open_judge(inputs, judge, means)
         facts["judge"] = opened.name
-        table = table_of(opened.name, questions, opened.verdicts(questions))
+        table = verdict_table(opened.name, questions, opened.give_verdicts(questions))
         write_table(table, folder / TABLE, VERDICTS)
-        write_json(folder / FACTS, opened.facts())
+        write_json(folder / FACTS, opened.describe_judge())
     if means.ledger.is_file():
-        _keep(means.ledger)
+        _keep_ledger(means.ledger)
 
 
-def _keep(ledger: Path) -> None:
+def _keep_ledger(ledger: Path) -> None:
     """Make the ledger of a finished stage one that other runs' stages learn from."""
     paid = ledger.parent / PAID
     paid.mkdir(exist_ok=True)
     ledger.replace(paid / f"{folder_digest(ledger)[:16]}.jsonl")
 
 
-def open_judge(inputs: Inputs, params: JudgeParams, means: Means) -> Judge:
+def open_judge(inputs: JudgeInputs, params: JudgeParams, means: JudgeResources) -> Judge:
     """The judge that a path names: a .json file of the lab's checker, or a model folder.
 
     Raises MontessoriError when it is neither, or its engine cannot be used.
@@ -95,7 +99,7 @@ def open_judge(inputs: Inputs, params: JudgeParams, means: Means) -> Judge:
     )
 
 
-def _open_model(inputs: Inputs, params: JudgeParams, means: Means) -> "ModelJudge":
+def _open_model(inputs: JudgeInputs, params: JudgeParams, means: JudgeResources) -> "ModelJudge":
     from montessori.evals.judging.model_judge import ModelJudge, shows_system
     from montessori.generate.engines import open_with_ledger, teacher_facts
     from montessori.generate.settings import GenerationParams

@@ -20,7 +20,7 @@ Score = tuple[float, bool]
 
 
 @dataclass(frozen=True)
-class Pair:
+class TokenPair:
     """Token ids of a context and of a continuation, neither empty, and the pair's position."""
 
     context: tuple[int, ...]
@@ -39,23 +39,23 @@ def score_pairs(
     Returns for each pair the summed log-probability of the continuation (nats) and whether each of
     its tokens is the model's most likely one.
     """
-    groups: dict[tuple[int, ...], list[Pair]] = {}
+    groups: dict[tuple[int, ...], list[TokenPair]] = {}
     for place, (context, continuation) in enumerate(pairs):
-        pair = Pair(tuple(context), tuple(continuation), place)
+        pair = TokenPair(tuple(context), tuple(continuation), place)
         groups.setdefault(pair.context, []).append(pair)
     ordered = sorted(groups.items(), key=lambda group: (-len(group[0]), group[0]))
-    batches = [_flat(ordered[i : i + batch]) for i in range(0, len(ordered), batch)]
+    batches = [_flatten_groups(ordered[i : i + batch]) for i in range(0, len(ordered), batch)]
     scores: dict[int, Score] = {}
-    for rows, found in zip(batches, engine.cores.map(_score, batches), strict=True):
+    for rows, found in zip(batches, engine.cores.map(_score_rows, batches), strict=True):
         scores |= {pair.place: score for pair, score in zip(rows, found, strict=True)}
     return [scores[place] for place in range(len(pairs))]
 
 
-def _flat(part: list[tuple[tuple[int, ...], list[Pair]]]) -> list[Pair]:
+def _flatten_groups(part: list[tuple[tuple[int, ...], list[TokenPair]]]) -> list[TokenPair]:
     return [pair for _, group in part for pair in group]
 
 
-def _score(engine: "TransformersEngine", rows: list[Pair]) -> list[Score]:
+def _score_rows(engine: "TransformersEngine", rows: list[TokenPair]) -> list[Score]:
     """Scores of pairs whose contexts share one forward pass; equal contexts lie side by side."""
     model = engine.model
     contexts = list(dict.fromkeys(pair.context for pair in rows))
@@ -81,10 +81,10 @@ def _score(engine: "TransformersEngine", rows: list[Pair]) -> list[Score]:
             use_cache=True,
         ).logits
         logits = torch.cat([first, rest], dim=1)  # (rows, width, vocabulary)
-    return _summed(logits, targets, present)
+    return _sum_scores(logits, targets, present)
 
 
-def _summed(logits: torch.Tensor, targets: torch.Tensor, present: torch.Tensor) -> list[Score]:
+def _sum_scores(logits: torch.Tensor, targets: torch.Tensor, present: torch.Tensor) -> list[Score]:
     """Sum and greediness of each row; logits (rows, width, vocabulary), others (rows, width)."""
     logits = logits.float()
     token = logits.gather(2, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(dim=-1)

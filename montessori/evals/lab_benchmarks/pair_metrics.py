@@ -5,13 +5,13 @@ from typing import Any
 import polars as pl
 
 from montessori.evals.items import ALPACA
-from montessori.evals.lab_benchmarks.ridge_length_control import length_controlled
+from montessori.evals.lab_benchmarks.ridge_length_control import length_controlled_rate
 from montessori.evals.published.alpaca_scores import NONE, win_rates
-from montessori.evals.published.length_control import FOLDS, Floats, fit, length_term
+from montessori.evals.published.length_control import FOLDS, Floats, fit_weights, length_term
 from montessori.evals.statistics import win_rate
 
 
-def by_item(rows: pl.DataFrame) -> pl.DataFrame:
+def preferences_by_item(rows: pl.DataFrame) -> pl.DataFrame:
     """One row per item from its verdicts (one or both orders), in the order of the items.
 
     Columns item_id, preference, length, against_length, difficulty. The preference is the mean over
@@ -24,7 +24,7 @@ def by_item(rows: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def difference(items: pl.DataFrame) -> pl.Series:
+def length_differences(items: pl.DataFrame) -> pl.Series:
     """Characters of the run's answer minus those of the other answer, as f64."""
     return (items["length"] - items["against_length"]).cast(pl.Float64)
 
@@ -32,21 +32,23 @@ def difference(items: pl.DataFrame) -> pl.Series:
 def pair_metrics(name: str, rows: pl.DataFrame) -> dict[str, Any]:
     """The metrics of benchmark `name` from its verdicts, on 0-100; the headline is `name` itself.
 
-    None where no item has a verdict. The lab's headline is `evals.alpaca.length_controlled`, that
-    of AlpacaEval the published regression (`scores.length_control`).
+    None where no item has a verdict. The lab's headline is that of
+    `ridge_length_control`, AlpacaEval's is the published regression of `published.length_control`.
     """
-    items = by_item(rows).filter(pl.col("preference").is_not_null())
+    items = preferences_by_item(rows).filter(pl.col("preference").is_not_null())
     if items.is_empty():
         return {name: None, f"{name}_win_rate": None, f"{name}_standard_error": None}
     preference = items["preference"].to_numpy()
     if name == ALPACA:
         rate, error = win_rate(preference)
-        controlled = float(length_controlled(preference, difference(items).to_numpy())[0])
+        controlled = float(
+            length_controlled_rate(preference, length_differences(items).to_numpy())[0]
+        )
         found: dict[str, Any] = {}
     else:
         found = win_rates(preference)
         rate, error = found.pop("win_rate"), found.pop("standard_error")
-        at_equal_length, method = published(items)
+        at_equal_length, method = predict_at_equal_length(items)
         controlled = rate if at_equal_length is None else win_rate(at_equal_length)[0]
         found["length_controlled_method"] = method
         if at_equal_length is not None:
@@ -55,7 +57,7 @@ def pair_metrics(name: str, rows: pl.DataFrame) -> dict[str, Any]:
     return values | {f"{name}_{key}": value for key, value in found.items()}
 
 
-def published(items: pl.DataFrame) -> tuple[Floats | None, str]:
+def predict_at_equal_length(items: pl.DataFrame) -> tuple[Floats | None, str]:
     """Preferences (items,) that AlpacaEval's regression predicts at equal length, and its form.
 
     None and "none" where the items are too few for its folds; the headline is then the plain rate.
@@ -66,7 +68,7 @@ def published(items: pl.DataFrame) -> tuple[Floats | None, str]:
     term = length_term(*lengths)
     known = items["difficulty"].null_count() == 0
     difficulty = items["difficulty"].to_numpy() if known else None
-    weights = fit(items["preference"].to_numpy(), term, difficulty)
+    weights = fit_weights(items["preference"].to_numpy(), term, difficulty)
     at = 0.0 * term if difficulty is None else difficulty
     return weights.predict(at), "fit-with-difficulty" if known else "fit-minimal"
 
@@ -83,13 +85,13 @@ def position_bias(rows: pl.DataFrame) -> dict[str, Any]:
     first = pl.when(pl.col("swapped")).then(1.0 - pl.col("preference")).otherwise("preference")
     better = ((first - 0.5).sign() + 1.0) / 2.0
     return {
-        "swapped": _percent(swapped),
-        "win_rate_shown_first": _percent(asked.filter(~pl.col("swapped"))["preference"]),
-        "win_rate_shown_second": _percent(asked.filter(pl.col("swapped"))["preference"]),
-        "first_preferred": _percent(asked.select(better.alias("better"))["better"]),
+        "swapped": _mean_percent(swapped),
+        "win_rate_shown_first": _mean_percent(asked.filter(~pl.col("swapped"))["preference"]),
+        "win_rate_shown_second": _mean_percent(asked.filter(pl.col("swapped"))["preference"]),
+        "first_preferred": _mean_percent(asked.select(better.alias("better"))["better"]),
     }
 
 
-def _percent(values: pl.Series) -> float | None:
+def _mean_percent(values: pl.Series) -> float | None:
     """The mean of shares on 0-100; None of none."""
     return None if values.is_empty() else 100.0 * float(values.cast(pl.Float64).to_numpy().mean())

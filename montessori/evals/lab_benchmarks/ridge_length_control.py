@@ -11,7 +11,7 @@ LONGEST_STEP = 2.0  # of one Newton step, in logits
 TOLERANCE = 1e-9
 
 
-def length_controlled(
+def length_controlled_rate(
     preference: ArrayLike, difference: ArrayLike, counts: Floats | None = None
 ) -> Floats:
     """Length-controlled win rate, 0-100 (Dubois et al. 2024, arXiv 2404.04475).
@@ -31,12 +31,12 @@ def length_controlled(
     difference = np.asarray(difference, dtype=np.float64)
     if counts is None:
         counts = np.ones((1, preference.size))
-    length = np.tanh(_scaled(difference, counts))  # (resamples, items)
-    constant = _fit(preference, length, counts)
+    length = np.tanh(_scale_differences(difference, counts))  # (resamples, items)
+    constant = _fit_constant(preference, length, counts)
     return 100.0 / (1.0 + np.exp(-constant))
 
 
-def _scaled(difference: Floats, counts: Floats) -> Floats:
+def _scale_differences(difference: Floats, counts: Floats) -> Floats:
     """Differences in units of their sd in each sample; 0 where all lengths differ equally."""
     total = counts.sum(axis=1)
     mean = counts @ difference / total
@@ -46,7 +46,7 @@ def _scaled(difference: Floats, counts: Floats) -> Floats:
     return difference[None, :] / scale[:, None]
 
 
-def _fit(preference: Floats, length: Floats, counts: Floats) -> Floats:
+def _fit_constant(preference: Floats, length: Floats, counts: Floats) -> Floats:
     """The constant of the ridge logistic regression of each sample, by Newton's method.
 
     preference: (items,); length and counts: (resamples, items). Returns (resamples,).

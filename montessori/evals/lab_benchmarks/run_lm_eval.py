@@ -13,7 +13,7 @@ from lm_eval.models.huggingface import HFLM
 from lm_eval.tasks import TaskManager
 
 from montessori.errors import MontessoriError
-from montessori.evals.answers import without
+from montessori.evals.answers import remove_specials
 from montessori.evals.items import CLOSED, GSM8K, MMLU
 from montessori.evals.lab_benchmarks.loglikelihoods import score_pairs
 from montessori.evals.lab_benchmarks.tasks.documents import TASKS
@@ -93,12 +93,12 @@ class HarnessModel(HFLM):
         self.truncated = {instance.args[0] for instance, one in asked if not one.finished}
         specials = special_texts(self.tokenizer)
         return [
-            _cut(without(answer.text, specials), instance.args[1]["until"])
+            _cut_at_stops(remove_specials(answer.text, specials), instance.args[1]["until"])
             for instance, answer in zip(requests, written, strict=True)
         ]
 
 
-def _cut(text: str, stops: Sequence[str]) -> str:
+def _cut_at_stops(text: str, stops: Sequence[str]) -> str:
     ends = [text.find(stop) for stop in stops if stop in text]
     return text[: min(ends)] if ends else text
 
@@ -124,13 +124,13 @@ def run_harness(
     results = evaluate(model, loaded, bootstrap_iters=0, log_samples=True, apply_chat_template=True)
     samples = results["samples"]
     return HarnessResult(
-        choices=[_choice(sample) for sample in samples.get(MMLU, ())],
-        words=_words(samples.get(GSM8K, ()), model.truncated),
-        versions=_versions(results["versions"]),
+        choices=[_choice_row(sample) for sample in samples.get(MMLU, ())],
+        words=_word_rows(samples.get(GSM8K, ()), model.truncated),
+        versions=_read_versions(results["versions"]),
     )
 
 
-def _choice(sample: Mapping[str, Any]) -> dict[str, Any]:
+def _choice_row(sample: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "item_id": sample["doc"]["item_id"],
         "subject": sample["doc"]["family"],
@@ -139,22 +139,22 @@ def _choice(sample: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _words(samples: Sequence[Mapping[str, Any]], truncated: set[str]) -> list[dict[str, Any]]:
+def _word_rows(samples: Sequence[Mapping[str, Any]], truncated: set[str]) -> list[dict[str, Any]]:
     """One row per item from lm-eval's one sample per item and filter."""
     rows: dict[str, dict[str, Any]] = {}
     names = {"strict-match": "strict", "flexible-extract": "flexible"}
     for sample in samples:
         name = sample["doc"]["item_id"]
-        row = rows.setdefault(name, {"item_id": name, "note": _note(sample, truncated)})
+        row = rows.setdefault(name, {"item_id": name, "note": _answer_note(sample, truncated)})
         row[names[sample["filter"]]] = float(sample["exact_match"])
     return list(rows.values())
 
 
-def _note(sample: Mapping[str, Any], truncated: set[str]) -> str:
+def _answer_note(sample: Mapping[str, Any], truncated: set[str]) -> str:
     if not sample["resps"][0][0].strip():
         return "empty"
     return "truncated" if sample["arguments"][0][0] in truncated else ""
 
 
-def _versions(tasks: Mapping[str, Any]) -> dict[str, str]:
+def _read_versions(tasks: Mapping[str, Any]) -> dict[str, str]:
     return {"lm_eval": lm_eval.__version__} | {name: str(value) for name, value in tasks.items()}

@@ -11,6 +11,6 @@ def score_of(quality: float) -> float:
     return LOWEST + (HIGHEST - LOWEST) * quality
 
 
-def percent(score: ArrayLike) -> NDArray[np.float64]:
+def to_percent(score: ArrayLike) -> NDArray[np.float64]:
     """Scores from 1 to 10 on the scale 0-100: (score - 1) / 9 x 100, element by element."""
     return (np.asarray(score, dtype=np.float64) - LOWEST) / (HIGHEST - LOWEST) * 100.0

@@ -27,11 +27,11 @@ def open_model(folder: Path, settings: "HarnessParams", machine: "Machine") -> "
     """
     logging.getLogger("lm_eval").setLevel(logging.ERROR)
     if settings.engine == "vllm":
-        return _vllm(folder, settings, machine)
-    return _transformers(folder, settings, machine)
+        return _open_vllm(folder, settings, machine)
+    return _open_transformers(folder, settings, machine)
 
 
-def _transformers(folder: Path, settings: "HarnessParams", machine: "Machine") -> "HFLM":
+def _open_transformers(folder: Path, settings: "HarnessParams", machine: "Machine") -> "HFLM":
     import torch
     from lm_eval.models.huggingface import HFLM
 
@@ -44,7 +44,7 @@ def _transformers(folder: Path, settings: "HarnessParams", machine: "Machine") -
     )
 
 
-def _vllm(folder: Path, settings: "HarnessParams", machine: "Machine") -> "VLLM":
+def _open_vllm(folder: Path, settings: "HarnessParams", machine: "Machine") -> "VLLM":
     from montessori.generate import vllm_engine
     from montessori.models.adapters import find_adapters
 

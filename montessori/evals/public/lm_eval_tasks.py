@@ -23,7 +23,7 @@ def load_task(name: str, shots: int, data: LocalData) -> dict[str, Any]:
     Raises MontessoriError for an unknown name, missing data, and examples without a split
     to draw from.
     """
-    manager = index()
+    manager = task_index()
     if name not in manager.all_tasks:
         close = difflib.get_close_matches(name, manager.all_tasks, 3)
         raise MontessoriError(
@@ -40,7 +40,7 @@ def load_task(name: str, shots: int, data: LocalData) -> dict[str, Any]:
 
 
 @cache
-def index() -> "TaskManager":
+def task_index() -> "TaskManager":
     """lm-eval's index of all its tasks; reading it takes seconds."""
     from lm_eval.tasks import TaskManager
 

@@ -13,7 +13,7 @@ from montessori.artifacts.schemas import SAMPLES
 from montessori.errors import MontessoriError
 from montessori.evals.public.lm_eval_model import open_model
 from montessori.evals.public.lm_eval_tasks import load_task
-from montessori.evals.public.task_outcomes import write_outcomes
+from montessori.evals.public.task_outcomes import write_task_outcomes
 from montessori.models.chat import folder_template, text_hash
 from montessori.sources.local_data import LocalData
 
@@ -51,25 +51,27 @@ def run_task(
     data = LocalData(folder)
     loaded = load_task(task, shots, data)
     taken = open_model(model, settings, machine)
-    results = _evaluate(taken, loaded, settings)
+    results = _run_lm_eval(taken, loaded, settings)
     samples = pl.DataFrame(
-        [_sample(name, one) for name, many in results["samples"].items() for one in many],
+        [_sample_row(name, one) for name, many in results["samples"].items() for one in many],
         schema=SAMPLES,
     )
     facts = {
         "task": task,
         "items": samples["item"].n_unique(),
-        "data": _digest(data),
+        "data": _data_digest(data),
         "engine": settings.engine,
         "template": text_hash(folder_template(model)) if settings.chat_template else None,
     }
     with new_folder(out, {"model": model}, facts) as made:
         write_table(samples, made / "samples.parquet", SAMPLES)
-    write_outcomes(outcomes, samples, task)
-    return _metrics(results, facts) | {"truncated": _truncated(results, loaded["tasks"], taken)}
+    write_task_outcomes(outcomes, samples, task)
+    return _task_metrics(results, facts) | {
+        "truncated": _count_truncated(results, loaded["tasks"], taken)
+    }
 
 
-def _evaluate(model: "LM", loaded: dict[str, Any], settings: "HarnessParams") -> dict[str, Any]:
+def _run_lm_eval(model: "LM", loaded: dict[str, Any], settings: "HarnessParams") -> dict[str, Any]:
     from lm_eval.evaluator import evaluate
 
     results: dict[str, Any] | None = evaluate(
@@ -90,7 +92,7 @@ def _evaluate(model: "LM", loaded: dict[str, Any], settings: "HarnessParams") ->
     return results
 
 
-def _sample(task: str, sample: Mapping[str, Any]) -> dict[str, Any]:
+def _sample_row(task: str, sample: Mapping[str, Any]) -> dict[str, Any]:
     """One item under one filter: what was asked and answered, and how it was scored."""
     metrics = {name: sample[name] for name in sample["metrics"]}
     return {
@@ -105,7 +107,9 @@ def _sample(task: str, sample: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _truncated(results: Mapping[str, Any], tasks: Mapping[str, Any], model: "HFLM | VLLM") -> int:
+def _count_truncated(
+    results: Mapping[str, Any], tasks: Mapping[str, Any], model: "HFLM | VLLM"
+) -> int:
     """Prompts whose beginning lm-eval cut: longer than the context less the room for an answer."""
     cut = 0
     for name, many in results["samples"].items():
@@ -119,19 +123,19 @@ def _truncated(results: Mapping[str, Any], tasks: Mapping[str, Any], model: "HFL
     return cut
 
 
-def _metrics(results: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
+def _task_metrics(results: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:
     import lm_eval
 
     return {
         **facts,
-        "scores": {name: _scores(found) for name, found in results["results"].items()},
+        "scores": {name: _read_scores(found) for name, found in results["results"].items()},
         "shots": dict(sorted(results["n-shot"].items())),
         "versions": {"lm_eval": lm_eval.__version__}
         | {name: str(value) for name, value in results["versions"].items()},
     }
 
 
-def _scores(found: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
+def _read_scores(found: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     """Value and standard error by metric and filter, from lm-eval's flat names."""
     scores: dict[str, dict[str, float | None]] = {}
     for key, value in found.items():
@@ -145,7 +149,7 @@ def _scores(found: Mapping[str, Any]) -> dict[str, dict[str, float | None]]:
     return scores
 
 
-def _digest(data: LocalData) -> str:
+def _data_digest(data: LocalData) -> str:
     """SHA-256 over names and contents of the files that were read."""
     lines = sorted(
         f"{file.relative_to(data.folder).as_posix()} {file_digest(file)}\n" for file in data.files

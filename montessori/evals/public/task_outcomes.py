@@ -9,7 +9,7 @@ from montessori.artifacts.files import write_text
 from montessori.evals.outcomes import COLUMNS
 
 
-def write_outcomes(path: Path, samples: pl.DataFrame, task: str) -> None:
+def write_task_outcomes(path: Path, samples: pl.DataFrame, task: str) -> None:
     """Write a row per item, metric and filter as CSV: the unit of a comparison of two runs.
 
     samples: schema SAMPLES. A benchmark is `task` with metric and filter, such as
@@ -17,7 +17,7 @@ def write_outcomes(path: Path, samples: pl.DataFrame, task: str) -> None:
     for an item, such as a perplexity's, are left out.
     """
     rows = [
-        {"item_id": item, "benchmark": name(task, metric, kind), "value": 100.0 * value,
+        {"item_id": item, "benchmark": benchmark_name(task, metric, kind), "value": 100.0 * value,
          "length_difference": None}
         for item, kind, metrics in samples.select("item", "filter", "metrics").iter_rows()
         for metric, value in json.loads(metrics).items()
@@ -28,6 +28,6 @@ def write_outcomes(path: Path, samples: pl.DataFrame, task: str) -> None:
     write_text(path, frame.write_csv(float_precision=4))
 
 
-def name(task: str, metric: str, kind: str) -> str:
+def benchmark_name(task: str, metric: str, kind: str) -> str:
     """What a benchmark is called: task, metric and, where there are several, lm-eval's filter."""
     return f"{task} {metric}" if kind == "none" else f"{task} {metric} ({kind})"

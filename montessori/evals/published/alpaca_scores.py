@@ -9,9 +9,15 @@ import numpy as np
 
 from montessori.errors import MontessoriError
 from montessori.evals.published.annotations import Comparison
-from montessori.evals.published.length_control import FOLDS, Floats, Weights, fit, length_term
+from montessori.evals.published.length_control import (
+    FOLDS,
+    Floats,
+    Weights,
+    fit_weights,
+    length_term,
+)
 from montessori.evals.published.length_control_files import (
-    Files,
+    LengthControlFiles,
     difficulty_of,
     read_gamed,
     read_weights,
@@ -65,7 +71,9 @@ def win_rates(preference: Floats) -> dict[str, Any]:
     }
 
 
-def control_length(comparison: Comparison, files: Files, required: bool = False) -> LengthControl:
+def control_length(
+    comparison: Comparison, files: LengthControlFiles, required: bool = False
+) -> LengthControl:
     """Every length-controlled preference that the files allow.
 
     required: published weights were asked for, so that weights that do not belong to these
@@ -77,9 +85,9 @@ def control_length(comparison: Comparison, files: Files, required: bool = False)
         return LengthControl({"reference-itself": np.full(rows, 0.5)}, ())
     difficulty = difficulty_of(comparison, files)
     length = length_term(comparison.reference_length, comparison.length)
-    predicted, notes = _fitted(comparison, length, difficulty, files)
+    predicted, notes = _fit_regressions(comparison, length, difficulty, files)
     if files.weights is not None:
-        values, note = _by_weights(comparison, length, difficulty, files.weights)
+        values, note = _predict_by_weights(comparison, length, difficulty, files.weights)
         if required and values is None:
             raise MontessoriError(
                 note,
@@ -92,11 +100,11 @@ def control_length(comparison: Comparison, files: Files, required: bool = False)
     return LengthControl(predicted, tuple(note for note in notes if note))
 
 
-def _fitted(
+def _fit_regressions(
     comparison: Comparison,
     length: Floats,
     difficulty: Floats | None,
-    files: Files,
+    files: LengthControlFiles,
 ) -> tuple[dict[str, Floats], list[str]]:
     """Predictions of the regressions that can be fitted to these verdicts."""
     usable = int((~np.isnan(comparison.preference + length)).sum())
@@ -107,17 +115,17 @@ def _fitted(
     if files.difficulty is not None and difficulty is None:
         notes.append("instruction difficulty is not used: the rows are not those it was made for")
     flat = np.zeros_like(length)
-    weights: dict[str, Weights] = {"fit-minimal": fit(comparison.preference, length)}
+    weights: dict[str, Weights] = {"fit-minimal": fit_weights(comparison.preference, length)}
     if difficulty is not None:
-        weights["fit-with-difficulty"] = fit(comparison.preference, length, difficulty)
+        weights["fit-with-difficulty"] = fit_weights(comparison.preference, length, difficulty)
     if difficulty is not None and files.gamed is not None:
         gamed = read_gamed(files.gamed)
-        weights["published-fit"] = fit(comparison.preference, length, difficulty, gamed)
+        weights["published-fit"] = fit_weights(comparison.preference, length, difficulty, gamed)
     at = flat if difficulty is None else difficulty
     return {method: found.predict(at) for method, found in weights.items()}, notes
 
 
-def _by_weights(
+def _predict_by_weights(
     comparison: Comparison, length: Floats, difficulty: Floats | None, path: Path
 ) -> tuple[Floats | None, str]:
     """Predictions of published weights, or None and why not.
@@ -143,7 +151,7 @@ def _by_weights(
     return weights.predict(difficulty), ""
 
 
-def score(comparison: Comparison, control: LengthControl) -> dict[str, Any]:
+def score_comparison(comparison: Comparison, control: LengthControl) -> dict[str, Any]:
     """All figures as JSON: rates on 0-100, counts, and the length control by every method.
 
     Raises MontessoriError where no row has a verdict.
@@ -163,7 +171,7 @@ def score(comparison: Comparison, control: LengthControl) -> dict[str, Any]:
         "annotator": comparison.annotator,
         **win_rates(comparison.preference),
         "length_controlled_winrate": rates.get(control.method),
-        "lc_standard_error": _error(control.predicted.get(control.method)),
+        "lc_standard_error": _standard_error(control.predicted.get(control.method)),
         "length_controlled_method": control.method,
         "length_controlled_by_method": rates,
         "avg_length": _mean_length(comparison.length),
@@ -173,12 +181,12 @@ def score(comparison: Comparison, control: LengthControl) -> dict[str, Any]:
         "n_invalid": comparison.invalid,
         "n_swapped": comparison.swapped,
         "n_duplicates": comparison.duplicates,
-        "win_rate_by_instruction": by_instruction(comparison),
+        "win_rate_by_instruction": rate_by_instruction(comparison),
         "notes": list(control.notes),
     }
 
 
-def by_instruction(comparison: Comparison) -> float:
+def rate_by_instruction(comparison: Comparison) -> float:
     """The win rate, 0-100, in which each instruction counts once, by the mean of its verdicts."""
     verdicts: dict[str, list[float]] = {}
     for text, value in zip(comparison.instructions, comparison.preference, strict=True):
@@ -187,7 +195,7 @@ def by_instruction(comparison: Comparison) -> float:
     return 100.0 * float(np.mean([np.mean(values) for values in verdicts.values()]))
 
 
-def _error(predicted: Floats | None) -> float | None:
+def _standard_error(predicted: Floats | None) -> float | None:
     """Standard error over rows, 0-100, as published: it does not know the fit's own error."""
     return None if predicted is None or predicted.size < 2 else win_rate(predicted)[1]
 

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montessori.errors import MontessoriError
-from montessori.evals.published.verdict_files import Row, plain, read_value
+from montessori.evals.published.verdict_files import Row, read_value, to_printable
 
 Floats = NDArray[np.float64]
 
@@ -67,18 +67,20 @@ def read_annotations(
     Raises MontessoriError: no such file, malformed JSON, no rows, a row without a needed key, more
     than two generators.
     """
-    rows = _rows(path)
-    model, reference = _sides(rows, model, path)
-    swapped = np.array([plain(row["generator_1"]) == model != reference for row in rows])
-    given = np.array([_preference(row["preference"]) for row in rows])
+    rows = _read_rows(path)
+    model, reference = _find_sides(rows, model, path)
+    swapped = np.array([to_printable(row["generator_1"]) == model != reference for row in rows])
+    given = np.array([_parse_preference(row["preference"]) for row in rows])
     return Comparison(
         model=model,
         reference=reference,
-        annotator=_annotator(rows),
+        annotator=_common_annotator(rows),
         instructions=tuple(str(row["instruction"]) for row in rows),
         preference=np.where(swapped, 2.0 - given, given - 1.0),
-        length=_lengths(rows, swapped, "output_2", "output_1", outputs or {}),
-        reference_length=_lengths(rows, swapped, "output_1", "output_2", reference_outputs or {}),
+        length=_answer_lengths(rows, swapped, "output_2", "output_1", outputs or {}),
+        reference_length=_answer_lengths(
+            rows, swapped, "output_1", "output_2", reference_outputs or {}
+        ),
         source=str(path),
         swapped=int(swapped.sum()),
         unparsed=sum(_is_missing(row["preference"]) for row in rows),
@@ -98,7 +100,7 @@ def read_outputs(path: Path) -> dict[str, str]:
     rows = read_value(path)
     needed = ("instruction", "output")
     texts = isinstance(rows, list) and all(
-        _has(row, needed) and all(isinstance(row[key], str) for key in needed) for row in rows
+        _has_keys(row, needed) and all(isinstance(row[key], str) for key in needed) for row in rows
     )
     if not texts:
         raise MontessoriError(
@@ -110,13 +112,13 @@ def read_outputs(path: Path) -> dict[str, str]:
     return {row["instruction"]: row["output"] for row in rows}
 
 
-def _rows(path: Path) -> Sequence[Row]:
+def _read_rows(path: Path) -> Sequence[Row]:
     rows = read_value(path)
     if not isinstance(rows, list) or not rows:
         what = "no annotations" if rows == [] else "not a list of annotations"
         raise MontessoriError(what, where=str(path), expected=FORM, next="give --annotations FILE")
     for number, row in enumerate(rows, 1):
-        if not _has(row, NEEDED):
+        if not _has_keys(row, NEEDED):
             raise MontessoriError(
                 f"row {number} of {len(rows)} is not an annotation",
                 where=str(path),
@@ -126,14 +128,14 @@ def _rows(path: Path) -> Sequence[Row]:
     return rows
 
 
-def _has(row: Any, needed: Sequence[str]) -> bool:
+def _has_keys(row: Any, needed: Sequence[str]) -> bool:
     return isinstance(row, dict) and all(key in row for key in needed)
 
 
-def _sides(rows: Sequence[Row], model: str | None, path: Path) -> tuple[str, str]:
+def _find_sides(rows: Sequence[Row], model: str | None, path: Path) -> tuple[str, str]:
     """The model and its reference; the same name twice where a model meets itself."""
-    second = Counter(plain(row["generator_2"]) for row in rows)
-    names = list(dict.fromkeys([*second, *(plain(row["generator_1"]) for row in rows)]))
+    second = Counter(to_printable(row["generator_2"]) for row in rows)
+    names = list(dict.fromkeys([*second, *(to_printable(row["generator_1"]) for row in rows)]))
     if len(names) > 2 or (model and model not in names):
         what = f"{model} is not in the file" if len(names) <= 2 else "more than two generators"
         raise MontessoriError(
@@ -153,7 +155,7 @@ def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
-def _preference(value: Any) -> float:
+def _parse_preference(value: Any) -> float:
     """A preference from 1 to 2; a 0 of older files is a tie; NaN for anything else."""
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan
@@ -162,13 +164,13 @@ def _preference(value: Any) -> float:
     return float(value) if 1 <= value <= 2 else math.nan
 
 
-def _annotator(rows: Sequence[Row]) -> str:
+def _common_annotator(rows: Sequence[Row]) -> str:
     """The annotator that all rows name; "" where they name none or several."""
-    names = {plain(row.get("annotator") or "") for row in rows}
+    names = {to_printable(row.get("annotator") or "") for row in rows}
     return names.pop() if len(names) == 1 else ""
 
 
-def _lengths(
+def _answer_lengths(
     rows: Sequence[Row], swapped: NDArray[np.bool_], key: str, other: str, known: Mapping[str, str]
 ) -> Floats:
     """Characters of one side's answers, (rows,): from `key`, or from `other` in swapped rows."""

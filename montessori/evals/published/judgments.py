@@ -13,7 +13,13 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from montessori.errors import MontessoriError
-from montessori.evals.published.verdict_files import Row, number, plain, read_lines, wrong_line
+from montessori.evals.published.verdict_files import (
+    Row,
+    read_lines,
+    to_number,
+    to_printable,
+    wrong_line,
+)
 
 SINGLE = ("question_id", "model", "turn")
 PAIRWISE = ("question_id", "model_1", "model_2", "g1_winner", "g2_winner", "turn")
@@ -104,16 +110,16 @@ def read_judgments(path: Path) -> list[Judgment] | list[Match]:
             next="give --judgments FILE, one file per kind of grading",
         )
     if pairwise.pop():
-        return [_match(row, line, path) for line, row, _ in rows]
-    return [_judgment(row, line, text, path) for line, row, text in rows]
+        return [_parse_match(row, line, path) for line, row, _ in rows]
+    return [_parse_judgment(row, line, text, path) for line, row, text in rows]
 
 
 def read_categories(path: Path) -> dict[int, str]:
     """The category of each question, from a `question.jsonl`. Raises MontessoriError."""
     rows = read_lines(path)
     for line, row, _ in rows:
-        _need(row, ("question_id", "category"), line, path)
-    return {int(row["question_id"]): plain(row["category"]) for _, row, _ in rows}
+        _require_keys(row, ("question_id", "category"), line, path)
+    return {int(row["question_id"]): to_printable(row["category"]) for _, row, _ in rows}
 
 
 def categories_for(
@@ -132,18 +138,18 @@ def categories_for(
     return {number: category_of(number) for number in numbers}, "by question number"
 
 
-def _judgment(row: Row, line: int, source: str, path: Path) -> Judgment:
-    _need(row, SINGLE, line, path)
-    stored, text = number(row.get("score")), row.get("judgment")
+def _parse_judgment(row: Row, line: int, source: str, path: Path) -> Judgment:
+    _require_keys(row, SINGLE, line, path)
+    stored, text = to_number(row.get("score")), row.get("judgment")
     parsed = parse_rating(text) if isinstance(text, str) else None
     why = _left_out(stored, parsed, isinstance(text, str))
     return Judgment(
         line=line,
         question=int(row["question_id"]),
-        model=plain(row["model"]),
+        model=to_printable(row["model"]),
         turn=int(row["turn"]),
-        judge=_judge(row),
-        time=number(row.get("tstamp")) or 0.0,
+        judge=_judge_name(row),
+        time=to_number(row.get("tstamp")) or 0.0,
         score=None if why else stored if stored is not None else parsed,
         why=why,
         stored=None if stored == FAILED else stored,
@@ -162,14 +168,14 @@ def _left_out(stored: float | None, parsed: float | None, has_text: bool) -> str
     return "" if score is not None and LOWEST <= score <= HIGHEST else "out of range"
 
 
-def _match(row: Row, line: int, path: Path) -> Match:
-    _need(row, PAIRWISE, line, path)
-    names = plain(row["model_1"]), plain(row["model_2"])
+def _parse_match(row: Row, line: int, path: Path) -> Match:
+    _require_keys(row, PAIRWISE, line, path)
+    names = to_printable(row["model_1"]), to_printable(row["model_2"])
     orders = ({"A": names[0], "B": names[1]}, {"A": names[1], "B": names[0]})
     stored = {"model_1": names[0], "model_2": names[1], "tie": "tie"}
     texts = (row.get("g1_judgment"), row.get("g2_judgment"))
     first, second = (
-        _winner(text, order) if isinstance(text, str) else None
+        _winning_model(text, order) if isinstance(text, str) else None
         for text, order in zip(texts, orders, strict=True)
     )
     return Match(
@@ -178,7 +184,7 @@ def _match(row: Row, line: int, path: Path) -> Match:
         turn=int(row["turn"]),
         model_1=names[0],
         model_2=names[1],
-        judge=_judge(row),
+        judge=_judge_name(row),
         winners=(
             stored.get(str(row["g1_winner"]), "error"),
             stored.get(str(row["g2_winner"]), "error"),
@@ -187,19 +193,19 @@ def _match(row: Row, line: int, path: Path) -> Match:
     )
 
 
-def _winner(text: str, order: Mapping[str, str]) -> str:
+def _winning_model(text: str, order: Mapping[str, str]) -> str:
     """The model that a text says won; `order` names the models behind A and B."""
     winner = parse_winner(text)
     return order.get(winner, winner)
 
 
-def _judge(row: Row) -> str:
+def _judge_name(row: Row) -> str:
     """The judging model: the first part of `judge`, whose second is the name of the prompt."""
     judge = row.get("judge")
-    return plain(judge[0] if isinstance(judge, list) and judge else judge or "")
+    return to_printable(judge[0] if isinstance(judge, list) and judge else judge or "")
 
 
-def _need(row: Row, keys: tuple[str, ...], line: int, path: Path) -> None:
+def _require_keys(row: Row, keys: tuple[str, ...], line: int, path: Path) -> None:
     """Raise MontessoriError where a key is missing, or one that counts is no whole number."""
     missing = [key for key in keys if key not in row]
     if missing:

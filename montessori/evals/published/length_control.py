@@ -62,7 +62,7 @@ def length_term(reference_length: Floats, length: Floats) -> Floats:
     return np.tanh(difference / spread) if spread > 0 else 0.0 * difference
 
 
-def fit(
+def fit_weights(
     preference: Floats,
     length: Floats,
     difficulty: Floats | None = None,
@@ -99,12 +99,12 @@ def _cross_validated(features: Floats, preference: Floats, weight: Floats) -> Fl
 
     rows = np.arange(len(features))
     folds = GroupKFold(n_splits=FOLDS).split(features, groups=rows)
-    losses = [_held_out(features, preference, weight, *fold) for fold in folds]
+    losses = [_held_out_losses(features, preference, weight, *fold) for fold in folds]
     strength = STRENGTHS[int(np.argmin(np.mean(losses, axis=0)))]
-    return _coefficients(features, preference, weight, strength, np.random.RandomState(SEED))
+    return _fit_coefficients(features, preference, weight, strength, np.random.RandomState(SEED))
 
 
-def _held_out(
+def _held_out_losses(
     features: Floats,
     preference: Floats,
     weight: Floats,
@@ -119,7 +119,7 @@ def _held_out(
     known = features[train], preference[train], weight[train]
     losses = []
     for strength in STRENGTHS:
-        found = _coefficients(*known, strength, random)
+        found = _fit_coefficients(*known, strength, random)
         loss = _log_loss(preference[test], 1.0 / (1.0 + np.exp(-features[test] @ found)))
         losses.append(float(np.mean(weight[test] * loss)))
     return losses
@@ -131,7 +131,7 @@ def _log_loss(truth: Floats, predicted: Floats) -> Floats:
     return -(truth * np.log(predicted) + (1.0 - truth) * np.log(1.0 - predicted))
 
 
-def _coefficients(
+def _fit_coefficients(
     features: Floats,
     preference: Floats,
     weight: Floats,

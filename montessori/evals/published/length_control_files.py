@@ -36,7 +36,7 @@ COLUMNS = {  # of the published CSV files: ours to theirs
 
 
 @dataclass(frozen=True)
-class Files:
+class LengthControlFiles:
     """Paths of what is published; None for what there is not."""
 
     weights: Path | None = None
@@ -45,7 +45,9 @@ class Files:
     reference_outputs: Path | None = None
 
 
-def find(files: Files, annotations: Path, comparison: Comparison) -> Files:
+def find_files(
+    files: LengthControlFiles, annotations: Path, comparison: Comparison
+) -> LengthControlFiles:
     """`files`, with what is missing looked for above `annotations`.
 
     Only for verdicts of the published judge: nobody else's have published weights.
@@ -55,19 +57,19 @@ def find(files: Files, annotations: Path, comparison: Comparison) -> Files:
         return files
     folders = list(Path(annotations).resolve().parents)[:LEVELS]
     found = {
-        kind: next(_existing(folders, [form.format(**names) for form in forms]), None)
+        kind: next(_existing_files(folders, [form.format(**names) for form in forms]), None)
         for kind, forms in LAYOUT.items()
         if getattr(files, kind) is None
     }
     return replace(files, **found)
 
 
-def named(files: Files) -> dict[str, str]:
+def paths_by_kind(files: LengthControlFiles) -> dict[str, str]:
     """The files of a published comparison that exist, by what they hold."""
     return {kind: str(path) for kind, path in vars(files).items() if path is not None}
 
 
-def _existing(folders: list[Path], names: list[str]) -> Iterator[Path]:
+def _existing_files(folders: list[Path], names: list[str]) -> Iterator[Path]:
     return (folder / name for folder in folders for name in names if (folder / name).is_file())
 
 
@@ -90,7 +92,7 @@ def read_gamed(path: Path) -> Gamed:
     return Gamed(*(table[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in columns))
 
 
-def difficulty_of(comparison: Comparison, files: Files) -> Floats | None:
+def difficulty_of(comparison: Comparison, files: LengthControlFiles) -> Floats | None:
     """The difficulty of each row's instruction, (rows,).
 
     By the reference outputs, whose order is that of the difficulties; without them by position,

@@ -17,7 +17,7 @@ SHOWN = 20  # disagreements and left-out rows that are listed
 Verdicts = Mapping[tuple[int, int], Sequence[float]]  # (question, turn): scores in order of time
 
 
-def score(
+def score_judgments(
     judgments: Sequence[Judgment], categories: Mapping[int, str], source: str = ""
 ) -> dict[str, Any]:
     """All figures as JSON: by model, and what was counted and left out.
@@ -29,7 +29,7 @@ def score(
     graded = [row for row in judgments if row.score is not None]
     if not graded:
         raise MontessoriError(
-            f"none of {len(judgments)} rows has a rating: {_reasons(judgments)}",
+            f"none of {len(judgments)} rows has a rating: {_list_reasons(judgments)}",
             where=source,
             expected="a score from 1 to 10, or [[5]] in the judge's text",
             next="judge the answers again",
@@ -38,34 +38,36 @@ def score(
     return {
         "kind": "single",
         "models": {
-            model: of_model([row for row in graded if row.model == model], categories)
+            model: score_model([row for row in graded if row.model == model], categories)
             for model in models
         },
-        **_counts(judgments),
+        **_count_rows(judgments),
     }
 
 
-def of_model(graded: Sequence[Judgment], categories: Mapping[int, str]) -> dict[str, Any]:
+def score_model(graded: Sequence[Judgment], categories: Mapping[int, str]) -> dict[str, Any]:
     """The figures of one model; None for a mean of no rows."""
     return {
-        "score": _mean(graded),
-        "turns": _means(graded, lambda row: str(row.turn)),
-        "categories": _means(graded, lambda row: categories.get(row.question, "other")),
+        "score": _mean_score(graded),
+        "turns": _means_by(graded, lambda row: str(row.turn)),
+        "categories": _means_by(graded, lambda row: categories.get(row.question, "other")),
         "categories_by_turn": {
-            str(turn): _means(
+            str(turn): _means_by(
                 [row for row in graded if row.turn == turn],
                 lambda row: categories.get(row.question, "other"),
             )
             for turn in sorted({row.turn for row in graded})
         },
         "n_graded": len(graded),
-        "each_answer_once": _each_once(verdicts_of(graded)),
-        "judge_runs": judge_runs(verdicts_of(graded)),
-        "score_by_text": _mean(graded, lambda row: row.score if row.parsed is None else row.parsed),
+        "each_answer_once": _each_once(scores_by_answer(graded)),
+        "judge_runs": judge_runs(scores_by_answer(graded)),
+        "score_by_text": _mean_score(
+            graded, lambda row: row.score if row.parsed is None else row.parsed
+        ),
     }
 
 
-def verdicts_of(graded: Iterable[Judgment]) -> Verdicts:
+def scores_by_answer(graded: Iterable[Judgment]) -> Verdicts:
     """The scores of each answer of one model, in order of time; a row copied whole counts once."""
     found: dict[tuple[int, int], list[float]] = defaultdict(list)
     seen = set()
@@ -91,9 +93,9 @@ def judge_runs(verdicts: Verdicts) -> dict[str, Any]:
     means = [float(np.mean([scores[run] for scores in verdicts.values()])) for run in columns]
     return {
         "answers": len(several),
-        "spread": _average(spreads),
+        "spread": _mean_or_none(spreads),
         "largest_spread": max(spreads, default=None),
-        "median_score": _average(float(np.median(scores)) for scores in verdicts.values()),
+        "median_score": _mean_or_none(float(np.median(scores)) for scores in verdicts.values()),
         "scores": means,
         "median": float(np.median(means)) if means else None,
         "lowest": min(means, default=None),
@@ -105,9 +107,9 @@ def _each_once(verdicts: Verdicts) -> dict[str, Any]:
     """Score and turns where each answer counts once, by the mean of its verdicts."""
     turns = sorted({turn for _, turn in verdicts})
     return {
-        "score": _average(float(np.mean(scores)) for scores in verdicts.values()),
+        "score": _mean_or_none(float(np.mean(scores)) for scores in verdicts.values()),
         "turns": {
-            str(turn): _average(
+            str(turn): _mean_or_none(
                 float(np.mean(scores)) for (_, at), scores in verdicts.items() if at == turn
             )
             for turn in turns
@@ -116,7 +118,7 @@ def _each_once(verdicts: Verdicts) -> dict[str, Any]:
     }
 
 
-def _counts(judgments: Sequence[Judgment]) -> dict[str, Any]:
+def _count_rows(judgments: Sequence[Judgment]) -> dict[str, Any]:
     differing = [row for row in judgments if row.disagrees]
     left_out = [row for row in judgments if row.score is None]
     copies = Counter(row.source for row in judgments)
@@ -125,36 +127,38 @@ def _counts(judgments: Sequence[Judgment]) -> dict[str, Any]:
         "n_rows": len(judgments),
         "n_graded": len(judgments) - len(left_out),
         "left_out": dict(Counter(row.why for row in left_out)),
-        "left_out_rows": [_shown(row) for row in left_out[:SHOWN]],
+        "left_out_rows": [_show_row(row) for row in left_out[:SHOWN]],
         "n_disagreements": len(differing),
-        "disagreements": [_shown(row) for row in differing[:SHOWN]],
+        "disagreements": [_show_row(row) for row in differing[:SHOWN]],
         "n_repeated": len(judgments) - len(answers),
         "n_copies": len(judgments) - len(copies),
         "judges": dict(Counter(row.judge for row in judgments)),
     }
 
 
-def _shown(row: Judgment) -> dict[str, Any]:
+def _show_row(row: Judgment) -> dict[str, Any]:
     keys = ("line", "model", "question", "turn", "stored", "parsed", "why")
     return {key: getattr(row, key) for key in keys}
 
 
-def _reasons(judgments: Sequence[Judgment]) -> str:
+def _list_reasons(judgments: Sequence[Judgment]) -> str:
     counts = Counter(row.why for row in judgments)
     return ", ".join(f"{count} {why}" for why, count in counts.items())
 
 
-def _means(rows: Sequence[Judgment], group: Callable[[Judgment], str]) -> dict[str, float | None]:
+def _means_by(
+    rows: Sequence[Judgment], group: Callable[[Judgment], str]
+) -> dict[str, float | None]:
     names = sorted({group(row) for row in rows})
-    return {name: _mean([row for row in rows if group(row) == name]) for name in names}
+    return {name: _mean_score([row for row in rows if group(row) == name]) for name in names}
 
 
-def _mean(
+def _mean_score(
     rows: Sequence[Judgment], value: Callable[[Judgment], float | None] = lambda row: row.score
 ) -> float | None:
-    return _average(number for row in rows if (number := value(row)) is not None)
+    return _mean_or_none(number for row in rows if (number := value(row)) is not None)
 
 
-def _average(values: Iterable[float]) -> float | None:
+def _mean_or_none(values: Iterable[float]) -> float | None:
     found = list(values)
     return float(np.mean(found)) if found else None

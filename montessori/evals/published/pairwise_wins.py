@@ -14,14 +14,14 @@ from montessori.evals.published.judgments import Match
 TIE, ERROR = "tie", "error"
 
 
-def outcome(winners: tuple[str, str]) -> str:
+def overall_winner(winners: tuple[str, str]) -> str:
     """The model that won in both orders, else "tie"; "error" where an order has no winner."""
     if ERROR in winners:
         return ERROR
     return winners[0] if winners[0] == winners[1] else TIE
 
 
-def score(
+def score_matches(
     matches: Sequence[Match],
     categories: Mapping[int, str],
     baseline: str | None = None,
@@ -34,7 +34,7 @@ def score(
     Raises MontessoriError: the baseline is in no comparison, or no comparison has a winner.
     """
     chosen = [row for row in matches if baseline in (None, row.model_1, row.model_2)]
-    counted = [row for row in chosen if outcome(row.winners) != ERROR]
+    counted = [row for row in chosen if overall_winner(row.winners) != ERROR]
     if not counted:
         raise MontessoriError(
             f"none of {len(matches)} comparisons counts",
@@ -51,7 +51,7 @@ def score(
         "n_without_baseline": len(matches) - len(chosen),
         "left_out": {"error": len(chosen) - len(counted)},
         "n_inconsistent": sum(_is_inconsistent(row) for row in counted),
-        "n_disagreements": sum(_disagrees(row) for row in chosen),
+        "n_disagreements": sum(_text_disagrees(row) for row in chosen),
         "judges": dict(Counter(row.judge for row in matches)),
     }
 
@@ -62,23 +62,25 @@ def _by_model(
     found: dict[str, dict[str, dict[str, list[str]]]] = defaultdict(lambda: defaultdict(dict))
     for row in matches:
         for model, other in ((row.model_1, row.model_2), (row.model_2, row.model_1)):
-            won = {model: "win", other: "loss"}.get(outcome(row.winners), "tie")
+            won = {model: "win", other: "loss"}.get(overall_winner(row.winners), "tie")
             places = (("all", ""), ("turns", str(row.turn)),
                       ("categories", categories.get(row.question, "other")))  # fmt: skip
             for kind, name in places:
                 found[model][kind].setdefault(name, []).append(won)
     return {
         model: {
-            **rates(kinds["all"][""]),
-            "turns": {name: rates(won) for name, won in sorted(kinds["turns"].items())},
-            "categories": {name: rates(won) for name, won in sorted(kinds["categories"].items())},
+            **win_loss_rates(kinds["all"][""]),
+            "turns": {name: win_loss_rates(won) for name, won in sorted(kinds["turns"].items())},
+            "categories": {
+                name: win_loss_rates(won) for name, won in sorted(kinds["categories"].items())
+            },
         }
         for model, kinds in sorted(found.items())
         if model != baseline
     }
 
 
-def rates(won: Sequence[str]) -> dict[str, Any]:
+def win_loss_rates(won: Sequence[str]) -> dict[str, Any]:
     """Counts of "win", "loss" and "tie", and rates on 0-100; the adjusted one counts ties half."""
     counts = Counter(won)
     share = 100.0 / len(won)
@@ -97,6 +99,6 @@ def _is_inconsistent(row: Match) -> bool:
     return row.winners[0] != row.winners[1]
 
 
-def _disagrees(row: Match) -> bool:
+def _text_disagrees(row: Match) -> bool:
     pairs = zip(row.winners, row.parsed, strict=True)
     return any(said is not None and said != stored for stored, said in pairs)

@@ -45,7 +45,7 @@ def alpaca_eval(
     """
     from montessori.evals.published import length_control_files, score_tables
     from montessori.evals.published.alpaca_scores import control_length
-    from montessori.evals.published.alpaca_scores import score as score_comparison
+    from montessori.evals.published.alpaca_scores import score_comparison as score_comparison
     from montessori.evals.published.annotations import read_annotations, read_outputs
 
     comparison = read_annotations(
@@ -54,12 +54,14 @@ def alpaca_eval(
         read_outputs(model_outputs) if model_outputs else None,
         read_outputs(reference_outputs) if reference_outputs else None,
     )
-    files = length_control_files.Files(weights, difficulty, gamed, reference_outputs)
+    files = length_control_files.LengthControlFiles(weights, difficulty, gamed, reference_outputs)
     if find:
-        files = length_control_files.find(files, annotations, comparison)
+        files = length_control_files.find_files(files, annotations, comparison)
     control = control_length(comparison, files, required=weights is not None)
-    figures = score_comparison(comparison, control) | {"files": length_control_files.named(files)}
-    _tell(score_tables.alpaca_eval(figures), figures, json)
+    figures = score_comparison(comparison, control) | {
+        "files": length_control_files.paths_by_kind(files)
+    }
+    _show_figures(score_tables.format_alpaca_eval(figures), figures, json)
 
 
 @score.command("mt-bench")
@@ -88,16 +90,18 @@ def mt_bench(
     matches = [row for row in rows if isinstance(row, Match)]
     graded = [row for row in rows if isinstance(row, Judgment)]
     if matches:
-        figures = pairwise_wins.score(matches, categories, baseline, str(judgments)) | {
+        figures = pairwise_wins.score_matches(matches, categories, baseline, str(judgments)) | {
             "categories": source
         }
-        _tell(score_tables.pairwise(figures), figures, json)
+        _show_figures(score_tables.format_pairwise(figures), figures, json)
     else:
-        figures = mt_bench_scores.score(graded, categories, str(judgments)) | {"categories": source}
-        _tell(score_tables.mt_bench(figures), figures, json)
+        figures = mt_bench_scores.score_judgments(graded, categories, str(judgments)) | {
+            "categories": source
+        }
+        _show_figures(score_tables.format_mt_bench(figures), figures, json)
 
 
-def _tell(lines: list[str], figures: dict[str, Any], json: Path | None) -> None:
+def _show_figures(lines: list[str], figures: dict[str, Any], json: Path | None) -> None:
     """Print the lines, and write the figures where `json` says."""
     from montessori.artifacts.files import write_json
 

@@ -14,7 +14,7 @@ LARGEST = 1e15  # beyond it a number in a verdict file is nonsense
 def read_value(path: Path) -> Any:
     """The value in a JSON file. Raises MontessoriError if it cannot be read or is malformed."""
     try:
-        return json.loads(_text(path))
+        return json.loads(_read_text(path))
     except (ValueError, RecursionError) as error:
         raise MontessoriError(
             f"not valid JSON ({error})", where=str(path), next="fix the file, or the path"
@@ -26,16 +26,18 @@ def read_lines(path: Path) -> list[tuple[int, Row, str]]:
 
     Raises MontessoriError: an unreadable file, a line that is not a JSON object.
     """
-    lines = _text(path).split("\n")  # not splitlines: texts may hold other ends of line
-    return [(n, _object(text, n, path), text) for n, text in enumerate(lines, 1) if text.strip()]
+    lines = _read_text(path).split("\n")  # not splitlines: texts may hold other ends of line
+    return [
+        (n, _parse_object(text, n, path), text) for n, text in enumerate(lines, 1) if text.strip()
+    ]
 
 
-def plain(name: Any) -> str:
+def to_printable(name: Any) -> str:
     """A name from a file as text that is safe to print: "?" for what is not printable."""
     return "".join(sign if sign.isprintable() else "?" for sign in str(name))
 
 
-def number(value: Any) -> float | None:
+def to_number(value: Any) -> float | None:
     """A JSON number as float; None for anything else, infinities, NaN and absurd sizes too."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and abs(value) <= LARGEST else None
@@ -51,7 +53,7 @@ def wrong_line(what: str, line: int, path: Path) -> MontessoriError:
     )
 
 
-def _text(path: Path) -> str:
+def _read_text(path: Path) -> str:
     try:
         return Path(path).read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
@@ -60,7 +62,7 @@ def _text(path: Path) -> str:
         ) from error
 
 
-def _object(text: str, line: int, path: Path) -> Row:
+def _parse_object(text: str, line: int, path: Path) -> Row:
     try:
         row = json.loads(text)
     except (ValueError, RecursionError) as error:

@@ -27,7 +27,7 @@ def question(turn=1, others=(), swapped=False, gold=True, benchmark="mt_bench"):
 
 
 def shown(some, specials=()):
-    dialogue = read_prompts(PROMPTS).dialogue(some, specials)
+    dialogue = read_prompts(PROMPTS).dialogue_for(some, specials)
     assert [message["role"] for message in dialogue] == ["system", "user"]
     return "\n".join(message["content"] for message in dialogue)
 
@@ -103,6 +103,6 @@ def test_bad_folders_say_what_is_wrong(tmp_path, choice, grading, message):
 
 def test_a_prompt_that_is_needed_and_not_there_is_named(tmp_path):
     prompts = read_prompts(folder(tmp_path, None, row()))
-    assert prompts.dialogue(question(gold=False), ())[1]["content"] == "one? ours 1"
+    assert prompts.dialogue_for(question(gold=False), ())[1]["content"] == "one? ours 1"
     with pytest.raises(MontessoriError, match="no prompt single-math-v1-multi-turn"):
-        prompts.dialogue(question(2), ())
+        prompts.dialogue_for(question(2), ())

@@ -12,7 +12,7 @@ import pytest
 
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
-from montessori.evals.metrics import metrics_of, outcomes_of
+from montessori.evals.metrics import compute_metrics, compute_outcomes
 from tests.evals.judge_case import (
     answered,
     choice_of,
@@ -68,7 +68,7 @@ def test_a_judge_that_prefers_what_comes_first_says_nothing_in_both_orders(tmp_p
         table = judged(
             tmp_path, evals, hosted(tmp_path, server.url), *sides, orders="both", pairwise=True
         )
-    metrics = metrics_of(table, None, facts(tmp_path))
+    metrics = compute_metrics(table, None, facts(tmp_path))
     for name in ("alpaca_eval", "alpaca_eval_public"):
         assert rows_of(table, name).height == 12
         assert metrics[f"{name}_win_rate"] == metrics[f"{name}_discrete_win_rate"] == 50.0
@@ -109,7 +109,7 @@ def test_the_preference_is_that_of_the_log_probabilities(tmp_path, evals, sides)
     assert set(pairs["method"]) == {"logprobs"}
     body = next(body for body in server.asked if body.get("logprobs"))
     assert (body["top_logprobs"], body["max_tokens"], body["temperature"]) == (5, 1, 0.0)
-    metrics = metrics_of(table, None, facts(tmp_path))
+    metrics = compute_metrics(table, None, facts(tmp_path))
     rate = 100 * sum(expected) / 6
     assert metrics["alpaca_eval_win_rate"] == pytest.approx(rate)
     wins = sum(value > 0.5 for value in expected)
@@ -130,7 +130,7 @@ def test_without_log_probabilities_the_text_is_read_and_the_metrics_say_so(
         table = judged(tmp_path, evals, hosted(tmp_path, server.url), *sides)
     pairs = rows_of(table, "alpaca_eval")
     assert pairs["preference"].to_list() == pairs["swapped"].cast(pl.Float64).to_list()
-    metrics = metrics_of(table, None, facts(tmp_path))
+    metrics = compute_metrics(table, None, facts(tmp_path))
     assert metrics["judge"]["logprobs"] is False
     assert "gives no log-probabilities: its text is read instead" in caplog.text
     assert metrics["judging"]["alpaca_eval"]["methods"] == {"text": 6}
@@ -154,7 +154,7 @@ def test_malformed_verdicts_are_counted_shown_and_not_scored(tmp_path, evals, si
     scores = {(r["item_id"], r["turn"]): r["score"] for r in rows_of(table, "mt_bench").to_dicts()}
     assert scores["mt_bench-81", 1] is scores["mt_bench-83", 2] is None
     assert (scores["mt_bench-85", 1], scores["mt_bench-82", 1]) == (8.5, 6.0)
-    metrics = metrics_of(table, None, facts(tmp_path))
+    metrics = compute_metrics(table, None, facts(tmp_path))
     judging = metrics["judging"]
     assert judging["mt_bench"]["problems"] == {"out of range": 2, "unparsed": 2}
     shown = judging["mt_bench"]["problems_shown"][0]
@@ -166,7 +166,7 @@ def test_malformed_verdicts_are_counted_shown_and_not_scored(tmp_path, evals, si
     assert metrics["mt_bench_turns"]["1"] == pytest.approx((3 * 6 + 8.5) / 4)
     outcomes = {
         row["item_id"]: row["value"]
-        for row in outcomes_of(table, None).to_dicts()
+        for row in compute_outcomes(table, None).to_dicts()
         if row["benchmark"] != "alpaca_eval_public"
     }
     assert outcomes["alpaca_eval-0001"] is outcomes["mt_bench-81"] is None
@@ -191,7 +191,7 @@ def test_several_judge_runs_have_a_median_and_a_spread(tmp_path, evals, sides):
             tmp_path, evals, hosted(tmp_path, server.url), *sides, repeats=3, temperature=0.7
         )
     assert len(seeds) == 36
-    runs = metrics_of(table, None, facts(tmp_path))["mt_bench_judge_runs"]
+    runs = compute_metrics(table, None, facts(tmp_path))["mt_bench_judge_runs"]
     assert (runs["spread"], runs["largest_spread"], runs["median"]) == (5.0, 5.0, 6.0)
     assert sorted(runs["scores"]) == [4.0, 6.0, 9.0]
 
@@ -231,7 +231,7 @@ def test_tokens_and_money_are_counted(tmp_path, evals, sides):
     with serve(always_first) as server:
         table = judged(tmp_path, evals, hosted(tmp_path, server.url), *sides)
     sizes = [sum(len(m["content"]) for m in body["messages"]) for body in server.answered]
-    metrics = metrics_of(table, None, facts(tmp_path))
+    metrics = compute_metrics(table, None, facts(tmp_path))
     spent = metrics["judge"]["spent"]
     assert (spent["requests"], spent["prompt_tokens"]) == (24, sum(sizes))
     money = (10 * spent["prompt_tokens"] + 30 * spent["completion_tokens"]) / 1e6
@@ -267,7 +267,7 @@ def test_odd_answers_are_judged_and_counted(tmp_path, evals, sides):
     ours = answered(evals, tmp_path / "odd", lambda item, turn: odd.get(item, f"fine {item}"))
     with serve(always_first) as server:
         table = judged(tmp_path, evals, hosted(tmp_path, server.url), ours, sides[1])
-    metrics = metrics_of(table, None, facts(tmp_path))
+    metrics = compute_metrics(table, None, facts(tmp_path))
     for key in ("empty", "truncated", "beyond_context"):
         assert metrics[key] == {"alpaca_eval": 1, "alpaca_eval_public": 1, "mt_bench": 0}
     assert metrics["judging"]["alpaca_eval"]["answers"] == {
@@ -289,7 +289,7 @@ def test_an_answer_beyond_the_judges_context_is_counted(tmp_path, evals, sides):
     assert [row["problem"] for row in rows] == ["", "", "", "context", "", ""]
     assert rows[3]["preference"] is None
     assert rows[3]["usd"] == 0.0
-    judging = metrics_of(table, None, facts(tmp_path))["judging"]
+    judging = compute_metrics(table, None, facts(tmp_path))["judging"]
     assert judging["alpaca_eval"]["problems"] == {"context": 1}
 
 
@@ -348,7 +348,7 @@ def test_the_labs_benchmarks_go_through_the_same_code(tmp_path):
 
     with serve(reply) as server:
         table = judged(tmp_path, lab, hosted(tmp_path, server.url), ours, theirs)
-    metrics = metrics_of(table, None, facts(tmp_path))
+    metrics = compute_metrics(table, None, facts(tmp_path))
     assert metrics["micro_alpaca_eval_win_rate"] == 100.0
     assert metrics["micro_mt_bench"] == 8.0
     assert set(metrics["judging"]) == {"micro_alpaca_eval", "micro_mt_bench"}

@@ -13,10 +13,10 @@ import pytest
 from montessori.artifacts.files import read_table, write_table
 from montessori.artifacts.schemas import ANSWERS, VERDICTS
 from montessori.errors import MontessoriError
-from montessori.evals.items import OPEN, present, read_items
-from montessori.evals.judging.checker import preference
-from montessori.evals.judging.write_verdicts import Inputs, Means, write_verdicts
-from montessori.evals.lab_benchmarks.score_scale import percent, score_of
+from montessori.evals.items import OPEN, present_benchmarks, read_items
+from montessori.evals.judging.checker import compare_qualities
+from montessori.evals.judging.write_verdicts import JudgeInputs, JudgeResources, write_verdicts
+from montessori.evals.lab_benchmarks.score_scale import score_of, to_percent
 from montessori.evals.settings import BenchmarkParams, JudgeParams
 from montessori.pipeline.machine import Machine
 
@@ -28,7 +28,7 @@ JUDGE, PROMPTS = ROOT / "data" / "micro", ROOT / "montessori" / "templates" / "j
 def answers(evals: Path, folder: Path, texts: Mapping[tuple[str, int], str]) -> Path:
     """An answers artifact: gold responses, but for the (item, turn) in `texts`."""
     rows = []
-    for name in present(evals, "dev", OPEN):
+    for name in present_benchmarks(evals, "dev", OPEN):
         for item in read_items(evals, "dev", name):
             for turn, gold in enumerate(item.responses, 1):
                 text = texts.get((item.item_id, turn), gold)
@@ -39,8 +39,8 @@ def answers(evals: Path, folder: Path, texts: Mapping[tuple[str, int], str]) -> 
 
 
 def judge(evals: Path, ours: Path, theirs: Path, out: Path) -> pl.DataFrame:
-    inputs = Inputs(ours, theirs, evals, JUDGE / "judge.json", PROMPTS)
-    means = Means(Machine(), {}.get, out.parent / "ledger.jsonl")
+    inputs = JudgeInputs(ours, theirs, evals, JUDGE / "judge.json", PROMPTS)
+    means = JudgeResources(Machine(), {}.get, out.parent / "ledger.jsonl")
     write_verdicts(inputs, out, JudgeParams("", ""), DEV, means)
     return read_table(out / "verdicts.parquet", VERDICTS)
 
@@ -95,6 +95,6 @@ def test_a_missing_answer_is_named(evals: Path, tmp_path: Path) -> None:
 
 
 def test_preference_and_score_scales() -> None:
-    assert [preference(0.5, q) for q in (0.4, 0.5, 0.6)] == [1.0, 0.5, 0.0]
+    assert [compare_qualities(0.5, q) for q in (0.4, 0.5, 0.6)] == [1.0, 0.5, 0.0]
     assert [score_of(q) for q in (0.0, 0.3, 1.0)] == pytest.approx([1.0, 3.7, 10.0])
-    assert percent([1.0, 5.5, 10.0]).tolist() == [0.0, 50.0, 100.0]
+    assert to_percent([1.0, 5.5, 10.0]).tolist() == [0.0, 50.0, 100.0]

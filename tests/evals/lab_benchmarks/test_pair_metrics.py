@@ -9,12 +9,12 @@ import pytest
 
 from montessori.artifacts.schemas import VERDICTS
 from montessori.evals.lab_benchmarks.pair_metrics import (
-    by_item,
-    difference,
+    length_differences,
     pair_metrics,
     position_bias,
+    preferences_by_item,
 )
-from montessori.evals.lab_benchmarks.turn_metrics import pairwise
+from montessori.evals.lab_benchmarks.turn_metrics import pairwise_metrics
 
 
 def table(*rows):
@@ -39,10 +39,10 @@ def table(*rows):
 
 def test_an_item_counts_where_all_its_orders_do():
     rows = table((1, False, 1.0), (1, True, 0.5), (2, False, 1.0), (2, True, None), (3, True, 0.25))
-    items = by_item(rows)
+    items = preferences_by_item(rows)
     assert items["item_id"].to_list() == ["i1", "i2", "i3"]
     assert items["preference"].to_list() == [0.75, None, 0.25]
-    assert difference(items).to_list() == [1.0, 2.0, 3.0]
+    assert length_differences(items).to_list() == [1.0, 2.0, 3.0]
 
 
 def test_win_rates_by_hand():
@@ -97,7 +97,7 @@ def test_wins_in_both_orders_by_hand():
         (4, False, 0.5),
         (4, True, None),
     )
-    found = pairwise(rows)
+    found = pairwise_metrics(rows)
     assert (found["n_wins"], found["n_losses"], found["n_ties"]) == (1, 1, 1)
     assert (found["inconsistent"], found["left_out"]) == (1, 1)
     assert found["win_rate_adjusted"] == pytest.approx(50.0)

@@ -11,8 +11,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
-from montessori.evals.lab_benchmarks.ridge_length_control import PENALTY, length_controlled
-from montessori.evals.statistics import resample_counts, win_rate
+from montessori.evals.lab_benchmarks.ridge_length_control import PENALTY, length_controlled_rate
+from montessori.evals.statistics import win_rate
+from tests.slow_twins.bootstrap import resample_counts
 
 RESULTS = Path(__file__).parents[4] / "shared" / "data" / "alpaca_eval"
 
@@ -35,26 +36,26 @@ def test_win_rate_by_hand() -> None:
 
 def test_ties_give_fifty_and_extremes_stay_finite() -> None:
     difference = np.arange(400.0) - 100.0
-    assert length_controlled(np.full(400, 0.5), difference)[0] == pytest.approx(50.0)
-    high = length_controlled(np.ones(400), difference)[0]
-    low = length_controlled(np.zeros(400), difference)[0]
+    assert length_controlled_rate(np.full(400, 0.5), difference)[0] == pytest.approx(50.0)
+    high = length_controlled_rate(np.ones(400), difference)[0]
+    low = length_controlled_rate(np.zeros(400), difference)[0]
     assert 99.5 < high < 100.0
     assert high + low == pytest.approx(100.0)
-    separable = length_controlled((difference > 0).astype(float), difference)[0]
+    separable = length_controlled_rate((difference > 0).astype(float), difference)[0]
     assert np.isfinite(separable)
 
 
 def test_equal_lengths_leave_the_win_rate() -> None:
     preference = np.array([1.0, 1.0, 0.0, 0.5] * 100)
     for difference in (np.zeros(400), np.full(400, 7.0)):
-        assert length_controlled(preference, difference)[0] == pytest.approx(62.5, abs=0.05)
+        assert length_controlled_rate(preference, difference)[0] == pytest.approx(62.5, abs=0.05)
 
 
 def test_a_judge_of_length_alone_is_controlled(judged: tuple[np.ndarray, np.ndarray]) -> None:
     preference, difference = judged
-    assert win_rate(preference)[0] > length_controlled(preference, difference)[0] + 3.0
-    swapped = length_controlled(1.0 - preference, -difference)[0]
-    assert swapped == pytest.approx(100.0 - length_controlled(preference, difference)[0])
+    assert win_rate(preference)[0] > length_controlled_rate(preference, difference)[0] + 3.0
+    swapped = length_controlled_rate(1.0 - preference, -difference)[0]
+    assert swapped == pytest.approx(100.0 - length_controlled_rate(preference, difference)[0])
 
 
 def test_newton_finds_the_minimum_that_a_general_optimiser_finds(
@@ -70,16 +71,16 @@ def test_newton_finds_the_minimum_that_a_general_optimiser_finds(
 
     constant = minimize(loss, np.zeros(2), tol=1e-12).x[0]
     expected = 100.0 / (1.0 + np.exp(-constant))
-    assert length_controlled(preference, difference)[0] == pytest.approx(expected, abs=1e-4)
+    assert length_controlled_rate(preference, difference)[0] == pytest.approx(expected, abs=1e-4)
 
 
 def test_resamples_equal_refits_of_the_drawn_items(judged: tuple[np.ndarray, np.ndarray]) -> None:
     preference, difference = judged
     counts = resample_counts(400, 5, seed=4)
-    together = length_controlled(preference, difference, counts)
+    together = length_controlled_rate(preference, difference, counts)
     for row, rate in zip(counts.astype(int), together, strict=True):
         drawn = np.repeat(np.arange(400), row)
-        alone = length_controlled(preference[drawn], difference[drawn])[0]
+        alone = length_controlled_rate(preference[drawn], difference[drawn])[0]
         assert rate == pytest.approx(alone, abs=1e-6)
 
 
@@ -120,7 +121,7 @@ def test_the_published_package_agrees(
     rate, error = win_rate(preference)
     assert rate == pytest.approx(theirs["win_rate"])
     assert error == pytest.approx(theirs["standard_error"])
-    ours = length_controlled(preference, difference)[0]
+    ours = length_controlled_rate(preference, difference)[0]
     assert ours == pytest.approx(theirs["length_controlled_winrate"], abs=0.5)
     board = pd.read_csv(RESULTS / "weighted_alpaca_eval_gpt4_turbo_leaderboard.csv", index_col=0)
     assert rate == pytest.approx(board.loc[model, "win_rate"])

@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.evals.lab_benchmarks.tasks.documents import letter, load
+from montessori.evals.lab_benchmarks.tasks.documents import add_letters, load_items
 from montessori.generate import Generated, Request, Sampling
 from montessori.generate.transformers_engine import TransformersEngine
 from montessori.pipeline.machine import Machine
@@ -118,7 +118,7 @@ def test_scores_are_those_of_lm_evals_own_model(engine: TransformersEngine, eval
 
     from montessori.evals.lab_benchmarks.run_lm_eval import HarnessModel
 
-    rows = load(str(evals / "test"), "micro_mmlu")["test"]
+    rows = load_items(str(evals / "test"), "micro_mmlu")["test"]
     theirs = HFLM(
         pretrained=engine.model, tokenizer=engine.tokenizer, batch_size=4, add_bos_token=False
     )
@@ -129,7 +129,7 @@ def test_scores_are_those_of_lm_evals_own_model(engine: TransformersEngine, eval
     choices = [
         Instance("loglikelihood", {}, (prompt, text), 0)
         for prompt, row in zip(prompts, rows, strict=True)
-        for text in letter(row["choices"])
+        for text in add_letters(row["choices"])
     ]
     expected = theirs.loglikelihood(choices, disable_tqdm=True)
     for one, other in zip(ours.loglikelihood(choices), expected, strict=True):

@@ -16,7 +16,7 @@ from montessori.evals.outcomes import COLUMNS
 from montessori.evals.public import lm_eval_model
 from montessori.evals.public.run_task import run_task
 from montessori.evals.public.settings import HarnessParams
-from montessori.evals.public.task_outcomes import write_outcomes
+from montessori.evals.public.task_outcomes import write_task_outcomes
 from montessori.pipeline.machine import Machine
 
 STUDENT = Path(__file__).parents[3] / "data" / "micro" / "llama"
@@ -74,7 +74,7 @@ def test_outcomes_have_a_row_per_item_metric_and_filter(tmp_path):
         ],
         schema=SAMPLES,
     )
-    write_outcomes(tmp_path / "o.csv", samples, "t")
+    write_task_outcomes(tmp_path / "o.csv", samples, "t")
     frame = pl.read_csv(tmp_path / "o.csv")
     assert tuple(frame.columns) == COLUMNS
     assert frame.select("item_id", "benchmark", "value").rows() == [

@@ -18,9 +18,9 @@ from typer.testing import CliRunner
 
 from montessori.cli import app
 from montessori.errors import MontessoriError
-from montessori.evals.published.alpaca_scores import control_length, score, win_rates
+from montessori.evals.published.alpaca_scores import control_length, score_comparison, win_rates
 from montessori.evals.published.annotations import Comparison, read_annotations
-from montessori.evals.published.length_control_files import Files
+from montessori.evals.published.length_control_files import LengthControlFiles
 from tests.evals.published.published_files import HEAD, write
 
 MODELS = ("alpaca-7b", "gemma-2b-it", "vicuna-7b-v1.5")
@@ -116,7 +116,7 @@ def test_published_weights_are_only_taken_for_their_own_verdicts(
     weights = alpaca_files / "lc_glm_weights_baseline_gpt4_1106_preview.csv"
     difficulty = alpaca_files / "derived" / "instruction_difficulty_recovered.csv"
     comparison = read_annotations(changed)
-    control = control_length(comparison, Files(weights=weights, difficulty=difficulty))
+    control = control_length(comparison, LengthControlFiles(weights=weights, difficulty=difficulty))
     assert control.method == "fit-with-difficulty"
     assert "belong to other verdicts" in control.notes[-1]
     with pytest.raises(MontessoriError, match="belong to other verdicts"):
@@ -132,14 +132,14 @@ def test_methods_by_what_there_is(comparison: Comparison, tmp_path: Path) -> Non
         + "".join(f"{i},{i / 20},{i - 9},{i / 10}\n" for i in range(20)),
     )
     for files, method in (
-        (Files(), "fit-minimal"),
-        (Files(difficulty=difficulty), "fit-with-difficulty"),
-        (Files(difficulty=difficulty, gamed=gamed), "published-fit"),
-        (Files(gamed=gamed), "published-fit"),
+        (LengthControlFiles(), "fit-minimal"),
+        (LengthControlFiles(difficulty=difficulty), "fit-with-difficulty"),
+        (LengthControlFiles(difficulty=difficulty, gamed=gamed), "published-fit"),
+        (LengthControlFiles(gamed=gamed), "published-fit"),
     ):
         control = control_length(comparison, files)
         assert control.method == method
-        figures = score(comparison, control)
+        figures = score_comparison(comparison, control)
         rate = figures["length_controlled_winrate"]
         assert rate == pytest.approx(100 * control.predicted[method].mean())
         spread = 100 * control.predicted[method].std(ddof=1) / math.sqrt(20)
@@ -150,8 +150,8 @@ def test_weights_by_hand(comparison: Comparison, tmp_path: Path) -> None:
     lines = "".join(f"{i},{i % 2}\n" for i in range(20))
     difficulty = write(tmp_path / "d.csv", "index,instruction_difficulty\n" + lines)
     weights = write(tmp_path / "w.csv", HEAD + "model,0,0.5,-0.25\nother,0,0,0\n")
-    files = Files(weights=weights, difficulty=difficulty)
-    figures = score(comparison, control_length(comparison, files, required=True))
+    files = LengthControlFiles(weights=weights, difficulty=difficulty)
+    figures = score_comparison(comparison, control_length(comparison, files, required=True))
     expected = 50 / (1 + math.exp(0.25)) + 50 / (1 + math.exp(-0.25))
     assert figures["length_controlled_winrate"] == pytest.approx(expected)
     assert figures["length_controlled_method"] == "published-weights"
@@ -167,12 +167,16 @@ def test_weights_that_cannot_be_used(comparison: Comparison, tmp_path: Path) -> 
     far = write(tmp_path / "far.csv", HEAD + "model,0,0,3\n")
     silent = replace(comparison, length=np.full(20, math.nan))
     for subject, files, message in (
-        (comparison, Files(weights=weights), "no published weights of model"),
-        (comparison, Files(weights=mine), "need instruction difficulty"),
-        (silent, Files(weights=mine, difficulty=difficulty), "cannot be checked without"),
+        (comparison, LengthControlFiles(weights=weights), "no published weights of model"),
+        (comparison, LengthControlFiles(weights=mine), "need instruction difficulty"),
+        (
+            silent,
+            LengthControlFiles(weights=mine, difficulty=difficulty),
+            "cannot be checked without",
+        ),
         (
             comparison,
-            Files(weights=far, difficulty=difficulty),
+            LengthControlFiles(weights=far, difficulty=difficulty),
             "predict a win rate of 95.26, the verdicts give 50.00",
         ),
     ):
@@ -185,10 +189,10 @@ def test_weights_that_cannot_be_used(comparison: Comparison, tmp_path: Path) -> 
 
 def test_lengths_that_are_missing_are_said(comparison: Comparison) -> None:
     some = replace(comparison, length=np.append(comparison.length[:-2], [math.nan] * 2))
-    control = control_length(some, Files())
+    control = control_length(some, LengthControlFiles())
     assert control.notes == ("2 rows have no length: not in the fits",)
     none = replace(comparison, length=np.full(20, math.nan))
-    figures = score(none, control_length(none, Files()))
+    figures = score_comparison(none, control_length(none, LengthControlFiles()))
     assert figures["length_controlled_method"] == "none"
     assert figures["length_controlled_winrate"] is None
     assert figures["avg_length"] is None
@@ -199,14 +203,14 @@ def test_difficulties_of_other_instructions_are_not_used(
     comparison: Comparison, tmp_path: Path
 ) -> None:
     difficulty = write(tmp_path / "d.csv", "index,instruction_difficulty\n0,1\n1,2\n")
-    control = control_length(comparison, Files(difficulty=difficulty))
+    control = control_length(comparison, LengthControlFiles(difficulty=difficulty))
     assert control.method == "fit-minimal"
     assert "not those it was made for" in control.notes[0]
 
 
 def test_a_model_against_itself(annotations: Callable[..., Path]) -> None:
     comparison = read_annotations(annotations([1.5] * 8, generator_2="reference"))
-    figures = score(comparison, control_length(comparison, Files()))
+    figures = score_comparison(comparison, control_length(comparison, LengthControlFiles()))
     assert figures["length_controlled_winrate"] == figures["win_rate"] == 50.0
     assert figures["length_controlled_method"] == "reference-itself"
 
@@ -228,7 +232,7 @@ def test_left_out_rows_and_duplicates_are_counted_and_told(
 def test_each_instruction_once(annotations: Callable[..., Path]) -> None:
     comparison = read_annotations(annotations([1, 2, 2, None]))
     comparison = replace(comparison, instructions=("a", "b", "b", "b"))
-    figures = score(comparison, control_length(comparison, Files()))
+    figures = score_comparison(comparison, control_length(comparison, LengthControlFiles()))
     assert figures["win_rate"] == pytest.approx(200 / 3)
     assert figures["win_rate_by_instruction"] == pytest.approx(50.0)
 

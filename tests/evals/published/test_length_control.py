@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 from montessori.evals.published.annotations import read_annotations
-from montessori.evals.published.length_control import Gamed, Weights, fit, length_term
+from montessori.evals.published.length_control import Gamed, Weights, fit_weights, length_term
 from montessori.sources.alpaca_tables import read_difficulty
 
 NAMES = ("length_controlled_minimal", "length_controlled_noreg", "length_controlled_v1")
@@ -37,7 +37,7 @@ def test_a_judge_of_length_alone_is_undecided_at_equal_length() -> None:
     random = np.random.default_rng(0)
     length = np.tanh(random.normal(-1.0, 1.0, 500))
     preference = 1.0 / (1.0 + np.exp(3.0 * length))
-    weights = fit(preference, length)
+    weights = fit_weights(preference, length)
     assert preference.mean() > 0.65
     assert weights.predict(np.zeros(500)).mean() == pytest.approx(0.5, abs=0.01)
     assert weights.length == pytest.approx(-3.0, abs=0.1)
@@ -47,7 +47,7 @@ def test_difficulty_is_found_again() -> None:
     random = np.random.default_rng(1)
     length, difficulty = np.tanh(random.normal(size=(2, 600)))
     truth = Weights(length=-1.0, difficulty=2.0, constant=0.7)
-    found = fit(truth.predict(difficulty, length), length, difficulty)
+    found = fit_weights(truth.predict(difficulty, length), length, difficulty)
     assert (found.length, found.difficulty) == pytest.approx((-1.0, 2.0), abs=0.05)
     assert found.constant == pytest.approx(0.7, abs=0.05)
 
@@ -58,8 +58,8 @@ def test_gamed_rows_hold_the_length() -> None:
     length, difficulty = np.tanh(random.normal(size=(2, 400)))
     preference = Weights(-3.0, 0.0, 1.0).predict(difficulty, length)
     gamed = Gamed(np.full(4000, 0.5), random.normal(size=4000), np.zeros(4000))
-    assert fit(preference, length, difficulty).length < -2.9
-    assert -2.5 < fit(preference, length, difficulty, gamed).length < -1.0
+    assert fit_weights(preference, length, difficulty).length < -2.9
+    assert -2.5 < fit_weights(preference, length, difficulty, gamed).length < -1.0
 
 
 def test_the_constant_belongs_to_the_model_alone() -> None:
@@ -70,22 +70,24 @@ def test_the_constant_belongs_to_the_model_alone() -> None:
         Weights(-3.0, 0.0, 0.0).predict(np.zeros(4000), np.tanh(other)), other, np.zeros(4000)
     )
     preference = Weights(-3.0, 0.0, 1.0).predict(difficulty, length)
-    assert fit(preference, length, difficulty, gamed).constant == pytest.approx(1.0, abs=0.05)
+    assert fit_weights(preference, length, difficulty, gamed).constant == pytest.approx(
+        1.0, abs=0.05
+    )
 
 
 def test_rows_with_gaps_have_no_part() -> None:
     random = np.random.default_rng(3)
     length = np.tanh(random.normal(size=50))
     preference = random.random(50)
-    whole = fit(preference, length)
+    whole = fit_weights(preference, length)
     gaps = np.array([math.nan, 0.3]), np.array([0.5, math.nan])
-    assert fit(np.append(preference, gaps[0]), np.append(length, gaps[1])) == whole
+    assert fit_weights(np.append(preference, gaps[0]), np.append(length, gaps[1])) == whole
     with pytest.raises(ValueError, match="4 rows cannot be divided into 5 folds"):
-        fit(preference[:4], length[:4])
+        fit_weights(preference[:4], length[:4])
 
 
 def test_one_side_wins_everything() -> None:
-    won = fit(np.ones(40), np.tanh(np.linspace(-2, 2, 40)))
+    won = fit_weights(np.ones(40), np.tanh(np.linspace(-2, 2, 40)))
     assert 0.99 < won.predict(np.zeros(1))[0] < 1.0
 
 
@@ -120,7 +122,7 @@ def test_the_published_package_finds_the_same(
         theirs = glm.get_length_controlled_winrate(frame, glm_name=name, save_weights_dir=None)
     read = read_annotations(path)
     length = length_term(read.reference_length, read.length)
-    weights = fit(
+    weights = fit_weights(
         read.preference,
         length,
         None if name == NAMES[0] else difficulty,

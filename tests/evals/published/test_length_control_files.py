@@ -16,10 +16,10 @@ from montessori.errors import MontessoriError
 from montessori.evals.published.annotations import Comparison, read_annotations
 from montessori.evals.published.length_control_files import (
     ANNOTATOR,
-    Files,
+    LengthControlFiles,
     difficulty_of,
-    find,
-    named,
+    find_files,
+    paths_by_kind,
     read_gamed,
     read_weights,
 )
@@ -83,8 +83,10 @@ def test_an_absent_table(tmp_path: Path) -> None:
 
 def test_difficulty_by_instruction_or_by_position(comparison: Comparison, tmp_path: Path) -> None:
     lines = "".join(f"{i},{i / 10}\n" for i in range(4))
-    files = Files(difficulty=write(tmp_path / "d.csv", f"index,instruction_difficulty\n{lines}"))
-    assert difficulty_of(comparison, Files()) is None
+    files = LengthControlFiles(
+        difficulty=write(tmp_path / "d.csv", f"index,instruction_difficulty\n{lines}")
+    )
+    assert difficulty_of(comparison, LengthControlFiles()) is None
     assert difficulty_of(comparison, files) is None  # 3 rows, 4 difficulties
     order = [f"question {i}" for i in (2, 3, 0, 1)]
     outputs = write(
@@ -106,10 +108,10 @@ def test_files_are_found_in_the_published_layout(comparison: Comparison, tmp_pat
         "reference_outputs": write(tmp_path / "results/reference/model_outputs.json", ""),
     }
     annotations = write(tmp_path / "results" / "model" / ANNOTATOR / "annotations.json", "")
-    found = find(Files(), annotations, comparison)
-    assert named(found) == {kind: str(path.resolve()) for kind, path in paths.items()}
-    mine = Files(difficulty=tmp_path / "mine.csv")
-    assert find(mine, annotations, comparison).difficulty == tmp_path / "mine.csv"
+    found = find_files(LengthControlFiles(), annotations, comparison)
+    assert paths_by_kind(found) == {kind: str(path.resolve()) for kind, path in paths.items()}
+    mine = LengthControlFiles(difficulty=tmp_path / "mine.csv")
+    assert find_files(mine, annotations, comparison).difficulty == tmp_path / "mine.csv"
 
 
 @pytest.mark.parametrize("change", [{"annotator": "other"}, {"reference": "../reference"}])
@@ -118,5 +120,8 @@ def test_nothing_is_found_for_other_judges_or_odd_names(
 ) -> None:
     write(tmp_path / "instruction_difficulty.csv", "")
     annotations = tmp_path / "annotations.json"
-    assert find(Files(), annotations, comparison).difficulty is not None
-    assert find(Files(), annotations, replace(comparison, **change)) == Files()
+    assert find_files(LengthControlFiles(), annotations, comparison).difficulty is not None
+    assert (
+        find_files(LengthControlFiles(), annotations, replace(comparison, **change))
+        == LengthControlFiles()
+    )

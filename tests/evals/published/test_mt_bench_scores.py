@@ -15,7 +15,7 @@ from typer.testing import CliRunner
 from montessori.cli import app
 from montessori.errors import MontessoriError
 from montessori.evals.published.judgments import Judgment, read_judgments
-from montessori.evals.published.mt_bench_scores import score
+from montessori.evals.published.mt_bench_scores import score_judgments
 
 CATEGORIES = {81: "writing", 91: "roleplay"}
 
@@ -47,7 +47,7 @@ def figures(jsonl: Callable[..., Path]) -> Callable[..., dict[str, Any]]:
 
     def of(rows: Sequence[dict[str, Any]]) -> dict[str, Any]:
         read = read_judgments(jsonl(rows))
-        return score([found for found in read if isinstance(found, Judgment)], CATEGORIES)
+        return score_judgments([found for found in read if isinstance(found, Judgment)], CATEGORIES)
 
     return of
 

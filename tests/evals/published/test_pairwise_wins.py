@@ -14,7 +14,7 @@ from typer.testing import CliRunner
 
 from montessori.cli import app
 from montessori.errors import MontessoriError
-from montessori.evals.published.pairwise_wins import outcome, rates
+from montessori.evals.published.pairwise_wins import overall_winner, win_loss_rates
 
 
 def pair(question: int, first: str, second: str, **changes: Any) -> dict[str, Any]:
@@ -46,13 +46,18 @@ def wins(jsonl: Callable[..., Path], tmp_path: Path) -> Callable[..., tuple[dict
 
 
 def test_a_win_needs_both_orders() -> None:
-    assert outcome(("a", "a")) == "a"
-    assert outcome(("a", "b")) == outcome(("a", "tie")) == outcome(("tie", "tie")) == "tie"
-    assert outcome(("a", "error")) == outcome(("error", "error")) == "error"
+    assert overall_winner(("a", "a")) == "a"
+    assert (
+        overall_winner(("a", "b"))
+        == overall_winner(("a", "tie"))
+        == overall_winner(("tie", "tie"))
+        == "tie"
+    )
+    assert overall_winner(("a", "error")) == overall_winner(("error", "error")) == "error"
 
 
 def test_rates_by_hand() -> None:
-    assert rates(["win", "win", "tie", "loss", "tie"]) == pytest.approx(
+    assert win_loss_rates(["win", "win", "tie", "loss", "tie"]) == pytest.approx(
         {
             "n_wins": 2,
             "n_losses": 1,

@@ -18,7 +18,7 @@ LETTERS = "ABCDEFGHIJ"
 COLUMNS = ("item_id", "family", "prompt", "answer", "choices", "gold")
 
 
-def load(items: str, benchmark: str, **metadata: Any) -> dict[str, "Dataset"]:
+def load_items(items: str, benchmark: str, **metadata: Any) -> dict[str, "Dataset"]:
     """The items of one benchmark as {"test": Dataset} with the columns COLUMNS.
 
     items: folder of <benchmark>.jsonl. prompt and answer are those of the first turn; choices is
@@ -27,11 +27,11 @@ def load(items: str, benchmark: str, **metadata: Any) -> dict[str, "Dataset"]:
     from datasets import Dataset
 
     with open(Path(items) / f"{benchmark}.jsonl", encoding="utf-8") as handle:
-        rows = [_row(json.loads(line)) for line in handle]
+        rows = [_document_row(json.loads(line)) for line in handle]
     return {"test": Dataset.from_list(rows)}
 
 
-def _row(item: Mapping[str, Any]) -> dict[str, Any]:
+def _document_row(item: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "item_id": item["item_id"],
         "family": item["family"],
@@ -42,11 +42,11 @@ def _row(item: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def lettered(row: Mapping[str, Any]) -> list[str]:
+def lettered_choices(row: Mapping[str, Any]) -> list[str]:
     """The choices as they are answered: "A. 12", "B. 14", ..."""
-    return letter(row["choices"])
+    return add_letters(row["choices"])
 
 
-def letter(choices: Sequence[str]) -> list[str]:
+def add_letters(choices: Sequence[str]) -> list[str]:
     """Each choice behind its letter."""
     return [f"{LETTERS[index]}. {text}" for index, text in enumerate(choices)]
