@@ -78,3 +78,49 @@ def test_correlations_by_hand():
     right = np.array([[1, 1, 1], [1, 0, 1], [0, 0, 1], [0, 0, 1]], dtype=bool)
     # item 0 = (1,1,0,0) against the rest (2,1,1,1): r = 0.25 / (0.5 * sqrt(3)/4) = 1/sqrt(3)
     assert correlations(right) == pytest.approx([1 / math.sqrt(3), 1 / math.sqrt(3), 0])
+
+
+def test_the_order_of_examinees_and_items_changes_no_estimate():
+    _, _, right = simulate(40, 12, seed=2)
+    rng = np.random.default_rng(3)
+    examinees, items = rng.permutation(40), rng.permutation(12)
+    found = fit(right, prior=1.0, iterations=500)
+    moved = fit(right[examinees][:, items], prior=1.0, iterations=500)
+    assert moved.discrimination == pytest.approx(found.discrimination[items], rel=1e-3)
+    assert moved.difficulty == pytest.approx(found.difficulty[items], rel=1e-2, abs=1e-3)
+
+
+def test_easier_items_have_lower_difficulty():
+    """Same steepness, fewer and fewer right answers."""
+    rng = np.random.default_rng(4)
+    theta = rng.normal(size=2000)
+    levels = np.array([-1.5, -0.5, 0.5, 1.5])
+    right = rng.random((2000, 4)) < 1 / (1 + np.exp(-1.5 * (theta[:, None] - levels)))
+    found = fit(right, prior=0.0, iterations=500)
+    assert found.difficulty == pytest.approx(levels, abs=0.2)
+
+
+def test_an_item_that_everybody_answers_alike_is_not_what_stops_a_fit():
+    _, _, right = simulate(200, 6, seed=5)
+    right[:, 0], right[:, 1] = True, False
+    found = fit(right, prior=0.0, iterations=500)
+    assert np.isfinite(found.discrimination).all()
+    assert found.converged == fit(right[:, 2:], prior=0.0, iterations=500).converged
+
+
+def test_a_stronger_prior_draws_discriminations_to_one():
+    _, _, right = simulate(60, 10, seed=6)
+    spreads = [
+        np.abs(np.log(fit(right, prior, 500).discrimination)).max() for prior in (2.0, 0.5, 0.01)
+    ]
+    assert spreads[0] > spreads[1] > spreads[2]
+    assert spreads[2] < 0.01
+
+
+def test_an_item_against_the_trend_has_a_negative_correlation():
+    """The fallback puts an item that the weak answer right and the strong wrong last."""
+    trend = np.arange(6)[:, None] >= np.array([1, 2, 3, 4])[None]
+    against = ~(np.arange(6) >= 3)
+    found = correlations(np.column_stack([trend, against]))
+    assert (found[:4] > 0).all()
+    assert found[4] < -0.8
