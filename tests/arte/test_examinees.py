@@ -16,6 +16,7 @@ from montessori.artifacts.files import read_json, read_table, row_id
 from montessori.artifacts.schemas import OUTCOMES
 from montessori.errors import MontessoriError
 from montessori.signals.icl.settings import ExamineeParams, IclParams
+from montessori.signals.scoring import ScoringJob
 
 ROOT = Path(__file__).parents[2]
 ICL = IclParams(
@@ -59,35 +60,35 @@ def readings(monkeypatch: pytest.MonkeyPatch) -> list[dict]:
     """
     asked = []
 
-    def read(student, texts, prefixes, frames, settings):
+    def read(student, texts, trials, settings):
         answers = []
-        for prefix, frame in zip(prefixes, frames, strict=True):
-            shots = prefix.count("?")
+        for trial in trials:
+            shots = trial.prefix.count("?")
+            questions = trial.questions["input"].to_list()
             asked.append(
-                {
-                    "prefix": prefix,
-                    "questions": frame["input"].to_list(),
-                    "measure": settings.measure,
-                }
+                {"prefix": trial.prefix, "questions": questions, "measure": settings.measure}
             )
             needed = {"3 + 3?": 0, "4 + 4?": 1, "5 + 5?": 2, "opposite of big?": 1}
-            answers.append([float(shots >= needed[text]) for text in frame["input"]])
+            answers.append([float(shots >= needed[text]) for text in questions])
         return answers
 
     student = SimpleNamespace(tokens=700, parameters=99)
     opened = SimpleNamespace(open=lambda model, machine, stop: student)
     monkeypatch.setattr(examinees, "Student", opened)
-    monkeypatch.setattr(examinees, "values", read)
+    monkeypatch.setattr(examinees, "score_trials", read)
     return asked
 
 
-def take(tasks: Path, out: Path, shots: tuple[int, ...], machine) -> dict:
+def take(
+    tasks: Path, out: Path, shots: tuple[int, ...], machine, model: Path | None = None
+) -> dict:
     """The stage's function, with the lab's templates."""
-    (tasks.parent / "model").mkdir(exist_ok=True)
+    model = model or tasks.parent / "model"
+    model.mkdir(exist_ok=True)
     templates = ROOT / "data" / "micro" / "prompts" / "icl"
-    return examinees.take(
-        "llama", tasks.parent / "model", tasks, templates, out, ExamineeParams(shots), ICL, machine
-    )
+    inputs = {"model": model, "tasks": tasks, "templates": templates}
+    job = ScoringJob(inputs, out, out.parent / "work", machine)
+    return examinees.take_questions(job, "llama", ExamineeParams(shots), ICL)
 
 
 def test_each_number_of_shots_is_an_examinee_of_its_own(tasks, tmp_path, readings, machine):
@@ -142,15 +143,12 @@ def test_more_shots_than_seeds_are_refused_before_a_model_is_opened(tasks, tmp_p
 
 def test_a_real_student_takes_the_questions(tasks, tmp_path, student, machine):
     """A random model: what counts is that every question has an outcome and tokens are counted."""
-    templates = ROOT / "data" / "micro" / "prompts" / "icl"
-    metrics = examinees.take(
-        "tiny", student, tasks, templates, tmp_path / "out", ExamineeParams((0, 2)), ICL, machine
-    )
+    metrics = take(tasks, tmp_path / "out", (0, 2), machine, student)
     outcomes = read_table(tmp_path / "out" / "outcomes.parquet", OUTCOMES)
     assert outcomes["question_id"].n_unique() == 4
     assert outcomes.group_by("examinee", maintain_order=True).len().rows() == [
-        ("tiny-0", 4),
-        ("tiny-2", 4),
+        ("llama-0", 4),
+        ("llama-2", 4),
     ]
     assert metrics["tokens_forward"] > 0
     assert metrics["parameters"] == 98624

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from montessori.arte.prompts import Prompts, parse_questions, tagged_question
+from montessori.arte.prompts import Prompts, parse_questions, tag_question
 from montessori.arte.settings import ElicitParams
 from montessori.arte.tasks import Item, Task
 from montessori.errors import MontessoriError
@@ -50,7 +50,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_questions_are_asked_with_all_seeds_and_the_next_number(folder):
-    text = Prompts.load(folder, ELICIT).question_prompt(TASK)
+    text = Prompts.read_folder(folder, ELICIT).question_prompt(TASK)
     seeds = (
         "<Question_1><input>1 + 1?</input><target>2</target></Question_1>;"
         "<Question_2><input>2 + 2?</input><target>4</target></Question_2>"
@@ -60,13 +60,13 @@ def test_questions_are_asked_with_all_seeds_and_the_next_number(folder):
 
 
 def test_a_rationale_is_asked_with_its_reasoning_prompt(folder):
-    prompts = Prompts.load(folder, ELICIT)
+    prompts = Prompts.read_folder(folder, ELICIT)
     text = prompts.rationale_prompt(TASK, "7 + 8?", prompts.special[1])
     assert text == "add numbers|7 + 8?|As a list."
 
 
 def test_reasoning_prompts_of_a_task_go_before_those_of_the_folder(folder):
-    prompts = Prompts.load(folder, ELICIT)
+    prompts = Prompts.read_folder(folder, ELICIT)
     own = Task("t", "t", (), (), reasoning=("Mine.", "Mine, too."))
     with_strategy = Task("t", "t", (), (), reasoning=("Mine.",), strategy="The one.")
     assert prompts.reasoning_of(TASK) == ("In words.", "As a list.")
@@ -86,14 +86,14 @@ def test_reasoning_prompts_of_a_task_go_before_those_of_the_folder(folder):
     ],
 )
 def test_a_student_is_trained_on_working_and_answer_without_tags(folder, rationale, trained):
-    assert Prompts.load(folder, ELICIT).trained(rationale) == trained
+    assert Prompts.read_folder(folder, ELICIT).render_response(rationale) == trained
 
 
 @pytest.mark.parametrize("name", ["questions", "rationale", "response"])
 def test_a_missing_template_is_named(folder, name):
     (folder / f"{name}.jinja").unlink()
     with pytest.raises(MontessoriError, match=rf"template {name}\.jinja is missing") as error:
-        Prompts.load(folder, ELICIT)
+        Prompts.read_folder(folder, ELICIT)
     assert error.value.where == str(folder)
 
 
@@ -111,7 +111,7 @@ def test_a_missing_template_is_named(folder, name):
 def test_reasoning_prompts_that_cannot_be_read_are_an_error(folder, raw):
     (folder / "reasoning.json").write_text(json.dumps(raw))
     with pytest.raises(MontessoriError, match="reasoning prompts cannot be read") as error:
-        Prompts.load(folder, ELICIT)
+        Prompts.read_folder(folder, ELICIT)
     assert error.value.where == str(folder / "reasoning.json")
     assert "data/micro/prompts/elicit/reasoning.json" in error.value.next
 
@@ -120,9 +120,9 @@ def test_reasoning_prompts_that_cannot_be_read_are_an_error(folder, raw):
 def test_a_template_that_does_not_render_is_an_error_that_names_it(folder, text):
     """Open braces, a name that is not given, and a way out of the sandbox."""
     (folder / "response.jinja").write_text(text)
-    prompts = Prompts.load(folder, ELICIT)
+    prompts = Prompts.read_folder(folder, ELICIT)
     with pytest.raises(MontessoriError, match=r"template response\.jinja does not render"):
-        prompts.trained("<ans>1</ans>")
+        prompts.render_response("<ans>1</ans>")
 
 
 # ------------------------------------------------------------------------------ what is read
@@ -132,7 +132,7 @@ ITEMS = st.lists(st.builds(Item, PART, PART), min_size=1, max_size=5)
 
 @given(ITEMS, st.integers(1, 9))
 def test_questions_that_are_written_as_shown_are_read_whole(items, first):
-    text = "\n".join(tagged_question(first + n, item) for n, item in enumerate(items))
+    text = "\n".join(tag_question(first + n, item) for n, item in enumerate(items))
     found = parse_questions(text, first, most=len(items))
     whole = [item for item in items if item.input.strip() and item.target.strip()]
     assert [(each.input, each.target) for each in found] == [
@@ -146,8 +146,8 @@ def test_questions_that_are_written_as_shown_are_read_whole(items, first):
 @given(ITEMS, st.integers(2, 9), st.integers(0, 3))
 def test_copies_of_examples_and_questions_too_many_are_not_read(items, first, most):
     """Numbers below the first asked for are the teacher's copies of what it was shown."""
-    copies = "".join(tagged_question(n, Item("copy", "x")) for n in range(1, first))
-    new = "".join(tagged_question(first, Item(f"new {n}", "y")) for n in range(len(items)))
+    copies = "".join(tag_question(n, Item("copy", "x")) for n in range(1, first))
+    new = "".join(tag_question(first, Item(f"new {n}", "y")) for n in range(len(items)))
     found = parse_questions(copies + new, first, most)
     assert [each.input for each in found] == [f"new {n}" for n in range(len(items))][:most]
 
