@@ -9,6 +9,7 @@ from typing import Any
 from montessori.artifacts.files import read_json, write_text
 from montessori.compare.run_outcomes import order_metrics
 from montessori.compare.sentences import (
+    Row,
     counterpart_of,
     metric_title,
     run_label,
@@ -20,21 +21,23 @@ from montessori.compare.sentences import (
 from montessori.errors import MontessoriError
 
 KEYS = ("over", "baseline", "confidence", "resamples", "comparisons", "benchmarks", "runs")
-PLOT = ("bar", "run", "metric", "value", "delta", "low", "high", "p", "p_holm")
+FIGURES = ("value", "delta", "low", "high", "p", "p_holm")
+PLOT = ("bar", "run", "metric", *FIGURES)
 
 
-def format_comparison(comparison: Path, raw: Mapping[str, Any]) -> str:
-    """The Markdown table of metrics/compare.json, its runs in the order of params.yaml (`raw`).
+def format_comparison(comparison: Path, params: Mapping[str, Any]) -> str:
+    """The Markdown table of metrics/compare.json, its runs in the order of params.yaml.
 
-    Raises MontessoriError where there is no comparison yet, or one of an earlier version.
+    params: params.yaml as loaded. Raises MontessoriError where there is no comparison yet, or one
+    of an earlier version.
     """
-    return format_markdown(read_comparison(comparison, raw.get("runs", {})))
+    return format_markdown(read_comparison(comparison, params.get("runs", {})))
 
 
 def read_comparison(path: Path, runs: Iterable[str]) -> dict[str, Any]:
     """The content of metrics/compare.json with the named runs only, in their order.
 
-    Raises MontessoriError where there is none, or one without p-values, of an earlier version.
+    Raises MontessoriError where there is none, or one of an earlier version without p-values.
     """
     if not path.is_file():
         raise MontessoriError(
@@ -44,11 +47,13 @@ def read_comparison(path: Path, runs: Iterable[str]) -> dict[str, Any]:
     missing = [key for key in KEYS if key not in comparison]
     if missing:
         raise MontessoriError(
-            f"the comparison has no {', '.join(missing)}", where=str(path),
-            expected="one that this version made", next="dvc repro compare",
-        )  # fmt: skip
-    found = comparison["runs"]
-    return {**comparison, "runs": {run: found[run] for run in runs if run in found}}
+            f"the comparison has no {', '.join(missing)}",
+            where=str(path),
+            expected="one that this version made",
+            next="dvc repro compare",
+        )
+    recorded = comparison["runs"]
+    return {**comparison, "runs": {run: recorded[run] for run in runs if run in recorded}}
 
 
 def write_plot(path: Path, comparison: Mapping[str, Any]) -> None:
@@ -58,13 +63,14 @@ def write_plot(path: Path, comparison: Mapping[str, Any]) -> None:
     writer.writerow(PLOT)
     for run, row in comparison["runs"].items():
         for name in order_metrics(row):
-            numbers = [f"{row[name][key]:.4f}" if key in row[name] else "" for key in PLOT[3:]]
+            entry = row[name]
+            numbers = [f"{entry[key]:.4f}" if key in entry else "" for key in FIGURES]
             writer.writerow([f"{metric_title(name)} {run}", run, name, *numbers])
     write_text(path, text.getvalue())
 
 
 def format_markdown(comparison: Mapping[str, Any]) -> str:
-    """The table, its legend, one plain sentence for each run that is compared, and notes."""
+    """The table, its legend, a sentence for each run that is compared, and notes."""
     runs = comparison["runs"]
     names = order_metrics(name for row in runs.values() for name in row)
     lines = [
@@ -76,26 +82,21 @@ def format_markdown(comparison: Mapping[str, Any]) -> str:
         "|---|" + "---|" * len(names),
     ]
     lines += [_format_row(run, row, names, comparison) for run, row in runs.items()]
-    lines += ["", *(f"- {text}" for text in write_sentences(comparison))]
-    extra = write_notes(comparison)
-    lines += ["", *(f"- {text}" for text in extra)] if extra else []
+    for listed in (write_sentences(comparison), write_notes(comparison)):
+        lines += ["", *(f"- {text}" for text in listed)] if listed else []
     return "\n".join(lines) + "\n"
 
 
-def _format_row(
-    run: str,
-    row: Mapping[str, Mapping[str, float]],
-    names: list[str],
-    comparison: Mapping[str, Any],
-) -> str:
+def _format_row(run: str, row: Row, names: list[str], comparison: Mapping[str, Any]) -> str:
     alone = counterpart_of(comparison, run) == run
     cells = [_format_cell(row.get(name), alone, comparison["confidence"]) for name in names]
-    head = f"**{run}** (baseline)" if run == comparison["baseline"] else run_label(comparison, run)
+    label = run_label(comparison, run)
+    head = f"**{run}** (baseline)" if run == comparison["baseline"] else label
     return f"| {head} | " + " | ".join(cells) + " |"
 
 
 def _format_cell(entry: Mapping[str, float] | None, alone: bool, confidence: float) -> str:
-    """Value and difference; the value only of a run that is compared with no other (`alone`)."""
+    """Value and difference; only the value of a run that is compared with no other (`alone`)."""
     if entry is None:
         return ""
     if alone:

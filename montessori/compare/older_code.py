@@ -1,7 +1,7 @@
-"""Whether the comparison was made by the code and the params at hand, by what dvc.lock says."""
+"""Tells whether other code or params than those at hand made the comparison, by dvc.lock."""
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +17,7 @@ MISSING = object()
 
 
 def older_note(root: Path, params: Mapping[str, Any]) -> str:
-    """A line for below the table where older code or other params made it; empty if none did."""
+    """A line for below the table when older code or other params made it; otherwise empty."""
     path = root / "dvc.lock"
     if not path.is_file():
         return ""
@@ -34,40 +34,49 @@ def older_note(root: Path, params: Mapping[str, Any]) -> str:
 
 
 def stages_behind(lock: Lock, ends: Iterable[str]) -> list[str]:
-    """The stages that made what the stages `ends` are and read, in the order of the lock."""
-    makers = {out["path"]: name for name, entry in lock.items() for out in entry.get("outs", [])}
-    found: set[str] = set()
+    """The stages `ends` and all stages whose outputs they read, in the order of the lock."""
+    makers = {}
+    for name, entry in lock.items():
+        for out in entry.get("outs", []):
+            makers[out["path"]] = name
+    behind: set[str] = set()
     waiting = [name for name in ends if name in lock]
     while waiting:
         name = waiting.pop()
-        if name not in found:
-            found.add(name)
-            deps = [dep["path"] for dep in lock[name].get("deps", [])]
-            read = [dep for dep in deps if not dep.startswith(LISTS)]
-            waiting += [maker for dep in read for maker in _makers_of(makers, dep)]
-    return [name for name in lock if name in found]
+        if name in behind:
+            continue
+        behind.add(name)
+        for path, _ in _deps_of(lock[name]):
+            # Every stage reads its list of code, and the stage that makes the lists reads all code.
+            if not path.startswith(LISTS):
+                waiting += _makers_of(makers, path)
+    return [name for name in lock if name in behind]
+
+
+def _deps_of(entry: Mapping[str, Any]) -> Iterator[tuple[str, str | None]]:
+    """Paths that a stage read, with their MD5 if the lock has one."""
+    for dep in entry.get("deps", []):
+        yield dep["path"], dep.get("md5")
 
 
 def _makers_of(makers: Mapping[str, str], path: str) -> list[str]:
-    """The stages that made a path, what is below it, or the folder that holds it."""
-    return [
-        name
-        for out, name in makers.items()
-        if out == path or out.startswith(f"{path}/") or path.startswith(f"{out}/")
-    ]
+    """The stages that made a path, a file below it, or the folder that holds it."""
+    names = []
+    for out, name in makers.items():
+        if out == path or out.startswith(f"{path}/") or path.startswith(f"{out}/"):
+            names.append(name)
+    return names
 
 
 def older_stages(root: Path, params: Mapping[str, Any], lock: Lock) -> list[str]:
     """The stages of the lock whose list of code or whose params are not those at hand."""
-    lists = {
-        dep["path"]: dep["md5"]
-        for entry in lock.values()
-        for dep in entry.get("deps", [])
-        if dep["path"].startswith(LISTS)
-    }
-    scripts = {path: script_of(path.removeprefix(LISTS)) for path in lists}
-    there = [script for script in scripts.values() if (root / script).is_file()]
-    texts = list_code(root, there)
+    scripts = {}  # by the path of their list
+    for entry in lock.values():
+        for path, _ in _deps_of(entry):
+            if path.startswith(LISTS):
+                scripts[path] = script_of(path.removeprefix(LISTS))
+    existing = [script for script in scripts.values() if (root / script).is_file()]
+    texts = list_code(root, existing)
     digests = {path: _md5(texts.get(script, "")) for path, script in scripts.items()}
     return [name for name, entry in lock.items() if not _is_current(entry, digests, params)]
 
@@ -75,12 +84,15 @@ def older_stages(root: Path, params: Mapping[str, Any], lock: Lock) -> list[str]
 def _is_current(
     entry: Mapping[str, Any], digests: Mapping[str, str], params: Mapping[str, Any]
 ) -> bool:
-    """Whether a stage's entry has the digests of its lists of code and the values of its params."""
-    code = [dep for dep in entry.get("deps", []) if dep["path"] in digests]
-    values = entry.get("params", {}).get(PARAMS, {})
-    return all(dep["md5"] == digests[dep["path"]] for dep in code) and all(
-        _value_at(params, key) == value for key, value in values.items()
-    )
+    """Whether a stage ran with the code and the params at hand.
+
+    digests: MD5 of each list of code, by its path.
+    """
+    for path, md5 in _deps_of(entry):
+        if path in digests and md5 != digests[path]:
+            return False
+    recorded = entry.get("params", {}).get(PARAMS, {})
+    return all(_value_at(params, key) == value for key, value in recorded.items())
 
 
 def _value_at(params: Mapping[str, Any], key: str) -> Any:

@@ -11,18 +11,24 @@ from montessori.errors import MontessoriError
 MMLU, GSM8K = "micro_mmlu", "micro_gsm8k"
 ALPACA, MT_BENCH = "micro_alpaca_eval", "micro_mt_bench"
 PUBLIC_ALPACA, PUBLIC_MT_BENCH = "alpaca_eval", "mt_bench"
-#: The items of PUBLIC_ALPACA against their public reference outputs: no file of its own.
+#: Answers to PUBLIC_ALPACA judged against its public reference outputs. It has no file of its own.
 AGAINST_REFERENCE = "alpaca_eval_public"
 #: The lab's benchmarks, in the order of tables.
 BENCHMARKS = (ALPACA, MT_BENCH, MMLU, GSM8K)
-#: All that a run may have outcomes of, in the order of tables.
+#: Every benchmark that a run may have outcomes of, in the order of tables.
 ORDER = (*BENCHMARKS, PUBLIC_ALPACA, AGAINST_REFERENCE, PUBLIC_MT_BENCH)
-#: Files of items that a model answers in its own words and a judge scores.
+#: Open benchmarks: the model answers in its own words, and a judge scores the answers.
 OPEN = (ALPACA, MT_BENCH, PUBLIC_ALPACA, PUBLIC_MT_BENCH)
-#: Those of them that are judged in pairs, against another answer.
+#: Open benchmarks whose answers are compared with those of another run.
 PAIRED = (ALPACA, PUBLIC_ALPACA)
-#: Files of items that lm-eval asks.
+#: Closed benchmarks, which lm-eval asks and scores.
 CLOSED = (MMLU, GSM8K)
+#: Benchmarks whose metric is a length-controlled win rate. The metric of all others is a mean.
+LENGTH_CONTROLLED = (*PAIRED, AGAINST_REFERENCE)
+#: Benchmarks scored from 1 to 10 in metrics/eval; their outcomes are on 0-100.
+ONE_TO_TEN = (MT_BENCH, PUBLIC_MT_BENCH)
+#: Folders below metrics/outcomes with the outcomes of `harnesses` and `exams` rows.
+HARNESS, EXAM = "harness", "exam"
 
 _LISTS = ("turns", "answers", "responses")
 _TEXTS = ("item_id", "family")
@@ -30,12 +36,13 @@ _TEXTS = ("item_id", "family")
 
 @dataclass(frozen=True)
 class Item:
-    """One item: what is asked, turn by turn, and what is right, as far as that is known.
+    """One eval item: the questions of its turns, and the right answers as far as they are known.
 
-    key: content of a lab task, "" for public items. answers: canonical short answer of each turn.
-    responses: gold text of each turn (of alpaca_eval: the public reference's output). choices and
-    gold: the texts of the options without their letters, and the index of the right one; empty and
-    None for items that are no multiple choice. difficulty: of AlpacaEval's length control.
+    key: content of a lab task, "" for public items. answers: short form of the right answer to
+    each turn. responses: the right answer to each turn in full; for alpaca_eval the output of the
+    public reference. choices, gold: options of a multiple-choice item without their letters, and
+    the index of the right one; empty and None for other items. difficulty: how hard the
+    instruction is, a term of AlpacaEval's length control.
     """
 
     item_id: str
@@ -51,14 +58,14 @@ class Item:
 
 
 def items_path(evals: Path, split: str, benchmark: str) -> Path:
-    """The file of a benchmark's items below the folder of all eval sets."""
+    """Path of a benchmark's items below the folder of all eval sets."""
     return Path(evals) / split / f"{benchmark}.jsonl"
 
 
 def present_benchmarks(evals: Path, split: str, names: Sequence[str]) -> tuple[str, ...]:
-    """Those of some benchmarks whose items are there, in the given order.
+    """The benchmarks among `names` that have items in this split, in the given order.
 
-    Raises MontessoriError when the split has items of no benchmark at all.
+    Raises MontessoriError when the split has no items of any benchmark, listed or not.
     """
     if not any(items_path(evals, split, name).is_file() for name in (*OPEN, *CLOSED)):
         raise _item_error("there are no items of any benchmark", str(Path(evals) / split))
@@ -66,10 +73,10 @@ def present_benchmarks(evals: Path, split: str, names: Sequence[str]) -> tuple[s
 
 
 def read_items(evals: Path, split: str, benchmark: str) -> list[Item]:
-    """The items of one benchmark, in the file's order.
+    """Read the items of one benchmark, in the order of its file.
 
-    Raises MontessoriError, with file and line, when the file is missing or empty, a line is no
-    item, or an id occurs twice.
+    Raises MontessoriError, with file and line, when the file is missing or empty, a line is not
+    an item, or an id occurs twice.
     """
     path = items_path(evals, split, benchmark)
     if not path.is_file():
@@ -111,13 +118,16 @@ def _parse_item(line: str, where: str, benchmark: str) -> Item:
 def _item_problems(raw: Any, benchmark: str) -> list[str]:
     if not isinstance(raw, Mapping):
         return ["not a mapping"]
-    problems = [f"{name!r} is no text" for name in _TEXTS if not isinstance(raw.get(name), str)]
+    problems = []
+    for name in _TEXTS:
+        if not isinstance(raw.get(name), str):
+            problems.append(f"{name!r} is no text")
     if not isinstance(raw.get("key", ""), str):
         problems.append("'key' is no text")
-    problems += [
-        f"{name!r} is no list of texts" for name in _LISTS if not _is_text_list(raw.get(name))
-    ]
-    if not problems and len({len(raw[name]) for name in _LISTS}) > 1:
+    for name in _LISTS:
+        if not _is_text_list(raw.get(name)):
+            problems.append(f"{name!r} is no list of texts")
+    if not problems and not len(raw["turns"]) == len(raw["answers"]) == len(raw["responses"]):
         problems.append("turns, answers and responses differ in number")
     if not isinstance(raw.get("difficulty", 0.0), int | float | None):
         problems.append("'difficulty' is no number")
@@ -144,14 +154,11 @@ def _item_error(what: str, where: str) -> MontessoriError:
     )
 
 
-HARNESS, EXAM = "harness", "exam"  # folders of the outcomes of these rows, below that of the runs
-
-
 def exam_name(tasks: str) -> str:
-    """What the exam of tasks is called as a benchmark."""
+    """Name of a task set's exam as a benchmark, such as "exam lab"."""
     return f"{EXAM} {tasks}"
 
 
 def is_exam(benchmark: str) -> bool:
-    """Whether a benchmark is the exam of tasks."""
+    """Whether a benchmark is the exam of a task set."""
     return benchmark.startswith(f"{EXAM} ")

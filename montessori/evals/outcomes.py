@@ -1,33 +1,38 @@
-"""Per-item outcomes: metrics/outcomes/<run>.csv, the unit of the bootstrap.
+"""Outcomes of single items: the unit of every interval and test between runs.
 
-Columns: item_id, benchmark, value (0-100; empty where no verdict on the item could be used),
-length_difference (characters of the answer minus those of the answer it is compared with;
-comparisons only).
+The eval stage writes metrics/outcomes/<run>.csv, the stages of public benchmarks and exams write
+files of the same form beside it. Columns: item_id, benchmark, value (0-100; empty where no verdict
+on the item could be used), length_difference (characters of the answer minus those of the answer
+it is compared with; empty for answers that are compared with none).
 """
 
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+import polars as pl
 from numpy.typing import NDArray
 
 from montessori.artifacts.files import write_text
 from montessori.errors import MontessoriError
 from montessori.evals.items import ORDER
 
-if TYPE_CHECKING:
-    import polars as pl
-
-COLUMNS = ("item_id", "benchmark", "value", "length_difference")
+SCHEMA = {
+    "item_id": pl.String,
+    "benchmark": pl.String,
+    "value": pl.Float64,
+    "length_difference": pl.Float64,
+}
+COLUMNS = tuple(SCHEMA)
 
 
 @dataclass(frozen=True)
 class Outcome:
     """A run on one benchmark: items sorted by id, value (items,) on 0-100, difference (items,).
 
-    A value is NaN where no verdict on the item could be used.
+    value: NaN where no verdict on the item could be used. difference: the column
+    length_difference in characters, 0 where it is empty.
     """
 
     items: tuple[str, ...]
@@ -35,30 +40,61 @@ class Outcome:
     difference: NDArray[np.float64]
 
 
-def write_outcomes(path: Path, frame: "pl.DataFrame") -> None:
-    """Write outcomes as CSV, atomically, sorted by benchmark and item."""
-    order = frame["benchmark"].cast(benchmark_enum()).rename("order")
+def write_outcomes(path: Path, frame: pl.DataFrame) -> None:
+    """Write outcomes (columns COLUMNS) as CSV, atomically, sorted by benchmark and item."""
+    order = frame["benchmark"].cast(pl.Enum(ORDER)).rename("order")
     frame = frame.select(COLUMNS).with_columns(order).sort("order", "item_id").drop("order")
     write_text(path, frame.write_csv(float_precision=4))
 
 
-def benchmark_enum() -> "pl.Enum":
-    """The benchmarks as a polars type that sorts in the order of tables."""
-    import polars as pl
+def read_outcomes(path: Path, stage: str) -> dict[str, Outcome]:
+    """Read outcomes by benchmark from the file that `stage` wrote.
 
-    return pl.Enum(ORDER)
+    Raises MontessoriError when the file is missing, malformed or empty, a value is infinite, or an
+    item occurs twice in a benchmark.
+    """
+    try:
+        frame = pl.read_csv(path, schema=SCHEMA).sort("item_id")
+    except FileNotFoundError as error:
+        raise _outcome_error("outcomes are missing", path, stage) from error
+    except pl.exceptions.PolarsError as error:
+        raise _outcome_error(f"not a table of outcomes ({error})", path, stage) from error
+    if frame.is_empty():
+        raise _outcome_error("there are no outcomes", path, stage)
+    if frame["value"].is_infinite().any() or frame["item_id"].null_count():
+        raise _outcome_error("an outcome has no item or an infinite value", path, stage)
+    if frame.select("benchmark", "item_id").is_duplicated().any():
+        raise _outcome_error("an item occurs twice in one benchmark", path, stage)
+    outcomes = {}
+    for (name,), part in frame.group_by("benchmark", maintain_order=True):
+        value = part["value"].fill_null(float("nan")).to_numpy()
+        difference = part["length_difference"].fill_null(0.0).to_numpy()
+        outcomes[str(name)] = Outcome(tuple(part["item_id"]), value, difference)
+    return outcomes
 
 
 def require_same_items(outcomes: Sequence[tuple[str, Outcome]], benchmark: str) -> None:
-    """Raise MontessoriError, naming items, unless all runs have the same items of a benchmark."""
-    everything = set().union(*(outcome.items for _, outcome in outcomes))
+    """Raise MontessoriError, naming items, unless all runs have the same items of a benchmark.
+
+    outcomes: pairs of a run's name and its outcomes of the benchmark.
+    """
+    all_items = set().union(*(outcome.items for _, outcome in outcomes))
     for run, outcome in outcomes:
-        missing = sorted(everything.difference(outcome.items))
+        missing = sorted(all_items.difference(outcome.items))
         if missing:
             named = ", ".join(missing[:5]) + (", ..." if len(missing) > 5 else "")
             raise MontessoriError(
-                f"{benchmark}: run {run} lacks {len(missing)} of {len(everything)} items ({named})",
+                f"{benchmark}: run {run} lacks {len(missing)} of {len(all_items)} items ({named})",
                 where=f"metrics/outcomes/{run}.csv",
                 expected="the same items in every run, since intervals are paired",
                 next="dvc repro compare",
             )
+
+
+def _outcome_error(what: str, path: Path, stage: str) -> MontessoriError:
+    return MontessoriError(
+        what,
+        where=str(path),
+        expected=f"a CSV with {', '.join(COLUMNS)}",
+        next=f"dvc repro {stage}",
+    )

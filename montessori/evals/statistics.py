@@ -1,4 +1,9 @@
-"""Intervals: a paired bootstrap over items, and Student's t over seeds."""
+"""Intervals and tests: a paired bootstrap over items, Student's t over seeds, win rates.
+
+The bootstrap is by hand because `scipy.stats.bootstrap` draws for one statistic at a time and
+keeps every drawn value in memory; here one matrix of counts serves all runs, which pairs them (a
+test compares one case with SciPy).
+"""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -7,12 +12,15 @@ Floats = NDArray[np.float64]
 
 
 def resampled_mean(values: ArrayLike, counts: Floats) -> Floats:
-    """Mean of `values` (items,) in each bootstrap sample; returns (resamples,)."""
+    """Mean of `values` (items,) in each bootstrap sample; returns (resamples,).
+
+    counts: (resamples, items), how often each item was drawn.
+    """
     return counts @ np.asarray(values, dtype=np.float64) / counts.sum(axis=1)
 
 
 def percentile_interval(samples: Floats, confidence: float) -> tuple[float, float]:
-    """Percentile interval of bootstrap samples (resamples,): its lower and upper end."""
+    """Lower and upper end of the percentile interval of bootstrap samples, (resamples,)."""
     tail = (1.0 - confidence) / 2.0
     low, high = np.quantile(samples, [tail, 1.0 - tail])
     return float(low), float(high)
@@ -34,11 +42,10 @@ def t_interval(deltas: ArrayLike, confidence: float = 0.95) -> tuple[float | Non
 
 
 def t_test(deltas: ArrayLike) -> float | None:
-    """Two-sided p-value of "the mean of `deltas` (seeds,) is 0" by Student's t; None for fewer
-    than two.
+    """Two-sided p-value of "the mean of `deltas` is 0" by Student's t.
 
-    It is below 1 - confidence exactly where `t_interval` excludes 0. Without any spread it is 1 if
-    all deltas are 0, and else 0.
+    deltas: (seeds,); fewer than two give None. p is below 1 - confidence exactly where
+    `t_interval` excludes 0. Without any spread it is 1 if all deltas are 0, otherwise 0.
     """
     from scipy.special import stdtr
 
@@ -54,16 +61,19 @@ def t_test(deltas: ArrayLike) -> float | None:
 def compare_over_seeds(
     values: ArrayLike, baseline: ArrayLike, confidence: float = 0.95
 ) -> dict[str, float | None]:
-    """One metric of a run over seeds, paired with the baseline's by position.
+    """Compare one metric of a run with the baseline's over seeds.
 
-    values, baseline: (seeds,), the same seeds in the same order.
+    values, baseline: (seeds,), the same seeds in the same order, paired by position.
     Returns {"value": mean, "delta": mean of the paired differences, "low", "high": ends of the t
     interval of the delta, "p": p-value of the paired t test}; the last three are None for fewer
     than two seeds.
     Raises ValueError when the two differ in length or are empty.
     """
     values = np.asarray(values, dtype=np.float64)
-    deltas = values - _same_length(values, np.asarray(baseline, dtype=np.float64))
+    baseline = np.asarray(baseline, dtype=np.float64)
+    if values.shape != baseline.shape or values.size == 0:
+        raise ValueError(f"paired values need equal seeds: {values.size} and {baseline.size}")
+    deltas = values - baseline
     low, high = t_interval(deltas, confidence)
     return {
         "value": float(values.mean()),
@@ -74,17 +84,11 @@ def compare_over_seeds(
     }
 
 
-def _same_length(values: Floats, baseline: Floats) -> Floats:
-    if values.shape != baseline.shape or values.size == 0:
-        raise ValueError(f"paired values need equal seeds: {values.size} and {baseline.size}")
-    return baseline
-
-
 def win_rate(preference: ArrayLike) -> tuple[float, float]:
-    """Win rate and its standard error, both 0-100.
+    """Win rate and its standard error, both on 0-100.
 
-    preference: (items,), the probability that the run beats the other one; 0.5 is a tie.
-    The error is sd / sqrt(items) with n - 1, as `alpaca_eval.metrics.get_winrate` reports it.
+    preference: (items,), the probability that the run's answer is the better one; 0.5 is a tie.
+    The error is sd / sqrt(items) with n - 1, as in `alpaca_eval.metrics.get_winrate`.
     """
     preference = np.asarray(preference, dtype=np.float64)
     error = preference.std(ddof=1) / np.sqrt(preference.size) if preference.size > 1 else 0.0

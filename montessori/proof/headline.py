@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from montessori.compare.run_outcomes import MEAN, ORDER
+from montessori.compare.run_outcomes import MEAN
 from montessori.compare.sentences import format_signed
+from montessori.evals.items import ORDER
 from montessori.evals.statistics import compare_over_seeds
 from montessori.proof.markdown import markdown_table
 from montessori.proof.newest import (

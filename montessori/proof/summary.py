@@ -5,9 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from montessori.compare.run_outcomes import MEAN, ONE_TO_TEN, ORDER, order_metrics
+from montessori.compare.run_outcomes import MEAN, order_metrics
 from montessori.errors import MontessoriError
-from montessori.evals.items import is_exam
+from montessori.evals.items import ONE_TO_TEN, ORDER, is_exam
 from montessori.evals.significance import correct_by_holm
 from montessori.evals.statistics import compare_over_seeds
 from montessori.proof.newest import Choose, own_figures, provenance

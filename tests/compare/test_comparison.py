@@ -17,9 +17,10 @@ from montessori.artifacts.files import write_json
 from montessori.compare.bootstrap import bootstrap_metric, draw_item_counts, observed_metric
 from montessori.compare.comparison import compare_runs, compute_entries, find_counterparts
 from montessori.compare.comparison_table import format_comparison, format_markdown, write_plot
-from montessori.compare.run_outcomes import MEAN, ORDER, RunOutcomes, drop_unpaired_items
+from montessori.compare.run_outcomes import MEAN, RunOutcomes, drop_unpaired_items
 from montessori.compare.settings import CompareParams
 from montessori.errors import MontessoriError
+from montessori.evals.items import ORDER
 from montessori.evals.lab_benchmarks import score_scale
 from montessori.evals.lab_benchmarks.ridge_length_control import length_controlled_rate
 from montessori.evals.outcomes import Outcome
@@ -410,7 +411,7 @@ def test_a_benchmark_that_some_runs_lack_is_compared_between_the_others(metrics_
     assert "mt_bench is not compared: self-instruct, the baseline, has no outcomes" in text
 
 
-def test_items_without_a_value_are_left_out_of_all_runs(metrics_root: Path) -> None:
+def test_items_without_a_value_are_dropped_from_all_runs(metrics_root: Path) -> None:
     """Two unusable verdicts of the baseline, two of the run, one of them on the same item."""
     base, ours = outcomes(0.5, 1)[MT_BENCH], outcomes(0.6, 7)[MT_BENCH]
     for outcome, places in ((base, [0, 5]), (ours, [5, 9])):
@@ -427,7 +428,7 @@ def test_items_without_a_value_are_left_out_of_all_runs(metrics_root: Path) -> N
     entry = comparison["runs"]["montessori-1"]["mt_bench"]
     assert entry["value"] == pytest.approx(ours.value[kept].mean())
     assert entry["delta"] == pytest.approx((ours.value - base.value)[kept].mean())
-    assert "mt_bench: 3 of 300 items are left out" in format_markdown(comparison)
+    assert "mt_bench: 3 of 300 items are dropped" in format_markdown(comparison)
 
 
 def test_runs_without_a_common_benchmark_are_an_error(metrics_root: Path) -> None:
@@ -506,7 +507,7 @@ def test_exams_belong_to_the_runs_with_their_model_and_are_not_in_the_mean(
         (["a,micro_mmlu,inf,"], "an infinite value"),
         ([",micro_mmlu,1.0,"], "has no item"),
         (["a,micro_mmlu,1.0,", "a,micro_mmlu,2.0,"], "occurs twice"),
-        (["a,micro_mmlu,many,"], "no table of outcomes"),
+        (["a,micro_mmlu,many,"], "not a table of outcomes"),
         ([], "there are no outcomes"),
     ],
 )

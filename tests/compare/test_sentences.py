@@ -147,7 +147,7 @@ def test_items_without_a_verdict_are_said() -> None:
     found = comparison()
     found["benchmarks"]["micro_mmlu"]["left_out"] = 3
     assert write_notes(found) == [
-        "micro_mmlu: 3 of 12 items are left out, since a run has no usable verdict."
+        "micro_mmlu: 3 of 12 items are dropped, because some run has no usable verdict on them."
     ]
 
 

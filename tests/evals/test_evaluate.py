@@ -11,11 +11,11 @@ import pytest
 
 from montessori.artifacts.files import write_json, write_table
 from montessori.artifacts.schemas import VERDICTS
-from montessori.compare.run_outcomes import read
 from montessori.errors import MontessoriError
 from montessori.evals.evaluate import evaluate_run
 from montessori.evals.lab_benchmarks.run_lm_eval import HarnessResult
 from montessori.evals.metrics import compute_metrics, compute_outcomes
+from montessori.evals.outcomes import read_outcomes
 from montessori.evals.settings import BenchmarkParams, EvalParams
 from montessori.pipeline.machine import Machine
 
@@ -119,7 +119,7 @@ def test_a_real_model_folder(evals: Path, model_folder: Path, tmp_path: Path) ->
     args = (model_folder, tmp_path / "verdicts", evals, tmp_path / "outcomes.csv", bench)
     metrics = evaluate_run(*args, EvalParams(5), machine)
     assert evaluate_run(*args, EvalParams(64), machine) == metrics
-    found = read(tmp_path / "outcomes.csv", "eval@run")
+    found = read_outcomes(tmp_path / "outcomes.csv", "eval@run")
     assert found["micro_mmlu"].value.mean() == pytest.approx(metrics["micro_mmlu"])
     assert metrics["items"]["micro_gsm8k"] == 12
 

@@ -11,11 +11,11 @@ from pathlib import Path
 import pytest
 
 from montessori.artifacts.files import read_json
-from montessori.compare.run_outcomes import read
 from montessori.errors import MontessoriError
 from montessori.evals.evaluate import evaluate_run
 from montessori.evals.judging.model_judge import shows_system, without_system
 from montessori.evals.metrics import compute_metrics
+from montessori.evals.outcomes import read_outcomes
 from montessori.evals.settings import EvalParams
 from montessori.pipeline.machine import Machine
 from tests.evals.judge_case import BENCH, ROOT, answered, judged, public_evals, rows_of
@@ -109,7 +109,7 @@ def test_public_verdicts_become_metrics_and_outcomes_without_lm_eval(tmp_path, p
         EvalParams(5),
         Machine(),
     )
-    found = read(tmp_path / "outcomes.csv", "eval@run")
+    found = read_outcomes(tmp_path / "outcomes.csv", "eval@run")
     assert list(found) == ["alpaca_eval", "alpaca_eval_public"] == list(metrics["items"])
     rate = found["alpaca_eval"].value.mean()
     assert metrics["alpaca_eval_win_rate"] == pytest.approx(rate, abs=1e-3)

@@ -10,10 +10,9 @@ import polars as pl
 import pytest
 
 from montessori.artifacts.files import write_text
-from montessori.compare.run_outcomes import read
 from montessori.errors import MontessoriError
 from montessori.evals.items import BENCHMARKS
-from montessori.evals.outcomes import Outcome, require_same_items, write_outcomes
+from montessori.evals.outcomes import Outcome, read_outcomes, require_same_items, write_outcomes
 
 
 def frame() -> pl.DataFrame:
@@ -36,7 +35,7 @@ def test_outcomes_come_back_sorted(tmp_path: Path) -> None:
         "micro_alpaca_eval-2,micro_alpaca_eval,20.0000,2.0000",
     ]
     assert lines[3].endswith(",10.0000,")
-    found = read(path, "eval@run")
+    found = read_outcomes(path, "eval@run")
     assert set(found) == set(BENCHMARKS)
     assert found["micro_mmlu"].items == ("micro_mmlu-1", "micro_mmlu-2")
     assert found["micro_mmlu"].value.tolist() == [10.0, 20.0]
@@ -47,7 +46,7 @@ def test_outcomes_come_back_sorted(tmp_path: Path) -> None:
 def test_a_run_that_was_not_asked_a_benchmark_has_no_outcome_of_it(tmp_path: Path) -> None:
     path = tmp_path / "run.csv"
     write_outcomes(path, frame().filter(pl.col("benchmark") != "micro_gsm8k"))
-    found = read(path, "eval@run")
+    found = read_outcomes(path, "eval@run")
     assert set(found) == {"micro_alpaca_eval", "micro_mt_bench", "micro_mmlu"}
 
 
@@ -57,7 +56,7 @@ def test_an_outcome_without_value_stays_one(tmp_path: Path) -> None:
     rows = [("a", "micro_mmlu", None, None), ("b", "micro_mmlu", 100.0, None)]
     write_outcomes(path, pl.DataFrame(rows, schema=dict(frame().schema), orient="row"))
     assert path.read_text().splitlines()[1] == "a,micro_mmlu,,"
-    found = read(path, "eval@run")["micro_mmlu"]
+    found = read_outcomes(path, "eval@run")["micro_mmlu"]
     assert found.items == ("a", "b")
     assert np.isnan(found.value[0])
     assert found.value[1] == 100.0
@@ -77,11 +76,11 @@ HEADER = "item_id,benchmark,value,length_difference\n"
     [
         (None, "outcomes are missing"),
         (HEADER, "there are no outcomes"),
-        (HEADER + "a,micro_mmlu,high,\n", "no table of outcomes"),
+        (HEADER + "a,micro_mmlu,high,\n", "not a table of outcomes"),
         (HEADER + "a,micro_mmlu,inf,\n", "an infinite value"),
         (HEADER + ",micro_mmlu,1.0,\n", "has no item"),
         (HEADER + "a,micro_mmlu,1.0,\na,micro_mmlu,1.0,\n", "an item occurs twice"),
-        ("item_id,value\na,1.0\n", "no table of outcomes"),
+        ("item_id,value\na,1.0\n", "not a table of outcomes"),
     ],
 )
 def test_a_bad_file_is_named_with_the_stage_that_writes_it(
@@ -91,7 +90,7 @@ def test_a_bad_file_is_named_with_the_stage_that_writes_it(
     if text is not None:
         path.write_text(text)
     with pytest.raises(MontessoriError, match=problem) as caught:
-        read(path, "eval@run")
+        read_outcomes(path, "eval@run")
     assert caught.value.where == str(path)
     assert caught.value.next == "dvc repro eval@run"
 

@@ -79,6 +79,21 @@ def test_the_p_value_is_that_of_a_loop_over_samples() -> None:
         assert p_value(ours, theirs, 300, seed=items) == paired_bootstrap(ours, theirs, 300, items)
 
 
+def test_a_p_value_is_that_of_scipys_permutation_test() -> None:
+    """Both ask how often chance alone reaches the observed difference of two paired runs."""
+    deltas = np.random.default_rng(5).normal(1.0, 10.0, size=300)
+    found = p_value(deltas, np.zeros(300), seed=6)
+    expected = stats.permutation_test(
+        (deltas, np.zeros(300)),
+        lambda ours, theirs: np.mean(ours - theirs),
+        permutation_type="samples",
+        n_resamples=10_000,
+        rng=7,
+    )
+    assert 0.02 < found < 0.3
+    assert found == pytest.approx(expected.pvalue, abs=0.02)
+
+
 def test_holm_by_hand() -> None:
     corrected = correct_by_holm({"b": 0.04, "a": 0.01, "d": 0.8, "c": 0.03})
     assert list(corrected) == ["b", "a", "d", "c"]

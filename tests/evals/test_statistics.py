@@ -56,6 +56,23 @@ def test_interval_covers_what_it_promises() -> None:
     assert 0.91 <= hits / 300 <= 0.98
 
 
+def test_an_interval_is_that_of_scipys_bootstrap() -> None:
+    """The percentile interval of the difference of two paired runs."""
+    ours, theirs = np.random.default_rng(1).normal([3.0, 2.0], 1.0, size=(200, 2)).T
+    counts = resample_counts(200, 20_000, seed=2)
+    deltas = resampled_mean(ours, counts) - resampled_mean(theirs, counts)
+    expected = stats.bootstrap(
+        (ours, theirs),
+        lambda ours, theirs: np.mean(ours) - np.mean(theirs),
+        paired=True,
+        vectorized=False,
+        method="percentile",
+        n_resamples=5_000,
+        rng=3,
+    ).confidence_interval
+    assert percentile_interval(deltas, 0.95) == pytest.approx(tuple(expected), abs=0.02)
+
+
 def test_t_interval_is_that_of_scipy() -> None:
     deltas = [1.5, 3.5, 10.8, 11.2, 4.7]
     expected = stats.t.interval(0.95, 4, loc=np.mean(deltas), scale=stats.sem(deltas))
