@@ -1,13 +1,10 @@
 """A run's answers to every open benchmark."""
 
-import os
-
 from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:
     """Write data/answers/<run>: greedy answers, the second turn behind the model's own first."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from montessori.evals.answers import write_answers
     from montessori.evals.settings import BenchmarkParams
 

@@ -7,7 +7,7 @@ from montessori.pipeline.stage import Job, run
 
 def main(job: Job) -> None:
     """Write metrics/eval/<run>.json and metrics/outcomes/<run>.csv; lm-eval runs offline."""
-    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1", "TQDM_DISABLE": "1"}
+    os.environ["TQDM_DISABLE"] = "1"
     from montessori.evals.evaluate import evaluate_run
     from montessori.evals.settings import BenchmarkParams, EvalParams
 

@@ -1,6 +1,5 @@
 """The exam: a model takes the test questions of tasks."""
 
-import os
 from functools import partial
 
 from montessori.pipeline.stage import Job, run
@@ -8,7 +7,6 @@ from montessori.pipeline.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/exams/<name>, every question with its answer, and the accuracy of each task."""
-    os.environ.setdefault("HF_HUB_OFFLINE", "1")
     from montessori.arte.settings import ExamParams
     from montessori.evals.exam import take_exam
     from montessori.generate.engines import open_with_ledger

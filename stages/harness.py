@@ -1,13 +1,10 @@
 """A public benchmark: one model on one lm-eval task, from local files."""
 
-import os
-
 from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:
     """Write data/harness/<name>, every item as asked and scored, and the scores with errors."""
-    os.environ |= {"HF_HUB_OFFLINE": "1", "HF_DATASETS_OFFLINE": "1"}
     from montessori.evals.public.run_task import run_task
     from montessori.evals.public.settings import HarnessParams
     from montessori.graph.rows import Harness

@@ -12,6 +12,7 @@ from typing import Any
 
 import polars as pl
 
+from montessori.artifacts.atomic import atomic_path, sync_to_disk, write_text
 from montessori.artifacts.schemas import Schema
 from montessori.errors import MontessoriError
 
@@ -79,7 +80,7 @@ def write_table(frame: pl.DataFrame, path: Path, schema: Schema) -> None:
     Columns without any value may have dtype Null. Raises MontessoriError on any other difference.
     """
     frame = _fit_to_schema(frame, schema, str(path), extra_allowed=False)
-    with _atomic(Path(path)) as temporary:
+    with atomic_path(Path(path)) as temporary:
         frame.write_parquet(temporary)
 
 
@@ -122,8 +123,7 @@ def write_json(path: Path, value: Any) -> None:
             expected="texts, finite numbers, lists and mappings",
             next="report this with the command that was run",
         ) from error
-    with _atomic(Path(path)) as temporary:
-        temporary.write_text(text + "\n", encoding="utf-8")
+    write_text(path, text + "\n")
 
 
 def read_json(path: Path) -> Any:
@@ -140,29 +140,7 @@ def read_json(path: Path) -> Any:
         ) from error
 
 
-# -------------------------------------------------------------------------------- atomic output
-@contextmanager
-def _atomic(path: Path) -> Iterator[Path]:
-    """A temporary path beside `path`; synced and renamed to it, or removed on an exception."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        yield temporary
-        _sync_to_disk(temporary)
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)
-    _sync_to_disk(path.parent)
-
-
-def _sync_to_disk(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
-
-
+# -------------------------------------------------------------------------------------- folders
 @contextmanager
 def new_folder(
     out: Path,
@@ -191,7 +169,7 @@ def new_folder(
         }
         write_json(temporary / "manifest.json", manifest)
         for path in temporary.rglob("*"):
-            _sync_to_disk(path)
+            sync_to_disk(path)
         _replace_folder(temporary, out)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -203,7 +181,7 @@ def _replace_folder(temporary: Path, out: Path) -> None:
     if out.is_dir():
         os.replace(out, old)
     os.replace(temporary, out)
-    _sync_to_disk(out.parent)
+    sync_to_disk(out.parent)
     shutil.rmtree(old, ignore_errors=True)
 
 
@@ -216,18 +194,3 @@ def _installed_versions(libraries: Sequence[str]) -> dict[str, str]:
         except metadata.PackageNotFoundError:
             continue
     return installed
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text file atomically: a temporary file beside it, synced and renamed."""
-    path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    try:
-        with open(temporary, "w", encoding="utf-8") as handle:
-            handle.write(text)
-            handle.flush()
-            os.fsync(handle.fileno())
-        os.replace(temporary, path)
-    finally:
-        temporary.unlink(missing_ok=True)

@@ -1,14 +1,18 @@
-"""Jinja templates that a user may change: read from files and rendered in a sandbox."""
+"""Jinja templates that a user may change: read from files and rendered in a sandbox.
+
+The sandbox keeps a template, which may come with a downloaded model, from Python's objects.
+"""
 
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from montessori.errors import MontessoriError
 
 if TYPE_CHECKING:
     from jinja2 import Template
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 
 @dataclass(frozen=True)
@@ -20,12 +24,21 @@ class TemplateKind:
     example: str  # a file or folder to compare with
 
 
-@lru_cache(maxsize=32)
-def _compile(text: str) -> "Template":
-    from jinja2 import StrictUndefined
+def sandboxed_environment(**options: Any) -> "ImmutableSandboxedEnvironment":
+    """The environment of Jinja that every template is compiled in; `options` are Jinja's.
+
+    jinja2 is imported here, because a stage that renders nothing should not pay for it.
+    """
     from jinja2.sandbox import ImmutableSandboxedEnvironment
 
-    return ImmutableSandboxedEnvironment(undefined=StrictUndefined).from_string(text)
+    return ImmutableSandboxedEnvironment(**options)
+
+
+@lru_cache(maxsize=32)
+def _compile_template(text: str) -> "Template":
+    from jinja2 import StrictUndefined
+
+    return sandboxed_environment(undefined=StrictUndefined).from_string(text)
 
 
 def read_template(path: Path, kind: TemplateKind) -> str:
@@ -48,7 +61,7 @@ def render_template(text: str, kind: TemplateKind, **values: object) -> str:
     from jinja2 import TemplateError
 
     try:
-        return _compile(text).render(**values)
+        return _compile_template(text).render(**values)
     except TemplateError as error:
         names = ", ".join(f"`{name}`" for name in sorted(values))
         raise MontessoriError(

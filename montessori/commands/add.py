@@ -1,11 +1,11 @@
 """Changes to params.yaml as a whole, checked before written: a round, a benchmark, a profile."""
 
-import os
 import shutil
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from montessori.artifacts.atomic import atomic_path
 from montessori.commands.check import check
 from montessori.errors import MontessoriError
 from montessori.graph.edit import difference, merge
@@ -135,10 +135,9 @@ def _apply(params: Path, changes: Mapping[str, Any], dry_run: bool) -> str:
 def _replace_text(path: Path, text: str) -> None:
     """Write a file at once, where its link points to and with the mode it has."""
     file = path.resolve()
-    temporary = file.with_name(f".{file.name}.partial")
-    temporary.write_text(text, encoding="utf-8")
-    shutil.copymode(file, temporary)
-    os.replace(temporary, file)
+    with atomic_path(file) as temporary:
+        temporary.write_text(text, encoding="utf-8")
+        shutil.copymode(file, temporary)
 
 
 def _check_text(text: str, params: Path) -> None:

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from montessori.artifacts.files import read_json, write_text
+from montessori.artifacts.atomic import write_text
+from montessori.artifacts.files import read_json
 from montessori.compare.run_outcomes import order_metrics
 from montessori.compare.sentences import (
     Row,

@@ -8,7 +8,8 @@ import polars as pl
 
 from montessori.arte.settings import ExamParams
 from montessori.arte.tasks import TEST_FILE
-from montessori.artifacts.files import new_folder, read_table, write_table, write_text
+from montessori.artifacts.atomic import write_text
+from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import QUESTIONS
 from montessori.errors import MontessoriError
 from montessori.evals.items import exam_name

@@ -14,7 +14,7 @@ import numpy as np
 import polars as pl
 from numpy.typing import NDArray
 
-from montessori.artifacts.files import write_text
+from montessori.artifacts.atomic import write_text
 from montessori.errors import MontessoriError
 from montessori.evals.items import ORDER
 

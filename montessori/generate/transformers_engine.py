@@ -20,6 +20,7 @@ from montessori.generate.engine import FirstTokens, Generated, Request, Sampling
 from montessori.generate.local import UNBOUNDED, LocalModel
 from montessori.generate.sampling import Sampler
 from montessori.models.adapters import load_merged
+from montessori.models.padding import pad_with_mask
 from montessori.pipeline.workers import Cores
 
 if TYPE_CHECKING:
@@ -142,11 +143,13 @@ class TransformersEngine(LocalModel):
         sampling: Sampling,
     ) -> None:
         """Fill `rows`; row r continues prompt `copies[r]`."""
-        ids, mask = self._pad(prompts, sampling.max_new_tokens)  # (prompts, width), + new
+        pad = self.tokenizer.pad_token_id or 0
+        ids, mask = pad_with_mask(prompts, pad, self.device, left=True)  # (prompts, width)
         width = ids.shape[1]
         cache = buffer_cache(self.model.config, width + sampling.max_new_tokens)
-        positions = (mask[:, :width].cumsum(-1) - 1).clamp_(min=0)
-        logits = self._forward(ids, mask[:, :width], positions, cache)
+        positions = (mask.cumsum(-1) - 1).clamp_(min=0)
+        logits = self._forward(ids, mask, positions, cache)
+        mask = torch.cat([mask, mask.new_ones(len(prompts), sampling.max_new_tokens)], dim=1)
         chosen = torch.tensor(copies, device=self.device)
         cache.batch_select_indices(chosen)
         logits, mask, position = logits[chosen], mask[chosen], positions[chosen, -1:]
@@ -176,14 +179,6 @@ class TransformersEngine(LocalModel):
         for row, found, tokens in zip(rows, values.tolist(), ids.tolist(), strict=True):
             texts = self.decode_texts([[token] for token in tokens])
             row.first = tuple(zip(texts, found, strict=True))
-
-    def _pad(self, prompts: list[Sequence[int]], new: int) -> tuple[torch.Tensor, torch.Tensor]:
-        """Ids (prompts, width) padded on the left; mask (prompts, width + new), 1 = a token."""
-        width = max(map(len, prompts))
-        pad = self.tokenizer.pad_token_id or 0
-        ids = [[pad] * (width - len(prompt)) + list(prompt) for prompt in prompts]
-        mask = [[0] * (width - len(prompt)) + [1] * (len(prompt) + new) for prompt in prompts]
-        return torch.tensor(ids, device=self.device), torch.tensor(mask, device=self.device)
 
     def _forward(
         self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Cache

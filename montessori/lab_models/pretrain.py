@@ -19,6 +19,7 @@ from torch.nn.functional import cross_entropy
 from transformers import PreTrainedModel
 
 from montessori.artifacts.files import read_json, write_json
+from montessori.models.padding import pad_rows
 from montessori.progress import track_progress
 from montessori.seeding import seed_of
 
@@ -76,12 +77,9 @@ def pool_batches(
 
 
 def _pad_batch(batch: list[Document]) -> tuple[torch.Tensor, torch.Tensor]:
-    length = max(len(ids) for ids, _ in batch)
-    ids = torch.zeros(len(batch), length, dtype=torch.long)
-    weights = torch.zeros(len(batch), length)
-    for row, (tokens, weight) in enumerate(batch):
-        ids[row, : len(tokens)] = torch.tensor(tokens)
-        weights[row, : len(tokens)] = torch.tensor(weight)
+    """Token ids and weights of documents, (documents, longest) each, on the CPU."""
+    ids = pad_rows([ids for ids, _ in batch], 0, "cpu")
+    weights = pad_rows([weights for _, weights in batch], 0, "cpu", dtype=torch.float32)
     return ids, weights
 
 

@@ -3,14 +3,17 @@
 import json
 from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from jinja2 import TemplateError, nodes
 from jinja2.ext import Extension, loopcontrols
 from jinja2.parser import Parser
-from jinja2.sandbox import ImmutableSandboxedEnvironment
 
+from montessori.artifacts.templates import sandboxed_environment
 from montessori.errors import MontessoriError
+
+if TYPE_CHECKING:
+    from jinja2.sandbox import ImmutableSandboxedEnvironment
 
 FIRST, SECOND, ANSWER = "What is the first?", "Name the second one.", "It is the answer."
 
@@ -54,7 +57,7 @@ def _template_problem(
     asked, other = [_message("user", FIRST)], [_message("user", SECOND)]
     answered = [*asked, _message("assistant", ANSWER)]
     try:
-        compiled = _environment().from_string(template)
+        compiled = _chat_environment().from_string(template)
 
         def render(messages: list[dict[str, str]], prompt: bool) -> str:
             return compiled.render(
@@ -88,8 +91,9 @@ def _message(role: str, content: str) -> dict[str, str]:
     return {"role": role, "content": content}
 
 
-def _environment() -> ImmutableSandboxedEnvironment:
-    environment = ImmutableSandboxedEnvironment(
+def _chat_environment() -> "ImmutableSandboxedEnvironment":
+    """Jinja as transformers sets it up for chat templates."""
+    environment = sandboxed_environment(
         trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
     )
     environment.filters["tojson"] = _to_json

@@ -15,6 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
+from montessori.artifacts.atomic import write_text
+
 RECORDS = Path("metrics") / "runtime"
 UNFINISHED = Path(".work") / "runtime"
 
@@ -36,14 +38,14 @@ def record_run(kind: str, name: str, seconds: float, devices: int) -> None:
         "seconds": round(sum(each["seconds"] for each in starts), 3),
         "starts": len(starts),
     }
-    _write(RECORDS / kind / f"{name}.json", facts)
+    write_text(RECORDS / kind / f"{name}.json", json.dumps(facts, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
 
 
 def keep_unfinished(kind: str, name: str, seconds: float, devices: int) -> None:
     """Remember a start that did not finish its stage."""
     path = UNFINISHED / kind / name / f"{os.getpid()}-{datetime.now(UTC).timestamp():.6f}.json"
-    _write(path, {"seconds": seconds, "devices": devices})
+    write_text(path, json.dumps({"seconds": seconds, "devices": devices}, indent=2) + "\n")
 
 
 def devices_used(device: str, tensor_parallel: int) -> int:
@@ -57,13 +59,6 @@ def devices_used(device: str, tensor_parallel: int) -> int:
 def _read_start(path: Path) -> Mapping[str, Any]:
     found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
     return found
-
-
-def _write(path: Path, facts: Mapping[str, Any]) -> None:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_suffix(".partial")
-    temporary.write_text(json.dumps(facts, indent=2) + "\n", encoding="utf-8")
-    os.replace(temporary, path)
 
 
 def _peak_memory() -> float:

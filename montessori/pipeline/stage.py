@@ -114,7 +114,7 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
     job = _parse_arguments(body, paths, shards)
     gc.set_threshold(*gc.get_threshold()[:2], startup.OLDEST)
     startup.set_environment(job.kind)
-    startup.install()
+    startup.hide_unused_libraries()
     signal.signal(signal.SIGTERM, _leave_on_signal)
     signal.signal(signal.SIGINT, _leave_on_signal)
     started, finished = time.monotonic(), False

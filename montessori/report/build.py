@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
-from montessori.artifacts.files import write_text
+from montessori.artifacts.atomic import write_text
 from montessori.report import sources
 from montessori.report.comparison import chart, explanation, lead, metric_table, steps_charts
 from montessori.report.decontamination import decontamination

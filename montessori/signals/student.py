@@ -12,6 +12,7 @@ from montessori.artifacts.files import folder_digest
 from montessori.errors import MontessoriError
 from montessori.models import chat
 from montessori.models.adapters import load_merged
+from montessori.models.padding import pad_rows, pad_with_mask
 from montessori.pipeline.parts import Parts, parts_digest
 from montessori.progress import track_progress
 from montessori.signals.table import write_scores
@@ -21,7 +22,6 @@ from montessori.train.loss import (
     Row,
     batch_by_length,
     comfortable_tokens,
-    pad_rows,
     row_losses,
     tokenize_rows,
 )
@@ -114,9 +114,8 @@ def mean_loss(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> torch.
 def mean_entropy(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> torch.Tensor:
     """Mean entropy of the model's distribution at the answer tokens, nats, shape (rows,)."""
     device = model.device
-    ids = pad_rows([row.ids for row in rows], pad, device)  # (B, T)
+    ids, attention = pad_with_mask([row.ids for row in rows], pad, device)  # (B, T)
     labels = pad_rows([row.labels for row in rows], IGNORED, device)[:, 1:]  # (B, T - 1)
-    attention = pad_rows([[1] * len(row.ids) for row in rows], 0, device)
     logits = model(input_ids=ids, attention_mask=attention, use_cache=False).logits[:, :-1]
     kept = labels != IGNORED
     logs = torch.log_softmax(logits[kept].float(), dim=-1)  # (answer tokens, V)

@@ -1,14 +1,15 @@
 """Curves of training as CSV, and the callback that records them and stops on a broken loss."""
 
 import csv
+import io
 import math
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from transformers import TrainerCallback
 
+from montessori.artifacts.atomic import write_text
 from montessori.errors import MontessoriError
 from montessori.progress import track_progress
 
@@ -23,14 +24,12 @@ def log_every(steps: int) -> int:
 
 def write_curve(path: Path, points: Sequence[Mapping[str, float]], columns: Sequence[str]) -> None:
     """Write points as CSV with `columns`, six significant digits, atomically."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
-    with open(temporary, "w", newline="", encoding="utf-8") as handle:
-        writer = csv.writer(handle, lineterminator="\n")
-        writer.writerow(columns)
-        for point in points:
-            writer.writerow([f"{point[column]:.6g}" for column in columns])
-    os.replace(temporary, path)
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    for point in points:
+        writer.writerow([f"{point[column]:.6g}" for column in columns])
+    write_text(path, text.getvalue())
 
 
 def require_finite(loss: float, step: int, key: str) -> None:

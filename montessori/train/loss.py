@@ -9,6 +9,7 @@ import torch
 from torch.nn import functional
 
 from montessori.models import chat
+from montessori.models.padding import pad_rows, pad_with_mask
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -56,9 +57,8 @@ def row_losses(
     Rows are padded at the right with token `pad`, which no row attends to.
     """
     device = model.device
-    ids = pad_rows([row.ids for row in rows], pad, device)  # (B, T)
+    ids, attention = pad_with_mask([row.ids for row in rows], pad, device)  # (B, T)
     labels = pad_rows([row.labels for row in rows], IGNORED, device)[:, 1:]  # (B, T - 1)
-    attention = pad_rows([[1] * len(row.ids) for row in rows], 0, device)
     equal = len({len(row.ids) for row in rows}) == 1
     output = model(input_ids=ids, attention_mask=None if equal else attention, use_cache=False)
     logits = output.logits[:, :-1]  # (B, T - 1, V)
@@ -96,23 +96,3 @@ def batch_by_length(
         together.append(i)
     if together:
         yield together
-
-
-def pad_rows(values: list[list[int]], fill: int, device: torch.device) -> torch.Tensor:
-    """Rows of token ids filled up at the right, shape (rows, longest)."""
-    width = max(map(len, values))
-    return torch.tensor([row + [fill] * (width - len(row)) for row in values], device=device)
-
-
-def pad_texts(
-    texts: Sequence[Sequence[int]], device: torch.device, left: bool = False
-) -> tuple[torch.Tensor, torch.Tensor]:
-    """Token ids (texts, longest) filled up with 0 on one side, and the mask: 1 at each token."""
-    width = max(1, *map(len, texts))
-    ids = torch.zeros(len(texts), width, dtype=torch.long, device=device)
-    mask = torch.zeros_like(ids)
-    for n, text in enumerate(texts):
-        place = slice(width - len(text), width) if left else slice(0, len(text))
-        ids[n, place] = torch.tensor(text, device=device)
-        mask[n, place] = 1
-    return ids, mask

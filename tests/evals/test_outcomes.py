@@ -9,7 +9,7 @@ import numpy as np
 import polars as pl
 import pytest
 
-from montessori.artifacts.files import write_text
+from montessori.artifacts.atomic import write_text
 from montessori.errors import MontessoriError
 from montessori.evals.items import BENCHMARKS
 from montessori.evals.outcomes import Outcome, read_outcomes, require_same_items, write_outcomes

@@ -233,6 +233,18 @@ def test_transformers_brings_neither_scikit_learn_nor_scipy(tmp_path: Path, impo
     assert json.loads((tmp_path / "m/mine.json").read_text()) == {"loaded": []}
 
 
+def test_without_the_stage_runner_transformers_brings_both():
+    """Else hiding them saves nothing, and pipeline/startup.py should lose that part."""
+    code = (
+        "import sys; from transformers import AutoModelForCausalLM, LlamaForCausalLM; "
+        "print(*sorted({'scipy', 'sklearn'} & set(sys.modules)))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, check=True, timeout=300
+    )
+    assert done.stdout.split() == ["scipy", "sklearn"]
+
+
 def test_a_stage_itself_may_use_them(tmp_path: Path):
     body = """from transformers import AutoModelForCausalLM
     import scipy.special, sklearn.metrics
@@ -248,6 +260,14 @@ def test_idle_threads_look_for_work_for_a_moment_and_what_the_user_has_set_stays
     set_environment("synth")
     assert os.environ["OMP_WAIT_POLICY"] == "active"
     assert os.environ["GOMP_SPINCOUNT"] == WAITING["GOMP_SPINCOUNT"]
+
+
+@pytest.mark.parametrize(("kind", "offline"), [("synth", "1"), ("models", "0"), ("seed", "0")])
+def test_only_stages_that_fetch_models_or_data_may_ask_a_hub(monkeypatch, kind: str, offline: str):
+    for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE"):
+        monkeypatch.setenv(name, "0")
+    set_environment(kind)
+    assert os.environ["HF_HUB_OFFLINE"] == os.environ["HF_DATASETS_OFFLINE"] == offline
 
 
 @pytest.mark.parametrize("end", ["", "raise ValueError(1)"])

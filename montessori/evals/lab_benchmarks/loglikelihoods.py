@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 import torch
 from transformers import DynamicCache
 
-from montessori.train.loss import pad_texts
+from montessori.models.padding import pad_with_mask
 
 if TYPE_CHECKING:
     from montessori.generate.transformers_engine import TransformersEngine
@@ -61,14 +61,14 @@ def _score_rows(engine: "TransformersEngine", rows: list[TokenPair]) -> list[Sco
     contexts = list(dict.fromkeys(pair.context for pair in rows))
     number = {context: n for n, context in enumerate(contexts)}
     chosen = torch.tensor([number[pair.context] for pair in rows], device=model.device)
-    ids, mask = pad_texts(contexts, model.device, left=True)
+    ids, mask = pad_with_mask(contexts, 0, model.device, left=True)
     cache = DynamicCache(config=model.config)
     positions = (mask.cumsum(-1) - 1).clamp_(min=0)
     first = model(
         input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
         use_cache=True, logits_to_keep=1,
     ).logits[chosen]  # (rows, 1, vocabulary)  # fmt: skip
-    targets, present = pad_texts([pair.continuation for pair in rows], model.device)
+    targets, present = pad_with_mask([pair.continuation for pair in rows], 0, model.device)
     logits = first
     if targets.shape[1] > 1:
         cache.batch_select_indices(chosen)

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import polars as pl
 
-from montessori.artifacts.files import write_text
+from montessori.artifacts.atomic import write_text
 from montessori.evals.outcomes import COLUMNS
 
 

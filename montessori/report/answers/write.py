@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from montessori.artifacts.files import write_text
+from montessori.artifacts.atomic import write_text
 from montessori.report.answers.items import items, read_facts, read_side
 from montessori.report.answers.page import page
 

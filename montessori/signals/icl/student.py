@@ -19,9 +19,9 @@ from transformers import Cache
 from montessori.errors import MontessoriError
 from montessori.generate.cache import buffer_cache
 from montessori.generate.transformers_engine import TransformersEngine
+from montessori.models.padding import pad_with_mask
 from montessori.pipeline.workers import Cores
 from montessori.signals.icl.tokens import Group, Ids, QuestionTokens
-from montessori.train.loss import pad_texts
 
 if TYPE_CHECKING:
     from montessori.pipeline.machine import Machine
@@ -215,7 +215,7 @@ class Student:
 
     def _read_forms(self, state: State, answers: list[Ids]) -> list[Form]:
         """How likely the rows of `state` go on with each answer."""
-        ids, present = pad_texts(answers, self.engine.device)  # (forms, width)
+        ids, present = pad_with_mask(answers, 0, self.engine.device)  # (forms, width)
         before = state.logits[:, None]  # (forms, 1, vocabulary)
         after = self._run_model(state, ids, present, keep=0)  # (forms, width, vocabulary)
         logits = torch.cat([before, after], dim=1).float()  # (forms, width + 1, vocabulary)
@@ -275,8 +275,9 @@ class Student:
         prefixes = list(dict.fromkeys(prefix for prefix, _ in rows))
         number = {prefix: n for n, prefix in enumerate(prefixes)}
         # Padding at the left, so that the last token of each text is at the same place.
-        ids, mask = pad_texts(prefixes, device, left=True)
-        questions, present = pad_texts([row.question for _, row in rows], device, left=True)
+        ids, mask = pad_with_mask(prefixes, 0, device, left=True)
+        asked = [row.question for _, row in rows]
+        questions, present = pad_with_mask(asked, 0, device, left=True)
         cache = buffer_cache(self.engine.model.config, ids.shape[1] + questions.shape[1] + new)
         empty = torch.zeros(len(prefixes), 0, dtype=mask.dtype, device=device)
         start = torch.full((len(prefixes), 1), -1, device=device)
