@@ -77,10 +77,10 @@ def test_a_stopped_training_ends_with_the_same_weights(
         if saves == 2:
             raise KeyboardInterrupt
 
-    monkeypatch.setattr(module, "_save", stop)
+    monkeypatch.setattr(module, "_save_checkpoint", stop)
     with pytest.raises(KeyboardInterrupt):
         pretrain(model(), document, RECIPE, tmp_path / "cut", "cut")
-    monkeypatch.setattr(module, "_save", save)
+    monkeypatch.setattr(module, "_save_checkpoint", save)
     rest = model()
     state = pretrain(rest, document, RECIPE, tmp_path / "cut", "cut")
     assert state["tokens"] >= RECIPE.tokens
