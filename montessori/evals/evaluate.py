@@ -1,4 +1,4 @@
-"""One run on all benchmarks that have items: metrics by name, and the outcome of every item."""
+"""Evaluates one run on all benchmarks that have items: its metrics, and each item's outcome."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -22,10 +22,10 @@ from montessori.evals.judging.verdicts import FACTS, TABLE
 from montessori.evals.metrics import compute_metrics, compute_outcomes
 from montessori.evals.outcomes import write_outcomes
 from montessori.evals.settings import BenchmarkParams, EvalParams
+from montessori.pipeline.machine import Machine
 
 if TYPE_CHECKING:
     from montessori.evals.lab_benchmarks.run_lm_eval import HarnessResult
-    from montessori.pipeline.machine import Machine
 
 
 def evaluate_run(
@@ -35,29 +35,30 @@ def evaluate_run(
     outcomes: Path,
     bench: BenchmarkParams,
     params: EvalParams,
-    machine: "Machine",
+    machine: Machine,
 ) -> dict[str, Any]:
     """Evaluate a model folder, write its outcomes, and return its metrics (see `compute_metrics`).
 
     verdicts: artifact of the stage judge on this model's answers. evals: folder of all eval sets.
-    outcomes: the CSV to write. Raises MontessoriError when items or verdicts are missing, or not
-    one verdict on a benchmark can be used.
+    outcomes: the CSV to write. Raises MontessoriError when items or verdicts are missing, or no
+    verdict on a benchmark can be used.
     """
     judged = read_table(Path(verdicts) / TABLE, VERDICTS)
     judge = read_json(Path(verdicts) / FACTS)
     for name in present_benchmarks(evals, bench.split, OPEN):
-        asked = sum(len(item.turns) for item in read_items(evals, bench.split, name))
-        _require_verdicts(judged, name, asked, verdicts)
+        turns = sum(len(item.turns) for item in read_items(evals, bench.split, name))
+        _require_verdicts(judged, name, turns, verdicts)
         if name == PUBLIC_ALPACA:
-            _require_verdicts(judged, AGAINST_REFERENCE, asked, verdicts)
+            _require_verdicts(judged, AGAINST_REFERENCE, turns, verdicts)
     harness = _run_closed(model, evals, bench, params, machine)
     write_outcomes(outcomes, compute_outcomes(judged, harness))
     return compute_metrics(judged, harness, judge)
 
 
-def _require_verdicts(judged: pl.DataFrame, name: str, asked: int, where: Path) -> None:
+def _require_verdicts(judged: pl.DataFrame, name: str, turns: int, where: Path) -> None:
+    """Raise MontessoriError unless a benchmark has a verdict on each turn, one of them usable."""
     rows = judged.filter(pl.col("benchmark") == name)
-    _require_count(rows.select("item_id", "turn").n_unique(), asked, name, where)
+    _require_count(rows.select("item_id", "turn").n_unique(), turns, name, where)
     if rows.select(pl.coalesce("preference", "score").is_null().all()).item():
         raw = rows["raw"].drop_nulls()
         said = f", the first is {raw[0][:80]!r}" if raw.len() else ""
@@ -70,27 +71,28 @@ def _require_verdicts(judged: pl.DataFrame, name: str, asked: int, where: Path) 
 
 
 def _run_closed(
-    model: Path, evals: Path, bench: BenchmarkParams, params: EvalParams, machine: "Machine"
+    model: Path, evals: Path, bench: BenchmarkParams, params: EvalParams, machine: Machine
 ) -> "HarnessResult | None":
-    """What lm-eval finds on the benchmarks that it asks; None where there are none."""
+    """Let lm-eval ask the closed benchmarks; None where the split has none."""
     names = present_benchmarks(evals, bench.split, CLOSED)
     if not names:
         return None
     expected = {name: len(read_items(evals, bench.split, name)) for name in names}
+    # lm-eval takes seconds to import, and only closed benchmarks need it.
     from montessori.evals.lab_benchmarks.run_lm_eval import HarnessModel, run_harness
     from montessori.generate.transformers_engine import TransformersEngine
 
-    scored = HarnessModel(TransformersEngine.open(model, machine), params.batch)
-    found = run_harness(scored, Path(evals) / bench.split, bench.max_new_tokens, names)
-    for name, rows in ((MMLU, found.choices), (GSM8K, found.words)):
+    asked = HarnessModel(TransformersEngine.open(model, machine), params.batch)
+    result = run_harness(asked, Path(evals) / bench.split, bench.max_new_tokens, names)
+    for name, rows in ((MMLU, result.choices), (GSM8K, result.words)):
         _require_count(len(rows), expected.get(name, 0), name, model)
-    return found
+    return result
 
 
-def _require_count(found: int, expected: int, benchmark: str, where: Path) -> None:
-    if found != expected:
+def _require_count(results: int, expected: int, benchmark: str, where: Path) -> None:
+    if results != expected:
         raise MontessoriError(
-            f"{benchmark}: {found} results for {expected} expected",
+            f"{benchmark}: {results} results for {expected} expected",
             where=str(where),
             expected="one for every turn of every item of the split in params.yaml",
             next="dvc repro eval",

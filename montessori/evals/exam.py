@@ -1,4 +1,4 @@
-"""The exam: a trained model takes the test questions of tasks, as turns of a dialogue."""
+"""The exam: a trained model answers the test questions of a task set, each in its own dialogue."""
 
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -18,11 +18,16 @@ from montessori.generate import Engine, Generated, Request, Sampling
 from montessori.progress import track_progress
 from montessori.signals.icl.measure import grade_answers
 
-#: What a model made of the questions, in their order.
+#: Columns of the model's answers, in the order of the questions.
 ANSWERS = {
-    "question_id": pl.String, "task": pl.String, "input": pl.String, "target": pl.String,
-    "answer": pl.String, "finished": pl.Boolean, "correct": pl.Boolean,
-}  # fmt: skip
+    "question_id": pl.String,
+    "task": pl.String,
+    "input": pl.String,
+    "target": pl.String,
+    "answer": pl.String,
+    "finished": pl.Boolean,
+    "correct": pl.Boolean,
+}
 
 
 def take_exam(
@@ -36,15 +41,15 @@ def take_exam(
     """Let the model in folder `model` take the exam; write `out`/answers.parquet and outcomes.
 
     Every question is one dialogue in the model's own chat template, without examples, answered
-    greedily; what is right is decided as for in-context scores (`icl.measure.grade_answers`).
-    Returns accuracies in %: of all questions, the mean of the tasks' (what ARTE's tables have), of
+    greedily. Answers are graded as for in-context scores (`icl.measure.grade_answers`).
+    Returns accuracies in %: of all questions, the mean of the tasks' (as in ARTE's tables), and of
     each task. Raises MontessoriError for tasks without test questions, before the model is opened.
     """
     questions = read_test_questions(tasks)
-    written = answer_questions(
+    answers = answer_questions(
         open_model(model), questions["input"].to_list(), settings.max_new_tokens
     )
-    table = mark_answers(questions, written)
+    table = mark_answers(questions, answers)
     facts = {"questions": table.height}
     with new_folder(out, {"model": model, "tasks": tasks}, facts) as folder:
         write_table(table, folder / "answers.parquet", ANSWERS)
@@ -53,7 +58,7 @@ def take_exam(
 
 
 def read_test_questions(tasks: Path) -> pl.DataFrame:
-    """The test questions (schema QUESTIONS) of a folder of tasks."""
+    """Read the test questions (schema QUESTIONS) of a task set's folder."""
     if not (tasks / TEST_FILE).is_file():
         raise MontessoriError(
             f"the tasks {tasks.name} have no test questions",
@@ -69,23 +74,23 @@ def answer_questions(
 ) -> list[Generated]:
     """A greedy answer to each question, asked as a dialogue of one turn."""
     prompts = engine.render_prompts([[{"role": "user", "content": text}] for text in questions])
+    requests = [Request(prompt) for prompt in prompts]
     with track_progress(len(questions), "exam", "answers") as progress:
-        requests = [Request(prompt) for prompt in prompts]
         return engine.generate(requests, Sampling(max_new_tokens), progress.advance)
 
 
-def mark_answers(questions: pl.DataFrame, written: Sequence[Generated]) -> pl.DataFrame:
-    """The table ANSWERS: questions (schema QUESTIONS) with their answers in the same order."""
-    texts = [one.text for one in written]
+def mark_answers(questions: pl.DataFrame, answers: Sequence[Generated]) -> pl.DataFrame:
+    """Put each question (schema QUESTIONS) and its answer into the table ANSWERS, graded."""
+    texts = [answer.text for answer in answers]
     return questions.select("question_id", "task", "input", "target").with_columns(
         pl.Series("answer", texts, pl.String),
-        pl.Series("finished", [one.finished for one in written], pl.Boolean),
+        pl.Series("finished", [answer.finished for answer in answers], pl.Boolean),
         pl.Series("correct", grade_answers(texts, questions), pl.Boolean),
     )
 
 
 def exam_metrics(table: pl.DataFrame) -> dict[str, Any]:
-    """Accuracies in % of a table ANSWERS, its questions, and how many answers were cut off."""
+    """Accuracies in % of a table ANSWERS, and how many answers there are and were cut off."""
     percent = pl.col("correct").mean() * 100.0
     tasks = table.group_by("task", maintain_order=True).agg(percent)
     return {
