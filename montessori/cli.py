@@ -112,9 +112,9 @@ def budgets(
     json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
 ) -> None:
     """Print what each run cost: teacher tokens, FLOPs, judge calls, seconds."""
-    from montessori.commands.budgets import command
+    from montessori.commands.budgets import write_budgets
 
-    typer.echo(command(Path(), json))
+    typer.echo(write_budgets(Path(), json))
 
 
 @app.command("report")
@@ -124,9 +124,9 @@ def write_report(
     ] = Path(".work/report"),
 ) -> None:
     """Write the report with sample rows and answers, from what is there."""
-    from montessori.commands.report import command
+    from montessori.commands.report import write_sample_report
 
-    command(out, Path())
+    write_sample_report(out, Path())
     typer.echo(f"Report: {Path(out, 'index.html').resolve()}")
 
 
@@ -145,9 +145,9 @@ def proof(
     ] = False,
 ) -> None:
     """Run the pipeline over seeds and students as DVC experiments, and write the proof."""
-    from montessori.proof import command
+    from montessori.proof import run_proof
 
-    written = command(seeds=seeds, profile=profile, students=students, jobs=jobs, pages=pages)
+    written = run_proof(seeds=seeds, profile=profile, students=students, jobs=jobs, pages=pages)
     for path in written:
         typer.echo(f"written: {path}")
 

@@ -10,7 +10,7 @@ def main(job: Job) -> None:
     from montessori.compare.decontamination import summarize_decontamination
     from montessori.compare.settings import CompareParams
     from montessori.graph.rows import Exam, Harness, Run
-    from montessori.report import build
+    from montessori.report.build import build_report
 
     params = job.section("compare", CompareParams)
     runs = job.section("runs", dict[str, Run])
@@ -21,7 +21,7 @@ def main(job: Job) -> None:
     comparison["decontamination"] = summarize_decontamination(paths.seed, paths.synth, paths.leaks)
     write_plot(paths.plot, comparison)
     pages = {name: f"outputs/{name}.html" for name in runs}
-    build(paths.report, comparison, list(runs), paths.evals.parent, pages=pages)
+    build_report(paths.report, comparison, list(runs), paths.evals.parent, pages=pages)
     job.metrics(comparison)
 
 

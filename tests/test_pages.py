@@ -106,6 +106,20 @@ def test_docs_link_to_nothing_outside_docs() -> None:
                 assert inside, f"{page.relative_to(ROOT)}: {target} is not in docs/"
 
 
+def test_the_command_reference_has_every_command_with_its_options() -> None:
+    text = pages.command_reference()
+    sections = text.split("## ")
+    round_section = next(part for part in sections if part.startswith("montessori add round\n"))
+    assert "montessori add round NAME --from FROM" in round_section
+    assert "| `--from` | required |" in round_section
+    assert "| `--dry-run` | off |" in round_section
+    harness = next(part for part in sections if part.startswith("montessori bench harness\n"))
+    assert "| `--rounds` | `3` |" in harness
+    assert {"montessori check", "montessori score mt-bench"} <= {
+        part.partition("\n")[0] for part in sections
+    }
+
+
 PATH = re.compile(r"docs/[\w./-]+\.(?:md|svg)")
 
 

@@ -1,7 +1,8 @@
-"""Writes the generated parts of docs/reference/modules.md and docs/explanation/lab.md.
+"""Writes the generated parts of the docs: lists of files and commands, tables of the lab.
 
-Run `python tools/pages.py`. The lists of files come from docstrings, the lab's tables from its
-families and the cards of its base models. A test fails when a page is not current.
+Run `python tools/pages.py`. The lists of files come from docstrings, the commands from the command
+line itself, the lab's tables from its families and the cards of its base models. A test fails when
+a page is not current.
 """
 
 from __future__ import annotations
@@ -12,11 +13,12 @@ import random
 import re
 import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("docs/reference/modules.md", "docs/explanation/lab.md")
+PAGES = ("docs/reference/modules.md", "docs/reference/commands.md", "docs/explanation/lab.md")
 
 #: What stands in the root, one clause each.
 TOP = {
@@ -135,7 +137,64 @@ def _mean(accuracy: dict[str, dict[str, float]], column: str) -> str:
     return f"{sum(values) / len(values):.1f}" if values else ""
 
 
+def command_reference() -> str:
+    """Every command of `montessori` with its arguments, options and defaults."""
+    from typer.main import get_command
+
+    from montessori.cli import app
+
+    return "\n\n".join(_commands("montessori", get_command(app)))
+
+
+def _commands(name: str, command: Any) -> Iterator[str]:
+    """A section for a command, or for each command of a group; `command` is Typer's."""
+    inner = getattr(command, "commands", None)
+    if inner is not None:
+        for child, child_command in inner.items():
+            yield from _commands(f"{name} {child}", child_command)
+        return
+    usage = " ".join(filter(None, [name, *map(_usage, command.params)]))
+    parts = [f"## {name}", _unwrapped(command.help), f"```\n{usage}\n```"]
+    if command.params:
+        rows = [_parameter_row(entry) for entry in command.params]
+        head = ["| argument or option | default | what it is |", "|---|---|---|"]
+        parts.append("\n".join([*head, *rows]))
+    yield "\n\n".join(parts)
+
+
+def _usage(entry: Any) -> str:
+    """`MODEL`, `[MODEL]` for an argument with a default, `--data DATA`; empty for other options."""
+    name = entry.name.upper()
+    if entry.param_type_name == "argument":
+        return name if entry.required else f"[{name}]"
+    return f"{entry.opts[0]} {entry.opts[0].strip('-').upper()}" if entry.required else ""
+
+
+def _parameter_row(entry: Any) -> str:
+    """A parameter's names, default and help as a line of a table."""
+    if entry.param_type_name == "argument":
+        names = f"`{entry.name.upper()}`"
+    else:
+        names = ", ".join(f"`{name}`" for name in (*entry.opts, *entry.secondary_opts))
+    return f"| {names} | {_default(entry)} | {_cell(entry.help or '')} |"
+
+
+def _default(entry: Any) -> str:
+    """A parameter's default; of a switch, `on` or `off`."""
+    if entry.required:
+        return "required"
+    if isinstance(entry.default, bool):
+        return "on" if entry.default else "off"
+    return "" if entry.default in (None, "") else f"`{entry.default}`"
+
+
+def _unwrapped(text: str) -> str:
+    """Help text with one line for each paragraph."""
+    return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
+
+
 BLOCKS = {
+    "commands": command_reference,
     "root": root_table,
     "modules": modules,
     "families": families,

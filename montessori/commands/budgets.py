@@ -9,7 +9,7 @@ from montessori.graph.load import FILE, load, problems_error
 from montessori.graph.references import read_rows
 
 
-def command(root: Path, json: Path | None) -> str:
+def write_budgets(root: Path, json: Path | None) -> str:
     """The table of the runs of params.yaml; with `json` the figures go there too.
 
     Raises MontessoriError for rows or a section `compare` that are not right, or no runs.

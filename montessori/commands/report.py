@@ -7,10 +7,10 @@ from pathlib import Path
 
 from montessori.compare.comparison_table import read_comparison
 from montessori.graph.load import load
-from montessori.report.build import build
+from montessori.report.build import build_report
 
 
-def command(out: Path = Path(".work/report"), root: Path = Path(".")) -> None:
+def write_sample_report(out: Path = Path(".work/report"), root: Path = Path(".")) -> None:
     """Write `out`/index.html from what is there, with samples of the data on this machine.
 
     `out` is a folder beside DVC's own `report/`, which holds no samples; it links to the pages of
@@ -29,4 +29,4 @@ def command(out: Path = Path(".work/report"), root: Path = Path(".")) -> None:
         for run, path in answers.items()
         if path.is_file()
     }
-    build(page, comparison, runs, root / "metrics", root / "data", pages)
+    build_report(page, comparison, runs, root / "metrics", root / "data", pages)

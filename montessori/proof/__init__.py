@@ -1,11 +1,9 @@
 """The proof over seeds: the pipeline as DVC experiments, and what they say together."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 
-def command(
+def run_proof(
     seeds: str = "0-4",
     profile: str = "controls",
     students: str = "student,student-2",
@@ -13,27 +11,23 @@ def command(
     root: Path = Path("."),
     pages: bool = False,
 ) -> list[Path]:
-    """Run every (student, seed) that is not complete yet, then write the proof.
+    """Run each student and seed that has no complete record, then write the proof.
 
-    Returns the files written: the summary in metrics/proof, the picture, the pages with places.
+    seeds: such as `0-4` or `0,2,7-9`. students: names of rows of `models` in params.yaml; the first
+    one gets the rows of profiles/<profile>.yaml. jobs: experiments that run at once. pages: run
+    nothing, and write the pages from the existing records; they mark figures of older code.
 
-    `seeds` is a list such as `0-4` or `0,2,7-9`; `students` names rows of `models` in
-    params.yaml, the first one gets the rows of profiles/<profile>.yaml; `jobs` experiments run
-    at once. What is complete stays complete: the same command continues a stopped proof. With
-    `pages` nothing is run: the pages are written from the records that are there, and say which of
-    these were recorded by older code.
+    A stopped proof continues with the same command, because complete records are kept. Returns the
+    files written: summaries in metrics/proof, pictures, and pages with marked places.
 
     Raises:
-        MontessoriError: bad options, no git commit, or experiments that failed (after the others
-            have been run and written).
+        MontessoriError: bad options, no git commit, or failed experiments (raised only after the
+            others have finished and the proof is written).
     """
     from montessori.proof.pages import write_pages
-    from montessori.proof.session import prove
+    from montessori.proof.session import complete_proof
 
     if pages:
         return write_pages(Path(root))
     names = [name.strip() for name in students.split(",") if name.strip()]
-    return prove(Path(root), profile, seeds, names, jobs)
-
-
-main = command
+    return complete_proof(Path(root), profile, seeds, names, jobs)

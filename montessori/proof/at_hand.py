@@ -1,6 +1,4 @@
-"""The records of metrics/proof, compared with the code, the params and the profiles at hand."""
-
-from __future__ import annotations
+"""Read the records of metrics/proof and compare them with today's code, params and profiles."""
 
 import hashlib
 import json
@@ -17,27 +15,33 @@ from montessori.proof.experiments import UNTRACKED, Project
 #: A record as it is on disk, or with the keys that `read_records` adds.
 Record = Mapping[str, Any]
 Params = Mapping[str, Any]
+Row = tuple[str, str]  # section and name of a row of params.yaml
 
 
 def read_records(root: Path) -> list[Record]:
-    """All records below metrics/proof, each with three more keys.
+    """Read all records below metrics/proof and add three keys to each.
 
-    `profile` is the one it was made for. `older` says that its digest is not one that the code and
-    the params at hand give: it was made by older code or with other params. `definitions` has a
-    digest of each of its runs as params.yaml and the profile define it now, so that a run of two
-    profiles can be seen to be the same; a profile that is gone has definitions of its own.
+    profile: the profile that the record was made for.
+    older: whether today's code and params give another digest than the record's, so that it was
+        made by older code or with other params.
+    definitions: for each run a digest of its definition in params.yaml and the profile today. Runs
+        of two profiles with equal digests are the same run. If the profile no longer exists, the
+        digest is unlike any other.
 
     Raises:
-        MontessoriError: params, graph or code that cannot be read.
+        MontessoriError: unreadable params, graph or code.
     """
     paths = sorted((root / "metrics" / "proof").glob("*/*.json"))
-    project = Project(root) if paths else None
-    return [_compared(project, path.parent.name, read_json(path)) for path in paths if project]
+    if not paths:  # a project without records need not have a readable graph
+        return []
+    project = Project(root)
+    return [_compare_record(project, path.parent.name, read_json(path)) for path in paths]
 
 
-def _compared(project: Project, profile: str, record: Record) -> Record:
+def _compare_record(project: Project, profile: str, record: Record) -> Record:
+    """Add `profile`, `older` and `definitions` to a record."""
     variants = _possible_params(project, profile, record)
-    digests = {project.digest(params) for params in variants}
+    digests = {project.digest_inputs(params) for params in variants}
     matching = [p for p in variants if set(p["runs"]) == set(record["order"])]
     params: Params = next(iter(matching or variants), {"runs": {}})
     return {
@@ -49,50 +53,54 @@ def _compared(project: Project, profile: str, record: Record) -> Record:
 
 
 def _possible_params(project: Project, profile: str, record: Record) -> list[dict[str, Any]]:
-    """The params that a record may be of: with the rows of its profile, as the first student of a
-    proof gets them, and without. None if the profile or the student is gone."""
+    """List the params that may have made a record; empty if its profile or student is gone.
+
+    These are the params with the profile's rows, which the first student of a proof gets, and
+    without them.
+    """
     try:
-        extra = project.profile(profile)
+        extra = project.read_profile(profile)
     except MontessoriError:
         return []
     if record["student"] not in project.base["models"]:
         return []
-    return [project.params(rows, record["student"], record["seed"]) for rows in (extra, {})]
+    student, seed = record["student"], record["seed"]
+    return [project.merge_params(rows, student, seed) for rows in (extra, {})]
 
 
 def define_runs(params: Params, runs: Iterable[str], profile: str) -> dict[str, str]:
-    """For each run a digest of the settings and of all rows that it follows from.
+    """Give each run a digest of all settings and of the rows that it depends on.
 
-    A run that params lack is defined by the name of its profile alone.
+    A run that the params lack is defined by the name of its profile alone.
     """
     rows, _ = read_rows(params)
-    needs: dict[tuple[str, str], list[tuple[str, str]]] = {}
-    for node, _, _, nodes in references(rows):
-        needs.setdefault(node, []).extend(n for n in nodes if n[1] in rows[n[0]])
+    needs: dict[Row, list[Row]] = {}
+    for row, _, _, targets in references(rows):
+        existing = [(section, name) for section, name in targets if name in rows[section]]
+        needs.setdefault(row, []).extend(existing)
     hidden = {*ROWS, *UNTRACKED, "seed"}
     settings = {key: value for key, value in params.items() if key not in hidden}
-    return {
-        run: _digest([settings, _rows_behind(params, needs, run)])
-        if run in params["runs"]
-        else f"{profile}: {run}"
-        for run in runs
-    }
+    definitions = {}
+    for run in runs:
+        if run in params["runs"]:
+            definitions[run] = _digest_value([settings, _rows_behind(params, needs, run)])
+        else:
+            definitions[run] = f"{profile}: {run}"
+    return definitions
 
 
-def _rows_behind(
-    params: Params, needs: Mapping[tuple[str, str], list[tuple[str, str]]], run: str
-) -> dict[str, Any]:
-    """The rows that a run follows from, itself among them, by `section.name`."""
-    found: dict[str, Any] = {}
+def _rows_behind(params: Params, needs: Mapping[Row, list[Row]], run: str) -> dict[str, Any]:
+    """Collect the rows that a run depends on, its own row included, by `section.name`."""
+    collected: dict[str, Any] = {}
     waiting = [("runs", run)]
     while waiting:
         section, name = waiting.pop()
-        if f"{section}.{name}" not in found:
-            found[f"{section}.{name}"] = params[section][name]
+        if f"{section}.{name}" not in collected:
+            collected[f"{section}.{name}"] = params[section][name]
             waiting += needs.get((section, name), [])
-    return found
+    return collected
 
 
-def _digest(value: Any) -> str:
+def _digest_value(value: Any) -> str:
     text = json.dumps(value, sort_keys=True)
     return hashlib.blake2b(text.encode(), digest_size=8).hexdigest()

@@ -1,7 +1,5 @@
 """One DVC experiment in a temporary copy of the repository, and what git keeps of it."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -17,14 +15,14 @@ from montessori.proof.experiments import Experiment
 IDENTITY = {"NAME": "montessori", "EMAIL": "montessori@localhost"}
 
 
-def start(
+def start_experiment(
     root: Path, experiment: Experiment, log: Path, threads: int, lock: int
 ) -> subprocess.Popen[bytes]:
     """Start `dvc exp run --temp` for an experiment; its output goes to `log`.
 
-    Finished stages come back from DVC's run cache, so starting again after a kill repeats only
-    the stage that was cut off. The process inherits the file descriptor `lock`, so that the lock
-    stays taken while it lives, and leads a process group of its own.
+    After a kill, a new start repeats only the interrupted stage: DVC's run cache has the finished
+    ones. The process inherits the file descriptor `lock`, so the lock is held as long as it lives.
+    It leads a process group of its own, which can be stopped as a whole.
     """
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", experiment.name]
     for override in experiment.overrides:
@@ -34,7 +32,7 @@ def start(
         return subprocess.Popen(
             command,
             cwd=root,
-            env=_environment(root, threads),
+            env=_process_environment(root, threads),
             stdin=subprocess.DEVNULL,
             stdout=handle,
             stderr=subprocess.STDOUT,
@@ -43,22 +41,22 @@ def start(
         )
 
 
-def _environment(root: Path, threads: int) -> dict[str, str]:
-    """This process's environment with its interpreter first on PATH and a git identity."""
+def _process_environment(root: Path, threads: int) -> dict[str, str]:
+    """This process's environment, with its interpreter first on PATH and with a git identity."""
     environment = dict(os.environ)
-    # not resolve(): the link in a virtual environment's bin is what stages must find
+    # not resolve(): stages must find the link in the virtual environment's bin
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     environment.update(OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive")
     environment["DVC_NO_ANALYTICS"] = "1"
-    if not git(root, "config", "user.email", check=False).strip():
+    if not run_git(root, "config", "user.email", check=False).strip():
         for role in ("AUTHOR", "COMMITTER"):
             for part, value in IDENTITY.items():
                 environment.setdefault(f"GIT_{role}_{part}", value)
     return environment
 
 
-def git(root: Path, *arguments: str, check: bool = True) -> str:
-    """The output of a git command. Raises MontessoriError with git's own words if it fails."""
+def run_git(root: Path, *arguments: str, check: bool = True) -> str:
+    """Run a git command and return its output. Raises MontessoriError if it fails."""
     done = subprocess.run(["git", *arguments], cwd=root, capture_output=True, text=True)
     if check and done.returncode:
         raise MontessoriError(
@@ -73,59 +71,59 @@ WATCHED = ("montessori", "stages", "profiles", "data/micro", "params.yaml", "dvc
 
 
 def check_repository(root: Path) -> None:
-    """What an experiment runs on must be committed, so that its commit says what it was.
+    """Check that everything that decides the result is committed, so that it can be repeated.
 
     Raises:
-        MontessoriError: no commit yet; code, data or settings that differ from it.
+        MontessoriError: no commit yet; code, data or settings that differ from the last one.
     """
-    if not git(root, "rev-parse", "--verify", "-q", "HEAD", check=False).strip():
+    if not run_git(root, "rev-parse", "--verify", "-q", "HEAD", check=False).strip():
         raise MontessoriError(
-            "the repository has no commit, and DVC experiments start from one",
+            "the repository has no commit; DVC experiments start from one",
             where=str(root),
             next="git add -A && git commit -m 'start'",
         )
     present = [name for name in WATCHED if (root / name).exists()]
-    changed = git(root, "status", "--porcelain", "--untracked-files=all", "--", *present)
+    changed = run_git(root, "status", "--porcelain", "--untracked-files=all", "--", *present)
     names = [line[3:] for line in changed.splitlines()]
     if names:
         raise MontessoriError(
             f"{len(names)} files that decide the result are not committed",
             where=", ".join(names[:5]) + (", ..." if len(names) > 5 else ""),
             expected="a proof of what is in git",
-            next="git diff, then git commit what is meant (or git checkout what is not)",
+            next="git diff, then git commit the changes (or git checkout to drop them)",
         )
 
 
-def finished(root: Path) -> dict[str, str]:
-    """Names of the finished experiments of the proof and the git reference of each."""
-    references = git(root, "for-each-ref", "--format=%(refname)", "refs/exps").split()
-    return {
-        reference.rpartition("/")[2]: reference
-        for reference in references
-        if reference.rpartition("/")[2].startswith("proof-")
-    }
+def find_finished(root: Path) -> dict[str, str]:
+    """Map each finished experiment of the proof to its git reference."""
+    finished = {}
+    for reference in run_git(root, "for-each-ref", "--format=%(refname)", "refs/exps").split():
+        name = reference.rpartition("/")[2]
+        if name.startswith("proof-"):
+            finished[name] = reference
+    return finished
 
 
 def read_files(root: Path, reference: str, suffixes: tuple[str, ...]) -> Mapping[str, str]:
-    """The texts below metrics/ in an experiment's commit, by path, for the suffixes given."""
-    names = git(root, "ls-tree", "-r", "--name-only", reference, "metrics/").split("\n")
+    """Read the files below metrics/ in an experiment's commit that have one of the suffixes."""
+    names = run_git(root, "ls-tree", "-r", "--name-only", reference, "metrics/").split("\n")
     wanted = [name for name in names if name.endswith(suffixes)]
-    return {name: git(root, "show", f"{reference}:{name}") for name in wanted}
+    return {name: run_git(root, "show", f"{reference}:{name}") for name in wanted}
 
 
 def commit_date(root: Path, reference: str) -> str:
     """When a commit was made, in UTC: 2026-11-22T10:10:23Z."""
-    text = git(root, "show", "--no-patch", "--format=%cI", reference).strip()
+    text = run_git(root, "show", "--no-patch", "--format=%cI", reference).strip()
     return datetime.fromisoformat(text).astimezone(UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
 
 
 def has_copy(log: Path) -> bool:
-    """Whether an experiment works in its temporary copy and no longer touches the working tree."""
+    """Whether an experiment has its temporary copy and no longer touches the working tree."""
     return "Reproducing experiment" in log.read_text(encoding="utf-8", errors="replace")
 
 
 def stages_done(log: Path) -> int:
-    """How many stages an experiment has run, taken from the cache or skipped so far."""
+    """Count the stages that an experiment has run, found in the cache or skipped so far."""
     if not log.exists():
         return 0
     lines = log.read_text(encoding="utf-8", errors="replace").splitlines()
@@ -134,9 +132,9 @@ def stages_done(log: Path) -> int:
 
 
 def remove_leftovers(root: Path) -> int:
-    """Delete the temporary copies of killed experiments of the proof; how many there were.
+    """Delete the temporary copies of killed experiments of the proof; returns their number.
 
-    Only to be called under the proof's lock, when no experiment of it can be alive.
+    Call it only under the proof's lock, when none of its experiments can be alive.
     """
     removed = 0
     folder = root / ".dvc" / "tmp" / "exps"

@@ -1,6 +1,4 @@
-"""Which experiments a proof consists of, and when one counts as the same experiment."""
-
-from __future__ import annotations
+"""Plan the experiments of a proof, and name each by a digest of everything it depends on."""
 
 import copy
 import hashlib
@@ -17,14 +15,15 @@ from montessori.graph.profiles import merged, read_profile
 from montessori.pipeline.code import find_loaded_files, script_of
 
 CODE = "data/code/"  # lists of the code that stages load; stage `code` writes them
-LOOKING = ("code", "compare", "outputs", "leaks-learned", "leaks-probed")  # they change no metric
+#: Stages that change no metric, because they only read what other stages made.
+LOOKING = ("code", "compare", "outputs", "leaks-learned", "leaks-probed")
 UNTRACKED = ("machine", "compare")  # sections that change no metric of a run
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")  # texts that an override needs no quotes for
 
 
 @dataclass(frozen=True)
 class Experiment:
-    """One run of the whole pipeline: a student, a seed, the overrides of params.yaml."""
+    """One run of the whole pipeline: a student, a seed and overrides of params.yaml."""
 
     profile: str
     student: str
@@ -35,15 +34,15 @@ class Experiment:
 
     @property
     def name(self) -> str:
-        """The name in `dvc exp show`; equal names mean equal inputs."""
+        """The name in `dvc exp show`; experiments with equal names have equal inputs."""
         return f"proof-{self.student}-{self.seed}-{self.digest}"
 
 
 def parse_seeds(text: str) -> list[int]:
-    """`0-4,7` -> [0, 1, 2, 3, 4, 7], each once, in the order given.
+    """Parse `0-4,7` into [0, 1, 2, 3, 4, 7], each seed once, in the given order.
 
     Raises:
-        MontessoriError: not numbers and ranges, an empty or a falling range.
+        MontessoriError: not numbers and ranges, an empty text or a falling range.
     """
     seeds: list[int] = []
     for part in text.split(","):
@@ -59,58 +58,58 @@ def parse_seeds(text: str) -> list[int]:
 
 def _bad_seeds(text: str) -> MontessoriError:
     return MontessoriError(
-        f"seeds are not readable: {text!r}",
+        f"cannot read the seeds {text!r}",
         expected="numbers and rising ranges, such as 0-4 or 0,2,7-9",
         next="make proof SEEDS=0-4",
     )
 
 
-def plan(
+def plan_experiments(
     root: Path, profile: str, seeds: list[int], students: list[str], threads: int
 ) -> list[Experiment]:
-    """The experiments in the order they are started: all seeds of the first student first.
+    """List the experiments in the order of their start: all seeds of the first student first.
 
-    The first student of `students` gets the rows of the profile. A later student shares what does
-    not depend on it (probes, the untouched teacher's dataset) through DVC's run cache.
+    The first student gets the rows of the profile. Later students reuse results that do not depend
+    on a student (probes, the untuned teacher's dataset) through DVC's run cache.
 
     Raises:
-        MontessoriError: a profile that is not there, a student that `models` does not name.
+        MontessoriError: an unknown profile, or a student that is no row of `models`.
     """
     project = Project(root)
-    rows = project.profile(profile)
+    rows = project.read_profile(profile)
     _check_students(project.base, students)
     experiments = []
     for position, student in enumerate(students):
         extra = rows if position == 0 else {}
         for seed in seeds:
-            params = project.params(extra, student, seed)
-            overrides = _overrides(project.base, extra, student, seed, threads)
-            digest = project.digest(params)
+            params = project.merge_params(extra, student, seed)
+            overrides = _override_options(project.base, extra, student, seed, threads)
+            digest = project.digest_inputs(params)
             experiments.append(Experiment(profile, student, seed, digest, overrides, params))
     return experiments
 
 
 class Project:
-    """The code, the graph and the params at hand, read once: what experiments follow from."""
+    """Today's code, graph and params, read once: everything that experiments depend on."""
 
     def __init__(self, root: Path) -> None:
         self.root = root
         self.base: Mapping[str, Any] = load(root / "params.yaml")
         graph = load(root / "dvc.yaml")["stages"]
         self.stages = {name: stage for name, stage in graph.items() if name not in LOOKING}
-        self.named = _named(root, self.stages)
+        self.named = _stage_inputs(root, self.stages)
 
-    def profile(self, name: str) -> dict[str, Any]:
-        """The rows and settings of profiles/<name>.yaml. Raises MontessoriError without one."""
+    def read_profile(self, name: str) -> dict[str, Any]:
+        """Read profiles/<name>.yaml; raises MontessoriError if it does not exist."""
         return read_profile(self.root / "profiles", name)
 
-    def params(self, extra: Mapping[str, Any], student: str, seed: int) -> dict[str, Any]:
-        """The params of one experiment, `extra` being what its profile adds to params.yaml."""
-        return _merged(self.base, extra, student, seed)
+    def merge_params(self, extra: Mapping[str, Any], student: str, seed: int) -> dict[str, Any]:
+        """The params of one experiment; `extra` is the content of its profile."""
+        return _params_of(self.base, extra, student, seed)
 
-    def digest(self, params: Mapping[str, Any]) -> str:
-        """8 hex digits over all that decides the metrics of an experiment with these params."""
-        return _digest(self.root, params, self.stages, self.named)
+    def digest_inputs(self, params: Mapping[str, Any]) -> str:
+        """8 hex digits over everything that decides the metrics of an experiment."""
+        return _digest_inputs(self.root, params, self.stages, self.named)
 
 
 def _check_students(params: Mapping[str, Any], students: list[str]) -> None:
@@ -125,72 +124,77 @@ def _check_students(params: Mapping[str, Any], students: list[str]) -> None:
         )
 
 
-def _merged(
+def _params_of(
     base: Mapping[str, Any], extra: Mapping[str, Any], student: str, seed: int
 ) -> dict[str, Any]:
-    """The params of one experiment: the rows added, the student in its role, the seed set."""
+    """Add the profile's rows, make `student` the student, and set the seed."""
     params = copy.deepcopy(merged(base, extra))
     params["models"]["student"]["path"] = base["models"][student]["path"]
     params["seed"] = seed
     return params
 
 
-def _overrides(
+def _override_options(
     base: Mapping[str, Any], extra: Mapping[str, Any], student: str, seed: int, threads: int
 ) -> tuple[str, ...]:
-    """The same as `-S` options of `dvc exp run` (machine settings too, which change no result)."""
+    """Write the params as `-S` options of `dvc exp run`, with the number of threads."""
     options = [f"seed={seed}", f"machine.threads={threads}"]
     if student != "student":
         options.append(f"models.student.path={base['models'][student]['path']}")
     for section, rows in extra.items():
-        entries = rows.items() if isinstance(rows, Mapping) else [("", rows)]
-        options += [f"++{section}{'.' if name else ''}{name}={_option(v)}" for name, v in entries]
+        if isinstance(rows, Mapping):
+            for name, row in rows.items():
+                options.append(f"++{section}.{name}={_override_value(row)}")
+        else:
+            options.append(f"++{section}={_override_value(rows)}")
     return tuple(options)
 
 
-def _option(value: Any) -> str:
+def _override_value(value: Any) -> str:
     """A value in the grammar of DVC's overrides (Hydra's)."""
     if isinstance(value, Mapping):
-        return "{" + ",".join(f"{key}:{_option(child)}" for key, child in value.items()) + "}"
+        return (
+            "{" + ",".join(f"{key}:{_override_value(child)}" for key, child in value.items()) + "}"
+        )
     if isinstance(value, list):
-        return "[" + ",".join(map(_option, value)) + "]"
+        return "[" + ",".join(map(_override_value, value)) + "]"
     if isinstance(value, str):
         return value if PLAIN.fullmatch(value) else json.dumps(value, ensure_ascii=False)
     return json.dumps(value)
 
 
-def _digest(
+def _digest_inputs(
     root: Path, params: Mapping[str, Any], stages: Mapping[str, Any], named: set[Path]
 ) -> str:
-    """8 hex digits over all that decides an experiment's metrics.
+    """8 hex digits over everything that decides an experiment's metrics.
 
-    These are the params (without machine settings), the graph, and the content of every file
-    that the graph reads and does not make: the code that its stages load, sources, base models.
-    Stages that only look at what others made are left out, so that a change of the report does not
-    call for a new proof.
+    These are the params without machine settings, the graph, and the content of every file that the
+    graph reads and does not make: code of its stages, sources, base models. Stages that change no
+    metric are not part of it, so a change of the report does not need a new proof.
     """
     tracked = {key: value for key, value in params.items() if key not in UNTRACKED}
     text = json.dumps({"stages": stages, "params": tracked}, sort_keys=True)
     digest = hashlib.blake2b(text.encode(), digest_size=4)
-    for path in sorted(
-        _below(named | {root / value for value in _strings(tracked) if "/" in value})
-    ):
+    paths_in_params = {root / value for value in _all_strings(tracked) if "/" in value}
+    for path in sorted(_list_files(named | paths_in_params)):
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
         digest.update(hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
     return digest.hexdigest()
 
 
-def _named(root: Path, stages: Mapping[str, Any]) -> set[Path]:
-    """The files and folders that stages themselves name as deps, or whose code they load."""
-    deps = {dep for stage in stages.values() for dep in stage.get("do", stage).get("deps", [])}
+def _stage_inputs(root: Path, stages: Mapping[str, Any]) -> set[Path]:
+    """The files and folders that stages have as dependencies, and the code files they load."""
+    deps: set[str] = set()
+    for stage in stages.values():
+        deps.update(stage.get("do", stage).get("deps", []))
     scripts = [script_of(dep.removeprefix(CODE)) for dep in deps if dep.startswith(CODE)]
     named = set().union(*find_loaded_files(root, scripts).values())
     named |= {dep for dep in deps if "${" not in dep and not dep.startswith(("data/", "metrics/"))}
     return {root / name for name in named}
 
 
-def _below(paths: set[Path]) -> set[Path]:
-    """The files among paths and in their folders; a path where nothing is counts for nothing."""
+def _list_files(paths: set[Path]) -> set[Path]:
+    """List the files among the paths and below their folders; missing paths are ignored."""
     files: set[Path] = set()
     for path in paths:
         if path.is_dir():
@@ -200,10 +204,16 @@ def _below(paths: set[Path]) -> set[Path]:
     return {path for path in files if "__pycache__" not in path.parts}
 
 
-def _strings(value: Any) -> list[str]:
-    """All strings in nested dicts and lists."""
+def _all_strings(value: Any) -> list[str]:
+    """Collect all strings in nested dicts and lists."""
     if isinstance(value, str):
         return [value]
+    children: list[Any] = []
     if isinstance(value, Mapping):
-        value = list(value.values())
-    return [text for child in value for text in _strings(child)] if isinstance(value, list) else []
+        children = list(value.values())
+    elif isinstance(value, list):
+        children = value
+    strings: list[str] = []
+    for child in children:
+        strings += _all_strings(child)
+    return strings

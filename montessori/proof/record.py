@@ -28,7 +28,7 @@ COSTS = (
 LONGEST_LIST = 8  # longer lists in metrics are curves and stay in the experiment
 
 
-def path_of(root: Path, experiment: Experiment) -> Path:
+def record_path(root: Path, experiment: Experiment) -> Path:
     """Where the record of an experiment lies."""
     folder = root / "metrics" / "proof" / experiment.profile
     return folder / f"{experiment.student}-{experiment.seed}.json"
@@ -36,11 +36,11 @@ def path_of(root: Path, experiment: Experiment) -> Path:
 
 def is_complete(root: Path, experiment: Experiment) -> bool:
     """Whether the record on disk belongs to this experiment, inputs included."""
-    path = path_of(root, experiment)
+    path = record_path(root, experiment)
     return path.exists() and read_json(path).get("digest") == experiment.digest
 
 
-def collect(root: Path, experiment: Experiment, reference: str) -> None:
+def write_record(root: Path, experiment: Experiment, reference: str) -> None:
     """Write the record of a finished experiment from its commit.
 
     Raises:
@@ -52,10 +52,10 @@ def collect(root: Path, experiment: Experiment, reference: str) -> None:
     for name, text in texts.items():
         parts = name.split("/")
         if len(parts) == 3 and parts[1] in KINDS:
-            metrics[parts[1]][Path(name).stem] = _short(json.loads(text))
+            metrics[parts[1]][Path(name).stem] = _drop_curves(json.loads(text))
         elif parts[1:3] == ["plots", "synth"]:
-            skills[Path(name).stem] = _skills(text)
-    runs = _runs(experiment.params)
+            skills[Path(name).stem] = _count_skills(text)
+    runs = _describe_runs(experiment.params)
     missing = [run for run in runs if run not in metrics["eval"]]
     missing += [f"exam@{row}" for row in experiment.params.get("exams", {})
                 if f"metrics/exam/{row}.json" not in texts]  # fmt: skip
@@ -64,7 +64,7 @@ def collect(root: Path, experiment: Experiment, reference: str) -> None:
             f"experiment {experiment.name} has no metrics of: {', '.join(missing)}",
             next=f"dvc exp remove {experiment.name}, then the same command again",
         )
-    for run, taken in _exams(experiment.params, texts).items():
+    for run, taken in _exam_accuracies(experiment.params, texts).items():
         metrics["eval"][run] |= taken
     record = {
         "digest": experiment.digest,
@@ -76,12 +76,12 @@ def collect(root: Path, experiment: Experiment, reference: str) -> None:
         "runs": runs,
         "metrics": {kind: values for kind, values in metrics.items() if values},
         "skills": skills,
-        "budgets": _budgets(experiment.params, texts),
+        "budgets": _run_budgets(experiment.params, texts),
     }
-    write_json(path_of(root, experiment), record)
+    write_json(record_path(root, experiment), record)
 
 
-def _runs(params: Mapping[str, Any]) -> dict[str, dict[str, str | None]]:
+def _describe_runs(params: Mapping[str, Any]) -> dict[str, dict[str, str | None]]:
     """For each run: what it is compared against, its dataset and its round (null for a base)."""
     rows: dict[str, dict[str, str | None]] = {}
     written = {**params.get("tailored", {}), **params["datasets"]}
@@ -95,7 +95,9 @@ def _runs(params: Mapping[str, Any]) -> dict[str, dict[str, str | None]]:
     return rows
 
 
-def _exams(params: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, dict[str, float]]:
+def _exam_accuracies(
+    params: Mapping[str, Any], texts: Mapping[str, str]
+) -> dict[str, dict[str, float]]:
     """For each run whose model took exams: its accuracies in %, named as in the comparison."""
     found: dict[str, dict[str, float]] = {}
     for name, row in params.get("exams", {}).items():
@@ -106,7 +108,7 @@ def _exams(params: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, dic
     return found
 
 
-def _budgets(params: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def _run_budgets(params: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, dict[str, Any]]:
     """What each run cost, without seconds, which are not in git."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in texts.items():
@@ -122,15 +124,15 @@ def _budgets(params: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, d
     }
 
 
-def _skills(text: str) -> dict[str, int]:
+def _count_skills(text: str) -> dict[str, int]:
     """Rows per skill, from the plot's CSV (skill,rows)."""
     return {row["skill"]: int(float(row["rows"])) for row in csv.DictReader(io.StringIO(text))}
 
 
-def _short(value: Any) -> Any:
+def _drop_curves(value: Any) -> Any:
     """Nested metrics without their long lists."""
     if isinstance(value, dict):
-        short = {key: _short(child) for key, child in value.items()}
+        short = {key: _drop_curves(child) for key, child in value.items()}
         return {key: child for key, child in short.items() if child is not None}
     if isinstance(value, list) and len(value) > LONGEST_LIST:
         return None

@@ -1,7 +1,5 @@
 """The proof in words: findings, tables and the picture, as Markdown and SVG."""
 
-from __future__ import annotations
-
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -12,12 +10,11 @@ from montessori.compare.sentences import format_p, format_signed, metric_title
 from montessori.proof.markdown import markdown_table
 from montessori.proof.newest import older_note, recorded_text
 from montessori.proof.summary import ASKED, main_metrics
-from montessori.report.svg import Interval, intervals
+from montessori.report.svg import Interval, interval_chart
 
 ALPHA = 0.05  # of corrected p-values
 TERA = 1e-12
-#: Column title; the paths of the numbers in a run's data facts whose product it shows, the factor
-#: and the digits that it shows them with.
+#: Column title; paths of numbers in a run's data, whose product is shown; factor; digits.
 FACTS = (
     ("rows", ("synth.rows",), 1, 0),
     ("valid, %", ("synth.valid",), 100, 1),
@@ -31,65 +28,77 @@ FACTS = (
     ("teacher TFLOPs", ("budgets.teacher_flops",), TERA, 1),
     ("judge calls", ("budgets.judge_calls",), 1, 0),
     ("judge tokens", ("budgets.judge_tokens",), 1, 0),
-    ("baseline rows at its teacher tokens",
-     ("budgets.baseline_rows_at_equal_teacher_tokens",), 1, 0),
-    ("baseline rows at its student FLOPs",
-     ("budgets.baseline_rows_at_equal_student_flops",), 1, 0),
-)  # fmt: skip
+    (
+        "baseline rows at its teacher tokens",
+        ("budgets.baseline_rows_at_equal_teacher_tokens",),
+        1,
+        0,
+    ),
+    ("baseline rows at its student FLOPs", ("budgets.baseline_rows_at_equal_student_flops",), 1, 0),
+)
 
 Proof = Mapping[str, Any]
 
 
 def summary_block(proof: Proof, picture: str) -> str:
-    """Findings in sentences, then a table for each student; `picture` is the picture's address."""
+    """Write the findings as sentences, then a table for each student.
+
+    picture: the address of the picture, relative to the page.
+    """
     common = common_against(proof)
-    parts = [f"![{_alternative(proof, common)}]({picture})", _introduction(proof, common)]
-    parts.append(older_note(_provenances(proof)))
+    parts = [f"![{_picture_text(proof, common)}]({picture})", _introduce_figures(proof, common)]
+    parts.append(older_note(_all_provenances(proof)))
     for name, student in proof["students"].items():
-        parts.append("\n".join([f"**{name}**", "", *(f"- {text}" for text in findings(student))]))
+        sentences = [f"- {text}" for text in finding_sentences(student)]
+        parts.append("\n".join([f"**{name}**", "", *sentences]))
         parts.append(metric_table(student, common))
     return "\n\n".join(part for part in parts if part)
 
 
 def common_against(proof: Proof) -> str:
     """The run that most runs are compared with; the first of several."""
-    counts = Counter(
-        other for student in proof["students"].values() for other in student["against"].values()
-    )
+    counts: Counter[str] = Counter()
+    for student in proof["students"].values():
+        counts.update(student["against"].values())
     return counts.most_common(1)[0][0]
 
 
-def _alternative(proof: Proof, common: str) -> str:
-    """What the picture shows, in words."""
-    shown = {student["against"][run] for student in proof["students"].values()
-             for run in _pictured(student)}  # fmt: skip
-    if shown <= {common}:
+def _picture_text(proof: Proof, common: str) -> str:
+    """Describe the picture in words."""
+    others = set()
+    for student in proof["students"].values():
+        others |= {student["against"][run] for run in _compared_runs(student)}
+    if others <= {common}:
         return f"difference to {common} over seeds"
     return f"difference over seeds to the run that each is compared with, mostly {common}"
 
 
-def _introduction(proof: Proof, common: str) -> str:
-    counts = "; ".join(
-        f"{name}: {_count(student['seeds'])} ({seed_ranges(student['seeds'])})"
-        for name, student in proof["students"].items()
-    )
+def _introduce_figures(proof: Proof, common: str) -> str:
+    """Explain what the figures are, and how they were compared and corrected."""
+    counts = []
+    for name, student in proof["students"].items():
+        seeds = student["seeds"]
+        counts.append(f"{name}: {_count_seeds(seeds)} ({seed_ranges(seeds)})")
     return (
-        f"{counts}. Means over seeds on 0-100. In brackets: the difference to the run that it is "
-        f"compared with, `{common}` unless the row names another, paired by seed, with its 95 % "
-        "t-interval; bold where the interval excludes zero. A seed varies sampling and training, "
-        "not the base models: the intervals hold for the shipped teacher and students. Intervals "
-        "are not corrected for being many; an asterisk marks what holds after that: the p-value of "
-        "a paired t test over seeds, by Holm's correction, is at most 0.05. The sentences go by "
-        f"that. {_families(proof)} A run that several profiles have is shown with its newest "
+        f"{'; '.join(counts)}. Figures are means over seeds on 0-100. In brackets is the "
+        f"difference to the run of comparison (`{common}` unless the row names another), paired by "
+        "seed, with its 95 % t-interval, bold where the interval excludes zero. A seed varies "
+        "sampling and training, not the base models, so the intervals hold for the shipped "
+        "teacher and students. Intervals are not corrected for multiple comparisons. An asterisk "
+        "marks differences that remain significant after Holm's correction: the corrected p-value "
+        "of a paired t test over seeds is at most 0.05. The sentences use the corrected p-values. "
+        f"{_describe_families(proof)} A run that several profiles have is shown with its newest "
         "record."
     )
 
 
-def _families(proof: Proof) -> str:
-    """Which comparisons are corrected together."""
+def _describe_families(proof: Proof) -> str:
+    """Say which comparisons are corrected together."""
     students = proof["students"].values()
-    asked = [run for run, other in ASKED
-             if any(student["against"].get(run) == other for student in students)]  # fmt: skip
+    asked = []
+    for run, other in ASKED:
+        if any(student["against"].get(run) == other for student in students):
+            asked.append(run)
     counts = [student["comparisons"] for student in students]
     others = " and ".join(dict.fromkeys(str(count["others"]) for count in counts))
     if not asked:
@@ -101,13 +110,15 @@ def _families(proof: Proof) -> str:
     )
 
 
-def _provenances(proof: Proof) -> list[Mapping[str, Any]]:
+def _all_provenances(proof: Proof) -> list[Mapping[str, Any]]:
     """The provenance of each run of each student."""
-    students = proof["students"].values()
-    return [facts for student in students for facts in student["recorded"].values()]
+    provenances: list[Mapping[str, Any]] = []
+    for student in proof["students"].values():
+        provenances += student["recorded"].values()
+    return provenances
 
 
-def _count(seeds: Sequence[int]) -> str:
+def _count_seeds(seeds: Sequence[int]) -> str:
     return "1 seed" if len(seeds) == 1 else f"{len(seeds)} seeds"
 
 
@@ -122,19 +133,24 @@ def seed_ranges(seeds: Sequence[int]) -> str:
     return ", ".join(f"{a}" if a == b else f"{a}-{b}" for a, b in spans)
 
 
-def findings(student: Mapping[str, Any]) -> list[str]:
-    """A sentence for each trained run but the baselines, and for each step; on the mean, and on
-    exams behind it."""
-    pairs = [(run, student["against"][run], student["runs"][run]) for run in _pictured(student)]
-    pairs += [(*step.split(" - "), entries) for step, entries in student["steps"].items()]
-    return [
-        _sentence(f"`{run}` against `{other}`" + ("" if name == MEAN else f", {name}"), of[name])
-        for run, other, of in pairs
-        for name in main_metrics(of)
+def finding_sentences(student: Mapping[str, Any]) -> list[str]:
+    """A sentence for each comparison of a trained run, and for each step, on the main metrics."""
+    comparisons = [
+        (run, student["against"][run], student["runs"][run]) for run in _compared_runs(student)
     ]
+    for step, entries in student["steps"].items():
+        run, other = step.split(" - ")
+        comparisons.append((run, other, entries))
+    sentences = []
+    for run, other, entries in comparisons:
+        for name in main_metrics(entries):
+            metric = "" if name == MEAN else f", {name}"
+            subject = f"`{run}` against `{other}`{metric}"
+            sentences.append(_finding_sentence(subject, entries[name]))
+    return sentences
 
 
-def _sentence(subject: str, entry: Mapping[str, float | None]) -> str:
+def _finding_sentence(subject: str, entry: Mapping[str, float | None]) -> str:
     delta, low, high = entry["delta"], entry["low"], entry["high"]
     if low is None or high is None:
         return f"{subject}: {format_signed(delta)} (one seed, no interval)."
@@ -142,10 +158,11 @@ def _sentence(subject: str, entry: Mapping[str, float | None]) -> str:
     p, corrected = entry["p"], entry["p_holm"]
     if p is None or corrected is None:
         return f"{text}."
-    return f"{text}, p {format_p(p)}, corrected {format_p(corrected)}: {_verdict(p, corrected)}."
+    verdict = _significance_words(p, corrected)
+    return f"{text}, p {format_p(p)}, corrected {format_p(corrected)}: {verdict}."
 
 
-def _verdict(p: float, corrected: float) -> str:
+def _significance_words(p: float, corrected: float) -> str:
     if corrected <= ALPHA:
         return "significant"
     return "significant only by itself" if p <= ALPHA else "not significant"
@@ -154,27 +171,27 @@ def _verdict(p: float, corrected: float) -> str:
 def metric_table(student: Mapping[str, Any], common: str) -> str:
     """A student's runs by metrics as a Markdown table, the mean first.
 
-    A row names the run that it is compared with where that is neither `common` nor itself.
+    A row names the run that it is compared with unless that is `common` or the run itself.
     """
     runs, against = student["runs"], student["against"]
-    found = order_metrics(name for metrics in runs.values() for name in metrics)
-    names = [MEAN, *(name for name in found if name != MEAN)]
-    rows = [
-        [
-            _compared(run, against[run], common),
-            *(_cell(metrics[name]) for name in names),
-            recorded_text(student["recorded"][run]),
-        ]
-        for run, metrics in runs.items()
-    ]
-    return markdown_table(["run", *map(metric_title, names), "recorded"], rows)
+    names: list[str] = []
+    for metrics in runs.values():
+        names += metrics
+    columns = [MEAN, *(name for name in order_metrics(names) if name != MEAN)]
+    rows = []
+    for run, metrics in runs.items():
+        cells = [_metric_cell(metrics[name]) for name in columns]
+        recorded = recorded_text(student["recorded"][run])
+        rows.append([_run_name(run, against[run], common), *cells, recorded])
+    return markdown_table(["run", *map(metric_title, columns), "recorded"], rows)
 
 
-def _compared(run: str, other: str, common: str) -> str:
+def _run_name(run: str, other: str, common: str) -> str:
     return f"`{run}`" if other in (run, common) else f"`{run}` (against `{other}`)"
 
 
-def _cell(entry: Mapping[str, float | None]) -> str:
+def _metric_cell(entry: Mapping[str, float | None]) -> str:
+    """`53.0 (+4.0; +1.2 to +6.8)`, bold and with an asterisk as the introduction explains."""
     value, delta, low, high = (entry[key] for key in ("value", "delta", "low", "high"))
     if delta == 0 and not low and not high:
         return f"{value:.1f}"
@@ -192,70 +209,87 @@ def details_block(proof: Proof) -> str:
     for name, student in proof["students"].items():
         parts += [f"### {name}: the mean, seed by seed", seed_table(student)]
         parts += [f"### {name}: the data and the costs", facts_table(student["data"])]
-        if any(facts.get("skills") for facts in student["data"].values()):
+        if any(data.get("skills") for data in student["data"].values()):
             parts += [f"### {name}: rows per task family", skill_table(student["data"])]
     return "\n\n".join(part for part in parts if part)
 
 
 def seed_table(student: Mapping[str, Any]) -> str:
-    """The mean of the benchmarks of each run at each seed, and when they were recorded."""
+    """The mean of the benchmarks of each run at each seed, and when each run was recorded."""
     head = ["run", *(f"seed {seed}" for seed in student["seeds"]), "recorded"]
-    rows = [
-        [f"`{run}`", *(f"{value:.1f}" for value in values), recorded_text(student["recorded"][run])]
-        for run, values in student["means"].items()
-    ]
+    rows = []
+    for run, values in student["means"].items():
+        recorded = recorded_text(student["recorded"][run])
+        rows.append([f"`{run}`", *(f"{value:.1f}" for value in values), recorded])
     return markdown_table(head, rows)
 
 
 def facts_table(data: Mapping[str, Mapping[str, Any]]) -> str:
-    """What is known of the dataset, the round and the costs behind each run, means over seeds."""
-    cells = {run: [_fact(facts, *fact[1:]) for fact in FACTS] for run, facts in data.items()}
+    """The dataset, the round and the costs behind each run, means over seeds.
+
+    Facts that no run has get no column, and runs without any fact no row.
+    """
+    cells: dict[str, list[str]] = {}
+    for run, parts in data.items():
+        row = [_fact_cell(parts, paths, factor, digits) for _, paths, factor, digits in FACTS]
+        if any(row):
+            cells[run] = row
+    if not cells:
+        return ""
     shown = [i for i in range(len(FACTS)) if any(row[i] for row in cells.values())]
-    rows = [[f"`{run}`", *(row[i] for i in shown)] for run, row in cells.items() if any(row)]
-    return markdown_table(["run", *(FACTS[i][0] for i in shown)], rows) if rows else ""
+    rows = [[f"`{run}`", *(row[i] for i in shown)] for run, row in cells.items()]
+    return markdown_table(["run", *(FACTS[i][0] for i in shown)], rows)
 
 
-def _fact(facts: Mapping[str, Any], paths: Sequence[str], factor: float, digits: int) -> str:
+def _fact_cell(parts: Mapping[str, Any], paths: Sequence[str], factor: float, digits: int) -> str:
     """The product of the numbers at the paths; empty if one is missing."""
-    numbers = [facts.get(kind, {}).get(key) for kind, _, key in (p.partition(".") for p in paths)]
+    numbers = []
+    for path in paths:
+        kind, _, key = path.partition(".")
+        numbers.append(parts.get(kind, {}).get(key))
     if any(number is None for number in numbers):
         return ""
     return f"{factor * math.prod(numbers):,.{digits}f}"
 
 
 def skill_table(data: Mapping[str, Mapping[str, Any]]) -> str:
-    """Rows of each task family in each run's dataset, means over seeds, commonest first."""
-    runs = [run for run, facts in data.items() if facts.get("skills")]
-    counts = {run: data[run]["skills"] for run in runs}
-    names = {skill for run in runs for skill in counts[run]}
-    ordered = sorted(names, key=lambda skill: -counts[runs[0]].get(skill, 0))
-    rows = [[skill, *(f"{counts[run].get(skill, 0):.0f}" for run in runs)] for skill in ordered]
-    return markdown_table(["family", *(f"`{run}`" for run in runs)], rows)
+    """Rows of each task family in each run's dataset, means over seeds, most frequent first."""
+    counts = {run: parts["skills"] for run, parts in data.items() if parts.get("skills")}
+    first = next(iter(counts.values()))
+    families = sorted(set().union(*counts.values()), key=lambda name: (-first.get(name, 0), name))
+    rows = []
+    for family in families:
+        numbers = [f"{of_run.get(family, 0):.0f}" for of_run in counts.values()]
+        rows.append([family, *numbers])
+    return markdown_table(["family", *(f"`{run}`" for run in counts)], rows)
 
 
-def figure(proof: Proof) -> str:
-    """Difference of the mean, and of exams, to its baseline, of every trained run of every student;
-    a colour for each student and metric.
+def proof_figure(proof: Proof) -> str:
+    """Draw each trained run's difference to its baseline, on the mean and on exams.
+
+    Each student and metric has a colour of its own.
     """
-    groups = [(name, student, metric)
-              for name, student in proof["students"].items()
-              for metric in main_metrics(next(iter(student["runs"].values())))]  # fmt: skip
     first = next(iter(proof["students"]))
-    rows = [
-        Interval(_label(run, metric, name if name != first else ""),
-                 entry["delta"], entry["low"], entry["high"], colour)
-        for colour, (name, student, metric) in enumerate(groups)
-        for run in _pictured(student)
-        for entry in [student["runs"][run][metric]]
-    ]  # fmt: skip
-    return intervals(rows, "Mean of the benchmarks: difference to the baseline, 95 % over seeds")
+    rows: list[Interval] = []
+    colour = 0
+    for name, student in proof["students"].items():
+        for metric in main_metrics(next(iter(student["runs"].values()))):
+            for run in _compared_runs(student):
+                entry = student["runs"][run][metric]
+                label = _figure_label(run, metric, name if name != first else "")
+                interval = Interval(label, entry["delta"], entry["low"], entry["high"], colour)
+                rows.append(interval)
+            colour += 1
+    return interval_chart(
+        rows, "Mean of the benchmarks: difference to the baseline, 95 % over seeds"
+    )
 
 
-def _pictured(student: Mapping[str, Any]) -> list[str]:
+def _compared_runs(student: Mapping[str, Any]) -> list[str]:
     """The trained runs that are compared with another run."""
-    return [run for run in student["runs"]
-            if run in student["trained"] and student["against"][run] != run]  # fmt: skip
+    trained = [run for run in student["runs"] if run in student["trained"]]
+    return [run for run in trained if student["against"][run] != run]
 
 
-def _label(run: str, metric: str, student: str) -> str:
+def _figure_label(run: str, metric: str, student: str) -> str:
     return ", ".join(part for part in (run, "" if metric == MEAN else metric, student) if part)

@@ -8,10 +8,24 @@ from typing import Any, TypeVar
 
 from montessori.artifacts.atomic import write_text
 from montessori.report import sources
-from montessori.report.comparison import chart, explanation, lead, metric_table, steps_charts
-from montessori.report.decontamination import decontamination
-from montessori.report.page import Markup, details, document, figures, links, paragraph, table
-from montessori.report.svg import groups, histogram, lines
+from montessori.report.comparison import (
+    explain_table,
+    lead_sentences,
+    mean_chart,
+    metric_charts,
+    metric_table,
+)
+from montessori.report.decontamination import decontamination_tables
+from montessori.report.page import (
+    Markup,
+    figure_grid,
+    folded_part,
+    html_document,
+    html_paragraph,
+    html_table,
+    link_list,
+)
+from montessori.report.svg import grouped_bars, histogram_chart, line_chart
 
 CURVES = (("teacher-dpo", "DPO loss of the teacher"), ("student-sft", "SFT loss of the students"))
 STAGES = [
@@ -33,7 +47,7 @@ MOST_CURVES = 6  # as many as there are colours
 T = TypeVar("T")
 
 
-def build(
+def build_report(
     out: Path,
     comparison: Mapping[str, Any],
     runs: Sequence[str],
@@ -51,158 +65,164 @@ def build(
     known = [run for run in runs if run in comparison.get("runs", {})]
     comparison = {**comparison, "runs": {run: comparison["runs"][run] for run in known}}
     sections = [
-        ("Comparison", _comparison(comparison)),
-        ("Answers", _answers(pages or {})),
-        ("Decontamination", decontamination(comparison.get("decontamination"))),
-        ("Influence", _influence(metrics_root, runs)),
-        ("Task families", _skills(metrics_root, runs)),
-        ("Training", _training(metrics_root, runs)),
+        ("Comparison", _comparison_section(comparison)),
+        ("Answers", _answers_section(pages or {})),
+        ("Decontamination", decontamination_tables(comparison.get("decontamination"))),
+        ("Influence", _influence_section(metrics_root, runs)),
+        ("Task families", _skills_section(metrics_root, runs)),
+        ("Training", _training_section(metrics_root, runs)),
         ("Stage metrics", _stage_metrics(metrics_root, runs)),
-        ("Seconds and memory", _runtime(metrics_root)),
+        ("Seconds and memory", _runtime_section(metrics_root)),
     ]
     if data_root is not None:
-        sections.append(("Samples", _samples(data_root, runs)))
-    write_text(out, document("Montessori", lead(comparison), sections))
+        sections.append(("Samples", _samples_section(data_root, runs)))
+    write_text(out, html_document("Montessori", lead_sentences(comparison), sections))
 
 
-def _missing(what: str) -> Markup:
-    return paragraph(f"Nothing to show: {what} not found.", "soft")
+def _missing_note(what: str) -> Markup:
+    return html_paragraph(f"Nothing to show: {what} not found.", "soft")
 
 
-def _ordered(found: Mapping[str, T], runs: Sequence[str]) -> list[tuple[str, T]]:
+def _order_by_runs(found: Mapping[str, T], runs: Sequence[str]) -> list[tuple[str, T]]:
     """Named things in the order of the runs of the same names, the others last."""
     place = {run: index for index, run in enumerate(runs)}
     return sorted(found.items(), key=lambda item: (place.get(item[0], len(place)), item[0]))
 
 
-def _comparison(comparison: Mapping[str, Any]) -> str:
+def _comparison_section(comparison: Mapping[str, Any]) -> str:
     if not comparison["runs"]:
-        return _missing("metrics/compare.json")
+        return _missing_note("metrics/compare.json")
     percent = f"{100 * comparison['confidence']:g}"
     charts = [
-        (f"Difference of the mean to the baseline, {percent} % interval", chart(comparison)),
-        *(("Metric by run", one) for one in steps_charts(comparison)),
+        (f"Difference of the mean to the baseline, {percent} % interval", mean_chart(comparison)),
+        *(("Metric by run", one) for one in metric_charts(comparison)),
     ]
-    return metric_table(comparison) + explanation(comparison) + figures(charts)
+    return metric_table(comparison) + explain_table(comparison) + figure_grid(charts)
 
 
-def _answers(pages: Mapping[str, str]) -> str:
+def _answers_section(pages: Mapping[str, str]) -> str:
     if not pages:
-        return _missing("pages with the runs' answers")
+        return _missing_note("pages with the runs' answers")
     text = (
         "Every answer beside that of the run it is compared with, with the judge's verdict. The "
         "pages are outputs of their own: dvc repro or dvc pull puts them beside this one."
     )
-    return paragraph(text, "soft") + links(pages)
+    return html_paragraph(text, "soft") + link_list(pages)
 
 
-def _influence(root: Path, runs: Sequence[str]) -> str:
+def _influence_section(root: Path, runs: Sequence[str]) -> str:
     """A histogram per influence row: file columns influence, rows, sign."""
     charts = []
-    for name, rows in _ordered(sources.csv_files(root / "plots" / "influence"), runs):
+    for name, rows in _order_by_runs(sources.read_csv_files(root / "plots" / "influence"), runs):
         bins = [
             (x, count, SIGNS.get(row.get("sign", ""), int(x < 0)))
             for row in rows
-            if (x := sources.as_number(row.get("influence"))) is not None
-            and (count := sources.as_number(row.get("rows"))) is not None
+            if (x := sources.parse_number(row.get("influence"))) is not None
+            and (count := sources.parse_number(row.get("rows"))) is not None
         ]
         if bins:
-            charts.append((name, histogram(bins, f"Influence, {name}", "influence")))
+            charts.append((name, histogram_chart(bins, f"Influence, {name}", "influence")))
     if not charts:
-        return _missing("metrics/plots/influence/*.csv")
+        return _missing_note("metrics/plots/influence/*.csv")
     text = "Rows by what one optimizer step on them does to the reference loss; right is better."
-    return paragraph(text, "soft") + figures(charts)
+    return html_paragraph(text, "soft") + figure_grid(charts)
 
 
-def _skills(root: Path, runs: Sequence[str]) -> str:
+def _skills_section(root: Path, runs: Sequence[str]) -> str:
     """Rows per task family in each dataset, side by side: file columns skill, rows."""
     counts: dict[str, dict[str, float]] = {}
-    for name, rows in _ordered(sources.csv_files(root / "plots" / "synth"), runs):
+    for name, rows in _order_by_runs(sources.read_csv_files(root / "plots" / "synth"), runs):
         for row in rows:
-            number = sources.as_number(row.get("rows"))
+            number = sources.parse_number(row.get("rows"))
             if row.get("skill") and number is not None:
                 counts.setdefault(row["skill"], {})[name] = number
     if not counts:
-        return _missing("metrics/plots/synth/*.csv")
+        return _missing_note("metrics/plots/synth/*.csv")
     first = next(iter(next(iter(counts.values()))))
     ordered = dict(sorted(counts.items(), key=lambda item: -item[1].get(first, 0.0)))
     text = "What the teachers write about: rows of each task family in each dataset."
-    return paragraph(text, "soft") + figures([("Rows per task family", groups(ordered, text))])
+    return html_paragraph(text, "soft") + figure_grid(
+        [("Rows per task family", grouped_bars(ordered, text))]
+    )
 
 
-def _training(root: Path, runs: Sequence[str]) -> str:
+def _training_section(root: Path, runs: Sequence[str]) -> str:
     """Loss curves: file columns step, loss."""
     charts = []
     for kind, caption in CURVES:
-        found = _ordered(sources.csv_files(root / "plots" / kind), runs)
-        curves = {name: sources.curve(rows, "step", "loss") for name, rows in found}
+        found = _order_by_runs(sources.read_csv_files(root / "plots" / kind), runs)
+        curves = {name: sources.curve_points(rows, "step", "loss") for name, rows in found}
         curves = {name: points for name, points in curves.items() if points}
         names = list(curves)
         for start in range(0, len(names), MOST_CURVES):
             part = {name: curves[name] for name in names[start : start + MOST_CURVES]}
-            charts.append((caption, lines(part, caption, "step", "loss")))
-    return figures(charts) if charts else _missing("metrics/plots/teacher-dpo, student-sft")
+            charts.append((caption, line_chart(part, caption, "step", "loss")))
+    return (
+        figure_grid(charts) if charts else _missing_note("metrics/plots/teacher-dpo, student-sft")
+    )
 
 
 def _stage_metrics(root: Path, runs: Sequence[str]) -> str:
     """One table per stage kind: a row per metric, a column per name."""
     parts = []
     for kind in STAGES:
-        rows_of = _ordered(sources.json_files(root / kind), runs)
-        found = {name: _flat(values) for name, values in rows_of}
+        rows_of = _order_by_runs(sources.read_json_files(root / kind), runs)
+        found = {name: _flatten_metrics(values) for name, values in rows_of}
         keys = list(dict.fromkeys(key for values in found.values() for key in values))
         rows = [[key, *(values.get(key, "") for values in found.values())] for key in keys]
         if rows:
-            parts.append(details(kind, table(["metric", *found], rows)))
-    return "".join(parts) or _missing("metrics/<stage>/<name>.json")
+            parts.append(folded_part(kind, html_table(["metric", *found], rows)))
+    return "".join(parts) or _missing_note("metrics/<stage>/<name>.json")
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
+def _flatten_metrics(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
     """Nested metrics with dotted keys and short numbers; lists are left out."""
     flat: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):
-            flat |= _flat(value, f"{prefix}{key}.")
+            flat |= _flatten_metrics(value, f"{prefix}{key}.")
         elif not isinstance(value, list):
             flat[prefix + key] = f"{value:.4g}" if isinstance(value, float) else str(value)
     return flat
 
 
-def _runtime(root: Path) -> str:
+def _runtime_section(root: Path) -> str:
     """Seconds and peak memory of the last real run of every stage on this machine."""
     rows, total = [], 0.0
     for folder in sorted((root / "runtime").glob("*/")):
-        for name, values in sources.json_files(folder).items():
+        for name, values in sources.read_json_files(folder).items():
             seconds = float(values.get("seconds") or 0.0)
             total += seconds
             memory = float(values.get("peak_memory_mib") or 0.0)
             rows.append((seconds, [f"{folder.name}@{name}", f"{seconds:.1f}", f"{memory:,.0f}"]))
     if not rows:
-        return _missing("metrics/runtime")
+        return _missing_note("metrics/runtime")
     ordered = [row for _, row in sorted(rows, key=lambda item: -item[0])]
     ordered.append(["all", f"{total:.1f}", ""])
-    return table(["stage", "seconds", "peak memory, MiB"], ordered)
+    return html_table(["stage", "seconds", "peak memory, MiB"], ordered)
 
 
-def _samples(data: Path, runs: Sequence[str]) -> str:
+def _samples_section(data: Path, runs: Sequence[str]) -> str:
     """The first rows of each dataset, and the runs' answers side by side."""
     parts = []
     for name, rows in sources.dataset_samples(data / "datasets", SAMPLES).items():
         cells = [[row["instruction"], row["response"], row["skill"]] for row in rows]
-        written = table(["instruction", "response", "family"], cells, text=True)
-        parts.append(details(f"dataset {name}", written))
+        written = html_table(["instruction", "response", "family"], cells, text=True)
+        parts.append(folded_part(f"dataset {name}", written))
     answers = sources.answer_samples(data / "answers", SAMPLES)
     named = [run for run in runs if answers.get(run)]
     if named:
         cells = [
-            [row["prompt"], *(_answer(answers[run], row) for run in named)]
+            [row["prompt"], *(_answer_to(answers[run], row) for run in named)]
             for row in answers[named[0]]
         ]
-        parts.append(details("answers side by side", table(["prompt", *named], cells, text=True)))
-    return "".join(parts) or _missing("datasets and answers")
+        parts.append(
+            folded_part("answers side by side", html_table(["prompt", *named], cells, text=True))
+        )
+    return "".join(parts) or _missing_note("datasets and answers")
 
 
-def _answer(rows: Sequence[Mapping[str, str]], like: Mapping[str, str]) -> str:
+def _answer_to(rows: Sequence[Mapping[str, str]], like: Mapping[str, str]) -> str:
     """The answer to the same item and turn."""
     same = (r for r in rows if (r["item_id"], r["turn"]) == (like["item_id"], like["turn"]))
     return next((row["answer"] for row in same), "")

@@ -1,6 +1,4 @@
-"""The comparison in the report: sentences, a table, two charts."""
-
-from __future__ import annotations
+"""The report's section on the comparison: sentences, a table and charts."""
 
 from collections.abc import Mapping
 from html import escape
@@ -18,92 +16,90 @@ from montessori.compare.sentences import (
     write_notes,
     write_sentences,
 )
-from montessori.report.page import Markup, paragraph, table
-from montessori.report.svg import COLOURS, Interval, intervals, steps
+from montessori.report.page import Markup, html_paragraph, html_table
+from montessori.report.svg import COLOURS, Interval, interval_chart, step_chart
 
-ELSEWHERE = "\u2020"  # a dagger: in the chart, a difference to another run than the baseline
+ELSEWHERE = "\u2020"  # a dagger marks a chart's differences to a run other than the baseline
 CLASSES = {"better": "up", "worse": "down", "undecided": "level"}
 
 
 def metrics_of(comparison: Mapping[str, Any]) -> list[str]:
-    """The metrics of any run, the mean first, then in the order of tables."""
+    """List the metrics of all runs, the mean first, then in table order."""
     names = order_metrics(name for row in comparison["runs"].values() for name in row)
     return [MEAN, *(name for name in names if name != MEAN)]
 
 
-def lead(comparison: Mapping[str, Any]) -> list[str]:
+def lead_sentences(comparison: Mapping[str, Any]) -> list[str]:
     """One sentence for each run that is compared with another."""
-    found = write_sentences(comparison) if comparison.get("runs") else []
-    return found or ["No comparison yet: run dvc repro."]
+    texts = write_sentences(comparison) if comparison.get("runs") else []
+    return texts or ["No comparison yet: run dvc repro."]
 
 
-def explanation(comparison: Mapping[str, Any]) -> Markup:
-    """How the table was made, and what it leaves out."""
+def explain_table(comparison: Mapping[str, Any]) -> Markup:
+    """Explain how the table was made and what it does not cover."""
     texts = [
         write_legend(comparison),
-        "An interval over seeds, which also holds the luck of sampling and training, is in "
+        "Intervals over seeds, which also cover the randomness of sampling and training, are in "
         "metrics/proof (make proof).",
         *write_notes(comparison),
     ]
     if any(run_label(comparison, run) != run for run in comparison["runs"]):
         texts.append(f"In the chart {ELSEWHERE} marks differences to the run that the table names.")
-    return Markup("".join(paragraph(text, "soft") for text in texts))
+    return Markup("".join(html_paragraph(text, "soft") for text in texts))
 
 
 def metric_table(comparison: Mapping[str, Any]) -> Markup:
-    """Runs by metrics: the value, and under it the difference, its interval and p-values."""
+    """Show runs by metrics: the value, and below it the difference, its interval and p-values."""
     names, baseline = metrics_of(comparison), comparison["baseline"]
-    rows = [
-        [
-            f"{run} (baseline)" if run == baseline else run_label(comparison, run),
-            *(_cell(row.get(name), comparison["confidence"]) for name in names),
-        ]
-        for run, row in comparison["runs"].items()
-    ]
-    return table(["run", *map(metric_title, names)], rows)
+    rows = []
+    for run, entries in comparison["runs"].items():
+        name = f"{run} (baseline)" if run == baseline else run_label(comparison, run)
+        cells = [_metric_cell(entries.get(metric), comparison["confidence"]) for metric in names]
+        rows.append([name, *cells])
+    return html_table(["run", *map(metric_title, names)], rows)
 
 
-def _cell(entry: Mapping[str, float] | None, confidence: float) -> Markup:
+def _metric_cell(entry: Mapping[str, float] | None, confidence: float) -> Markup:
     if entry is None:
         return Markup("")
     if "p_holm" not in entry:
         return Markup(f"{entry['value']:.1f}")
-    found = verdict_on(entry, confidence)
+    outcome = verdict_on(entry, confidence)
     span = f"{format_signed(entry['low'])} to {format_signed(entry['high'])}"
-    mark = "" if found == "undecided" else "*"
+    mark = "" if outcome == "undecided" else "*"
     text = escape(f"{format_signed(entry['delta'])} ({span}){mark}")
     p_values = escape(f"p {format_p(entry['p'])}, corrected {format_p(entry['p_holm'])}")
     return Markup(
-        f'{entry["value"]:.1f}<small><span class="{CLASSES[found]}">{text}</span></small>'
+        f'{entry["value"]:.1f}<small><span class="{CLASSES[outcome]}">{text}</span></small>'
         f"<small>{p_values}</small>"
     )
 
 
-def chart(comparison: Mapping[str, Any]) -> str:
-    """The mean's difference to the baseline, or the run that is named in the table, with its
-    interval, for every run that is compared."""
-    rows = [
-        Interval(
-            run if other == comparison["baseline"] else f"{run} {ELSEWHERE}",
-            row[MEAN]["delta"], row[MEAN]["low"], row[MEAN]["high"],
-        )
-        for run, row in comparison["runs"].items()
-        if (other := counterpart_of(comparison, run)) != run
-    ]  # fmt: skip
-    return intervals(rows, "Difference of the mean to the baseline")
+def mean_chart(comparison: Mapping[str, Any]) -> str:
+    """Draw each compared run's difference of the mean, with its interval.
+
+    It is the difference to the baseline, or to the run that the table names.
+    """
+    rows = []
+    for run, entries in comparison["runs"].items():
+        other = counterpart_of(comparison, run)
+        if other == run:  # the baseline, or a run that is compared with nothing
+            continue
+        label = run if other == comparison["baseline"] else f"{run} {ELSEWHERE}"
+        mean = entries[MEAN]
+        rows.append(Interval(label, mean["delta"], mean["low"], mean["high"]))
+    return interval_chart(rows, "Difference of the mean to the baseline")
 
 
-def steps_charts(comparison: Mapping[str, Any]) -> list[str]:
-    """Every metric over the runs in order, as many in a chart as there are colours."""
+def metric_charts(comparison: Mapping[str, Any]) -> list[str]:
+    """Draw every metric over the runs in order, as many in a chart as there are colours."""
     runs, names = comparison["runs"], metrics_of(comparison)
-    parts = [names[start : start + COLOURS] for start in range(0, len(names), COLOURS)]
-    return [
-        steps(
-            list(runs),
-            {metric_title(name): [row.get(name, {}).get("value") for row in runs.values()]
-             for name in part},
-            "Metric by run",
-            "0-100",
-        )
-        for part in parts
-    ]  # fmt: skip
+    charts = []
+    for start in range(0, len(names), COLOURS):
+        series = {}
+        for name in names[start : start + COLOURS]:
+            series[metric_title(name)] = [
+                entries.get(name, {}).get("value") for entries in runs.values()
+            ]
+        charts.append(step_chart(list(runs), series, "Metric by run", "0-100"))
+    return charts

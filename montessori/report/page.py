@@ -1,6 +1,4 @@
-"""Pieces of the page: escaped text, tables, sections, and the style."""
-
-from __future__ import annotations
+"""Build the pieces of the report's page: escaped text, tables, sections, and the style."""
 
 from collections.abc import Mapping, Sequence
 from html import escape
@@ -37,75 +35,78 @@ POLICY = "default-src 'none'; style-src 'unsafe-inline'; base-uri 'none'; form-a
 
 
 class Markup(str):
-    """Text that is HTML already; every other text is escaped where it is put in."""
+    """Text that is already HTML; any other text is escaped before it enters the page."""
 
 
-def html(value: object) -> str:
-    """A value as HTML: `Markup` as it is, everything else escaped."""
+def to_html(value: object) -> str:
+    """Return `Markup` as it is and any other value escaped."""
     return value if isinstance(value, Markup) else escape(str(value))
 
 
-def table(head: Sequence[str], rows: Sequence[Sequence[object]], text: bool = False) -> Markup:
-    """A table that scrolls sideways on a narrow screen; `text` cells wrap and keep line breaks."""
+def html_table(head: Sequence[str], rows: Sequence[Sequence[object]], text: bool = False) -> Markup:
+    """Build a table that scrolls sideways on narrow screens; with `text`, cells wrap their text."""
     cell = '<td class="text">' if text else "<td>"
-    top = "".join(f"<th>{html(name)}</th>" for name in head)
-    body = "".join(
-        "<tr>" + "".join(f"{cell}{html(value)}</td>" for value in row) + "</tr>" for row in rows
-    )
+    top = "".join(f"<th>{to_html(name)}</th>" for name in head)
+    lines = []
+    for row in rows:
+        cells = "".join(f"{cell}{to_html(value)}</td>" for value in row)
+        lines.append(f"<tr>{cells}</tr>")
+    body = "".join(lines)
     return Markup(
         f'<div class="wide"><table><thead><tr>{top}</tr></thead><tbody>{body}</tbody></table></div>'
     )
 
 
-def figures(charts: Sequence[tuple[str, str]]) -> Markup:
-    """Charts (caption, SVG) in a grid of one or two columns."""
+def figure_grid(charts: Sequence[tuple[str, str]]) -> Markup:
+    """Arrange charts (caption, SVG) in a grid of one or two columns."""
     items = "".join(
-        f"<figure><figcaption>{html(caption)}</figcaption>{chart}</figure>"
+        f"<figure><figcaption>{to_html(caption)}</figcaption>{chart}</figure>"
         for caption, chart in charts
     )
     return Markup(f'<div class="grid">{items}</div>')
 
 
-def details(title: str, body: str) -> Markup:
-    """A part that opens on a click."""
-    return Markup(f"<details><summary>{html(title)}</summary>{body}</details>")
+def folded_part(title: str, body: str) -> Markup:
+    """Fold a part of the page away under its title; a click opens it."""
+    return Markup(f"<details><summary>{to_html(title)}</summary>{body}</details>")
 
 
-def paragraph(text: str, kind: str = "") -> Markup:
-    """A paragraph, escaped."""
+def html_paragraph(text: str, kind: str = "") -> Markup:
+    """Escape a text as a paragraph; `kind` is its CSS class."""
     name = f' class="{kind}"' if kind else ""
-    return Markup(f"<p{name}>{html(text)}</p>")
+    return Markup(f"<p{name}>{to_html(text)}</p>")
 
 
-def links(targets: Mapping[str, str]) -> Markup:
-    """A list of links by their text; targets are relative paths."""
+def link_list(targets: Mapping[str, str]) -> Markup:
+    """List links by their texts; targets are relative paths."""
     items = "".join(
-        f'<li><a href="{escape(quote(target), quote=True)}">{html(name)}</a></li>'
+        f'<li><a href="{escape(quote(target), quote=True)}">{to_html(name)}</a></li>'
         for name, target in targets.items()
     )
     return Markup(f"<ul>{items}</ul>")
 
 
-def document(title: str, lead: Sequence[str], sections: Sequence[tuple[str, str]]) -> str:
-    """The whole page from sentences and (heading, HTML) sections; needs no file and no network.
+def html_document(title: str, lead: Sequence[str], sections: Sequence[tuple[str, str]]) -> str:
+    """Build the whole page from sentences and (heading, HTML) sections, in one file.
 
-    Its policy lets a browser run, load and send nothing, whatever got into the text.
+    Its content security policy forbids scripts, loading and sending, so a text that a model wrote
+    can do no harm even if escaping failed.
     """
-    opening = "".join(paragraph(text, "lead") for text in lead)
-    links = "".join(f'<a href="#{_anchor(name)}">{html(name)}</a>' for name, _ in sections)
-    parts = "".join(
-        f'<section id="{_anchor(name)}"><h2>{html(name)}</h2>{body}</section>'
-        for name, body in sections
-    )
+    opening = "".join(html_paragraph(text, "lead") for text in lead)
+    links, parts = [], []
+    for name, body in sections:
+        links.append(f'<a href="#{_anchor_of(name)}">{to_html(name)}</a>')
+        heading = f"<h2>{to_html(name)}</h2>"
+        parts.append(f'<section id="{_anchor_of(name)}">{heading}{body}</section>')
     return (
         '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">'
         '<meta name="viewport" content="width=device-width,initial-scale=1">'
-        f"<title>{html(title)}</title><style>{PAGE_STYLE}{STYLE}</style></head>"
-        f"<body><main><h1>{html(title)}</h1>"
-        f"{opening}<nav>{links}</nav>{parts}</main></body></html>\n"
+        f"<title>{to_html(title)}</title><style>{PAGE_STYLE}{STYLE}</style></head>"
+        f"<body><main><h1>{to_html(title)}</h1>"
+        f"{opening}<nav>{''.join(links)}</nav>{''.join(parts)}</main></body></html>\n"
     )
 
 
-def _anchor(name: str) -> str:
+def _anchor_of(name: str) -> str:
     return "".join(letter if letter.isalnum() else "-" for letter in name.lower())

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from montessori.artifacts.files import write_json
-from montessori.commands.budgets import command
+from montessori.commands.budgets import write_budgets
 from montessori.compare.costs import (
     STUDENT,
     TRAINS_TEACHER,
@@ -95,7 +95,7 @@ def test_a_run_costs_all_the_stages_it_needs_and_no_others(project):
 
 
 def test_equal_budgets_are_proportions_of_the_baseline(project):
-    text = command(project, project / "b.json")
+    text = write_budgets(project, project / "b.json")
     figures = json.loads((project / "b.json").read_text())
     one = figures["montessori-1"]
     assert one["baseline_rows_at_equal_teacher_tokens"] == 80  # 50 x 1600 / 1000
@@ -111,7 +111,7 @@ def test_the_rows_that_the_table_proposes_are_right(project):
 
     from montessori.commands.check import problems
 
-    proposed = command(project, None).partition("by these rows:")[2]
+    proposed = write_budgets(project, None).partition("by these rows:")[2]
     raw = load(project / "params.yaml")
     for section, rows in YAML(typ="safe").load(proposed).items():
         raw[section] |= rows
@@ -123,7 +123,7 @@ def test_what_is_not_known_is_marked_and_never_taken_for_nothing(project):
     (project / "metrics" / "influence" / "montessori-1.json").unlink()
     write_json(project / "metrics/student-sft/montessori-2.json", {"rows": 50, "tokens": 3})
     (project / "metrics" / "runtime" / "synth" / "self-instruct.json").unlink()
-    text = command(project, project / "b.json")
+    text = write_budgets(project, project / "b.json")
     lines = {line.split()[0]: line for line in text.splitlines() if line.strip()}
     assert " 1600+ " in lines["montessori-1"]
     assert " 1000 " in lines["self-instruct"]  # only its seconds are not known
@@ -149,20 +149,20 @@ def test_calls_of_a_judge_count(project):
 
 
 def test_what_nobody_has_is_no_column_of_the_printed_table(project):
-    text = command(project, None)
+    text = write_budgets(project, None)
     assert "judge tokens" not in text
     assert "GPU-seconds" not in text
     assert cells(text, "montessori-1")["judge calls"] == "0"
     values = METRICS["influence/montessori-1"] | {"judge_tokens": 70}
     write_json(project / "metrics" / "influence" / "montessori-1.json", values)
-    text = command(project, None)
+    text = write_budgets(project, None)
     assert [cells(text, run)["judge tokens"] for run in ("base", "montessori-1")] == ["0", "70"]
 
 
 def test_gpu_seconds_are_those_of_all_devices(project):
     took(project, "influence/montessori-1", seconds=10.0, device_seconds=25.0)  # 5 s on one, 5 on 4
     took(project, "teacher-dpo/montessori-1", seconds=3.0, device_seconds=6.0)
-    text = command(project, project / "b.json")
+    text = write_budgets(project, project / "b.json")
     assert cells(text, "montessori-1")["seconds"] == "18"  # five further stages of a second
     assert cells(text, "montessori-1")["GPU-seconds"] == "31"
     assert cells(text, "self-instruct")["GPU-seconds"] == "0"
@@ -171,7 +171,7 @@ def test_gpu_seconds_are_those_of_all_devices(project):
 
 def test_gpu_seconds_of_an_older_record_are_not_known(project):
     took(project, "influence/montessori-1", seconds=10.0)
-    text = command(project, project / "b.json")
+    text = write_budgets(project, project / "b.json")
     one = cells(text, "montessori-1")
     assert (one["seconds"], one["GPU-seconds"], one["teacher tokens"]) == ("16", "0+", "1600")
     assert one["baseline rows at its tokens"] == "80"  # all but seconds is known
@@ -201,7 +201,7 @@ def test_an_empty_section_compare_is_an_error_of_the_users(project):
     start, end = text.index("compare:"), text.index("# ----", text.index("compare:"))
     (project / "params.yaml").write_text(f"{text[:start]}compare:\n\n{text[end:]}")
     with pytest.raises(MontessoriError, match="compare: None is not a mapping") as error:
-        command(project, None)
+        write_budgets(project, None)
     assert str(error.value).splitlines()[-1].startswith("next: fix params.yaml")
 
 

@@ -11,7 +11,7 @@ import pytest
 
 from montessori.errors import MontessoriError
 from montessori.graph.load import load
-from montessori.proof.experiments import Experiment, parse_seeds, plan
+from montessori.proof.experiments import Experiment, parse_seeds, plan_experiments
 
 from . import toy
 
@@ -24,7 +24,10 @@ def root(tmp_path: Path) -> Path:
 
 
 def names(root: Path) -> list[str]:
-    return [entry.name for entry in plan(root, "controls", [0, 1], ["student", "student-2"], 1)]
+    return [
+        entry.name
+        for entry in plan_experiments(root, "controls", [0, 1], ["student", "student-2"], 1)
+    ]
 
 
 def test_seeds_are_numbers_and_ranges() -> None:
@@ -33,12 +36,12 @@ def test_seeds_are_numbers_and_ranges() -> None:
 
 @pytest.mark.parametrize("text", ["", "a", "3-1", "-1", "1-", "1.5", "0-2-4", "1,,2"])
 def test_bad_seeds_are_an_error(text: str) -> None:
-    with pytest.raises(MontessoriError, match="seeds are not readable"):
+    with pytest.raises(MontessoriError, match="cannot read the seeds"):
         parse_seeds(text)
 
 
 def test_all_seeds_of_the_first_student_come_first_and_have_the_controls(root: Path) -> None:
-    entries = plan(root, "controls", [3, 4], ["student", "student-2"], 1)
+    entries = plan_experiments(root, "controls", [3, 4], ["student", "student-2"], 1)
     assert [(entry.student, entry.seed) for entry in entries] == [
         ("student", 3),
         ("student", 4),
@@ -57,7 +60,7 @@ def test_rows_with_settings_of_their_own_reach_dvc_whole(root: Path) -> None:
         "include: [controls]\nseed: 9\nmachine: {threads: 3}\n"
         "datasets: {x: {teacher: models/teacher, synth: {rows: 10, flag: true, list: [a b]}}}\n"
     )
-    (entry,) = plan(root, "more", [3], ["student"], 1)
+    (entry,) = plan_experiments(root, "more", [3], ["student"], 1)
     option = '++datasets.x={teacher:models/teacher,synth:{rows:10,flag:true,list:["a b"]}}'
     assert option in entry.overrides
     assert "++runs.placebo={model:students/placebo,against:self-instruct}" in entry.overrides
@@ -71,7 +74,7 @@ def test_rows_with_settings_of_their_own_reach_dvc_whole(root: Path) -> None:
 def test_dvc_makes_the_params_of_the_overrides(profile: str, tmp_path: Path) -> None:
     from dvc.utils.hydra import apply_overrides
 
-    (entry,) = plan(ROOT, profile, [3], ["student"], 1)
+    (entry,) = plan_experiments(ROOT, profile, [3], ["student"], 1)
     shutil.copy(ROOT / "params.yaml", tmp_path)
     apply_overrides(tmp_path / "params.yaml", list(entry.overrides))
     made = load(tmp_path / "params.yaml")
@@ -82,12 +85,12 @@ def test_dvc_makes_the_params_of_the_overrides(profile: str, tmp_path: Path) -> 
 
 def test_unknown_profile_is_an_error(root: Path) -> None:
     with pytest.raises(MontessoriError, match="no profile 'nothing'"):
-        plan(root, "nothing", [0], ["student"], 1)
+        plan_experiments(root, "nothing", [0], ["student"], 1)
 
 
 def test_unknown_student_is_an_error(root: Path) -> None:
     with pytest.raises(MontessoriError, match="student-9"):
-        plan(root, "controls", [0], ["student-9"], 1)
+        plan_experiments(root, "controls", [0], ["student-9"], 1)
 
 
 def test_names_are_stable_and_distinct(root: Path) -> None:
@@ -136,7 +139,7 @@ def test_name_follows_the_code_that_a_stage_loads_by_its_list(root: Path) -> Non
 
 def test_plan_of_this_project_is_planned() -> None:
     root = Path(__file__).parents[2]
-    (entry,) = plan(root, "controls", [0], ["student"], 1)
+    (entry,) = plan_experiments(root, "controls", [0], ["student"], 1)
     assert isinstance(entry, Experiment)
     for run, row in entry.params["runs"].items():
         place, _, student = row["model"].partition("/")

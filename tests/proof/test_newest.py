@@ -13,13 +13,13 @@ import pytest
 
 from montessori.proof import pages
 from montessori.proof.at_hand import define_runs, read_records
-from montessori.proof.experiments import Project, plan
+from montessori.proof.experiments import Project, plan_experiments
 from montessori.proof.headline import headline_block
 from montessori.proof.newest import (
-    newest_of,
+    choose_newest,
     older_note,
     own_figures,
-    provenance,
+    provenance_of,
     recorded_text,
     records_of,
 )
@@ -70,7 +70,7 @@ def test_without_the_choice_the_shipped_records_differ(
             figures.setdefault(key, set()).add(metrics["mean"])
     if all(len(values) == 1 for values in figures.values()):
         pytest.skip("all profiles were recorded by the same code")
-    monkeypatch.setattr(pages, "newest_of", lambda records: own_figures)
+    monkeypatch.setattr(pages, "choose_newest", lambda records: own_figures)
     assert differing(shipped)
 
 
@@ -119,7 +119,7 @@ def record(profile: str, recorded: str, mean: float, **other: Any) -> dict[str, 
 
 
 def shown(records: list[dict[str, Any]]) -> list[float]:
-    choose = newest_of(records)
+    choose = choose_newest(records)
     return [choose(one, "m1")["metrics"]["eval"]["m1"]["mean"] for one in records]
 
 
@@ -148,7 +148,7 @@ def test_other_definitions_seeds_and_students_are_other_runs(other: dict[str, An
 def test_what_only_an_older_record_measured_is_kept() -> None:
     older = record("exams", "2026-11-21T", 1.0)
     older["metrics"]["eval"]["m1"]["exam lab"] = 60.0
-    choose = newest_of([older, record("a", "2026-11-22T", 2.0)])
+    choose = choose_newest([older, record("a", "2026-11-22T", 2.0)])
     assert choose(older, "m1")["metrics"]["eval"] == {"m1": {"mean": 2.0, "exam lab": 60.0}}
     assert older["metrics"]["eval"]["m1"]["mean"] == 1.0  # the record itself is as it was
 
@@ -165,14 +165,14 @@ def test_seeds_of_the_code_at_hand_are_not_mixed_with_older_ones() -> None:
 def test_marks_say_when_and_how_many() -> None:
     old = record("a", "2026-11-22T10:10:23Z", 1.0)
     new = record("a", "2026-12-01T10:10:23Z", 1.0, older=False)
-    assert recorded_text(provenance([old, old])) == "2026-11-22 by older code"
-    assert recorded_text(provenance([new])) == "2026-12-01"
-    both = provenance([old, new])
+    assert recorded_text(provenance_of([old, old])) == "2026-11-22 by older code"
+    assert recorded_text(provenance_of([new])) == "2026-12-01"
+    both = provenance_of([old, new])
     assert recorded_text(both) == "2026-11-22 to 2026-12-01, 1 of 2 by older code"
-    assert recorded_text(provenance([record("a", "", 1.0)])) == "undated by older code"
+    assert recorded_text(provenance_of([record("a", "", 1.0)])) == "undated by older code"
     assert older_note([both]).startswith("**Some of these figures were recorded by older code**")
-    assert older_note([provenance([old])]).startswith("**All of these figures")
-    assert older_note([provenance([new])]) == older_note([]) == ""
+    assert older_note([provenance_of([old])]).startswith("**All of these figures")
+    assert older_note([provenance_of([new])]) == older_note([]) == ""
 
 
 # --------------------------------------------------------------------- against the code at hand
@@ -180,7 +180,7 @@ def test_marks_say_when_and_how_many() -> None:
 def project(tmp_path: Path) -> Path:
     """The toy project with a current record of each student, made up."""
     root = toy.write(tmp_path)
-    for entry in plan(root, "controls", [0], ["student", "student-2"], 1):
+    for entry in plan_experiments(root, "controls", [0], ["student", "student-2"], 1):
         path = root / f"metrics/proof/controls/{entry.student}-0.json"
         path.parent.mkdir(parents=True, exist_ok=True)
         made = record("", "2026-12-01T", 1.0, student=entry.student, digest=entry.digest)
@@ -227,7 +227,7 @@ def test_records_of_a_profile_or_a_student_that_is_gone_are_older_and_stay(proje
 def test_a_run_has_one_definition_until_what_it_follows_from_differs() -> None:
     project = Project(ROOT)
     params = {
-        name: project.params(project.profile(name), "student", 0)
+        name: project.merge_params(project.read_profile(name), "student", 0)
         for name in ("controls", "signals", "budgets")
     }
 

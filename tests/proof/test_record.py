@@ -35,7 +35,7 @@ EXAMS = {
 
 @pytest.fixture
 def experiment(monkeypatch: pytest.MonkeyPatch) -> Experiment:
-    monkeypatch.setattr(record, "_budgets", lambda params, texts: {})
+    monkeypatch.setattr(record, "_run_budgets", lambda params, texts: {})
     monkeypatch.setattr(record, "commit_date", lambda root, reference: "2026-12-01T10:00:00Z")
     return Experiment("exams", "student", 0, "x", (), PARAMS)
 
@@ -44,8 +44,8 @@ def test_every_run_with_the_model_of_an_exam_has_its_accuracy(
     experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(record, "read_files", lambda *_: TEXTS | EXAMS)
-    record.collect(tmp_path, experiment, "HEAD")
-    written = read_json(record.path_of(tmp_path, experiment))
+    record.write_record(tmp_path, experiment, "HEAD")
+    written = read_json(record.record_path(tmp_path, experiment))
     assert written["recorded"] == "2026-12-01T10:00:00Z"
     assert written["metrics"]["eval"] == {
         "base": {"mean": 40.0},
@@ -60,5 +60,5 @@ def test_an_experiment_without_one_of_its_exams_is_incomplete(
     texts = {name: text for name, text in (TEXTS | EXAMS).items() if "elsewhere" not in name}
     monkeypatch.setattr(record, "read_files", lambda *_: texts)
     with pytest.raises(MontessoriError, match="no metrics of: exam@elsewhere"):
-        record.collect(tmp_path, experiment, "HEAD")
-    assert not record.path_of(tmp_path, experiment).exists()
+        record.write_record(tmp_path, experiment, "HEAD")
+    assert not record.record_path(tmp_path, experiment).exists()

@@ -17,8 +17,8 @@ from pathlib import Path
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.proof import command
-from montessori.proof.experiments import plan
+from montessori.proof import run_proof
+from montessori.proof.experiments import plan_experiments
 
 from . import toy
 
@@ -53,7 +53,7 @@ def experiments(root: Path) -> set[str]:
 
 
 def test_proof_runs_once_and_is_written(root: Path, log: Path) -> None:
-    command("0", "controls", "student,student-2", 2, root)
+    run_proof("0", "controls", "student,student-2", 2, root)
     proof = json.loads((root / "metrics/proof/controls.json").read_text())
     assert proof["over"] == "seeds"
     assert list(proof["students"]) == ["student", "student-2"]
@@ -73,14 +73,16 @@ def test_proof_runs_once_and_is_written(root: Path, log: Path) -> None:
     assert (root / "README.md").read_text().endswith("\n\nafter\n")
     assert "seed 0" in (root / "docs/results/proof.md").read_text()
     assert "<svg" in (root / "docs/img/proof-controls.svg").read_text()
-    planned = {entry.name for entry in plan(root, "controls", [0], ["student", "student-2"], 1)}
+    planned = {
+        entry.name for entry in plan_experiments(root, "controls", [0], ["student", "student-2"], 1)
+    }
     assert experiments(root) == planned
     toy.commit(root)
     toy.run(root.parent, "git", "clone", "-q", str(root), "clone")
     before = ran(log)
     for folder in (root, root.parent / "clone"):  # the records in git are enough
         written = (folder / "metrics/proof/controls.json").read_bytes()
-        command("0", "controls", "student,student-2", 2, folder)
+        run_proof("0", "controls", "student,student-2", 2, folder)
         assert (folder / "metrics/proof/controls.json").read_bytes() == written
     assert ran(log) == before
 
@@ -98,7 +100,7 @@ def test_killed_proof_continues(root: Path, log: Path, monkeypatch: pytest.Monke
     left = list((root / ".dvc/tmp/exps/standalone").glob("tmp*"))
     assert left
     monkeypatch.setenv("TOY_SECONDS", "0")
-    command("0-1", "controls", "student", 2, root)
+    run_proof("0-1", "controls", "student", 2, root)
     assert not list((root / ".dvc/tmp/exps/standalone").glob("tmp*"))
     assert len(experiments(root)) == 2
     assert done
@@ -118,11 +120,11 @@ def test_failed_experiment_is_told_and_the_others_are_kept(
     monkeypatch.setenv("TOY_FAIL", str(tmp_path / "fail"))
     (tmp_path / "fail").write_text("1")
     with pytest.raises(MontessoriError, match="1 of 2 experiments failed") as error:
-        command("0-1", "controls", "student", 2, root)
+        run_proof("0-1", "controls", "student", 2, root)
     assert "the toy breaks" in str(error.value)
     assert seeds_of(root) == [0]
     (tmp_path / "fail").unlink()
-    command("0-1", "controls", "student", 2, root)
+    run_proof("0-1", "controls", "student", 2, root)
     assert seeds_of(root) == [0, 1]
 
 
@@ -132,7 +134,7 @@ def test_reason_is_told_where_every_experiment_fails(
     monkeypatch.setenv("TOY_FAIL", str(tmp_path / "fail"))
     (tmp_path / "fail").write_text("1")
     with pytest.raises(MontessoriError, match="1 of 1 experiments failed") as error:
-        command("1", "controls", "student", 1, root)
+        run_proof("1", "controls", "student", 1, root)
     assert "the toy breaks" in str(error.value)
     assert ".work/proof/proof-student-1-" in str(error.value)
     assert not (root / "metrics/proof").exists()
@@ -147,7 +149,7 @@ def seeds_of(root: Path) -> list[int]:
 def test_repository_without_commit_is_an_error(tmp_path: Path) -> None:
     toy.run(tmp_path, "git", "init", "-q", ".")
     with pytest.raises(MontessoriError, match="no commit"):
-        command("0", "controls", "student", 1, tmp_path)
+        run_proof("0", "controls", "student", 1, tmp_path)
 
 
 @pytest.mark.parametrize("name", ["stages/new.py", "params.yaml"])
@@ -155,7 +157,7 @@ def test_code_and_settings_that_are_not_committed_are_an_error(root: Path, name:
     with (root / name).open("a") as file:
         file.write("# more\n")
     with pytest.raises(MontessoriError, match=name):
-        command("0", "controls", "student", 1, root)
+        run_proof("0", "controls", "student", 1, root)
 
 
 def test_stopped_proof_leaves_the_working_tree_as_it_was(
@@ -174,7 +176,7 @@ def test_stopped_proof_leaves_the_working_tree_as_it_was(
 
 
 def start(root: Path) -> subprocess.Popen[str]:
-    code = "from montessori.proof import command; command('0-1', 'controls', 'student', 2)"
+    code = "from montessori.proof import run_proof; run_proof('0-1', 'controls', 'student', 2)"
     environment = os.environ | {"PYTHONPATH": str(ROOT)}
     return subprocess.Popen(
         [sys.executable, "-c", code], cwd=root, env=environment, stderr=subprocess.PIPE, text=True
@@ -184,4 +186,4 @@ def start(root: Path) -> subprocess.Popen[str]:
 @pytest.mark.parametrize("jobs", [0, -1])
 def test_bad_jobs_are_an_error(root: Path, jobs: int) -> None:
     with pytest.raises(MontessoriError, match="jobs"):
-        command("0", "controls", "student", jobs, root)
+        run_proof("0", "controls", "student", jobs, root)

@@ -12,16 +12,16 @@ from montessori.compare.sentences import format_signed
 from montessori.errors import MontessoriError
 from montessori.graph.load import load
 from montessori.graph.profiles import read_profile
-from montessori.proof.pages import fill
-from montessori.proof.papers import papers_block, published
+from montessori.proof.pages import fill_page
+from montessori.proof.papers import papers_block, read_published
 from montessori.proof.record import COSTS
-from montessori.proof.summary import STEPS, measured, summarise
+from montessori.proof.summary import STEPS, shared_metrics, summarise_records
 from montessori.proof.table import (
     FACTS,
     details_block,
     facts_table,
-    figure,
-    findings,
+    finding_sentences,
+    proof_figure,
     summary_block,
 )
 
@@ -59,7 +59,7 @@ RECORDS = [record(0, 50.0, 48.0), record(1, 54.0, 48.0), record(2, 55.0, 51.0)]
 
 
 def test_delta_is_paired_and_the_interval_is_students_t() -> None:
-    runs = summarise(RECORDS)["students"]["student"]["runs"]
+    runs = summarise_records(RECORDS)["students"]["student"]["runs"]
     for metric in METRICS:
         entry = runs["montessori-1"][metric]
         assert entry["value"] == pytest.approx(53.0)
@@ -72,7 +72,7 @@ def test_p_values_are_of_the_paired_t_test_and_corrected_for_the_students_tables
     """Deltas 2, 6, 4: t = 4 / (2 / sqrt 3) = 3.464, p = 0.0742 with two degrees of freedom. The
     mean of montessori-1 was asked about and is alone; its four benchmarks and five metrics of cut,
     which equals it, are nine others."""
-    student = summarise(RECORDS)["students"]["student"]
+    student = summarise_records(RECORDS)["students"]["student"]
     assert student["comparisons"] == {"asked": 1, "others": 9}
     for metric in METRICS:
         entry = student["runs"]["montessori-1"][metric]
@@ -99,7 +99,7 @@ def test_what_was_asked_beforehand_does_not_depend_on_the_other_rows() -> None:
                 made["metrics"]["eval"][name] = dict(score)
             made["order"] = list(made["runs"])
             records.append(made)
-        return summarise(records)
+        return summarise_records(records)
 
     for rows in (0, 5):
         proof = proof_with(rows)
@@ -122,7 +122,7 @@ def test_rounds_against_another_run_are_not_what_was_asked() -> None:
     for one in records:
         one["runs"]["montessori-1"]["against"] = "cut"
         one["metrics"]["eval"]["cut"] = one["metrics"]["eval"]["self-instruct"]
-    proof = summarise(records)
+    proof = summarise_records(records)
     assert proof["students"]["student"]["comparisons"] == {"asked": 0, "others": 10}
     assert "The correction is for all 10 comparisons of a student." in summary_block(proof, "x")
 
@@ -134,19 +134,19 @@ def test_public_benchmarks_that_all_runs_have_are_metrics_too() -> None:
             metrics["mt_bench"] = 5.5 + one["seed"] * 0.9
         one["metrics"]["eval"]["cut"]["alpaca_eval"] = 50.0  # the others lack it
     sources = dict.fromkeys(records[0]["order"], records)
-    assert measured(sources) == [*METRICS[:-1], "mt_bench", "mean"]
-    student = summarise(records)["students"]["student"]
+    assert shared_metrics(sources) == [*METRICS[:-1], "mt_bench", "mean"]
+    student = summarise_records(records)["students"]["student"]
     assert student["runs"]["cut"]["mt_bench"]["value"] == pytest.approx(60.0)  # 50, 60, 70
     assert student["comparisons"] == {"asked": 1, "others": 11}
-    assert "| micro_gsm8k | mt_bench |" in summary_block(summarise(records), "p.svg")
+    assert "| micro_gsm8k | mt_bench |" in summary_block(summarise_records(records), "p.svg")
 
 
 def test_a_run_is_compared_with_its_own_against() -> None:
-    assert summarise(RECORDS)["students"]["student"]["runs"]["cut"]["mean"]["delta"] == 0.0
+    assert summarise_records(RECORDS)["students"]["student"]["runs"]["cut"]["mean"]["delta"] == 0.0
 
 
 def test_the_block_names_what_a_run_is_compared_with_where_it_is_not_the_common_one() -> None:
-    block = summary_block(summarise(RECORDS), "p.svg")
+    block = summary_block(summarise_records(RECORDS), "p.svg")
     assert "to the run that it is compared with, `self-instruct` unless the row names" in block
     assert "| `cut` (against `montessori-1`) | " in block
     assert "| `montessori-1` | " in block
@@ -157,27 +157,27 @@ def test_the_block_names_what_a_run_is_compared_with_where_it_is_not_the_common_
     records = [record(seed, 50.0, 48.0) for seed in range(2)]
     for one in records:  # compared with itself: it has no place in the picture
         one["runs"]["cut"]["against"] = "cut"
-    block = summary_block(summarise(records), "p.svg")
+    block = summary_block(summarise_records(records), "p.svg")
     assert "| `cut` | 50.0 |" in block
     assert "![difference to self-instruct over seeds](p.svg)" in block
-    assert ">cut<" not in figure(summarise(records))
+    assert ">cut<" not in proof_figure(summarise_records(records))
 
 
 def test_order_of_seeds_does_not_matter() -> None:
-    assert summarise(RECORDS[::-1]) == summarise(RECORDS)
+    assert summarise_records(RECORDS[::-1]) == summarise_records(RECORDS)
 
 
 def test_one_seed_has_no_interval() -> None:
-    student = summarise(RECORDS[:1])["students"]["student"]
+    student = summarise_records(RECORDS[:1])["students"]["student"]
     assert student["runs"]["montessori-1"]["mean"]["low"] is None
     assert student["runs"]["montessori-1"]["mean"]["p_holm"] is None
     assert student["comparisons"] == {"asked": 0, "others": 0}
-    assert "one seed, no interval" in findings(student)[0]
-    assert "50.0 (+2.0)" in summary_block(summarise(RECORDS[:1]), "p.svg")
+    assert "one seed, no interval" in finding_sentences(student)[0]
+    assert "50.0 (+2.0)" in summary_block(summarise_records(RECORDS[:1]), "p.svg")
 
 
 def test_data_facts_are_means() -> None:
-    data = summarise(RECORDS)["students"]["student"]["data"]
+    data = summarise_records(RECORDS)["students"]["student"]["data"]
     assert data["montessori-1"]["synth"] == pytest.approx({"rows": 100, "valid": 0.6})
     assert data["montessori-1"]["skills"] == {"stories": 11}
     assert data["montessori-1"]["influence"] == {"by": {"stories": 1.0}}
@@ -186,29 +186,31 @@ def test_data_facts_are_means() -> None:
 
 def test_words_say_what_is_significant() -> None:
     sure = [record(seed, 52.0 + seed / 10, 48.0) for seed in range(5)]
-    words = findings(summarise(sure)["students"]["student"])[0]
+    words = finding_sentences(summarise_records(sure)["students"]["student"])[0]
     assert words.endswith(": significant.")
     assert "corrected < 0.0001" in words
-    unsure = findings(summarise(RECORDS)["students"]["student"])[0]
+    unsure = finding_sentences(summarise_records(RECORDS)["students"]["student"])[0]
     assert unsure == (
         "`montessori-1` against `self-instruct`: +4.0 (\u22121.0 to +9.0), p 0.074, "
         "corrected 0.074: not significant."
     )
-    assert "**52.2 (+4.2; +4.0 to +4.4)\\***" in summary_block(summarise(sure), "p.svg")
+    assert "**52.2 (+4.2; +4.0 to +4.4)\\***" in summary_block(summarise_records(sure), "p.svg")
     alone = [record(0, 50.0, 48.0), record(1, 52.0, 48.0), record(2, 51.0, 48.0)]
     for one in alone:  # another comparison than the one asked beforehand
         one["runs"]["montessori-1"]["against"] = "cut"
         one["metrics"]["eval"]["cut"] = one["metrics"]["eval"]["self-instruct"]
-    words = findings(summarise(alone)["students"]["student"])[0]
+    words = finding_sentences(summarise_records(alone)["students"]["student"])[0]
     assert words.endswith("p 0.035, corrected 0.35: significant only by itself.")
-    block = summary_block(summarise(alone), "p.svg")  # 2, 4, 3: p = 0.035 alone, 0.35 corrected
+    block = summary_block(
+        summarise_records(alone), "p.svg"
+    )  # 2, 4, 3: p = 0.035 alone, 0.35 corrected
     assert "**51.0 (+3.0; +0.5 to +5.5)**" in block
-    assert "5 seeds (0-4)" in summary_block(summarise(sure), "p.svg")
-    assert "(p.svg)" in summary_block(summarise(sure), "p.svg")
+    assert "5 seeds (0-4)" in summary_block(summarise_records(sure), "p.svg")
+    assert "(p.svg)" in summary_block(summarise_records(sure), "p.svg")
 
 
 def test_details_hold_each_seed_and_family() -> None:
-    text = details_block(summarise(RECORDS))
+    text = details_block(summarise_records(RECORDS))
     assert "| `montessori-1` | 50.0 | 54.0 | 55.0 |" in text
     assert "| stories | 0 | 11 |" in text
 
@@ -217,12 +219,12 @@ def test_records_with_different_runs_are_an_error() -> None:
     other = record(1, 1.0, 1.0)
     other["runs"] = {**other["runs"], "new": other["runs"]["cut"]}
     with pytest.raises(MontessoriError, match="different rows"):
-        summarise([RECORDS[0], other])
+        summarise_records([RECORDS[0], other])
 
 
 def test_no_records_are_an_error() -> None:
     with pytest.raises(MontessoriError, match="no experiment"):
-        summarise([])
+        summarise_records([])
 
 
 def test_steps_are_on_the_mean_alone_and_counted() -> None:
@@ -231,19 +233,20 @@ def test_steps_are_on_the_mean_alone_and_counted() -> None:
         one["runs"]["placebo"] = {"against": "self-instruct", "dataset": "p", "round": "p"}
         one["order"].append("placebo")
         one["metrics"]["eval"]["placebo"] = one["metrics"]["eval"]["self-instruct"]
-    student = summarise(records)["students"]["student"]
+    student = summarise_records(records)["students"]["student"]
     assert list(student["steps"]["montessori-1 - placebo"]) == ["mean"]
     assert student["comparisons"] == {"asked": 1, "others": 3 * 5}
-    assert "`montessori-1` against `placebo`: +3.0" in findings(student)[-1]
+    assert "`montessori-1` against `placebo`: +3.0" in finding_sentences(student)[-1]
 
 
 def test_a_run_without_training_has_no_sentence() -> None:
     records = [record(seed, 50.0 + seed, 48.0) for seed in range(3)]
     for one in records:
         one["runs"]["cut"] = {"against": "self-instruct", "dataset": None, "round": None}
-    assert [text.split(" ")[0] for text in findings(summarise(records)["students"]["student"])] == [
-        "`montessori-1`"
-    ]
+    assert [
+        text.split(" ")[0]
+        for text in finding_sentences(summarise_records(records)["students"]["student"])
+    ] == ["`montessori-1`"]
 
 
 def test_costs_and_rows_come_from_the_budgets() -> None:
@@ -253,7 +256,7 @@ def test_costs_and_rows_come_from_the_budgets() -> None:
             "self-instruct": {"rows": 100, "teacher_tokens": 1000 + one["seed"], "judge_calls": 0},
             "montessori-1": {"rows": 90, "teacher_tokens": 3000, "student_flops": 2.5e12},
         }
-    data = summarise(records)["students"]["student"]["data"]
+    data = summarise_records(records)["students"]["student"]["data"]
     assert data["self-instruct"]["budgets"]["teacher_tokens"] == 1000.5
     assert data["self-instruct"]["synth"]["rows"] == 100  # no stage wrote metrics of synth
     assert data["montessori-1"]["synth"]["rows"] == 100  # the stage's own
@@ -287,7 +290,7 @@ def test_a_cost_that_one_record_lacks_is_not_known() -> None:
     records = [record(seed, 50.0, 48.0) for seed in range(2)]
     for one, more in zip(records, ({}, {"judge_tokens": 500}), strict=True):
         one["budgets"] = {"montessori-1": {"teacher_tokens": 100, **more}}
-    data = summarise(records)["students"]["student"]["data"]
+    data = summarise_records(records)["students"]["student"]["data"]
     assert data["montessori-1"]["budgets"] == {"teacher_tokens": 100}
 
 
@@ -304,21 +307,21 @@ PAGE = "a\n<!-- proof:begin x details -->\nold\n<!-- proof:end -->\nb\n"
 def test_places_of_that_name_are_filled_and_the_rest_stays(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text(PAGE + PAGE.replace("x details", "y details"))
-    assert fill(page, {"x details": lambda path: f"in {path.name}\n"})
+    assert fill_page(page, {"x details": lambda path: f"in {path.name}\n"})
     assert page.read_text() == PAGE.replace("old", "in page.md") + PAGE.replace("x d", "y d")
     before = page.stat().st_mtime_ns
-    assert fill(page, {"x details": lambda path: "in page.md"})
-    assert not fill(page, {"z details": lambda path: "never"})
+    assert fill_page(page, {"x details": lambda path: "in page.md"})
+    assert not fill_page(page, {"z details": lambda path: "never"})
     assert page.stat().st_mtime_ns == before
 
 
 def test_a_page_that_is_not_there_is_not_made(tmp_path: Path) -> None:
-    assert not fill(tmp_path / "README.md", {})
+    assert not fill_page(tmp_path / "README.md", {})
     assert not (tmp_path / "README.md").exists()
 
 
 def test_published_results_stand_beside_ours() -> None:
-    text = papers_block([summarise(RECORDS)])
+    text = papers_block([summarise_records(RECORDS)])
     # 54.92 - 50; 53.25 - 50; (6.903 - 6.490) x 100 / 9; (2.485 - 2.154) x 100 / 9; ...
     assert (
         "| Montessori-Instruct, round 1 | `montessori-1` | +4.0 (\u22121.0 to +9.0) "
@@ -335,7 +338,7 @@ def test_published_rows_name_runs_of_the_profiles() -> None:
         for name in ("baselines", "signals", "budgets", "ablations")
         for run in read_profile(ROOT / "profiles", name)["runs"]
     } | set(load(ROOT / "params.yaml")["runs"])
-    named = {row["run"] for paper in published().values() for row in paper["rows"]}
+    named = {row["run"] for paper in read_published().values() for row in paper["rows"]}
     assert named <= rows
     assert {run for step in STEPS for run in step} <= rows
 
@@ -354,17 +357,18 @@ def test_exams_that_all_runs_took_have_a_column_sentences_and_a_place_beside_the
         for run, value in exam.items():
             taken["metrics"]["eval"][run]["exam lab"] = value
         records.append(taken)
-    proof = summarise(records)
+    proof = summarise_records(records)
     student = proof["students"]["student"]
     assert student["runs"]["arte-1"]["exam lab"]["delta"] == pytest.approx(21.0)
     assert student["steps"]["arte-1 - arte-0"]["exam lab"]["delta"] == pytest.approx(9.0)
     assert any(
-        text.startswith("`arte-1` against `arte-0`, exam lab: +9.0") for text in findings(student)
+        text.startswith("`arte-1` against `arte-0`, exam lab: +9.0")
+        for text in finding_sentences(student)
     )
     assert "| micro_gsm8k | exam lab |" in summary_block(proof, "x.svg")
-    picture = figure(proof)
+    picture = proof_figure(proof)
     assert picture.count(">arte-1<") == picture.count(">arte-1, exam lab<") == 1
     ours = "+0.0 (+0.0 to +0.0) | +9.0 (\u22123.7 to +21.7)"  # 10 and 8: t(1) = 12.706
     assert f"| ARTE | `arte-1` | {ours} | +4.4 |" in papers_block([proof])
     del records[0]["metrics"]["eval"]["arte-0"]["exam lab"]  # one run of one seed lacks it
-    assert "exam lab" not in summarise(records)["students"]["student"]["runs"]["arte-1"]
+    assert "exam lab" not in summarise_records(records)["students"]["student"]["runs"]["arte-1"]

@@ -12,8 +12,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori.report.build import build
-from montessori.report.comparison import lead
+from montessori.report.build import build_report
+from montessori.report.comparison import lead_sentences
 
 METRICS = ("mean", "micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k")
 EVIL = "<img src=x onerror=alert(1)>"
@@ -85,7 +85,7 @@ def page(out: Path) -> str:
 
 
 def test_page_shows_every_part(metrics: Path, tmp_path: Path) -> None:
-    build(tmp_path / "index.html", COMPARISON, RUNS, metrics, pages=PAGES)
+    build_report(tmp_path / "index.html", COMPARISON, RUNS, metrics, pages=PAGES)
     text = page(tmp_path / "index.html")
     assert text.count("<svg") == 6  # two of the comparison, influence, families, DPO, SFT
     assert "+5.0 (+2.0 to +8.0)*" in text
@@ -104,7 +104,7 @@ def test_page_shows_every_part(metrics: Path, tmp_path: Path) -> None:
 def test_a_run_that_is_compared_with_another_run_than_the_baseline_says_so(
     metrics: Path, tmp_path: Path
 ) -> None:
-    build(tmp_path / "plain.html", COMPARISON, RUNS, metrics)
+    build_report(tmp_path / "plain.html", COMPARISON, RUNS, metrics)
     assert "\u2020" not in page(tmp_path / "plain.html")
     runs = COMPARISON["runs"] | {
         "self-instruct-to-2": COMPARISON["runs"]["self-instruct"],
@@ -113,7 +113,7 @@ def test_a_run_that_is_compared_with_another_run_than_the_baseline_says_so(
     against = dict.fromkeys(RUNS, "self-instruct")
     against |= dict.fromkeys(list(runs)[3:], "self-instruct-to-2")
     found = COMPARISON | {"runs": runs, "against": against}
-    build(tmp_path / "index.html", found, list(runs), metrics)
+    build_report(tmp_path / "index.html", found, list(runs), metrics)
     text = page(tmp_path / "index.html")
     assert ">montessori-1-to-2 (against self-instruct-to-2)<" in text
     assert "montessori-1-to-2 beats self-instruct-to-2 on " in text
@@ -123,7 +123,7 @@ def test_a_run_that_is_compared_with_another_run_than_the_baseline_says_so(
 
 
 def test_page_is_self_contained_and_escaped(metrics: Path, tmp_path: Path) -> None:
-    build(tmp_path / "index.html", COMPARISON, RUNS, metrics, pages=PAGES)
+    build_report(tmp_path / "index.html", COMPARISON, RUNS, metrics, pages=PAGES)
     text = page(tmp_path / "index.html")
     assert EVIL not in text
     assert EVIL_BENCHMARK not in text
@@ -156,12 +156,12 @@ def test_more_metrics_than_colours_are_several_charts(metrics: Path, tmp_path: P
         run: {f"task {n}": entry(0.0) for n in range(12)} | row
         for run, row in COMPARISON["runs"].items()
     }
-    build(tmp_path / "index.html", COMPARISON | {"runs": runs}, RUNS, metrics)
+    build_report(tmp_path / "index.html", COMPARISON | {"runs": runs}, RUNS, metrics)
     assert page(tmp_path / "index.html").count("<figcaption>Metric by run<") == 3
 
 
 def test_missing_pieces_are_left_out_with_a_line(tmp_path: Path) -> None:
-    build(tmp_path / "index.html", {}, RUNS, tmp_path / "nowhere", tmp_path / "nodata")
+    build_report(tmp_path / "index.html", {}, RUNS, tmp_path / "nowhere", tmp_path / "nodata")
     assert page(tmp_path / "index.html").count("Nothing to show") == 9
 
 
@@ -175,7 +175,7 @@ def test_samples_are_shown_side_by_side(metrics: Path, tmp_path: Path) -> None:
     rows = {"instruction": ["Add 1\nand 2."], "response": ["3"], "skill": [None]}
     frame = pl.DataFrame(rows, schema_overrides={"skill": pl.String})
     frame.write_parquet(data / "datasets" / "montessori-1" / "rows.parquet")
-    build(tmp_path / "index.html", COMPARISON, RUNS, metrics, data)
+    build_report(tmp_path / "index.html", COMPARISON, RUNS, metrics, data)
     text = page(tmp_path / "index.html")
     assert "Add 1\nand 2." in text
     assert all(f"{run} &lt;img" in text for run in RUNS)
@@ -185,14 +185,14 @@ def test_runs_are_in_the_order_given_and_equal_builds_are_equal(
     metrics: Path, tmp_path: Path
 ) -> None:
     for name in ("a", "b"):
-        build(tmp_path / name, COMPARISON, RUNS, metrics)
+        build_report(tmp_path / name, COMPARISON, RUNS, metrics)
     assert page(tmp_path / "a") == page(tmp_path / "b")
     text = page(tmp_path / "a")
     assert text.index(">self-instruct (baseline)<") < text.index("<td>montessori-1<")
 
 
 def test_the_lead_says_what_the_corrected_p_values_say() -> None:
-    one, two = lead(COMPARISON)
+    one, two = lead_sentences(COMPARISON)
     assert one.startswith("montessori-1 beats self-instruct on 5 of 5")
     assert two.startswith("montessori-2 has no significant difference from self-instruct")
-    assert "No comparison yet" in lead({"runs": {}})[0]
+    assert "No comparison yet" in lead_sentences({"runs": {}})[0]
