@@ -147,7 +147,7 @@ def test_a_run_is_compared_with_its_own_against() -> None:
 
 def test_the_block_names_what_a_run_is_compared_with_where_it_is_not_the_common_one() -> None:
     block = summary_block(summarise_records(RECORDS), "p.svg")
-    assert "to the run that it is compared with, `self-instruct` unless the row names" in block
+    assert "to the run of comparison (`self-instruct` unless the row names another)" in block
     assert "| `cut` (against `montessori-1`) | " in block
     assert "| `montessori-1` | " in block
     assert "| `self-instruct` | " in block
