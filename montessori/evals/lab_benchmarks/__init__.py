@@ -1,1 +1,1 @@
-"""The lab's four benchmarks: answers in words, choices and numbers, and how they are scored."""
+"""How the four benchmarks of the lab are asked and scored."""

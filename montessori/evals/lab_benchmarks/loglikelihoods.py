@@ -1,10 +1,11 @@
 """Log-likelihoods of continuations, with each shared context run through the model once.
 
 The choices of one question share their prompt, so the prompt's keys and values are computed once
-and repeated for the choices: the same numbers as scoring each choice by itself, but for rounding.
+and repeated for the choices. The numbers are those of scoring each choice by itself, apart from
+rounding.
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -21,11 +22,11 @@ Score = tuple[float, bool]
 
 @dataclass(frozen=True)
 class TokenPair:
-    """Token ids of a context and of a continuation, neither empty, and the pair's position."""
+    """Token ids of a context and of a continuation, neither empty, and the pair's index."""
 
     context: tuple[int, ...]
     continuation: tuple[int, ...]
-    place: int
+    index: int
 
 
 def score_pairs(
@@ -39,20 +40,28 @@ def score_pairs(
     Returns for each pair the summed log-probability of the continuation (nats) and whether each of
     its tokens is the model's most likely one.
     """
-    groups: dict[tuple[int, ...], list[TokenPair]] = {}
-    for place, (context, continuation) in enumerate(pairs):
-        pair = TokenPair(tuple(context), tuple(continuation), place)
-        groups.setdefault(pair.context, []).append(pair)
-    ordered = sorted(groups.items(), key=lambda group: (-len(group[0]), group[0]))
-    batches = [_flatten_groups(ordered[i : i + batch]) for i in range(0, len(ordered), batch)]
+    batches = list(_batch_by_context(pairs, batch))
     scores: dict[int, Score] = {}
-    for rows, found in zip(batches, engine.cores.map(_score_rows, batches), strict=True):
-        scores |= {pair.place: score for pair, score in zip(rows, found, strict=True)}
-    return [scores[place] for place in range(len(pairs))]
+    for rows, of_rows in zip(batches, engine.cores.map(_score_rows, batches), strict=True):
+        for pair, score in zip(rows, of_rows, strict=True):
+            scores[pair.index] = score
+    return [scores[index] for index in range(len(pairs))]
 
 
-def _flatten_groups(part: list[tuple[tuple[int, ...], list[TokenPair]]]) -> list[TokenPair]:
-    return [pair for _, group in part for pair in group]
+def _batch_by_context(
+    pairs: Sequence[tuple[Sequence[int], Sequence[int]]], batch: int
+) -> Iterator[list[TokenPair]]:
+    """Pairs in batches of at most `batch` contexts, long contexts first, equal ones together."""
+    groups: dict[tuple[int, ...], list[TokenPair]] = {}
+    for index, (context, continuation) in enumerate(pairs):
+        pair = TokenPair(tuple(context), tuple(continuation), index)
+        groups.setdefault(pair.context, []).append(pair)
+    contexts = sorted(groups, key=lambda context: (-len(context), context))
+    for start in range(0, len(contexts), batch):
+        rows = []
+        for context in contexts[start : start + batch]:
+            rows += groups[context]
+        yield rows
 
 
 def _score_rows(engine: "TransformersEngine", rows: list[TokenPair]) -> list[Score]:
@@ -64,13 +73,19 @@ def _score_rows(engine: "TransformersEngine", rows: list[TokenPair]) -> list[Sco
     ids, mask = pad_with_mask(contexts, 0, model.device, left=True)
     cache = DynamicCache(config=model.config)
     positions = (mask.cumsum(-1) - 1).clamp_(min=0)
-    first = model(
-        input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
-        use_cache=True, logits_to_keep=1,
-    ).logits[chosen]  # (rows, 1, vocabulary)  # fmt: skip
+    context_logits = model(
+        input_ids=ids,
+        attention_mask=mask,
+        position_ids=positions,
+        past_key_values=cache,
+        use_cache=True,
+        logits_to_keep=1,
+    ).logits
+    logits = context_logits[chosen]  # (rows, 1, vocabulary): of the first token after the context
     targets, present = pad_with_mask([pair.continuation for pair in rows], 0, model.device)
-    logits = first
     if targets.shape[1] > 1:
+        # Each row takes its context's keys and values, then reads its own continuation. The last
+        # token of a continuation predicts nothing that is scored, so it is not read.
         cache.batch_select_indices(chosen)
         start = positions[chosen, -1:] + 1
         rest = model(
@@ -80,12 +95,15 @@ def _score_rows(engine: "TransformersEngine", rows: list[TokenPair]) -> list[Sco
             past_key_values=cache,
             use_cache=True,
         ).logits
-        logits = torch.cat([first, rest], dim=1)  # (rows, width, vocabulary)
+        logits = torch.cat([logits, rest], dim=1)  # (rows, width, vocabulary)
     return _sum_scores(logits, targets, present)
 
 
 def _sum_scores(logits: torch.Tensor, targets: torch.Tensor, present: torch.Tensor) -> list[Score]:
-    """Sum and greediness of each row; logits (rows, width, vocabulary), others (rows, width)."""
+    """Summed log-probability of each row, and whether all its tokens are the likeliest ones.
+
+    logits: (rows, width, vocabulary). targets, present: (rows, width), token ids and 1 at each.
+    """
     logits = logits.float()
     token = logits.gather(2, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(dim=-1)
     greedy = (logits.argmax(dim=-1) == targets) | (present == 0)

@@ -1,4 +1,4 @@
-"""The benchmarks that lm-eval runs: micro_mmlu (multiple choice) and micro_gsm8k (generation)."""
+"""Runs the lab's closed benchmarks in lm-eval: micro_mmlu (choices), micro_gsm8k (generation)."""
 
 import logging
 from collections.abc import Mapping, Sequence
@@ -29,10 +29,11 @@ TokenRequest = tuple[tuple[str, str], list[int], list[int]]  # texts, context id
 
 @dataclass(frozen=True)
 class HarnessResult:
-    """What lm-eval found, one row per item, in the order of the items.
+    """Results of lm-eval, one row per item, in the order of the items.
 
-    choices: item_id, subject, acc, acc_norm (0 or 1). words: item_id, strict, flexible (0 or 1),
-    note ("empty", "truncated" or ""). versions: of the tasks and of lm-eval.
+    choices: of micro_mmlu, with item_id, subject, acc, acc_norm (0 or 1). words: of the word
+    problems of micro_gsm8k, with item_id, strict, flexible (0 or 1), note ("empty", "truncated" or
+    ""). versions: of the tasks and of lm-eval.
     """
 
     choices: list[dict[str, Any]]
@@ -41,10 +42,10 @@ class HarnessResult:
 
 
 class HarnessModel(HFLM):
-    """lm-eval's Hugging Face model, writing through the engine that all other stages use.
+    """lm-eval's Hugging Face model, which generates with the engine of all other stages.
 
-    Prompts are rendered by the model's own chat template and encoded as rendered, without further
-    special tokens. batch: rows of one forward pass when choices are scored.
+    Prompts are rendered by the model's own chat template and encoded as rendered, without
+    additional special tokens. batch: rows of one forward pass when choices are scored.
     """
 
     def __init__(self, engine: "TransformersEngine", batch: int) -> None:
@@ -61,7 +62,10 @@ class HarnessModel(HFLM):
     def loglikelihood(
         self, requests: list[Instance], disable_tqdm: bool = True
     ) -> list[tuple[float, bool]]:
-        """Log-likelihood (nats) of each continuation, and whether it is the greedy one."""
+        """Log-likelihood (nats) of each continuation, and whether it is the greedy one.
+
+        Without lm-eval's progress bar, whatever it asks for.
+        """
         return super().loglikelihood(requests, disable_tqdm=True)
 
     def _loglikelihood_tokens(
@@ -70,7 +74,10 @@ class HarnessModel(HFLM):
         disable_tqdm: bool = True,
         override_bs: int | None = None,
     ) -> list[tuple[float, bool]]:
-        """`loglikelihood` of pairs that are token ids already."""
+        """`loglikelihood` of tokenized pairs.
+
+        Raises MontessoriError for a pair longer than the model's context, which lm-eval would cut.
+        """
         longest = max((len(context) + len(rest) for _, context, rest in requests), default=0)
         if longest > self.max_length:
             raise MontessoriError(
@@ -82,20 +89,22 @@ class HarnessModel(HFLM):
         return score_pairs(self.engine, pairs, self.batch_size)
 
     def generate_until(self, requests: list[Instance], disable_tqdm: bool = True) -> list[str]:
-        """The greedy answer to each prompt without special tokens, cut before its stop texts."""
+        """The greedy answer to each prompt, without special tokens, cut at the first stop text."""
         if not requests:
             return []
         limits = {instance.args[1]["max_gen_toks"] for instance in requests}
         prompts = [Request(self.tok_encode(instance.args[0])) for instance in requests]
         with track_progress(len(prompts), "answers", "lm-eval") as progress:
             written = self.engine.generate(prompts, Sampling(max(limits)), progress.advance)
-        asked = zip(requests, written, strict=True)
-        self.truncated = {instance.args[0] for instance, one in asked if not one.finished}
         specials = special_texts(self.tokenizer)
-        return [
-            _cut_at_stops(remove_specials(answer.text, specials), instance.args[1]["until"])
-            for instance, answer in zip(requests, written, strict=True)
-        ]
+        self.truncated = set()
+        answers = []
+        for instance, answer in zip(requests, written, strict=True):
+            prompt, options = instance.args
+            if not answer.finished:
+                self.truncated.add(prompt)
+            answers.append(_cut_at_stops(remove_specials(answer.text, specials), options["until"]))
+        return answers
 
 
 def _cut_at_stops(text: str, stops: Sequence[str]) -> str:
@@ -106,11 +115,9 @@ def _cut_at_stops(text: str, stops: Sequence[str]) -> str:
 def run_harness(
     model: HarnessModel, items: Path, max_new_tokens: int, names: Sequence[str] = CLOSED
 ) -> HarnessResult:
-    """Run the lm-eval benchmarks `names` on a model, offline.
+    """Run the closed benchmarks `names` on a model, offline.
 
-    items: folder of <benchmark>.jsonl. max_new_tokens: of an answer to micro_gsm8k. lm-eval's
-    `evaluate` is called rather than `simple_evaluate`, which also runs git and other programs to
-    describe the machine: two seconds, and nothing that a metric may hold.
+    items: folder of <benchmark>.jsonl. max_new_tokens: of an answer to micro_gsm8k.
     """
     manager = TaskManager(
         include_path=str(TASKS),
@@ -121,6 +128,8 @@ def run_harness(
     kwargs = {"max_gen_toks": max_new_tokens}
     if GSM8K in names:
         loaded["tasks"][GSM8K].set_config("generation_kwargs", kwargs, update=True)
+    # Not `simple_evaluate`: it also runs git and other programs to describe the machine, which
+    # takes two seconds and finds nothing that a metric may hold.
     results = evaluate(model, loaded, bootstrap_iters=0, log_samples=True, apply_chat_template=True)
     samples = results["samples"]
     return HarnessResult(
@@ -140,7 +149,7 @@ def _choice_row(sample: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _word_rows(samples: Sequence[Mapping[str, Any]], truncated: set[str]) -> list[dict[str, Any]]:
-    """One row per item from lm-eval's one sample per item and filter."""
+    """One row per item; lm-eval has one sample per item and filter."""
     rows: dict[str, dict[str, Any]] = {}
     names = {"strict-match": "strict", "flexible-extract": "flexible"}
     for sample in samples:

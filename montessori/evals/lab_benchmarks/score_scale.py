@@ -1,4 +1,4 @@
-"""Two-turn scores from 1 to 10, as in MT-Bench (Zheng et al. 2023, arXiv 2306.05685)."""
+"""The scale of MT-Bench's scores, 1 to 10 (Zheng and others 2023, arXiv 2306.05685)."""
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -12,5 +12,5 @@ def score_of(quality: float) -> float:
 
 
 def to_percent(score: ArrayLike) -> NDArray[np.float64]:
-    """Scores from 1 to 10 on the scale 0-100: (score - 1) / 9 x 100, element by element."""
+    """Scores from 1 to 10 as percentages: (score - 1) / 9 x 100, element by element."""
     return (np.asarray(score, dtype=np.float64) - LOWEST) / (HIGHEST - LOWEST) * 100.0

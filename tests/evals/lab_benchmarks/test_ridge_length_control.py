@@ -11,7 +11,9 @@ import numpy as np
 import pytest
 from scipy.optimize import minimize
 
+from montessori.evals.lab_benchmarks import ridge_length_control
 from montessori.evals.lab_benchmarks.ridge_length_control import PENALTY, length_controlled_rate
+from montessori.evals.published import length_control
 from montessori.evals.statistics import win_rate
 from tests.slow_twins.bootstrap import resample_counts
 
@@ -82,6 +84,29 @@ def test_resamples_equal_refits_of_the_drawn_items(judged: tuple[np.ndarray, np.
         drawn = np.repeat(np.arange(400), row)
         alone = length_controlled_rate(preference[drawn], difference[drawn])[0]
         assert rate == pytest.approx(alone, abs=1e-6)
+
+
+def published_rate(preference: np.ndarray, difference: np.ndarray) -> float:
+    """The rate by the published fit; its term for the length has the opposite sign."""
+    term = length_control.length_term(np.zeros_like(difference), difference)
+    weights = length_control.fit_weights(preference, term)
+    return 100.0 * float(weights.predict(np.zeros(1))[0])
+
+
+def test_both_fits_agree_where_neither_penalises(
+    judged: tuple[np.ndarray, np.ndarray], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Ridge here, L1 in the published fit: without a penalty both are maximum likelihood."""
+    monkeypatch.setattr(ridge_length_control, "PENALTY", 1e-9)
+    monkeypatch.setattr(length_control, "STRENGTHS", np.array([1e6]))  # inverse penalties
+    rate = length_controlled_rate(*judged)[0]
+    assert rate == pytest.approx(published_rate(*judged), abs=0.01)
+
+
+def test_both_fits_are_near_with_the_penalties_they_have(
+    judged: tuple[np.ndarray, np.ndarray],
+) -> None:
+    assert length_controlled_rate(*judged)[0] == pytest.approx(published_rate(*judged), abs=0.5)
 
 
 @pytest.mark.filterwarnings("ignore::FutureWarning")

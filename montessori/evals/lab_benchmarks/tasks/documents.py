@@ -1,8 +1,9 @@
-"""Functions that the task files name: where the items come from, and how choices read.
+"""Functions that the task files of lm-eval name: they read the items and write out the choices.
 
-The folder of the items is told by the metadata key `items`, so that a task does not depend on the
+The metadata key `items` names the folder of the items, so that a task does not depend on the
 working directory: `TaskManager(metadata={"items": "/.../evals/test"})`, or on lm-eval's command
-line `--include_path montessori/evals/tasks --tasks micro_gsm8k --metadata '{"items": ...}'`.
+line `--include_path montessori/evals/lab_benchmarks/tasks --tasks micro_gsm8k --metadata '{"items":
+...}'`.
 """
 
 import json
@@ -19,10 +20,10 @@ COLUMNS = ("item_id", "family", "prompt", "answer", "choices", "gold")
 
 
 def load_items(items: str, benchmark: str, **metadata: Any) -> dict[str, "Dataset"]:
-    """The items of one benchmark as {"test": Dataset} with the columns COLUMNS.
+    """Read the items of one benchmark as {"test": Dataset} with the columns COLUMNS.
 
     items: folder of <benchmark>.jsonl. prompt and answer are those of the first turn; choices is
-    empty and gold -1 where an item is no multiple choice.
+    empty and gold -1 for an item without choices.
     """
     from datasets import Dataset
 
@@ -43,10 +44,10 @@ def _document_row(item: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def lettered_choices(row: Mapping[str, Any]) -> list[str]:
-    """The choices as they are answered: "A. 12", "B. 14", ..."""
+    """The choices of an item as the model answers them: "A. 12", "B. 14", ..."""
     return add_letters(row["choices"])
 
 
 def add_letters(choices: Sequence[str]) -> list[str]:
-    """Each choice behind its letter."""
+    """Put its letter before each choice."""
     return [f"{LETTERS[index]}. {text}" for index, text in enumerate(choices)]
