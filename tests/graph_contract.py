@@ -1,168 +1,119 @@
-"""The contract between dvc.yaml and the stage scripts, as a checker.
+"""The contract between dvc.yaml, the stage scripts and the row classes, as a checker.
 
 A stage's deps must be exactly its inputs and the list of its script's code; its params exactly the
-sections it reads; its command line exactly the paths it takes.
+sections it reads; its command line exactly the paths it takes. Each script belongs to a stage, and
+each key that names a row by its folder has a type that says which folders.
 """
 
-import ast
-import shlex
-from collections.abc import Mapping
-from dataclasses import dataclass, field
+from collections.abc import Iterator, Set
+from dataclasses import fields
 from pathlib import Path
-from typing import Any
 
-from montessori.pipeline.code import list_name, module_files
-
-CODE = "data/code"  # where stage `code` writes the lists
-
-
-@dataclass(frozen=True)
-class Stage:
-    """One stage of dvc.yaml, its templates left as they are."""
-
-    name: str
-    script: str  # stages/x.py
-    options: Mapping[str, str]  # option without dashes: value
-    deps: frozenset[str]
-    outs: frozenset[str]  # outs, metrics and plots
-    params: frozenset[str]
-    entry: Mapping[str, Any] = field(hash=False)
-
-    @property
-    def code(self) -> str:
-        """The list of the script's code."""
-        return f"{CODE}/{list_name(self.script)}"
+from montessori.graph.rows import ROWS, names_of
+from montessori.graph.scripts import Script, read_script
+from montessori.graph.stages import CODE, Graph, Stage
 
 
-def read_graph(root: Path) -> list[Stage]:
-    """The stages of dvc.yaml."""
-    from montessori.graph.load import load
-
-    return [_stage(name, entry) for name, entry in load(root / "dvc.yaml")["stages"].items()]
-
-
-def _stage(name: str, entry: Mapping[str, Any]) -> Stage:
-    body = entry.get("do", entry)
-    words = shlex.split(body["cmd"].replace("${", "$\\{"))
-    if words[:2] != ["python", "-m"]:
-        raise AssertionError(f"{name}: cmd does not start with python -m stages.<script>")
-    options = dict(zip(words[3::2], words[4::2], strict=True))
-    outs = [path for kind in ("outs", "metrics", "plots") for path in _paths(body.get(kind, []))]
-    return Stage(
-        name=name,
-        script=words[2].replace(".", "/") + ".py",
-        options={option.removeprefix("--"): value for option, value in options.items()},
-        deps=frozenset(_paths(body.get("deps", []))),
-        outs=frozenset(outs),
-        params=frozenset(body.get("params", [])),
-        entry=body,
-    )
-
-
-def _paths(entries: list[Any]) -> list[str]:
-    return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries]
-
-
-# ------------------------------------------------------------------------------------- scripts
-def _called(node: ast.Call) -> str:
-    function = node.func
-    return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
-
-
-@dataclass(frozen=True)
-class Script:
-    """What a stage script says that it reads."""
-
-    options: tuple[str, ...]  # of run(main, ...)
-    paths: frozenset[str]  # job.paths.<name>, with dashes
-    params: frozenset[str]
-
-
-def read_script(root: Path, script: str) -> Script:
-    """Options, paths and params in the source of a stage script.
-
-    A function of the package that is given the whole `job` is read too; names of paths are then
-    the texts that it is given with it.
-    """
-    tree = ast.parse((root / script).read_text(encoding="utf-8"))
-    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call)]
-    options = [
-        ast.literal_eval(text) for call in calls if _called(call) == "run" for text in call.args[1:]
-    ]
-    paths, params = _read(tree)
-    for call in calls:
-        if any(isinstance(argument, ast.Name) and argument.id == "job" for argument in call.args):
-            texts = (node.value for node in ast.walk(call) if isinstance(node, ast.Constant))
-            paths |= {text.replace("_", "-") for text in texts if isinstance(text, str)}
-            more = _read(_definition(root, tree, _called(call)))
-            paths, params = paths | more[0], params | more[1]
-    return Script(tuple(options), frozenset(paths), frozenset(params - {"machine"}))
-
-
-def _read(tree: ast.AST) -> tuple[set[str], set[str]]:
-    """Names of paths and sections that are read off `job` below a node."""
-    paths, params = set(), set()
-    for node in ast.walk(tree):
-        if isinstance(node, ast.Call) and _called(node) == "section":
-            params.add(ast.literal_eval(node.args[0]))
-            rows = {k.arg: ast.literal_eval(k.value) for k in node.keywords if k.arg == "rows"}
-            params |= {name + ".${key}" for name in rows.values()}
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "job.row":
-            params.add(ast.literal_eval(node.args[0]) + ".${key}")
-        elif isinstance(node, ast.Call) and ast.unparse(node.func) == "job.metrics":
-            paths.add("metrics")
-        elif isinstance(node, ast.Attribute) and ast.unparse(node) == "job.seed":
-            params.add("seed")
-        elif isinstance(node, ast.Attribute) and ast.unparse(node.value) in ("job.paths", "paths"):
-            paths.add(node.attr.replace("_", "-"))
-    return paths, params
-
-
-def _definition(root: Path, tree: ast.AST, name: str) -> ast.AST:
-    """The function of the package that a script imports by this name."""
-    for node in ast.walk(tree):
-        if isinstance(node, ast.ImportFrom) and name in [imported.name for imported in node.names]:
-            path = next(module_files(root, node.module or ""), "")
-            module = ast.parse((root / path).read_text(encoding="utf-8"))
-            return next(n for n in module.body if isinstance(n, ast.FunctionDef) and n.name == name)
-    raise AssertionError(f"{name} is given the job, but not imported by name from the package")
-
-
-# ------------------------------------------------------------------------------------ problems
-def problems(root: Path, stage: Stage) -> list[str]:
+def stage_problems(root: Path, stage: Stage) -> list[str]:
     """Everything in which a stage's entry and its script disagree."""
     if not (root / stage.script).is_file():
-        return [f"{stage.name}: {stage.script} does not exist"]
+        return [f"{stage.kind}: {stage.script} does not exist"]
     script = read_script(root, stage.script)
-    found = _code_problems(stage)
-    found += _unequal("params", stage.params, "read", script.params)
+    found = _code_problems(stage) + _params_problems(stage, script)
     options = set(stage.options) - {"name"}
     found += _unequal("options in cmd", options, "options of run(main, ...)", set(script.options))
     found += _unequal("options of run(main, ...)", set(script.options), "used", script.paths)
     values = {value for option, value in stage.options.items() if option != "name"}
     inputs = {dep for dep in stage.deps if not dep.startswith(f"{CODE}/")}
-    declared = inputs | stage.outs
+    declared = inputs | set(stage.outs)
     found += _unequal("inputs and outputs declared", declared, "passed in cmd", values)
-    found += [f"{path} is both input and output" for path in sorted(inputs & stage.outs)]
+    found += [f"{path} is both input and output" for path in sorted(inputs & set(stage.outs))]
     if "name" not in stage.options:
         found.append("cmd has no --name")
-    return [f"{stage.name}: {problem}" for problem in found]
+    return [f"{stage.kind}: {problem}" for problem in found]
 
 
 def _code_problems(stage: Stage) -> list[str]:
     """Whether the stage depends on the list of its script, and on no other."""
     lists = {dep for dep in stage.deps if dep.startswith(f"{CODE}/")}
-    wanted = set() if CODE in stage.outs else {stage.code}
+    wanted = set() if CODE in stage.outs else {f"{CODE}/{stage.code}"}
     found = [f"dep {path} is missing" for path in sorted(wanted - lists)]
     return found + [f"dep {path} is superfluous" for path in sorted(lists - wanted)]
 
 
-def _unequal(
-    left: str,
-    here: set[str] | frozenset[str],
-    right: str,
-    there: set[str] | frozenset[str],
-) -> list[str]:
+def _params_problems(stage: Stage, script: Script) -> list[str]:
+    """Whether the params are the sections that the script reads, and its own row if it reads it.
+
+    A script of several stages may read the row of each one's section.
+    """
+    read = {*script.sections, *(["seed"] if script.seed else [])}
+    found = _unequal("params", set(stage.settings), "read", read)
+    row = f"{stage.section}.${{key}}"
+    if stage.changes and stage.section not in script.rows:
+        found.append(f"params: {row} is not read")
+    if not stage.changes and stage.section in script.rows:
+        found.append(f"read: {row} is not in params")
+    return found
+
+
+def _unequal(left: str, here: Set[str], right: str, there: Set[str]) -> list[str]:
     """Where two sets differ."""
     found = [f"{left}: {name} is not {right}" for name in sorted(here - there)]
     return found + [f"{right}: {name} is not in {left}" for name in sorted(there - here)]
+
+
+def script_problems(graph: Graph) -> list[str]:
+    """Stage scripts without a stage, and rows that a script reads though its stages do not."""
+    used: dict[str, set[str | None]] = {}
+    for stage in graph.stages:
+        used.setdefault(stage.script, set()).add(stage.section)
+    found = []
+    for path in sorted((graph.root / "stages").glob("*.py")):
+        script = f"stages/{path.name}"
+        if script not in used:
+            module = f"stages.{path.stem}"
+            found.append(f"{script}: no stage runs it; add one to dvc.yaml with cmd: python -m "
+                         f"{module} --name ..., or remove the script")  # fmt: skip
+            continue
+        odd = read_script(graph.root, script).rows - used[script]
+        found += [
+            f"{script}: reads rows of {rows}, but no stage of it goes over them" for rows in odd
+        ]
+    return found
+
+
+def row_problems(graph: Graph) -> Iterator[str]:
+    """Where the row classes and dvc.yaml disagree on which keys name rows, and which rows."""
+    for section in graph.sections():
+        if section not in ROWS:
+            yield (f"{section}: dvc.yaml goes over its rows, but no class in "
+                   f'montessori/graph/rows.py has @rows_of("{section}")')  # fmt: skip
+            continue
+        stages = graph.stages_of(section)
+        typed = names_of(ROWS[section])
+        by_path = {key for stage in stages for key in stage.by_path}
+        place = f"class {ROWS[section].__name__} in montessori/graph/rows.py"
+        for key in sorted(by_path - set(typed)):
+            yield (f"{place}: key {key} names a row, as dvc.yaml reads data/${{item.{key}}}; give "
+                   f"it a type: {key}: Annotated[str, Names((FOLDER, ...))]")  # fmt: skip
+        for key in sorted(set(typed) - by_path):
+            yield f"{place}: key {key} has a type, but no stage reads data/${{item.{key}}}"
+        for key, names in typed.items():
+            for folder in names.folders:
+                if not graph.writers_of(folder):
+                    yield f"{place}: key {key} may name {folder}/NAME, but no stage writes there"
+        yield from _unused_keys(section, stages, place)
+    for section in sorted(set(ROWS) - set(graph.sections())):
+        yield f"{section}: no stage in dvc.yaml has foreach: ${{{section}}}"
+
+
+def _unused_keys(section: str, stages: tuple[Stage, ...], place: str) -> Iterator[str]:
+    """Keys that no stage reads, and keys that stages read and the class does not have."""
+    known = {key.name for key in fields(ROWS[section])}
+    read = {key for stage in stages for key in (*stage.by_name, *stage.by_path, *stage.files)}
+    if any(stage.changes for stage in stages):  # the script is given the whole row
+        read |= known
+    for key in sorted(read - known):
+        yield f"{place}: has no key {key}, which dvc.yaml reads as ${{item.{key}}}"
+    for key in sorted(known - read):
+        yield f"{place}: no stage in dvc.yaml reads key {key}"

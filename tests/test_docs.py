@@ -18,9 +18,11 @@ from montessori.commands.add import apply_profile
 from montessori.commands.check import problems
 from montessori.graph.load import load
 from montessori.graph.profiles import merged
+from montessori.graph.stages import read_graph
 
 ROOT = Path(__file__).resolve().parents[1]
 DOCS = ROOT / "docs"
+GRAPH = read_graph(ROOT)
 FENCED = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 ROWS = ("probes", "warmups", "influences", "rounds", "datasets", "students", "runs")
 
@@ -64,7 +66,9 @@ def test_the_code_has_every_message_of_the_troubleshooting_page(message: str, te
 
 # ------------------------------------------------------------------------------------ tutorials
 def test_the_params_of_the_own_student_tutorial_pass_the_check(tmp_path: Path) -> None:
-    for name in ("params.yaml", "profiles", "data/micro", "montessori/templates"):
+    for name in ("dvc.yaml", "stages"):
+        (tmp_path / name).symlink_to(ROOT / name)
+    for name in ("params.yaml", "profiles", "data/micro", "montessori"):
         copy = shutil.copytree if (ROOT / name).is_dir() else shutil.copy
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / name, tmp_path / name)
@@ -82,14 +86,14 @@ def test_the_params_of_the_own_student_tutorial_pass_the_check(tmp_path: Path) -
     models = blocks("tutorials/own-student.md", "json")
     for name, text in zip(("student", "teacher"), models, strict=True):
         (tmp_path / "my" / f"{name}.json").write_text(text)
-    assert problems(params, tmp_path) == []
+    assert problems(params, GRAPH, tmp_path) == []
 
 
 def test_the_params_of_the_first_run_pass_the_check() -> None:
     params = load(ROOT / "params.yaml")
     for block in blocks("tutorials/first-run.md", "yaml"):
         params = merged(params, YAML(typ="safe").load(block))
-    assert problems(params, ROOT) == []
+    assert problems(params, GRAPH, ROOT) == []
 
 
 def test_commands_in_tutorials_name_params_that_exist() -> None:

@@ -12,7 +12,7 @@ from montessori.graph.edit import difference, merge
 from montessori.graph.load import load
 from montessori.graph.profiles import read_profile
 from montessori.graph.references import Rows, read_rows
-from montessori.graph.rows import CHANGES
+from montessori.graph.rows import changes_of
 
 
 def apply_round(params: Path, name: str, old: str, dry_run: bool = False) -> str:
@@ -106,7 +106,7 @@ def standard_round(rows: Rows, name: str, old: str) -> dict[str, dict[str, dict[
         "rounds": rows["rounds"][old], "datasets": data, "students": rows["students"].get(old),
     }  # fmt: skip
     for section, row in old_rows.items():
-        made[section] |= {k: getattr(row, k) for k in CHANGES[section] if getattr(row, k, None)}
+        made[section] |= {k: getattr(row, k) for k in changes_of(section) if getattr(row, k, None)}
     return {section: {name: row} for section, row in made.items()}
 
 

@@ -7,6 +7,7 @@ from montessori.compare.cost_table import cost_figures, format_costs
 from montessori.compare.costs import baseline_of, compute_budgets
 from montessori.graph.load import FILE, load, problems_error
 from montessori.graph.references import read_rows
+from montessori.graph.stages import read_graph
 
 
 def write_budgets(root: Path, json: Path | None) -> str:
@@ -19,7 +20,7 @@ def write_budgets(root: Path, json: Path | None) -> str:
     if problems:
         raise problems_error(problems)
     baseline = baseline_of(raw)
-    found = compute_budgets(rows, root / "metrics")
+    found = compute_budgets(rows, read_graph(root), root / "metrics")
     if json:
         write_json(json, cost_figures(found, baseline))
     return format_costs(found, rows, baseline)

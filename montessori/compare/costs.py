@@ -12,29 +12,12 @@ from typing import Any
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.graph.load import problems_error
-from montessori.graph.references import Node, Rows, key_of, references
+from montessori.graph.references import Rows, Step, find_needs
+from montessori.graph.stages import Graph, Stage
 
-#: Stages of a row by its section: the stage's name, and the folder of its metrics, if it has some.
-STAGES: Mapping[str, tuple[tuple[str, str], ...]] = {
-    "probes": (("probe", "probe"),), "probe_files": (("probe-file", ""),),
-    "response_probes": (("response-probe", "probe"),), "warmups": (("warmup", "warmup"),),
-    "influences": (("influence", "influence"),),
-    "judge_signals": (("judge-signal", "judge-signal"),), "losses": (("loss", "loss"),),
-    "uncertainties": (("uncertainty", "uncertainty"),), "shuffles": (("shuffle", ""),),
-    "rounds": (("prefs", ""), ("teacher-dpo", "teacher-dpo")),
-    "mistake_sets": (("mistakes", "mistakes"),), "datasets": (("synth", "synth"),),
-    "dataset_files": (("dataset-file", ""),), "selections": (("select", ""),),
-    "joins": (("join", ""),), "trims": (("trim", ""),),
-    "students": (("student-sft", "student-sft"),),
-    # ARTE
-    "tasks": (("task", ""),), "examinees": (("examinee", "examinee"),),
-    "preferences": (("preference", ""),), "drafts": (("draft", "draft"),),
-    "icls": (("icl", "icl"),), "alignments": (("align", ""), ("align-dpo", "teacher-dpo")),
-    "tailored": (("tailor", "synth"),),
-}  # fmt: skip
 #: How unknown times begin: this machine has them or not, and the other figures do without them.
 SECONDS, GPU_SECONDS = "seconds of ", "GPU-seconds of "
-FREE = ("models", "runs", "harnesses", "exams")  # sections whose stages are no cost of a method
+FREE = ("models",)  # stages that are no cost of a method
 WRITES = ("probe", "response-probe", "synth", "draft", "tailor")  # stages in which a teacher writes
 TRAINS_TEACHER = ("teacher-dpo", "align-dpo")
 #: Stages in which a student trains, reads or writes.
@@ -69,26 +52,28 @@ class Cost:
 
 @dataclass(frozen=True)
 class Budget:
-    """The cost of a run, the rows its student was trained on, and the rows of params it needs."""
+    """The cost of a run, the rows its student was trained on, and the stages of rows it needs."""
 
     cost: Cost
     rows: int | None
-    needs: tuple[Node, ...] = field(repr=False)
+    needs: tuple[Step, ...] = field(repr=False)
 
 
-def compute_budgets(rows: Rows, metrics: Path) -> dict[str, Budget]:
-    """The budget of each run, by name. A stage that several runs share counts in each of them."""
-    needs: dict[Node, set[Node]] = {}
-    for node, key, _, nodes in references(rows):
-        if key != "against":
-            needs.setdefault(node, set()).update((s, name) for s, name in nodes if name in rows[s])
-    for node, examinees in _examinees_needed(rows):
-        needs[node] |= examinees
+def compute_budgets(rows: Rows, graph: Graph, metrics: Path) -> dict[str, Budget]:
+    """The budget of each run, by name. A stage that several runs share counts in each of them.
+
+    A run costs every stage that its model needs, directly or not. What a stage costs is in its
+    metrics; a stage whose metrics are not there is unknown, and never free.
+    """
+    needs = find_needs(rows, graph)
+    for step, examinees in _examinees_of(rows):
+        needs[step] |= examinees
+    stages = {stage.kind: stage for stage in graph.stages}
     found = {}
-    for name in rows["runs"]:
-        nodes = rows_needed(("runs", name), needs)
-        cost = sum((_cost_of(node, metrics) for node in nodes), Cost())
-        found[name] = Budget(cost, _trained_rows(nodes, rows["runs"][name].model, metrics), nodes)
+    for name, run in rows["runs"].items():
+        steps = follow_needs(_makers_of(run.model, rows, graph), needs)
+        costs = (_cost_of(stages[kind], row, metrics) for kind, row in steps)
+        found[name] = Budget(sum(costs, Cost()), _trained_rows(run.model, rows, metrics), steps)
     if not found:
         raise MontessoriError("params.yaml has no runs", next="add one to section runs")
     return found
@@ -105,48 +90,53 @@ def baseline_of(raw: Mapping[str, Any]) -> str:
     return str(compare.get("baseline") or "")
 
 
-def _examinees_needed(rows: Rows) -> Iterator[tuple[Node, set[Node]]]:
+def _makers_of(model: str, rows: Rows, graph: Graph) -> set[Step]:
+    """The stage that makes a model, such as that of students/NAME."""
+    folder, _, name = model.partition("/")
+    return {
+        (stage.kind, name)
+        for stage in graph.writers_of(folder)
+        if name in rows[stage.section or ""]
+    }
+
+
+def _examinees_of(rows: Rows) -> Iterator[tuple[Step, set[Step]]]:
     """Preference sets and the examinees that took their tasks: needed, although no key says so."""
     for name, row in rows["preferences"].items():
         taken = {other for other, its in rows["examinees"].items() if its.tasks == row.tasks}
-        yield ("preferences", name), {("examinees", other) for other in taken}
+        yield ("preference", name), {("examinee", other) for other in taken}
 
 
-def rows_needed(start: Node, needs: Mapping[Node, set[Node]]) -> tuple[Node, ...]:
-    """All rows that a row needs, directly or not, each once, in a fixed order."""
-    seen: set[Node] = set()
-    waiting = [start]
+def follow_needs(start: set[Step], needs: Mapping[Step, set[Step]]) -> tuple[Step, ...]:
+    """Some stages of rows and all that they need, directly or not, each once, in a fixed order."""
+    seen = set(start)
+    waiting = list(start)
     while waiting:
-        node = waiting.pop()
-        new = needs.get(node, set()) - seen
+        new = needs.get(waiting.pop(), set()) - seen
         seen |= new
         waiting += new
     return tuple(sorted(seen))
 
 
-def _cost_of(node: Node, metrics: Path) -> Cost:
-    if node[0] not in STAGES and node[0] not in FREE:
-        return Cost(unknown=(f"what {key_of(node)} costs",))
-    return sum((_stage_cost(*stage, node, metrics) for stage in STAGES.get(node[0], ())), Cost())
-
-
-def _stage_cost(stage: str, folder: str, node: Node, metrics: Path) -> Cost:
-    name = node[1]
-    cost = _runtime_cost(
-        _read_if_there(metrics / "runtime" / stage / f"{name}.json"), f"{stage} {name}"
-    )
-    if not folder:
+def _cost_of(stage: Stage, name: str, metrics: Path) -> Cost:
+    """The cost of a stage for one row, from its metrics and its runtime record."""
+    if stage.kind in FREE:
+        return Cost()
+    what = f"{stage.kind} {name}"
+    cost = _runtime_cost(_read_if_there(metrics / "runtime" / stage.code / f"{name}.json"), what)
+    if stage.metrics is None:
         return cost
-    values = _read_if_there(metrics / folder / f"{name}.json")
+    values = _read_if_there(metrics / stage.metrics / f"{name}.json")
     if values is None:
-        return cost + Cost(unknown=(f"{stage} {name}",))
+        return cost + Cost(unknown=(what,))
+    trains_teacher = stage.kind in TRAINS_TEACHER
     return cost + Cost(
-        teacher_tokens=int(values.get("tokens", 0)) if stage in WRITES else 0,
+        teacher_tokens=int(values.get("tokens", 0)) if stage.kind in WRITES else 0,
         judge_calls=int(values.get("judge_calls", 0)),
         judge_tokens=int(values.get("judge_tokens", 0)),
         usd=float(values.get("server", {}).get("usd", 0.0)),
-        unknown=tuple(_missing_figures(stage, values, name)),
-        **{"teacher_flops" if stage in TRAINS_TEACHER else "student_flops": count_flops(values)},
+        unknown=tuple(_missing_figures(stage.kind, values, name)),
+        **{"teacher_flops" if trains_teacher else "student_flops": count_flops(values)},
     )
 
 
@@ -172,10 +162,10 @@ def _missing_figures(stage: str, values: Mapping[str, Any], name: str) -> Iterat
         yield f"FLOPs of {stage} {name}"
 
 
-def _trained_rows(nodes: tuple[Node, ...], model: str, metrics: Path) -> int | None:
-    """Rows that the run's own student was trained on; None for a model without such a stage."""
+def _trained_rows(model: str, rows: Rows, metrics: Path) -> int | None:
+    """Rows that a student was trained on; None for a model without such a stage."""
     folder, _, name = model.partition("/")
-    if folder != "students" or ("students", name) not in nodes:
+    if folder != "students" or name not in rows["students"]:
         return None
     values = _read_if_there(metrics / "student-sft" / f"{name}.json") or {}
     return values.get("rows")

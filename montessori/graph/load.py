@@ -40,7 +40,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
     from ruamel.yaml.error import YAMLError
 
     try:
-        raw = YAML(typ="safe", pure=True).load(text)
+        raw = YAML(typ="safe").load(text)
     except YAMLError as error:
         raise MontessoriError(
             f"not valid YAML: {error}", where=where, next=f"fix {where}, then montessori check"

@@ -1,131 +1,168 @@
-"""The plan: how the rows of params.yaml refer to each other."""
+"""The rows of params.yaml, what they refer to, and what each stage of a row needs."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from fnmatch import fnmatch
 from typing import Any
 
+from montessori.errors import MontessoriError
 from montessori.graph.load import read_section
-from montessori.graph.rows import OPTIONAL, ROWS
+from montessori.graph.rows import ROWS, Names, names_of
+from montessori.graph.stages import GRAPH, Graph, Stage
 
-#: What the first part of a reference such as `teachers/montessori-1` stands for.
-FOLDERS: Mapping[str, tuple[str, ...]] = {
-    "models": ("models",), "teachers": ("rounds", "alignments"), "students": ("students",),
-    "influence": ("influences",), "icl": ("icls",), "judge-signal": ("judge_signals",),
-    "loss": ("losses",), "uncertainty": ("uncertainties",), "shuffle": ("shuffles",),
-    "mistakes": ("mistake_sets",), "drafts": ("drafts",), "preferences": ("preferences",),
-    "tasks": ("tasks",), "probe": ("probes", "probe_files", "response_probes"),
-    "datasets": ("datasets", "dataset_files", "selections", "joins", "trims", "tailored"),
-}  # fmt: skip
-SEED_SETS = ("seeds", "reference", "other_reference")
-LAB = "micro"  # folder of the lab's files in git; a judge may be one of them
-
-_TEACHER, _ROWS = ("models", "teachers"), ("seed", "datasets", "mistakes")
-_SCORES = ("influence", "icl", "judge-signal", "loss", "uncertainty", "shuffle")
-_EVALUATED = ("models", "teachers", "students")
-#: Keys that refer to another row by folder and name: which folders they may name.
-BY_FOLDER: Mapping[tuple[str, str], tuple[str, ...]] = {
-    ("probes", "teacher"): _TEACHER, ("probes", "seeds"): _ROWS,
-    ("response_probes", "teacher"): _TEACHER, ("judge_signals", "judge"): (*_TEACHER, LAB),
-    ("datasets", "teacher"): _TEACHER, ("datasets", "seeds"): _ROWS,
-    ("influences", "reference"): _ROWS, ("shuffles", "scores"): _SCORES,
-    ("rounds", "scores"): _SCORES, ("rounds", "start"): _TEACHER,
-    ("mistake_sets", "student"): ("models", "students"), ("mistake_sets", "rows"): _ROWS,
-    ("selections", "scores"): _SCORES, ("runs", "model"): _EVALUATED,
-    ("harnesses", "model"): _EVALUATED, ("examinees", "model"): _EVALUATED,
-    ("exams", "model"): _EVALUATED,
-    ("drafts", "teacher"): _TEACHER, ("tailored", "teacher"): _TEACHER,
-    ("icls", "rows"): ("drafts", "probe"), ("icls", "student"): ("models", "students"),
-    ("icls", "questions"): ("seed", "preferences", "tasks"),
-    ("alignments", "scores"): ("icl",), ("alignments", "start"): _TEACHER,
-}  # fmt: skip
-_PROBE, _DATASET = ("probes", "probe_files", "response_probes"), FOLDERS["datasets"]
-#: Keys that refer to another row by name alone: in which sections.
-BY_NAME: Mapping[tuple[str, str], tuple[str, ...]] = {
-    **{(section, "probe"): _PROBE for section, cls in ROWS.items()
-       if "probe" in cls.__annotations__ and section != "probes"},
-    **{(section, "warmup"): ("warmups",) for section, cls in ROWS.items()
-       if "warmup" in cls.__annotations__ and section != "warmups"},
-    ("warmups", "student"): ("models",), ("students", "dataset"): _DATASET,
-    ("joins", "first"): ("datasets",), ("joins", "second"): ("datasets",),
-    ("trims", "dataset"): ("datasets",), ("trims", "like"): ("datasets",),
-    ("students", "student"): ("models",), ("runs", "against"): ("runs",),
-    ("examinees", "tasks"): ("tasks",), ("preferences", "tasks"): ("tasks",),
-    ("drafts", "tasks"): ("tasks",), ("tailored", "tasks"): ("tasks",),
-    ("alignments", "drafts"): ("drafts",), ("exams", "tasks"): ("tasks",),
-}  # fmt: skip
-
-Node = tuple[str, str]  # section and name of a row
+Node = tuple[str, str]  # section and name of a row: rounds, montessori-1
+Step = tuple[str, str]  # kind of a stage and name of a row: teacher-dpo, montessori-1
 Rows = Mapping[str, Mapping[str, Any]]
 
 
 def read_rows(raw: Mapping[str, Any]) -> tuple[Rows, list[str]]:
-    """The well-formed rows of the plural sections, by section and name, and the problems."""
+    """The well-formed rows of the plural sections, by section and name, and the problems.
+
+    A section that is missing or empty has no rows.
+    """
     rows: dict[str, dict[str, Any]] = {}
-    found: list[str] = []
+    problems: list[str] = []
     for section, cls in ROWS.items():
         rows[section] = {}
-        value = raw.get(section, {} if section in OPTIONAL else None)
+        value = {} if raw.get(section) is None else raw[section]
         if not isinstance(value, Mapping):
-            found.append(
-                f"{section}: section is missing"
-                if section not in raw
-                else f"{section}: {value!r} is not a mapping of names to rows"
-            )
+            problems.append(f"{section}: {value!r} is not a mapping of names to rows")
             continue
         for name in value:
-            row, wrong = read_section({f"{section}.{name}": value[name]}, f"{section}.{name}", cls)
-            found += wrong
+            key = f"{section}.{name}"
+            row, wrong = read_section({key: value[name]}, key, cls)
+            problems += wrong
             if row is not None:
                 rows[section][str(name)] = row
-    return rows, found
+    return rows, problems
 
 
 # ---------------------------------------------------------------------------------- references
-def references(rows: Rows) -> Iterator[tuple[Node, str, str, tuple[Node, ...]]]:
-    """Row, key, text and the nodes that the text may stand for, for each reference.
+@dataclass(frozen=True)
+class Reference:
+    """A key of a row that names another row."""
 
-    No node means that the text has the wrong form; the sets of the seed stage and the lab's files
-    are no rows and are left out.
+    row: Node
+    key: str
+    text: str
+    forms: tuple[str, ...]  # the forms that the text may have: "teachers/NAME"; () for a bare name
+    fits: bool  # whether it has one of them
+    targets: tuple[Node, ...]  # the rows that it may stand for; () where it stands for no row
+
+    @property
+    def place(self) -> str:
+        """The key as problems name it: `rounds.montessori-1.start`."""
+        return f"{name_row(self.row)}.{self.key}"
+
+
+def references(rows: Rows, graph: Graph) -> Iterator[Reference]:
+    """Every key of every row that names another row.
+
+    Raises MontessoriError if dvc.yaml has a key name a row by its folder and the row class does
+    not say which folders it may name.
     """
-    for section, key in (*BY_FOLDER, *BY_NAME):
-        for name, row in rows[section].items():
-            text = getattr(row, key)
-            if (section, key) in BY_NAME:
-                nodes = tuple((target, text) for target in BY_NAME[section, key])
-            else:
-                folder, _, target = text.partition("/")
-                if folder == "seed" and "seed" in BY_FOLDER[section, key] and target in SEED_SETS:
-                    continue
-                if folder == LAB and LAB in BY_FOLDER[section, key]:
-                    continue
-                allowed = folder in BY_FOLDER[section, key] and folder in FOLDERS
-                nodes = tuple((s, target) for s in FOLDERS[folder]) if allowed else ()
-            yield (section, name), key, text, nodes
+    for section, named in rows.items():
+        by_name, by_path = _keys_by_name(section, graph), _keys_by_path(section, graph)
+        for name, row in named.items():
+            for key, sections in by_name.items():
+                text = getattr(row, key)
+                targets = tuple((target, text) for target in sections)
+                yield Reference((section, name), key, text, (), True, targets)
+            for key, names in by_path.items():
+                yield _refer_by_path((section, name), key, getattr(row, key), names, graph)
 
 
-def find_circle(rows: Rows) -> list[Node]:
+def _keys_by_name(section: str, graph: Graph) -> dict[str, tuple[str, ...]]:
+    """Keys of a section's rows that name a row: the sections that may have it."""
+    return {
+        key: graph.sections_of(folder)
+        for stage in graph.stages_of(section)
+        for key, folder in stage.by_name.items()
+    }
+
+
+def _keys_by_path(section: str, graph: Graph) -> dict[str, Names]:
+    """Keys of a section's rows that name a row by folder and name: what they may name."""
+    known = names_of(ROWS[section])
+    keys = dict.fromkeys(key for stage in graph.stages_of(section) for key in stage.by_path)
+    for key in keys:
+        if key not in known:
+            raise MontessoriError(
+                f"key {key} of class {ROWS[section].__name__} does not say what it may name",
+                where=f"montessori/graph/rows.py; {GRAPH} reads data/${{item.{key}}}",
+                expected=f"{key}: Annotated[str, Names((FOLDER, ...))]",
+                next="name the folders, or one of the constants above the classes",
+            )
+    return {key: known[key] for key in keys}
+
+
+def _refer_by_path(row: Node, key: str, text: str, names: Names, graph: Graph) -> Reference:
+    forms = (
+        *(other.replace("*", "FILE") for other in names.others),
+        *(f"{folder}/NAME" for folder in names.folders),
+    )
+    if any(fnmatch(text, other) for other in names.others):
+        return Reference(row, key, text, forms, True, ())
+    folder, slash, name = text.partition("/")
+    if not slash or folder not in names.folders:
+        return Reference(row, key, text, forms, False, ())
+    targets = tuple((section, name) for section in graph.sections_of(folder))
+    return Reference(row, key, text, forms, True, targets)
+
+
+# ------------------------------------------------------------------------------------- needs
+def find_needs(rows: Rows, graph: Graph) -> dict[Step, set[Step]]:
+    """For each stage of each row: the stages of rows whose outputs it reads."""
+    needs: dict[Step, set[Step]] = {}
+    for stage in graph.stages:
+        for name, row in rows.get(stage.section or "", {}).items():
+            needs[stage.kind, name] = {
+                (writer.kind, needed)
+                for folder, needed in _read_rows_of(stage, name, row)
+                for writer in graph.writers_of(folder)
+                if needed in rows.get(writer.section or "", {})
+            }
+    return needs
+
+
+def _read_rows_of(stage: Stage, name: str, row: Any) -> Iterator[tuple[str, str]]:
+    """Folder of data/ and name of each row that a stage of a row reads."""
+    yield from ((folder, name) for folder in stage.own)
+    yield from ((folder, getattr(row, key)) for key, folder in stage.by_name.items())
+    for key in stage.by_path:
+        folder, _, needed = getattr(row, key).partition("/")
+        yield folder, needed
+
+
+def find_circle(rows: Rows, graph: Graph) -> list[Node]:
     """A circle of rows that need each other, first row again at the end; empty if there is none.
 
-    A run may be compared with any run, itself too, so `against` makes no circle.
+    Runs may be compared with each other: what a run is compared with is no need of its answers.
     """
-    needs: dict[Node, list[Node]] = {}
-    for node, key, _, nodes in references(rows):
-        existing = [(part, name) for part, name in nodes if name in rows[part]]
-        needs.setdefault(node, []).extend(existing if key != "against" else [])
-    done: set[Node] = set()
+    needs = find_needs(rows, graph)
+    done: set[Step] = set()
 
-    def walk(node: Node, path: list[Node]) -> list[Node]:
-        if node in path:
-            return [*path[path.index(node) :], node]
-        if node in done:
+    def walk(step: Step, path: list[Step]) -> list[Step]:
+        if step in path:
+            return [*path[path.index(step) :], step]
+        if step in done:
             return []
-        circles = (walk(following, [*path, node]) for following in needs.get(node, []))
+        circles = (walk(needed, [*path, step]) for needed in sorted(needs.get(step, ())))
         circle = next((found for found in circles if found), [])
-        done.add(node)
+        done.add(step)
         return circle
 
-    return next((found for node in list(needs) if (found := walk(node, []))), [])
+    steps = next((circle for step in needs if (circle := walk(step, []))), [])
+    sections = {stage.kind: stage.section or "" for stage in graph.stages}
+    nodes = [(sections[kind], name) for kind, name in steps]
+    # Two stages of one row, such as prefs and teacher-dpo of a round, are one step of the circle.
+    return [
+        node
+        for i, node in enumerate(nodes)
+        if i == 0 or node != nodes[i - 1] or steps[i] == steps[i - 1]
+    ]
 
 
-def key_of(node: Node) -> str:
+def name_row(node: Node) -> str:
     """A row as params name it: `rounds.montessori-1`."""
     return ".".join(node)

@@ -1,12 +1,71 @@
-"""The rows of params.yaml that make the graph: a class for each plural section."""
+"""The rows of params.yaml that make the graph: a class for each plural section.
 
-from collections.abc import Mapping
+A key that names a row by its folder, such as `start: teachers/montessori-1`, has a type that says
+which folders it may name. A key that names a row by its name alone needs none: dvc.yaml says whose
+rows it means.
+"""
+
+from collections.abc import Callable
 from dataclasses import dataclass, field, fields
-from typing import Any, Literal
+from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
 Changes = dict[str, Any]  # keys of a section that a row replaces for itself
+C = TypeVar("C", bound=type[Any])
+
+#: Plural sections: the class of their rows.
+ROWS: dict[str, type[Any]] = {}
 
 
+@dataclass(frozen=True)
+class Names:
+    """What a key of a row may name: a row in one of some folders of data/, as `FOLDER/NAME`.
+
+    `others` are folders and names that belong to no row; a name may be a pattern such as *.json.
+    """
+
+    folders: tuple[str, ...]
+    others: tuple[str, ...] = ()
+
+
+SEED_SETS = ("seed/seeds", "seed/reference", "seed/other_reference")
+TEACHER = Names(("models", "teachers"))
+STUDENT = Names(("models", "students"))
+MODEL = Names(("models", "teachers", "students"))
+JUDGE = Names(("models", "teachers"), others=("micro/*.json",))
+EXAMPLES = Names(("datasets", "mistakes"), SEED_SETS)
+SCORES = Names(("influence", "icl", "judge-signal", "loss", "uncertainty", "shuffle"))
+ICL_SCORES = Names(("icl",))
+DEMONSTRATIONS = Names(("drafts", "probe"))
+QUESTIONS = Names(("preferences", "tasks"), SEED_SETS)
+
+
+def rows_of(*sections: str) -> Callable[[C], C]:
+    """Make a class that of the rows of plural sections."""
+
+    def register(cls: C) -> C:
+        ROWS.update(dict.fromkeys(sections, cls))
+        return cls
+
+    return register
+
+
+def names_of(cls: type[Any]) -> dict[str, Names]:
+    """The keys of a row class that name a row by folder and name, and what each may name."""
+    hints = get_type_hints(cls, include_extras=True)
+    return {
+        key: kind
+        for key, hint in hints.items()
+        for kind in getattr(hint, "__metadata__", ())
+        if isinstance(kind, Names)
+    }
+
+
+def changes_of(section: str) -> tuple[str, ...]:
+    """Keys of a section's rows that replace settings, for the row, of the section of that name."""
+    return tuple(key.name for key in fields(ROWS[section]) if key.default_factory is dict)
+
+
+@rows_of("models")
 @dataclass(frozen=True)
 class Model:
     """A base model: the path of its folder, or of a .json file that names a hub model."""
@@ -24,15 +83,17 @@ class Sources:
     evals: str
 
 
+@rows_of("probes")
 @dataclass(frozen=True)
 class Probe:
     """Probing data: who writes it, with which examples."""
 
-    teacher: str
-    seeds: str
+    teacher: Annotated[str, TEACHER]
+    seeds: Annotated[str, EXAMPLES]
     probe: Changes = field(default_factory=dict)
 
 
+@rows_of("probe_files", "dataset_files")
 @dataclass(frozen=True)
 class RowsFile:
     """Probing data from a file."""
@@ -40,16 +101,18 @@ class RowsFile:
     rows: str
 
 
+@rows_of("response_probes")
 @dataclass(frozen=True)
 class ResponseProbe:
     """Probing data of responses: several to each instruction of a probe that warm-up left over."""
 
     probe: str
     warmup: str
-    teacher: str
+    teacher: Annotated[str, TEACHER]
     response_probe: Changes = field(default_factory=dict)
 
 
+@rows_of("warmups")
 @dataclass(frozen=True)
 class Warmup:
     """A base student warmed up on the first rows of a probe."""
@@ -59,25 +122,28 @@ class Warmup:
     warmup: Changes = field(default_factory=dict)
 
 
+@rows_of("influences")
 @dataclass(frozen=True)
 class Influence:
     """Scores of the probe rows not used in warm-up: influence on the loss on a reference set."""
 
     probe: str
     warmup: str
-    reference: str
+    reference: Annotated[str, EXAMPLES]
     influence: Changes = field(default_factory=dict)
 
 
+@rows_of("judge_signals")
 @dataclass(frozen=True)
 class JudgeSignal:
     """Scores of a probe's rows by a judge: a model, or a .json file such as micro/judge.json."""
 
     probe: str
-    judge: str
+    judge: Annotated[str, JUDGE]
     judge_signal: Changes = field(default_factory=dict)
 
 
+@rows_of("losses")
 @dataclass(frozen=True)
 class Loss:
     """Scores of the probe rows not used in warm-up: the warmed-up student's loss on them."""
@@ -87,6 +153,7 @@ class Loss:
     loss: Changes = field(default_factory=dict)
 
 
+@rows_of("uncertainties")
 @dataclass(frozen=True)
 class Uncertainty:
     """Scores of the probe rows not used in warm-up: the warmed-up student's entropy on them."""
@@ -96,51 +163,57 @@ class Uncertainty:
     uncertainty: Changes = field(default_factory=dict)
 
 
+@rows_of("shuffles")
 @dataclass(frozen=True)
 class Shuffle:
     """A placebo: the scores of another table, permuted."""
 
-    scores: str
+    scores: Annotated[str, SCORES]
 
 
+@rows_of("rounds")
 @dataclass(frozen=True)
 class Round:
     """A round makes a teacher: from scores of a probe's rows, starting from another teacher."""
 
-    scores: str
+    scores: Annotated[str, SCORES]
     probe: str
-    start: str
+    start: Annotated[str, TEACHER]
     prefs: Changes = field(default_factory=dict)
     teacher_dpo: Changes = field(default_factory=dict)
 
 
+@rows_of("datasets")
 @dataclass(frozen=True)
 class Dataset:
     """What a teacher wrote."""
 
-    teacher: str
-    seeds: str
+    teacher: Annotated[str, TEACHER]
+    seeds: Annotated[str, EXAMPLES]
     synth: Changes = field(default_factory=dict)
 
 
+@rows_of("mistake_sets")
 @dataclass(frozen=True)
 class MistakeSet:
     """The rows of a set that a student gets wrong."""
 
-    student: str
-    rows: str
+    student: Annotated[str, STUDENT]
+    rows: Annotated[str, EXAMPLES]
     mistakes: Changes = field(default_factory=dict)
 
 
+@rows_of("selections")
 @dataclass(frozen=True)
 class Selection:
     """A data set of the best rows of a probe, by their scores."""
 
     probe: str
-    scores: str
+    scores: Annotated[str, SCORES]
     select: Changes = field(default_factory=dict)
 
 
+@rows_of("joins")
 @dataclass(frozen=True)
 class Join:
     """A data set of all rows of `second` behind the first rows of `first`."""
@@ -149,6 +222,7 @@ class Join:
     second: str
 
 
+@rows_of("trims")
 @dataclass(frozen=True)
 class Trim:
     """A data set cut to the response tokens of another."""
@@ -157,6 +231,7 @@ class Trim:
     like: str
 
 
+@rows_of("tasks")
 @dataclass(frozen=True)
 class Tasks:
     """Tasks of ARTE: a tasks file, a lab recipe, or a folder of BBH files."""
@@ -164,14 +239,16 @@ class Tasks:
     source: str
 
 
+@rows_of("examinees")
 @dataclass(frozen=True)
 class Examinee:
     """A model that takes tasks' validation questions, so that the best questions are found."""
 
-    model: str
+    model: Annotated[str, MODEL]
     tasks: str
 
 
+@rows_of("preferences")
 @dataclass(frozen=True)
 class Preference:
     """The most discriminative validation questions of tasks."""
@@ -179,44 +256,49 @@ class Preference:
     tasks: str
 
 
+@rows_of("drafts")
 @dataclass(frozen=True)
 class Drafts:
     """Questions of tasks, and rationales to them, that a teacher wrote."""
 
-    teacher: str
+    teacher: Annotated[str, TEACHER]
     tasks: str
     filter: Changes = field(default_factory=dict)
 
 
+@rows_of("icls")
 @dataclass(frozen=True)
 class Icl:
     """In-context scores of rows: each is the one example of a student that answers questions."""
 
-    rows: str
-    student: str
-    questions: str
+    rows: Annotated[str, DEMONSTRATIONS]
+    student: Annotated[str, STUDENT]
+    questions: Annotated[str, QUESTIONS]
 
 
+@rows_of("alignments")
 @dataclass(frozen=True)
 class Alignment:
     """A round of ARTE makes a teacher: from scores of drafts, starting from another teacher."""
 
     drafts: str
-    scores: str
-    start: str
+    scores: Annotated[str, ICL_SCORES]
+    start: Annotated[str, TEACHER]
     teacher_dpo: Changes = field(default_factory=dict)
 
 
+@rows_of("tailored")
 @dataclass(frozen=True)
 class Tailored:
     """Training data by ARTE: questions of tasks, solved by the naive or a task's own prompt."""
 
-    teacher: str
+    teacher: Annotated[str, TEACHER]
     tasks: str
     strategy: Literal["naive", "task"] = "naive"
     filter: Changes = field(default_factory=dict)
 
 
+@rows_of("students")
 @dataclass(frozen=True)
 class Student:
     """A base student trained on a data set."""
@@ -226,48 +308,29 @@ class Student:
     student_sft: Changes = field(default_factory=dict)
 
 
+@rows_of("runs")
 @dataclass(frozen=True)
 class Run:
     """A model that is evaluated, against another run."""
 
-    model: str
+    model: Annotated[str, MODEL]
     against: str
 
 
+@rows_of("harnesses")
 @dataclass(frozen=True)
 class Harness:
     """A model that takes an lm-eval task, with so many examples (-1: the task's own number)."""
 
-    model: str
+    model: Annotated[str, MODEL]
     task: str
     shots: int
 
 
+@rows_of("exams")
 @dataclass(frozen=True)
 class Exam:
     """A model that takes the test questions of tasks."""
 
-    model: str
+    model: Annotated[str, MODEL]
     tasks: str
-
-
-#: Plural sections: the class of their rows.
-ROWS: Mapping[str, type[Any]] = {
-    "models": Model, "probes": Probe, "probe_files": RowsFile, "response_probes": ResponseProbe,
-    "warmups": Warmup, "influences": Influence, "judge_signals": JudgeSignal, "losses": Loss,
-    "uncertainties": Uncertainty, "shuffles": Shuffle, "rounds": Round, "mistake_sets": MistakeSet,
-    "datasets": Dataset, "dataset_files": RowsFile, "selections": Selection, "joins": Join,
-    "trims": Trim, "students": Student, "runs": Run, "harnesses": Harness, "tasks": Tasks,
-    "examinees": Examinee, "preferences": Preference, "drafts": Drafts, "icls": Icl,
-    "alignments": Alignment, "tailored": Tailored, "exams": Exam,
-}  # fmt: skip
-OPTIONAL = (  # plural sections that may be left out
-    "trims", "dataset_files", "harnesses", "response_probes", "judge_signals", "losses",
-    "uncertainties", "mistake_sets", "selections", "joins", "tasks", "examinees", "preferences",
-    "drafts", "icls", "alignments", "tailored", "exams",
-)  # fmt: skip
-#: Keys of rows that are no reference but settings of the section of this name, for the row alone.
-CHANGES: Mapping[str, tuple[str, ...]] = {
-    section: tuple(f.name for f in fields(cls) if f.default_factory is dict)
-    for section, cls in ROWS.items()
-}

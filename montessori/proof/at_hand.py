@@ -10,6 +10,7 @@ from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.graph.references import read_rows, references
 from montessori.graph.rows import ROWS
+from montessori.graph.stages import Graph
 from montessori.proof.experiments import UNTRACKED, Project
 
 #: A record as it is on disk, or with the keys that `read_records` adds.
@@ -48,7 +49,7 @@ def _compare_record(project: Project, profile: str, record: Record) -> Record:
         **record,
         "profile": profile,
         "older": record.get("digest") not in digests,
-        "definitions": define_runs(params, record["order"], profile),
+        "definitions": define_runs(params, project.graph, record["order"], profile),
     }
 
 
@@ -68,16 +69,16 @@ def _possible_params(project: Project, profile: str, record: Record) -> list[dic
     return [project.merge_params(rows, student, seed) for rows in (extra, {})]
 
 
-def define_runs(params: Params, runs: Iterable[str], profile: str) -> dict[str, str]:
+def define_runs(params: Params, graph: Graph, runs: Iterable[str], profile: str) -> dict[str, str]:
     """Give each run a digest of all settings and of the rows that it depends on.
 
     A run that the params lack is defined by the name of its profile alone.
     """
     rows, _ = read_rows(params)
     needs: dict[Row, list[Row]] = {}
-    for row, _, _, targets in references(rows):
-        existing = [(section, name) for section, name in targets if name in rows[section]]
-        needs.setdefault(row, []).extend(existing)
+    for ref in references(rows, graph):
+        existing = [(section, name) for section, name in ref.targets if name in rows[section]]
+        needs.setdefault(ref.row, []).extend(existing)
     hidden = {*ROWS, *UNTRACKED, "seed"}
     settings = {key: value for key, value in params.items() if key not in hidden}
     definitions = {}

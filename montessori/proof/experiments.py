@@ -12,6 +12,7 @@ from typing import Any
 from montessori.errors import MontessoriError
 from montessori.graph.load import load
 from montessori.graph.profiles import merged, read_profile
+from montessori.graph.stages import read_graph
 from montessori.pipeline.code import find_loaded_files, script_of
 
 CODE = "data/code/"  # lists of the code that stages load; stage `code` writes them
@@ -95,8 +96,9 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root = root
         self.base: Mapping[str, Any] = load(root / "params.yaml")
-        graph = load(root / "dvc.yaml")["stages"]
-        self.stages = {name: stage for name, stage in graph.items() if name not in LOOKING}
+        self.graph = read_graph(root)
+        stages = load(root / "dvc.yaml")["stages"]
+        self.stages = {name: stage for name, stage in stages.items() if name not in LOOKING}
         self.named = _stage_inputs(root, self.stages)
 
     def read_profile(self, name: str) -> dict[str, Any]:

@@ -7,7 +7,7 @@ import io
 import json
 import tempfile
 from collections.abc import Mapping
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from montessori.artifacts.files import read_json, write_json
@@ -16,10 +16,10 @@ from montessori.compare.costs import baseline_of, compute_budgets
 from montessori.errors import MontessoriError
 from montessori.evals.items import exam_name
 from montessori.graph.references import read_rows
+from montessori.graph.stages import Graph, read_graph
 from montessori.proof.experiment import commit_date, read_files
 from montessori.proof.experiments import Experiment
 
-KINDS = ("eval", "synth", "influence", "prefs", "teacher-dpo", "student-sft", "trim")
 COSTS = (
     "rows", "teacher_tokens", "student_flops", "teacher_flops", "judge_calls",
     "judge_tokens", "usd",
@@ -46,15 +46,17 @@ def write_record(root: Path, experiment: Experiment, reference: str) -> None:
     Raises:
         MontessoriError: a run of the experiment's params has no metrics in it.
     """
-    metrics: dict[str, dict[str, Any]] = {kind: {} for kind in KINDS}
+    graph = read_graph(root)
+    metrics: dict[str, dict[str, Any]] = {folder: {} for folder in graph.metrics_folders()}
     skills: dict[str, dict[str, int]] = {}
     texts = read_files(root, reference, (".json", ".csv"))
     for name, text in texts.items():
-        parts = name.split("/")
-        if len(parts) == 3 and parts[1] in KINDS:
-            metrics[parts[1]][Path(name).stem] = _drop_curves(json.loads(text))
-        elif parts[1:3] == ["plots", "synth"]:
-            skills[Path(name).stem] = _count_skills(text)
+        path = PurePosixPath(name).relative_to("metrics")
+        folder = path.parent.as_posix()
+        if path.suffix == ".json" and folder in metrics:
+            metrics[folder][path.stem] = _drop_curves(json.loads(text))
+        elif folder == "plots/synth":
+            skills[path.stem] = _count_skills(text)
     runs = _describe_runs(experiment.params)
     missing = [run for run in runs if run not in metrics["eval"]]
     missing += [f"exam@{row}" for row in experiment.params.get("exams", {})
@@ -76,7 +78,7 @@ def write_record(root: Path, experiment: Experiment, reference: str) -> None:
         "runs": runs,
         "metrics": {kind: values for kind, values in metrics.items() if values},
         "skills": skills,
-        "budgets": _run_budgets(experiment.params, texts),
+        "budgets": _run_budgets(experiment.params, graph, texts),
     }
     write_json(record_path(root, experiment), record)
 
@@ -85,10 +87,13 @@ def _describe_runs(params: Mapping[str, Any]) -> dict[str, dict[str, str | None]
     """For each run: what it is compared against, its dataset and its round (null for a base)."""
     rows: dict[str, dict[str, str | None]] = {}
     written = {**params.get("tailored", {}), **params["datasets"]}
+    trims = params.get("trims", {})
     for run, row in params["runs"].items():
         place, _, student = row["model"].partition("/")
         dataset = params["students"][student]["dataset"] if place == "students" else None
-        whole = params.get("trims", {}).get(dataset, {}).get("dataset", dataset)
+        whole = dataset
+        while whole in trims:  # a trimmed dataset may be trimmed again
+            whole = trims[whole]["dataset"]
         teacher = written.get(whole, {}).get("teacher", "")
         round_name = teacher.partition("/")[2] if teacher.startswith("teachers/") else None
         rows[run] = {"against": row["against"], "dataset": dataset, "round": round_name}
@@ -108,7 +113,9 @@ def _exam_accuracies(
     return found
 
 
-def _run_budgets(params: Mapping[str, Any], texts: Mapping[str, str]) -> dict[str, dict[str, Any]]:
+def _run_budgets(
+    params: Mapping[str, Any], graph: Graph, texts: Mapping[str, str]
+) -> dict[str, dict[str, Any]]:
     """What each run cost, without seconds, which are not in git."""
     with tempfile.TemporaryDirectory() as folder:
         for name, text in texts.items():
@@ -116,7 +123,7 @@ def _run_budgets(params: Mapping[str, Any], texts: Mapping[str, str]) -> dict[st
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_text(text, encoding="utf-8")
         rows, _ = read_rows(params)
-        found = compute_budgets(rows, Path(folder, "metrics"))
+        found = compute_budgets(rows, graph, Path(folder, "metrics"))
     shown = cost_figures(found, baseline_of(params))
     return {
         run: {name: values[name] for name in COSTS if values[name] is not None}

@@ -28,18 +28,8 @@ from montessori.report.page import (
 from montessori.report.svg import grouped_bars, histogram_chart, line_chart
 
 CURVES = (("teacher-dpo", "DPO loss of the teacher"), ("student-sft", "SFT loss of the students"))
-STAGES = [
-    "seed",
-    "probe",
-    "warmup",
-    "influence",
-    "prefs",
-    "teacher-dpo",
-    "synth",
-    "trim",
-    "student-sft",
-    "eval",
-]
+#: Folders of metrics/ that hold no metrics of stages.
+OTHER_FOLDERS = ("outcomes", "plots", "proof", "runtime")
 SAMPLES = 6
 SIGNS = {"+": 0, "positive": 0, "1": 0, "-": 1, "negative": 1, "-1": 1}
 MOST_CURVES = 6  # as many as there are colours
@@ -163,16 +153,29 @@ def _training_section(root: Path, runs: Sequence[str]) -> str:
 
 
 def _stage_metrics(root: Path, runs: Sequence[str]) -> str:
-    """One table per stage kind: a row per metric, a column per name."""
+    """One table per folder of stage metrics: a row per metric, a column per name.
+
+    Which stages have metrics is read from the folders themselves: DVC lets no stage depend on
+    dvc.yaml, and the page of stage `compare` shows what its folder holds.
+    """
     parts = []
-    for kind in STAGES:
-        rows_of = _order_by_runs(sources.read_json_files(root / kind), runs)
+    for folder in _metrics_folders(root):
+        kind = folder.relative_to(root).as_posix()
+        rows_of = _order_by_runs(sources.read_json_files(folder), runs)
         found = {name: _flatten_metrics(values) for name, values in rows_of}
         keys = list(dict.fromkeys(key for values in found.values() for key in values))
         rows = [[key, *(values.get(key, "") for values in found.values())] for key in keys]
         if rows:
             parts.append(folded_part(kind, html_table(["metric", *found], rows)))
     return "".join(parts) or _missing_note("metrics/<stage>/<name>.json")
+
+
+def _metrics_folders(root: Path) -> list[Path]:
+    """The folders below `root` that hold metrics of stages, in the order of their names."""
+    folders = {path.parent for path in root.glob("*/**/*.json")}
+    return sorted(
+        folder for folder in folders if folder.relative_to(root).parts[0] not in OTHER_FOLDERS
+    )
 
 
 def _flatten_metrics(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:

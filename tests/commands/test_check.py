@@ -16,9 +16,11 @@ from montessori.commands.check import check, problems
 from montessori.errors import MontessoriError
 from montessori.graph.load import load
 from montessori.graph.references import find_circle, read_rows
+from montessori.graph.stages import read_graph
 
 ROOT = Path(__file__).parents[2]
 RAW = load(ROOT / "params.yaml")
+GRAPH = read_graph(ROOT)
 
 
 def changed(path: str, value: Any) -> dict[str, Any]:
@@ -73,13 +75,13 @@ ARTE = {
 )
 def test_rows_of_arte_name_their_problem(section, name, change, problem):
     raw = copy.deepcopy(RAW) | copy.deepcopy(ARTE)
-    assert problems(raw) == []
+    assert problems(raw, GRAPH) == []
     raw[section][name] = raw[section].get(name, {}) | change
-    assert any(problem in found for found in problems(raw)), problems(raw)
+    assert any(problem in found for found in problems(raw, GRAPH)), problems(raw, GRAPH)
 
 
 def test_the_shipped_params_are_right():
-    assert problems(RAW) == []
+    assert problems(RAW, GRAPH) == []
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,11 @@ def test_the_shipped_params_are_right():
         ("infleunce", {}, "infleunce: unknown section"),
         ("seed", "one", "seed: 'one' is not a whole number"),
         ("seed", None, "seed: section is missing"),
-        ("rounds", None, "rounds: section is missing"),
+        (
+            "rounds",
+            None,
+            "rounds: section is missing; dvc.yaml goes over its rows, so write rounds: {}",
+        ),
         ("runs", [], "runs: [] is not a mapping"),
         ("prefs", None, "prefs: section is missing"),
         ("sources/evals", None, "sources.evals: key is missing"),
@@ -109,7 +115,11 @@ def test_the_shipped_params_are_right():
         ),
         ("rounds/montessori-2/start", "montessori-1", "is not one of models/NAME, teachers/NAME"),
         ("rounds/montessori-2/start", "students/base", "is not one of models/NAME, teachers/NAME"),
-        ("probes/montessori-1/seeds", "seed/evals", "is not one of seed/{seeds,reference"),
+        (
+            "probes/montessori-1/seeds",
+            "seed/evals",
+            "is not one of seed/seeds, seed/reference, seed/other_reference",
+        ),
         ("influences/montessori-1/warmup", "none", "'none' does not exist; warmups has"),
         ("students/montessori-1/student", "pupil", "models has student, student-2, teacher"),
         ("models/teacher", None, "probes.montessori-1.teacher: 'models/teacher' does not exist"),
@@ -135,7 +145,7 @@ def test_the_shipped_params_are_right():
         (
             "judge_signals/j",
             {"probe": "montessori-1", "judge": "students/self-instruct"},
-            "is not one of models/NAME, teachers/NAME, micro/FILE.json",
+            "is not one of micro/FILE.json, models/NAME, teachers/NAME",
         ),
         (
             "selections/s",
@@ -156,23 +166,23 @@ def test_the_shipped_params_are_right():
     ],
 )
 def test_a_problem_names_its_key(path: str, value: Any, problem: str):
-    assert problem in "\n".join(problems(changed(path, value)))
+    assert problem in "\n".join(problems(changed(path, value), GRAPH))
 
 
 def test_a_round_that_starts_from_its_own_descendant_is_a_circle():
     raw = changed("rounds/montessori-1/start", "teachers/montessori-2")
     rows, _ = read_rows(raw)
-    circle = find_circle(rows)
+    circle = find_circle(rows, GRAPH)
     assert circle[0] == circle[-1]
     assert ("rounds", "montessori-1") in circle
     assert ("rounds", "montessori-2") in circle
-    assert any("goes in a circle" in problem for problem in problems(raw))
+    assert any("goes in a circle" in problem for problem in problems(raw, GRAPH))
 
 
 def test_runs_may_be_compared_with_each_other():
     raw = changed("runs/self-instruct/against", "montessori-1")
     raw["runs"]["montessori-1"]["against"] = "self-instruct"
-    assert problems(raw) == []
+    assert problems(raw, GRAPH) == []
 
 
 def test_a_placebo_and_another_student_are_right():
@@ -184,7 +194,7 @@ def test_a_placebo_and_another_student_are_right():
     }
     raw["students"]["two"] = {"dataset": "montessori-1", "student": "student-2"}
     raw["runs"]["two"] = {"model": "students/two", "against": "base"}
-    assert problems(raw) == []
+    assert problems(raw, GRAPH) == []
 
 
 def test_all_problems_come_in_one_error():
@@ -192,7 +202,7 @@ def test_all_problems_come_in_one_error():
     raw["influence"]["learning_rat"] = 1
     raw["models"]["student"] = {"paht": "x"}
     with pytest.raises(MontessoriError) as caught:
-        check(raw)
+        check(raw, ROOT)
     text = str(caught.value)
     for part in (
         "teachers/none",
@@ -204,7 +214,7 @@ def test_all_problems_come_in_one_error():
 
 
 def test_files_that_do_not_exist_are_named(tmp_path: Path):
-    found = problems(RAW, tmp_path)
+    found = problems(RAW, GRAPH, tmp_path)
     for key in ("models.teacher.path", "sources.evals", "instruction.template"):
         assert any(problem.startswith(f"{key}: data/micro/") for problem in found)
 
@@ -217,19 +227,19 @@ def test_scores_of_every_signal_may_feed_a_round_and_a_missing_judge_is_told(tmp
     raw["shuffles"] = {"s": {"scores": "judge-signal/j"}}
     for scores in ("loss/l", "uncertainty/u", "judge-signal/j", "shuffle/s"):
         raw["rounds"]["montessori-1"]["scores"] = scores
-        assert problems(raw, ROOT) == []
+        assert problems(raw, GRAPH, ROOT) == []
     raw["rounds"]["montessori-2"]["scores"] = "shuffle/s"
-    assert "shuffle/s scores the probe montessori-1, but" in "\n".join(problems(raw, ROOT))
+    assert "shuffle/s scores the probe montessori-1, but" in "\n".join(problems(raw, GRAPH, ROOT))
     raw["judge_signals"]["j"]["judge"] = "micro/nobody.json"
     assert "judge_signals.j.judge: data/micro/nobody.json does not exist" in "\n".join(
-        problems(raw, ROOT)
+        problems(raw, GRAPH, ROOT)
     )
 
 
 def test_a_check_is_quick_and_loads_no_model_library():
     code = (
-        "import sys; from pathlib import Path; from montessori.commands.check import problems;"
-        "from montessori.graph.load import load; problems(load('params.yaml'), Path());"
+        "import sys; from pathlib import Path; from montessori.commands.check import check;"
+        "from montessori.graph.load import load; check(load('params.yaml'), Path());"
         "print(*{'torch', 'transformers', 'trl', 'lm_eval', 'scipy'} & set(sys.modules))"
     )
     done = subprocess.run(
@@ -253,7 +263,7 @@ def test_a_hosted_model_only_teaches(tmp_path: Path, path: str, problem: str | N
     (tmp_path / "big.json").write_text(row)
     raw = changed(path, "big" if "student" in path else "models/big")
     raw["models"]["big"] = {"path": "big.json"}
-    found = [text for text in problems(raw, tmp_path) if "does not exist" not in text]
+    found = [text for text in problems(raw, GRAPH, tmp_path) if "does not exist" not in text]
     assert [text.partition(";")[0] for text in found] == ([problem] if problem else [])
 
 
@@ -261,7 +271,7 @@ def test_what_is_wrong_with_a_hosted_model_is_found_before_anything_runs(tmp_pat
     (tmp_path / "big.json").write_text('{"server": "api.example.org", "modl": "big"}')
     raw = copy.deepcopy(RAW)
     raw["models"]["big"] = {"path": "big.json"}
-    found = " ".join(problems(raw, tmp_path))
+    found = " ".join(problems(raw, GRAPH, tmp_path))
     assert "models.big.modl: unknown key (did you mean model?) (in big.json)" in found
     assert "models.big.model: key is missing" in found
 
@@ -276,11 +286,52 @@ def test_what_is_wrong_with_a_hosted_model_is_found_before_anything_runs(tmp_pat
     ],
 )
 def test_a_judge_is_a_file_or_a_row_of_models(path: str, problem: str | None):
-    found = problems(changed("judge/model", path), ROOT)
+    found = problems(changed("judge/model", path), GRAPH, ROOT)
     assert found == ([problem] if problem else [])
 
 
 def test_values_of_the_judge_are_checked():
-    assert problems(changed("judge/repeats", 0)) == ["judge.repeats: 0 is below 1"]
-    assert problems(changed("judge/top_logprobs", -1)) == ["judge.top_logprobs: -1 is below 0"]
-    assert "one of random, both" in problems(changed("judge/orders", "any"))[0]
+    assert problems(changed("judge/repeats", 0), GRAPH) == ["judge.repeats: 0 is below 1"]
+    assert problems(changed("judge/top_logprobs", -1), GRAPH) == [
+        "judge.top_logprobs: -1 is below 0"
+    ]
+    assert "one of random, both" in problems(changed("judge/orders", "any"), GRAPH)[0]
+
+
+def test_any_dataset_can_be_trimmed_and_joined():
+    """What writes into data/datasets is a dataset, whichever stage it was."""
+    raw = copy.deepcopy(RAW) | copy.deepcopy(ARTE)
+    raw["dataset_files"] = {"own": {"rows": "rows.jsonl"}}
+    raw["selections"] = {
+        "best": {"probe": "montessori-1", "scores": "influence/montessori-1"},
+    }
+    raw["trims"] = {
+        "short": {"dataset": "best", "like": "own"},
+        "shorter": {"dataset": "a", "like": "short"},
+    }
+    raw["joins"] = {"both": {"first": "shorter", "second": "own"}}
+    assert problems(raw, GRAPH) == []
+    raw["trims"]["short"]["like"] = "nothing"
+    (text,) = problems(raw, GRAPH)
+    assert "datasets or dataset_files or selections or joins or trims or tailored has a, " in text
+
+
+def test_files_are_those_that_the_graph_reads_for_rows_that_are_there(tmp_path: Path):
+    raw = copy.deepcopy(RAW) | copy.deepcopy(ARTE)
+    raw["tasks"]["t"]["source"] = "nowhere.json"
+    found = problems(raw, GRAPH, ROOT)
+    assert found == ["tasks.t.source: nowhere.json does not exist"]
+    raw["harnesses"] = {"h": {"model": "models/student", "task": "gsm8k", "shots": 8}}
+    raw["harness"] = raw["harness"] | {"data": "nowhere"}
+    assert "harness.data: nowhere does not exist" in problems(raw, GRAPH, ROOT)
+
+
+@pytest.mark.parametrize("value", [None, "missing"])
+def test_a_section_that_dvc_needs_is_asked_for_although_it_may_be_empty(value: Any):
+    raw = copy.deepcopy(RAW)
+    if value is None:
+        raw["exams"] = None
+    else:
+        del raw["exams"]
+    wanted = "exams: section is missing; dvc.yaml goes over its rows, so write exams: {}"
+    assert problems(raw, GRAPH) == [wanted]

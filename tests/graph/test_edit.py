@@ -99,7 +99,6 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml, profiles and the files that params name."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
     shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
-    shutil.copytree(ROOT / "montessori/templates", tmp_path / "montessori/templates")
     raw = load(ROOT / "params.yaml")
     named = [row["path"] for row in raw["models"].values()] + list(raw["sources"].values())
     for path in [*named, raw["judge"]["model"]]:
@@ -108,6 +107,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     (tmp_path / "data/micro/sources/tasks.json").touch()  # of profile arte
     shutil.copytree(ROOT / "data/micro/prompts", tmp_path / "data/micro/prompts")
     shutil.copy(ROOT / "data/micro/judge.json", tmp_path / "data/micro")
+    (tmp_path / "data/benchmarks").mkdir()
+    for name in ("dvc.yaml", "stages", "montessori"):  # what stages read
+        (tmp_path / name).symlink_to(ROOT / name)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

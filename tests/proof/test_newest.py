@@ -232,7 +232,7 @@ def test_a_run_has_one_definition_until_what_it_follows_from_differs() -> None:
     }
 
     def of(name: str, run: str, changed: dict[str, Any] | None = None) -> str:
-        return define_runs(changed or params[name], [run], name)[run]
+        return define_runs(changed or params[name], project.graph, [run], name)[run]
 
     assert of("controls", "placebo") == of("signals", "placebo")
     assert of("controls", "montessori-2") == of("budgets", "montessori-2")

@@ -6,7 +6,10 @@ from pathlib import Path
 
 STAGE = """
 import hashlib, json, os, sys, time
-kind, name, seed, out, metrics, *deps = sys.argv[1:]
+options = dict(zip(sys.argv[1::2], sys.argv[2::2]))
+kind, name, seed = (options[f"--{option}"] for option in ("kind", "name", "seed"))
+out, metrics = options["--out"], options["--metrics"]
+deps = [value for option, value in options.items() if option.startswith("--in-")]
 with open(os.environ.get("TOY_LOG", os.devnull), "a") as log:
     log.write(f"{kind} {name} {seed} {deps}\\n")
 time.sleep(float(os.environ.get("TOY_SECONDS", "0")))
@@ -29,8 +32,8 @@ stages:
     foreach: ${models}
     do:
       cmd: >-
-        python stages/toy.py models ${key} 0
-        data/models/${key} metrics/models/${key}.json ${item.path}
+        python -m stages.toy --kind models --name ${key} --seed 0 --out data/models/${key}
+        --metrics metrics/models/${key}.json --in-path ${item.path}
       deps:
         - stages/toy.py
         - ${item.path}
@@ -42,8 +45,8 @@ stages:
     foreach: ${datasets}
     do:
       cmd: >-
-        python stages/toy.py synth ${key} ${seed}
-        data/datasets/${key} metrics/synth/${key}.json data/${item.teacher}
+        python -m stages.toy --kind synth --name ${key} --seed ${seed} --out data/datasets/${key}
+        --metrics metrics/synth/${key}.json --in-teacher data/${item.teacher}
       params: [seed]
       deps:
         - stages/toy.py
@@ -56,9 +59,9 @@ stages:
     foreach: ${students}
     do:
       cmd: >-
-        python stages/toy.py sft ${key} ${seed}
-        data/students/${key} metrics/student-sft/${key}.json
-        data/datasets/${item.dataset} data/models/${item.student}
+        python -m stages.toy --kind sft --name ${key} --seed ${seed} --out data/students/${key}
+        --metrics metrics/student-sft/${key}.json
+        --in-dataset data/datasets/${item.dataset} --in-student data/models/${item.student}
       params: [seed]
       deps:
         - stages/toy.py
@@ -72,8 +75,8 @@ stages:
     foreach: ${runs}
     do:
       cmd: >-
-        python stages/toy.py eval ${key} ${seed}
-        data/verdicts/${key} metrics/eval/${key}.json data/${item.model}
+        python -m stages.toy --kind eval --name ${key} --seed ${seed} --out data/verdicts/${key}
+        --metrics metrics/eval/${key}.json --in-model data/${item.model}
       params: [seed]
       deps:
         - stages/toy.py

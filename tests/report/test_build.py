@@ -12,7 +12,8 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from montessori.report.build import build_report
+from montessori.graph.stages import read_graph
+from montessori.report.build import OTHER_FOLDERS, build_report
 from montessori.report.comparison import lead_sentences
 
 METRICS = ("mean", "micro_alpaca_eval", "micro_mt_bench", "micro_mmlu", "micro_gsm8k")
@@ -196,3 +197,15 @@ def test_the_lead_says_what_the_corrected_p_values_say() -> None:
     assert one.startswith("montessori-1 beats self-instruct on 5 of 5")
     assert two.startswith("montessori-2 has no significant difference from self-instruct")
     assert "No comparison yet" in lead_sentences({"runs": {}})[0]
+
+
+def test_the_metrics_of_every_stage_are_shown(tmp_path: Path):
+    """A kind that dvc.yaml has and the page does not would be overlooked for years."""
+    folders = read_graph(Path(__file__).parents[2]).metrics_folders()
+    for folder in (*folders, *OTHER_FOLDERS):
+        (tmp_path / "metrics" / folder).mkdir(parents=True)
+        (tmp_path / "metrics" / folder / "x.json").write_text('{"rows": 3}')
+    build_report(tmp_path / "index.html", {"runs": {}}, [], tmp_path / "metrics")
+    shown = re.findall(r"<summary>(.*?)</summary>", page(tmp_path / "index.html"))
+    assert set(folders) <= set(shown)
+    assert set(shown) & set(OTHER_FOLDERS) == set()
