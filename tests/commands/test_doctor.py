@@ -5,6 +5,7 @@ the command itself fails where it should explain.
 """
 
 import subprocess
+import sys
 from importlib import metadata
 from pathlib import Path
 from types import SimpleNamespace
@@ -96,3 +97,154 @@ def test_a_named_server_is_asked(tmp_path: Path):
     assert finding.level == "bad"
     assert "cannot be reached" in finding.text
     assert "vllm serve" in finding.next
+
+
+# ---------------------------------------------------------------------- what DVC and git answer
+def answering(answers: dict[str, str | None]):
+    """A stand-in for running commands: the answer to each, by its first two words."""
+    return lambda command, root=None: answers.get(" ".join(command[:2]))
+
+
+@pytest.fixture
+def checkout(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A folder in which DVC is set up and on PATH."""
+    (tmp_path / ".dvc").mkdir()
+    (tmp_path / ".dvc" / "config").write_text("")
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: f"/bin/{name}")
+    return tmp_path
+
+
+STALE = """\
+sft@a:
+\tchanged deps:
+\t\tmodified:           data/x
+compare:
+\tchanged outs:
+\t\tdeleted:            metrics/compare.json
+"""
+
+
+@pytest.mark.parametrize(
+    ("status", "level", "text", "next_step"),
+    [
+        ("Data and pipelines are up to date.", "ok", "everything is up to date", ""),
+        (STALE, "note", "2 stages are out of date", "dvc repro"),
+        (STALE + "code:\n\tchanged deps:\n", "note", "code changed", "dvc repro code"),
+        (None, "bad", "dvc status fails", "dvc status"),
+    ],
+)
+def test_what_is_out_of_date_is_counted(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch, status, level, text, next_step
+):
+    """After a change of code the count would be wrong: lists of code come first."""
+    answers = {"dvc status": status, "dvc remote": "origin\t/data/store\nsecond\ts3://b"}
+    monkeypatch.setattr(doctor, "_answer", answering(answers))
+    state, remote = doctor.dvc_findings(checkout)
+    assert (state.level, state.text) == (level, text)
+    assert state.next.startswith(next_step)
+    assert remote == Finding("remote", "ok", "origin /data/store, second s3://b")
+
+
+def test_no_remote_is_a_note_that_says_how_to_add_one(
+    checkout: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(doctor, "_answer", answering({"dvc status": "", "dvc remote": ""}))
+    _, remote = doctor.dvc_findings(checkout)
+    assert (remote.level, remote.text) == ("note", "none")
+    assert "dvc remote add -d NAME" in remote.next
+
+
+def test_dvc_that_is_not_there_is_one_finding(checkout: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: None)
+    (finding,) = doctor.dvc_findings(checkout)
+    assert (finding.level, finding.text) == ("bad", "not on PATH")
+
+
+@pytest.mark.parametrize(
+    "command", [["no-such-program-at-all"], ["false"], ["sh", "-c", "sleep 5"]], ids=" ".join
+)
+def test_a_command_that_fails_is_missing_or_hangs_has_no_answer(
+    command: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    run = subprocess.run
+    monkeypatch.setattr(
+        doctor.subprocess, "run", lambda *a, **more: run(*a, **more | {"timeout": 0.2})
+    )
+    assert doctor._answer(command) is None
+
+
+# ------------------------------------------------------------------------------- the machine
+class TorchWithoutGpu:
+    """What `import torch` gives on a machine whose GPU this build cannot use."""
+
+    __version__ = "2.13.0+cpu"
+    cuda = SimpleNamespace(is_available=lambda: False)
+
+
+def test_a_gpu_that_torch_cannot_use_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "torch", TorchWithoutGpu)
+    monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
+    monkeypatch.setattr(doctor, "_answer", lambda command: "GPU 0: H200")
+    finding = doctor.device_finding()
+    assert finding.level == "bad"
+    assert "MONTESSORI_ACCELERATOR=cuda" in finding.next
+    monkeypatch.setattr(doctor, "_answer", lambda command: None)  # a driver without a GPU
+    assert doctor.device_finding().level == "ok"
+
+
+def test_a_gpu_that_torch_can_use_is_named(monkeypatch: pytest.MonkeyPatch):
+    class Torch(TorchWithoutGpu):
+        cuda = SimpleNamespace(
+            is_available=lambda: True,
+            device_count=lambda: 2,
+            get_device_name=lambda number: f"GPU {number}",
+        )
+
+    monkeypatch.setitem(sys.modules, "torch", Torch)
+    assert doctor.device_finding() == Finding("device", "ok", "torch 2.13.0+cpu, GPU 0, GPU 1")
+
+
+def test_a_torch_that_does_not_load_is_bad(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(sys.modules, "torch", None)
+    finding = doctor.device_finding()
+    assert finding.level == "bad"
+    assert finding.text.startswith("torch does not load")
+
+
+@pytest.mark.parametrize(
+    ("limit", "gib", "level"),
+    [("max", 64.0, "ok"), (str(2 * doctor.GIB), 2.0, "bad"), (str(9**20), 64.0, "ok")],
+    ids=["no limit", "a container of 2 GiB", "a limit above the machine"],
+)
+def test_memory_is_that_of_the_container(limit, gib, level, monkeypatch: pytest.MonkeyPatch):
+    sizes = {"SC_PAGE_SIZE": 4096, "SC_PHYS_PAGES": 64 * doctor.GIB // 4096}
+    monkeypatch.setattr(doctor.os, "sysconf", sizes.__getitem__)
+    version_two = "/sys/fs/cgroup/memory.max"
+    monkeypatch.setattr(doctor.Path, "is_file", lambda path: str(path) == version_two)
+    monkeypatch.setattr(doctor.Path, "read_text", lambda path: f"{limit}\n")
+    finding = doctor.memory_finding()
+    assert (finding.text, finding.level) == (f"{gib:.1f} GiB", level)
+    assert bool(finding.next) == (level == "bad")
+
+
+def test_one_core_is_a_note(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doctor.os, "sched_getaffinity", lambda pid: {0}, raising=False)
+    assert doctor.core_finding().level == "note"
+    monkeypatch.setattr(doctor.os, "sched_getaffinity", lambda pid: {0, 3}, raising=False)
+    assert doctor.core_finding() == Finding("cores", "ok", "2")
+
+
+def test_python_outside_an_environment_is_a_note(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(doctor.sys, "base_prefix", "/usr")
+    monkeypatch.setattr(doctor.sys, "prefix", "/work/.venv")
+    assert doctor.python_finding().level == "ok"
+    monkeypatch.setattr(doctor.sys, "prefix", "/usr")
+    assert "activate .venv" in doctor.python_finding().next
+
+
+def test_a_build_of_a_version_is_that_version(tmp_path: Path):
+    """torch 2.13.0+cpu is what the lock's 2.13.0 is on a machine without GPU."""
+    (tmp_path / "requirements").mkdir()
+    installed = metadata.version("polars")
+    (tmp_path / doctor.LOCK).write_text(f"polars=={installed}+cpu  # a build\n!! no pin\n\n")
+    assert doctor.lock_findings(tmp_path) == [Finding("versions", "ok", "all 1 as locked")]
