@@ -58,8 +58,9 @@ def run_main(monkeypatch: pytest.MonkeyPatch, *words: str) -> int:
 
 @pytest.fixture
 def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A working directory with the project's params.yaml and nothing computed yet."""
-    shutil.copy(ROOT / "params.yaml", tmp_path)
+    """A working directory with the project's params and graph, and nothing computed yet."""
+    for name in ("params.yaml", "dvc.yaml"):
+        shutil.copy(ROOT / name, tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
