@@ -85,10 +85,10 @@ def profile(
 @app.command()
 def doctor() -> None:
     """Look at versions, devices, memory, disk, DVC and git, and say what to do."""
-    from montessori.commands.doctor import examine, report
+    from montessori.commands.doctor import examine_checkout, format_findings
 
-    findings = examine(Path())
-    typer.echo(report(findings))
+    findings = examine_checkout(Path())
+    typer.echo(format_findings(findings))
     if any(finding.level == "bad" for finding in findings):
         raise typer.Exit(1)
 

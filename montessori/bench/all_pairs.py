@@ -1,4 +1,4 @@
-"""Near-duplicates by comparing with everything: plainly, and as the published code does it."""
+"""Find near-duplicates by comparing every pair: with rapidfuzz, and as the published code does."""
 
 import multiprocessing
 import os
@@ -18,10 +18,10 @@ BLOCK = 500  # rows whose pairs are held at once
 
 @dataclass(frozen=True)
 class AllPairs:
-    """What comparing with everything says of each row.
+    """The decision on each row when every pair is compared.
 
-    `closest` is the row that a dropped row is closest to; None where it was kept, or where that
-    is a seed.
+    `closest` is the row that a dropped row is most similar to; None for a kept row, or if the most
+    similar text is a seed.
     """
 
     dropped: list[bool]
@@ -29,49 +29,51 @@ class AllPairs:
     seconds: float
 
 
-def scorer() -> Any:
-    """The ROUGE-L scorer of the rouge_score package. Raises MontessoriError without it."""
+def rouge_scorer() -> Any:
+    """Open the ROUGE-L scorer of the package rouge_score; raises MontessoriError without it."""
     try:
         from rouge_score.rouge_scorer import RougeScorer
     except ModuleNotFoundError as error:
         raise MontessoriError(
             "the package rouge_score is not installed",
-            expected="what the published procedure is measured with; it comes with lm-eval",
+            expected="the package that the published procedure uses; lm-eval installs it",
             next="make setup, or pip install rouge_score",
         ) from error
     return RougeScorer(["rougeL"])
 
 
-def all_pairs(seeds: Sequence[str], rows: Sequence[str], limit: float) -> AllPairs:
-    """Each row against the seeds and all rows kept before it, every pair by rapidfuzz.
+def compare_all_pairs(seeds: Sequence[str], rows: Sequence[str], limit: float) -> AllPairs:
+    """Compare each row with the seeds and all rows kept before it, by rapidfuzz.
 
-    Subsequences are computed on all cores, in blocks of rows against everything earlier.
+    Common subsequences are computed on all cores, for a block of rows with every earlier text.
     """
     started = time.perf_counter()
-    texts = _numbered([*seeds, *rows])
+    texts = _number_words([*seeds, *rows])
     lengths = np.array([len(text) for text in texts])
     kept = np.zeros(len(texts), dtype=bool)
     kept[: len(seeds)] = True
     closest: list[int | None] = []
     for start in range(len(seeds), len(texts), BLOCK):
         end = min(start + BLOCK, len(texts))
-        for place, scores in enumerate(_scores(texts, lengths, start, end), start):
-            scores = np.where(kept[:place], scores[:place], 0.0)
-            best = int(scores.argmax()) if place else 0
-            kept[place] = not (place and scores[best] > limit)
-            closest.append(None if kept[place] or best < len(seeds) else best - len(seeds))
+        for index, scores in enumerate(_score_block(texts, lengths, start, end), start):
+            scores = np.where(kept[:index], scores[:index], 0.0)
+            best = int(scores.argmax()) if index else 0
+            kept[index] = not (index and scores[best] > limit)
+            closest.append(None if kept[index] or best < len(seeds) else best - len(seeds))
     dropped = (~kept[len(seeds) :]).tolist()
     return AllPairs(dropped, closest, time.perf_counter() - started)
 
 
-def _numbered(texts: Sequence[str]) -> list[list[int]]:
+def _number_words(texts: Sequence[str]) -> list[list[int]]:
+    """Replace each word by a number, because rapidfuzz compares numbers faster."""
     numbers: dict[str, int] = {}
-    return [
-        [numbers.setdefault(word, len(numbers)) for word in split_words(text)] for text in texts
-    ]
+    numbered = []
+    for text in texts:
+        numbered.append([numbers.setdefault(word, len(numbers)) for word in split_words(text)])
+    return numbered
 
 
-def _scores(
+def _score_block(
     texts: Sequence[Sequence[int]], lengths: np.ndarray, start: int, end: int
 ) -> np.ndarray:
     """ROUGE-L of texts `start` to `end` with all texts before `end`, (end - start, end)."""
@@ -83,22 +85,22 @@ def _scores(
     )
     scores = np.zeros(common.shape)
     row, column = common.nonzero()
-    some = common[row, column]
-    scores[row, column] = f_measure(some, lengths[start:end][row], lengths[column])
+    lengths_in_common = common[row, column]
+    scores[row, column] = f_measure(lengths_in_common, lengths[start:end][row], lengths[column])
     return scores
 
 
 def published_procedure(text: str, earlier: Sequence[str], limit: float) -> tuple[bool, float]:
-    """Whether a text is a near-duplicate, and the seconds, as in the code of Montessori-Instruct.
+    """Decide on one text as the code of Montessori-Instruct does; returns (near, seconds).
 
-    A new pool of processes, one a core, scores the text against every earlier one with
-    rouge_score. Processes are forked where the system can, which is the quickest way.
+    A new pool of processes, one for each core, scores the text against every earlier one with
+    rouge_score. Processes are forked where the system allows it, because that is fastest.
     """
     methods = multiprocessing.get_all_start_methods()
     context = multiprocessing.get_context("fork" if "fork" in methods else None)
-    score = partial(scorer().score, text)
+    score = partial(rouge_scorer().score, text)
     started = time.perf_counter()
     with context.Pool(os.cpu_count()) as pool:
-        scores = [found["rougeL"].fmeasure for found in pool.map(score, earlier)]
+        scores = [result["rougeL"].fmeasure for result in pool.map(score, earlier)]
     near = max(scores, default=0.0) > limit
     return near, time.perf_counter() - started

@@ -1,13 +1,26 @@
-"""`montessori bench ...`: each measurement as a command."""
+"""`montessori bench ...`: measure the speed of a part of the pipeline on this machine."""
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
 from montessori.graph.load import FILE
 
 bench = typer.Typer(no_args_is_help=True, help="Measure speed on this machine.")
+
+#: Options that several commands have.
+Device = Annotated[str, typer.Option(help="auto, cpu or cuda.")]
+Threads = Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")]
+Json = Annotated[Path | None, typer.Option(help="File for the figures.")]
+
+
+def _save_figures(path: Path | None, figures: dict[str, Any]) -> None:
+    """Write the figures where `--json` says; nothing without it."""
+    from montessori.artifacts.files import write_json
+
+    if path:
+        write_json(path, figures)
 
 
 @bench.command("influence")
@@ -18,18 +31,21 @@ def bench_influence(
     probes: Annotated[Path | None, typer.Option(help="JSONL rows to score.")] = None,
     references: Annotated[Path | None, typer.Option(help="JSONL reference rows.")] = None,
     warmup: Annotated[
-        Path | None, typer.Option(help="JSONL rows of the warm-up; else the first of --probes.")
+        Path | None,
+        typer.Option(help="JSONL rows of the warm-up; the first of --probes by default."),
     ] = None,
     rows: Annotated[int, typer.Option(min=2, help="Probes that are timed.")] = 64,
     reference_rows: Annotated[int, typer.Option(min=1, help="Reference rows.")] = 256,
     against: Annotated[
-        list[str] | None, typer.Option(help="oracle, published; may be given twice.")
+        list[str] | None, typer.Option(help="oracle or published; repeat the option for both.")
     ] = None,
     audit_rows: Annotated[int, typer.Option(min=2, help="Probes of the oracle.")] = 64,
     published_rows: Annotated[
         int, typer.Option(min=1, help="Probes of the published procedure.")
     ] = 4,
-    max_length: Annotated[int, typer.Option(min=2, help="Tokens of a row at most.")] = 512,
+    max_length: Annotated[
+        int, typer.Option(min=2, help="Largest number of tokens of a row.")
+    ] = 512,
     tokens: Annotated[int, typer.Option(min=4, help="Tokens of a random row.")] = 300,
     precision: Annotated[str, typer.Option(help="fp32 or bf16.")] = "fp32",
     batch: Annotated[
@@ -39,113 +55,109 @@ def bench_influence(
     compile: Annotated[
         bool, typer.Option(help="One kernel for the reduction, by torch.compile.")
     ] = False,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
-    json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
+    device: Device = "auto",
+    threads: Threads = 0,
+    json: Json = None,
 ) -> None:
-    """Influence: probes a second, truth against the exact step, ratio to the published procedure.
+    """Measure influence: probes per second, accuracy against the exact step, and speed against the
+    published procedure.
 
     A shape has random weights and random rows, so it needs no download.
     """
-    from montessori.artifacts.files import write_json
-    from montessori.bench.influence import bench as measure
-    from montessori.bench.world import Options
+    from montessori.bench.influence import measure_influence
+    from montessori.bench.world import Compute, Options, RowFiles, Sizes
 
     options = Options(
-        model=model, probes=probes, references=references, warmup=warmup, rows=rows,
-        reference_rows=reference_rows, audit_rows=audit_rows, published_rows=published_rows,
-        max_length=max_length, tokens=tokens, precision=precision, batch=batch,
-        checkpointing=checkpointing, compiled=compile, device=device, threads=threads,
+        model=model,
+        files=RowFiles(probes, references, warmup),
+        sizes=Sizes(rows, reference_rows, audit_rows, published_rows, max_length, tokens),
+        compute=Compute(precision, batch, checkpointing, compile, device, threads),
         against=tuple(against or ()),
-    )  # fmt: skip
-    figures = measure(options, typer.echo)
-    if json:
-        write_json(json, figures)
+    )
+    figures = measure_influence(options, typer.echo)
+    _save_figures(json, figures)
 
 
 @bench.command("generate")
 def bench_generate(
     model: Annotated[Path, typer.Argument(help="A model folder, such as data/micro/teacher.")],
     engine: Annotated[
-        str, typer.Option(help="transformers, vllm, openai, with commas.")
+        str, typer.Option(help="transformers, vllm, openai, separated by commas.")
     ] = "transformers,vllm",
     prompts: Annotated[int, typer.Option(min=1, help="Instruction prompts of the lab.")] = 250,
     samples: Annotated[int, typer.Option(min=1, help="Samples of a prompt.")] = 4,
-    new_tokens: Annotated[int, typer.Option(min=1, help="Tokens of a sample at most.")] = 96,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
+    new_tokens: Annotated[
+        int, typer.Option(min=1, help="Largest number of tokens of a sample.")
+    ] = 96,
+    device: Device = "auto",
+    threads: Threads = 0,
     server: Annotated[str, typer.Option(help="Address for engine openai.")] = "",
-    in_flight: Annotated[int, typer.Option(min=1, help="Requests in flight at it.")] = 64,
-    json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
+    in_flight: Annotated[
+        int, typer.Option(min=1, help="Requests to the server at the same time.")
+    ] = 64,
+    json: Json = None,
 ) -> None:
-    """Generation: tokens a second of each engine, and of vLLM through us against vLLM alone."""
-    from montessori.artifacts.files import write_json
-    from montessori.bench.generation import Options, machine_of
-    from montessori.bench.generation import bench as measure
+    """Measure tokens per second of each engine, and of vLLM through our code against vLLM alone."""
+    from montessori.bench.generation import Options, machine_of, measure_generation
 
-    options = Options(
-        model=model, engines=tuple(engine.split(",")), prompts=prompts, samples=samples,
-        new_tokens=new_tokens, machine=machine_of(device, threads, server, in_flight),
-    )  # fmt: skip
-    figures = measure(options, typer.echo)
-    if json:
-        write_json(json, figures)
+    machine = machine_of(device, threads, server, in_flight)
+    options = Options(model, tuple(engine.split(",")), prompts, samples, new_tokens, machine)
+    figures = measure_generation(options, typer.echo)
+    _save_figures(json, figures)
 
 
 @bench.command("icl")
 def bench_icl(
-    student: Annotated[Path, typer.Argument(help="A model folder: data/models/student.")],
+    student: Annotated[Path, typer.Argument(help="A model folder, such as data/models/student.")],
     rows: Annotated[Path, typer.Option(help="A folder of drafts or of a probe.")],
     questions: Annotated[Path, typer.Option(help="A preference set, tasks, or rows.")],
-    sample: Annotated[int, typer.Option(min=2, help="Demonstrations, evenly spread.")] = 64,
-    most: Annotated[int, typer.Option(min=1, help="Questions of each.")] = 40,
-    single: Annotated[int, typer.Option(min=0, help="Calls also timed one by one.")] = 64,
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
+    sample: Annotated[
+        int, typer.Option(min=2, help="Demonstrations, spread evenly over the rows.")
+    ] = 64,
+    most: Annotated[int, typer.Option(min=1, help="Questions of each demonstration.")] = 40,
+    single: Annotated[int, typer.Option(min=0, help="Calls that are also timed one by one.")] = 64,
+    threads: Threads = 0,
+    device: Device = "auto",
+    json: Json = None,
 ) -> None:
-    """In-context scores by log-probability and by plain generation: time, and whether they agree.
+    """Compare in-context scores by log-probability with scores by generation: time and agreement.
 
-    On closed questions, which are answered at once; open ones are written in either way.
-    Templates, ways to state an answer and the rest are those of section icl in params.yaml.
+    Only closed questions are used, because answers to open ones are generated in any case. All
+    settings are those of section icl in params.yaml.
     """
-    from montessori.artifacts.files import write_json
-    from montessori.bench.icl import Options
-    from montessori.bench.icl import bench as measure
+    from montessori.bench.icl import Options, measure_icl
     from montessori.graph.load import load, section
     from montessori.signals.icl.settings import IclParams
 
     settings = section(load(FILE), "icl", IclParams)
     options = Options(student, rows, questions, sample, most, single, threads, device)
-    figures = measure(options, settings, typer.echo)
-    if json:
-        write_json(json, figures)
+    figures = measure_icl(options, settings, typer.echo)
+    _save_figures(json, figures)
 
 
 @bench.command("filters")
 def bench_filters(
-    rows: Annotated[Path, typer.Option(help="JSONL rows, or instructions alone.")],
-    seeds: Annotated[Path | None, typer.Option(help="JSONL rows that count as earlier.")] = None,
-    limit: Annotated[float, typer.Option(help="ROUGE-L F-measure above which one goes.")] = 0.7,
+    rows: Annotated[Path, typer.Option(help="JSONL rows, or instructions only.")],
+    seeds: Annotated[Path | None, typer.Option(help="JSONL rows that come before --rows.")] = None,
+    limit: Annotated[
+        float, typer.Option(help="ROUGE-L F-measure above which a row is dropped.")
+    ] = 0.7,
     sample: Annotated[
-        int, typer.Option(min=2, help="Rows of which rouge_score compares every pair.")
+        int, typer.Option(min=2, help="Rows whose pairs rouge_score compares.")
     ] = 400,
     published_rows: Annotated[
         int, typer.Option(min=1, help="Rows that the published procedure decides.")
     ] = 8,
-    json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
+    json: Json = None,
 ) -> None:
-    """Near-duplicates: seconds, equal decisions, ratio to the published procedure.
+    """Measure the near-duplicate filter: time, correct decisions, speed against the published code.
 
-    All rows are also decided by comparing every pair, a sample with rouge_score itself.
+    Decisions are checked by comparing every pair, and on a sample with rouge_score itself.
     """
-    from montessori.artifacts.files import write_json
-    from montessori.bench.filters import Options
-    from montessori.bench.filters import bench as measure
+    from montessori.bench.filters import Options, measure_filters
 
-    figures = measure(Options(rows, seeds, limit, sample, published_rows), typer.echo)
-    if json:
-        write_json(json, figures)
+    figures = measure_filters(Options(rows, seeds, limit, sample, published_rows), typer.echo)
+    _save_figures(json, figures)
     if not figures["equal"]:
         raise typer.Exit(1)
 
@@ -153,26 +165,23 @@ def bench_filters(
 @bench.command("harness")
 def bench_harness(
     model: Annotated[Path, typer.Argument(help="A model folder, such as data/students/mine.")],
-    data: Annotated[Path, typer.Option(help="Folder of benchmark files, as harness.data.")],
+    data: Annotated[Path, typer.Option(help="Folder of benchmark files, as in harness.data.")],
     task: Annotated[str, typer.Option(help="A task of lm-eval.")] = "gsm8k",
     shots: Annotated[int, typer.Option(help="Examples; -1 = the task's own number.")] = 0,
     limit: Annotated[int, typer.Option(min=0, help="First items; 0 = all.")] = 100,
     batch: Annotated[int, typer.Option(min=1, help="Rows of a forward pass.")] = 16,
-    rounds: Annotated[int, typer.Option(min=1, help="Runs of each.")] = 3,
-    device: Annotated[str, typer.Option(help="auto, cpu or cuda.")] = "auto",
-    threads: Annotated[int, typer.Option(min=0, help="CPU threads; 0 = all cores.")] = 0,
-    json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
+    rounds: Annotated[int, typer.Option(min=1, help="Repetitions of each.")] = 3,
+    device: Device = "auto",
+    threads: Threads = 0,
+    json: Json = None,
 ) -> None:
-    """Public benchmarks: our stage against lm-eval called directly, time and scores."""
-    from montessori.artifacts.files import write_json
+    """Compare our stage for public benchmarks with lm-eval called directly: time and scores."""
     from montessori.bench.generation import machine_of
-    from montessori.bench.harness import Options
-    from montessori.bench.harness import bench as measure
+    from montessori.bench.harness import Options, measure_harness
 
     machine = machine_of(device, threads, "", 1)
     options = Options(model, task, shots, data, limit, batch, rounds, machine)
-    figures = measure(options, typer.echo)
-    if json:
-        write_json(json, figures)
+    figures = measure_harness(options, typer.echo)
+    _save_figures(json, figures)
     if not figures["equal"]:
         raise typer.Exit(1)

@@ -1,4 +1,4 @@
-"""`montessori bench generate`: tokens a second of each engine, and vLLM through us against vLLM."""
+"""`montessori bench generate`: tokens per second of each engine, and what our code costs vLLM."""
 
 import gc
 import statistics
@@ -28,9 +28,10 @@ Dialogue = list[dict[str, str]]
 
 @dataclass(frozen=True)
 class Rate:
-    """Tokens a second by the clock, and by the processor time of this process.
+    """Tokens per second by the clock, and per second of this process's processor time.
 
-    The second is what counts on a busy machine without a GPU; it says nothing of servers.
+    Processor time is the reliable one on a busy machine without a GPU; it is meaningless for
+    servers.
     """
 
     wall: float
@@ -38,20 +39,20 @@ class Rate:
 
 
 class Watch:
-    """Both clocks, from when it is made."""
+    """Both clocks, started when the watch is made."""
 
     def __init__(self) -> None:
         self.wall, self.processor = time.perf_counter(), time.process_time()
 
-    def rate(self, tokens: int) -> Rate:
-        """The rate of `tokens` since then."""
+    def rate_of(self, tokens: int) -> Rate:
+        """The rate of `tokens` since the start."""
         spent = time.perf_counter() - self.wall, time.process_time() - self.processor
         return Rate(tokens / spent[0], tokens / spent[1])
 
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured: `prompts` instruction prompts of the lab, `samples` each."""
+    """What is measured: `prompts` instruction prompts of the lab, `samples` of each."""
 
     model: Path
     engines: tuple[str, ...]
@@ -61,7 +62,7 @@ class Options:
     machine: Machine
 
     def check(self) -> None:
-        """Raise MontessoriError for what cannot be measured."""
+        """Raise MontessoriError for an unknown engine or a missing model folder."""
         unknown = [name for name in self.engines if name not in ENGINES]
         if unknown:
             raise MontessoriError(
@@ -76,25 +77,27 @@ class Options:
             )
 
 
-def bench(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
-    """Measure the engines one after the other; lines for a person go to `say`.
+def measure_generation(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure the engines one after the other; `say` gets lines for the user.
 
-    Tokens are those of the samples written. Rendering of prompts and of text is part of the time,
-    opening the engine is not.
+    Tokens are those of the samples. The time includes rendering prompts and decoding text, but not
+    opening the engine.
     """
     options.check()
     figures: dict[str, Any] = {
-        "prompts": options.prompts, "samples": options.samples, "new_tokens": options.new_tokens,
-    }  # fmt: skip
-    asked = dialogues(options.prompts)
+        "prompts": options.prompts,
+        "samples": options.samples,
+        "new_tokens": options.new_tokens,
+    }
+    dialogues = lab_dialogues(options.prompts)
     for name in options.engines:
         with TemporaryDirectory() as folder:
-            figures[name] = _engine(name, options, asked, Path(folder), say)
+            figures[name] = _measure_engine(name, options, dialogues, Path(folder), say)
     return figures
 
 
-def dialogues(count: int) -> list[Dialogue]:
-    """Instruction prompts of the lab, each with EXAMPLES tasks as examples."""
+def lab_dialogues(count: int) -> list[Dialogue]:
+    """Write instruction prompts of the lab, each with EXAMPLES tasks as examples."""
     import random
 
     lab = open_world("lab", "montessori bench generate")
@@ -108,29 +111,33 @@ def dialogues(count: int) -> list[Dialogue]:
     return [[{"role": "user", "content": text}] for text in texts]
 
 
-def _engine(
-    name: str, options: Options, asked: list[Dialogue], folder: Path, say: Callable[[str], None]
+def _measure_engine(
+    name: str, options: Options, dialogues: list[Dialogue], folder: Path, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """The figures of one engine; its warm-up writes other samples of the same prompts."""
+    """Measure one engine, after a warm-up on other samples of the same prompts."""
     started = time.perf_counter()
     engine = open_engine(
-        options.model, GenerationParams(name), options.machine, lambda _: None,  # type: ignore[arg-type]
+        options.model,
+        GenerationParams(name),  # type: ignore[arg-type]
+        options.machine,
+        lambda _: None,
         folder / "ledger.jsonl",
-    )  # fmt: skip
+    )
     opening = time.perf_counter() - started
     sampling = Sampling(options.new_tokens, temperature=1.0, top_p=0.95)
-    _write(engine, asked[:8], options.samples, sampling, 0)
+    _write_samples(engine, dialogues[:8], options.samples, sampling, 0)
+    raw = ""
     if name == "vllm":
-        figures = _beside_raw(engine, options, asked, sampling)  # type: ignore[arg-type]
+        figures = _beside_raw(engine, options, dialogues, sampling)  # type: ignore[arg-type]
+        raw = (
+            f", {figures['vllm_of_raw']:.1%} of vLLM alone "
+            f"({figures['vllm_of_raw_by_processor_time']:.1%} by processor time)"
+        )
     else:
-        turns = range(1, ROUNDS + 1)
-        figures = _medians([_write(engine, asked, options.samples, sampling, k) for k in turns])
-    raw = (
-        f", {figures['vllm_of_raw']:.1%} of vLLM alone "
-        f"({figures['vllm_of_raw_by_processor_time']:.1%} by processor time)"
-        if "vllm_of_raw" in figures
-        else ""
-    )
+        rates = []
+        for turn in range(1, ROUNDS + 1):
+            rates.append(_write_samples(engine, dialogues, options.samples, sampling, turn))
+        figures = _median_rates(rates)
     say(
         f"{name}: {figures['tokens_per_second']:.0f} tokens/s, "
         f"{figures['tokens_per_processor_second']:.0f} a second of processor time{raw}; "
@@ -141,49 +148,52 @@ def _engine(
     return figures | {"opening_seconds": opening}
 
 
-def _write(
-    engine: Engine, asked: Sequence[Dialogue], samples: int, sampling: Sampling, turn: int
+def _write_samples(
+    engine: Engine, dialogues: Sequence[Dialogue], samples: int, sampling: Sampling, turn: int
 ) -> Rate:
-    """The rate of writing `samples` samples of each dialogue, with the seeds of `turn`."""
+    """Write `samples` samples of each dialogue with the seeds of `turn`; returns the rate."""
     watch = Watch()
-    requests = _requests(engine, asked, samples, turn)
+    requests = _make_requests(engine, dialogues, samples, turn)
     written = engine.generate(requests, sampling)
-    return watch.rate(sum(one.tokens for one in written))
+    return watch.rate_of(sum(completion.tokens for completion in written))
 
 
-def _medians(rates: Sequence[Rate]) -> dict[str, float]:
+def _median_rates(rates: Sequence[Rate]) -> dict[str, float]:
     return {
         "tokens_per_second": statistics.median(rate.wall for rate in rates),
         "tokens_per_processor_second": statistics.median(rate.processor for rate in rates),
     }
 
 
-def _requests(engine: Engine, asked: Sequence[Dialogue], samples: int, turn: int) -> list[Request]:
-    first = turn * len(asked) * samples
+def _make_requests(
+    engine: Engine, dialogues: Sequence[Dialogue], samples: int, turn: int
+) -> list[Request]:
+    first = turn * len(dialogues) * samples
     return [
         Request(prompt, tuple(first + i * samples + k for k in range(samples)))
-        for i, prompt in enumerate(engine.render_prompts(asked))
+        for i, prompt in enumerate(engine.render_prompts(dialogues))
     ]
 
 
 def _beside_raw(
-    engine: "VllmEngine", options: Options, asked: list[Dialogue], sampling: Sampling
+    engine: "VllmEngine", options: Options, dialogues: list[Dialogue], sampling: Sampling
 ) -> dict[str, float]:
-    """Ours and vLLM's own `generate` by turns, on the same prompts and seeds, caches emptied.
+    """Run our engine and vLLM's own `generate` in turns, on equal prompts and seeds.
 
-    The raw engine gets token ids, ready settings, and makes no text: the fastest there is. Each
-    round has both, the first one changing; `vllm_of_raw` is the median of the rounds' ratios.
+    The raw engine gets token ids and prepared settings and decodes no text, so it is the fastest
+    possible use of vLLM. Caches are emptied before each run, and each round starts with the other
+    one. `vllm_of_raw` is the median of the rounds' ratios.
     """
-    found: dict[str, list[Rate]] = {"ours": [], "raw": []}
+    rates: dict[str, list[Rate]] = {"ours": [], "raw": []}
     for turn in range(1, ROUNDS + 1):
         for who in ("ours", "raw") if turn % 2 else ("raw", "ours"):
             engine.llm.reset_prefix_cache()
-            measure = _write if who == "ours" else _raw
-            found[who].append(measure(engine, asked, options.samples, sampling, turn))
-    pairs = list(zip(found["ours"], found["raw"], strict=True))
+            measure = _write_samples if who == "ours" else _write_raw
+            rates[who].append(measure(engine, dialogues, options.samples, sampling, turn))
+    pairs = list(zip(rates["ours"], rates["raw"], strict=True))
     return {
-        **_medians(found["ours"]),
-        **{f"raw_{name}": rate for name, rate in _medians(found["raw"]).items()},
+        **_median_rates(rates["ours"]),
+        **{f"raw_{name}": rate for name, rate in _median_rates(rates["raw"]).items()},
         "vllm_of_raw": statistics.median(a.wall / b.wall for a, b in pairs),
         "vllm_of_raw_by_processor_time": statistics.median(
             a.processor / b.processor for a, b in pairs
@@ -191,21 +201,24 @@ def _beside_raw(
     }
 
 
-def _raw(
-    engine: "VllmEngine", asked: Sequence[Dialogue], samples: int, sampling: Sampling, turn: int
+def _write_raw(
+    engine: "VllmEngine", dialogues: Sequence[Dialogue], samples: int, sampling: Sampling, turn: int
 ) -> Rate:
-    """The rate of vLLM alone."""
-    requests = _requests(engine, asked, samples, turn)
-    places = [(request.ids, seed) for request in requests for seed in request.seeds]
-    prompts: list[Mapping[str, Any]] = [{"prompt_token_ids": list(ids)} for ids, _ in places]
-    settings = [engine.sampling_params(sampling, seed) for _, seed in places]
+    """Write the same samples by vLLM alone; returns the rate."""
+    requests = _make_requests(engine, dialogues, samples, turn)
+    prompts: list[Mapping[str, Any]] = []
+    settings = []
+    for request in requests:
+        for seed in request.seeds:
+            prompts.append({"prompt_token_ids": list(request.ids)})
+            settings.append(engine.sampling_params(sampling, seed))
     watch = Watch()
     outputs = engine.llm.generate(prompts, settings, use_tqdm=False)
     ended = sum(output.outputs[0].finish_reason == "stop" for output in outputs)
-    return watch.rate(sum(len(output.outputs[0].token_ids) for output in outputs) - ended)
+    return watch.rate_of(sum(len(output.outputs[0].token_ids) for output in outputs) - ended)
 
 
 def machine_of(device: str, threads: int, server: str, requests: int) -> Machine:
-    """The machine that the command line describes."""
+    """Build the machine settings that the command line describes."""
     values = {"device": device, "threads": threads, "server": server, "server_requests": requests}
     return section({"machine": values}, "machine", Machine, "the command line")

@@ -17,7 +17,7 @@ from montessori.sources.local_data import LocalData
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured: a task on a model, the first `limit` items of it (0: all)."""
+    """What is measured: a task on a model, its first `limit` items (0: all)."""
 
     model: Path
     task: str
@@ -29,29 +29,27 @@ class Options:
     machine: Machine
 
 
-def bench(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
-    """Seconds of both, and whether their scores are equal; lines for a person go to `say`.
+def measure_harness(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
+    """Time our stage and lm-eval, and compare their scores; `say` gets a line for the user.
 
-    Each round runs both in this process, the first one changing, from loading the task and the
-    model to the scores; ours also writes its table and outcomes. A round before them is not
-    counted. `ratio` is the median of the rounds' ratios of processor time, `wall_ratio` of the
-    clock: on a machine shared with other work the first counts. Raises MontessoriError as the
-    stage does.
+    Each round runs both in this process, in alternating order, from loading task and model to the
+    scores; ours also writes its table and outcomes. A first round is not counted. `ratio` is the
+    median over rounds of the ratio of processor times, `wall_ratio` of the times by the clock: on a
+    shared machine only the first is reliable. Raises MontessoriError as the stage does.
     """
     settings = HarnessParams(
         "transformers", str(options.data), options.limit, options.batch, chat_template=False
     )
-    found: dict[str, list[tuple[float, float]]] = {"ours": [], "direct": []}
+    times: dict[str, list[tuple[float, float]]] = {"ours": [], "direct": []}
     scores: dict[str, Any] = {}
     for turn in range(options.rounds + 1):
         for who in ("ours", "direct") if turn % 2 else ("direct", "ours"):
             clocks = time.perf_counter(), time.process_time()
-            scores[who] = (_ours if who == "ours" else _direct)(options, settings)
+            scores[who] = (_run_ours if who == "ours" else _run_lm_eval)(options, settings)
             if turn:
-                found[who].append(
-                    (time.perf_counter() - clocks[0], time.process_time() - clocks[1])
-                )
-    figures = _figures(found) | {"equal": scores["ours"] == scores["direct"]}
+                wall, cpu = time.perf_counter() - clocks[0], time.process_time() - clocks[1]
+                times[who].append((wall, cpu))
+    figures = _time_figures(times) | {"equal": scores["ours"] == scores["direct"]}
     say(
         f"{options.task}: {figures['ours_seconds']:.1f} s, lm-eval {figures['direct_seconds']:.1f} "
         f"s; {figures['ratio']:.1%} of its processor time, {figures['wall_ratio']:.1%} of its "
@@ -60,30 +58,37 @@ def bench(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
     return {"task": options.task, "limit": options.limit, "shots": options.shots, **figures}
 
 
-def _figures(found: dict[str, list[tuple[float, float]]]) -> dict[str, float]:
-    pairs = list(zip(found["ours"], found["direct"], strict=True))
+def _time_figures(times: dict[str, list[tuple[float, float]]]) -> dict[str, float]:
+    """Medians over rounds; `times` has (by the clock, by the processor) of each round."""
+    pairs = list(zip(times["ours"], times["direct"], strict=True))
     return {
-        **{f"{who}_seconds": statistics.median(s[0] for s in found[who]) for who in found},
+        **{f"{who}_seconds": statistics.median(wall for wall, _ in times[who]) for who in times},
         "ratio": statistics.median(ours[1] / direct[1] for ours, direct in pairs),
         "wall_ratio": statistics.median(ours[0] / direct[0] for ours, direct in pairs),
     }
 
 
-def _ours(options: Options, settings: HarnessParams) -> dict[str, float]:
-    """The scores of our stage, by metric; like lm-eval it reads the index of tasks anew."""
+def _run_ours(options: Options, settings: HarnessParams) -> dict[str, float]:
+    """The scores of our stage by metric; it reads the index of tasks again, as lm-eval does."""
     task_index.cache_clear()
     with TemporaryDirectory() as folder:
         out = Path(folder)
         metrics = run_task(
-            options.model, options.task, options.shots, options.data, out / "samples",
-            out / "outcomes.csv", settings, options.machine,
-        )  # fmt: skip
-    found = metrics["scores"][options.task]
-    return {name: entry["value"] for name, entry in sorted(found.items())}
+            options.model,
+            options.task,
+            options.shots,
+            options.data,
+            out / "samples",
+            out / "outcomes.csv",
+            settings,
+            options.machine,
+        )
+    scores = metrics["scores"][options.task]
+    return {name: entry["value"] for name, entry in sorted(scores.items())}
 
 
-def _direct(options: Options, settings: HarnessParams) -> dict[str, float]:
-    """The scores of lm-eval called as its users call it, on the same files."""
+def _run_lm_eval(options: Options, settings: HarnessParams) -> dict[str, float]:
+    """The scores of lm-eval called as its users do, on the same files."""
     import torch
     from lm_eval.evaluator import simple_evaluate
 

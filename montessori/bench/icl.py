@@ -1,4 +1,4 @@
-"""`montessori bench icl`: what reading answers saves against writing them, and what it changes."""
+"""`montessori bench icl`: time of scores by log-probability and by generation, and agreement."""
 
 import time
 from collections.abc import Callable, Sequence
@@ -24,7 +24,7 @@ Scores = list[list[float]]
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured: the student, its demonstrations and questions, and how many of them."""
+    """What is measured: the student, demonstrations and questions, and their numbers."""
 
     student: Path
     rows: Path
@@ -38,75 +38,77 @@ class Options:
 
 @dataclass(frozen=True)
 class Work:
-    """The demonstrations as text, and the questions of each (QUESTIONS)."""
+    """The demonstrations as text, and the questions of each (schema QUESTIONS)."""
 
     prefixes: list[str]
     frames: list[pl.DataFrame]
 
     @property
     def calls(self) -> int:
-        """Answers of the student."""
+        """The number of answers of the student."""
         return sum(frame.height for frame in self.frames)
 
 
-def bench(options: Options, settings: IclParams, say: Callable[[str], None]) -> dict[str, Any]:
-    """Measure what `options` ask for; lines for a person go to `say`. Returns the figures.
+def measure_icl(
+    options: Options, settings: IclParams, say: Callable[[str], None]
+) -> dict[str, Any]:
+    """Measure four ways to score; `say` gets lines for the user. Returns the figures.
 
     Raises MontessoriError when there is nothing to measure.
     """
-    student = Student.open(options.student, _machine(options), settings.stop)
+    student = Student.open(options.student, _machine_of(options), settings.stop)
     texts = Texts.read_folder(Path(settings.templates), settings)
-    work = _work(options, texts)
+    work = _read_work(options, texts)
     accuracy = replace(settings, measure="accuracy", questions=0)
     warm = Work(work.prefixes[:2], work.frames[:2])
     figures: dict[str, Any] = {"demonstrations": len(work.prefixes), "calls": work.calls}
 
-    def by(read: str, measure: str, some: Work) -> Scores:
+    def score_by(read: str, measure: str, part: Work) -> Scores:
         changed = replace(accuracy, read=read, measure=measure)  # type: ignore[arg-type]
-        trials = [Trial(*each) for each in zip(some.prefixes, some.frames, strict=True)]
+        trials = [Trial(*each) for each in zip(part.prefixes, part.frames, strict=True)]
         return score_trials(student, texts, trials, changed)
 
     ways: dict[str, Callable[[Work], Scores]] = {
-        "plain": lambda some: plain(student, texts, some, settings.max_new_tokens),
-        "shared": lambda some: by("generate", "accuracy", some),
-        "forced": lambda some: by("forced", "accuracy", some),
-        "probability": lambda some: by("forced", "probability", some),
+        "plain": lambda part: score_plainly(student, texts, part, settings.max_new_tokens),
+        "shared": lambda part: score_by("generate", "accuracy", part),
+        "forced": lambda part: score_by("forced", "accuracy", part),
+        "probability": lambda part: score_by("forced", "probability", part),
     }
-    found: dict[str, Scores] = {}
+    scores: dict[str, Scores] = {}
     for name, way in ways.items():
         way(warm)
         started = time.perf_counter(), time.process_time()
-        found[name] = way(work)
+        scores[name] = way(work)
         seconds, cpu = time.perf_counter() - started[0], time.process_time() - started[1]
         figures |= {f"{name}_seconds": seconds, f"{name}_cpu_seconds": cpu}
         figures[f"{name}_per_second"] = work.calls / seconds
         if name != "plain":
-            figures |= _against(name, found["plain"], found[name])
+            figures |= _agreement(name, scores["plain"], scores[name])
             figures[f"{name}_speedup"] = figures["plain_seconds"] / seconds
             figures[f"{name}_cpu_speedup"] = figures["plain_cpu_seconds"] / cpu
-        say(_line(name, figures))
-    return figures | _singly(student, texts, work, settings, options.single, say)
+        say(_result_line(name, figures))
+    return figures | _time_single_calls(student, texts, work, settings, options.single, say)
 
 
-def plain(student: Student, texts: Texts, work: Work, max_new_tokens: int) -> Scores:
-    """Plain generation: every question with its demonstration as a prompt of its own."""
+def score_plainly(student: Student, texts: Texts, work: Work, max_new_tokens: int) -> Scores:
+    """Score by plain generation: each question with its demonstration is a prompt of its own."""
     from montessori.generate import Request, Sampling
 
-    prompts = [
-        prefix + texts.render_question(question)
-        for prefix, frame in zip(work.prefixes, work.frames, strict=True)
-        for question in frame["input"]
-    ]
+    prompts: list[str] = []
+    for prefix, frame in zip(work.prefixes, work.frames, strict=True):
+        prompts += [prefix + texts.render_question(question) for question in frame["input"]]
     ids = tokenize_opened(student.tokenizer, prompts)
-    made = student.engine.generate([Request(row) for row in ids], Sampling(max_new_tokens))
-    wrote = iter([out.text.split(student.stop)[0] for out in made])
-    return [
-        [float(right) for right in grade_answers([next(wrote) for _ in range(frame.height)], frame)]
-        for frame in work.frames
-    ]
+    completions = student.engine.generate([Request(row) for row in ids], Sampling(max_new_tokens))
+    answers = [completion.text.split(student.stop)[0] for completion in completions]
+    scores, start = [], 0
+    for frame in work.frames:
+        grades = grade_answers(answers[start : start + frame.height], frame)
+        scores.append([float(grade) for grade in grades])
+        start += frame.height
+    return scores
 
 
-def _singly(
+def _time_single_calls(
     student: Student,
     texts: Texts,
     work: Work,
@@ -114,40 +116,40 @@ def _singly(
     calls: int,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Plain generation one call at a time, some calls only; seconds of all by their number."""
+    """Time some calls of plain generation one at a time."""
     if not calls:
         return {}
-    some = Work(
-        [work.prefixes[n % len(work.prefixes)] for n in range(calls)],
-        [work.frames[n % len(work.prefixes)][n % 3 : n % 3 + 1] for n in range(calls)],
-    )
+    singles = []
+    for n in range(calls):
+        index = n % len(work.prefixes)
+        singles.append(Work([work.prefixes[index]], [work.frames[index][n % 3 : n % 3 + 1]]))
     started = time.perf_counter()
-    for prefix, frame in zip(some.prefixes, some.frames, strict=True):
-        plain(student, texts, Work([prefix], [frame]), settings.max_new_tokens)
+    for single in singles:
+        score_plainly(student, texts, single, settings.max_new_tokens)
     each = (time.perf_counter() - started) / calls
     say(f"plain, one call at a time: {1 / each:.0f} calls/s (on {calls} calls)")
     return {"single_calls": calls, "single_per_second": 1 / each}
 
 
-def _work(options: Options, texts: Texts) -> Work:
+def _read_work(options: Options, texts: Texts) -> Work:
     kept = read_table(options.rows / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
-    asked = read_questions(options.questions).filter("closed")
-    if asked["task"].null_count() < asked.height:
-        kept = kept.filter(pl.col("skill").is_in(asked["task"].to_list()))
-    if kept.height < 2 or asked.is_empty():
+    questions = read_questions(options.questions).filter("closed")
+    if questions["task"].null_count() < questions.height:
+        kept = kept.filter(pl.col("skill").is_in(questions["task"].to_list()))
+    if kept.height < 2 or questions.is_empty():
         raise MontessoriError(
-            f"{kept.height} kept rows and {asked.height} closed questions are nothing to measure",
+            f"{kept.height} kept rows and {questions.height} closed questions are too few",
             where=f"{options.rows} and {options.questions}",
             expected="a folder of drafts or of a probe, and closed questions of its tasks",
             next="montessori bench icl --help",
         )
     step = max(1, kept.height // options.sample)
     rows = kept.gather_every(step).head(options.sample)
-    frames = [select_questions(asked, skill, options.most) for skill in rows["skill"]]
+    frames = [select_questions(questions, skill, options.most) for skill in rows["skill"]]
     return Work([texts.render_dialogue(m) for m in rows["messages"].to_list()], frames)
 
 
-def _machine(options: Options) -> Machine:
+def _machine_of(options: Options) -> Machine:
     devices = get_args(Machine.__dataclass_fields__["device"].type) or ("auto", "cpu", "cuda")
     if options.device not in devices:
         raise MontessoriError(
@@ -158,18 +160,25 @@ def _machine(options: Options) -> Machine:
     return Machine(device=options.device, threads=options.threads)  # type: ignore[arg-type]
 
 
-def _against(name: str, truth: Scores, found: Scores) -> dict[str, float | None]:
-    """Share of equal answers, and Spearman of the demonstrations' scores."""
+def _agreement(name: str, plain: Scores, scores: Scores) -> dict[str, float | None]:
+    """The share of equal answers, and the rank correlation of the demonstrations' scores."""
     figures: dict[str, float | None] = {}
-    pairs = [(a, b) for x, y in zip(truth, found, strict=True) for a, b in zip(x, y, strict=True)]
-    if name != "probability":
-        figures[f"{name}_equal"] = sum(a == b for a, b in pairs) / len(pairs)
-    means = [[sum(row) / len(row) for row in scores] for scores in (truth, found)]
-    return figures | {f"{name}_spearman": spearman(*means)}
+    if name != "probability":  # probabilities are not answers, so they are only ranked
+        equal = count = 0
+        for plain_row, row in zip(plain, scores, strict=True):
+            equal += sum(a == b for a, b in zip(plain_row, row, strict=True))
+            count += len(row)
+        figures[f"{name}_equal"] = equal / count
+    figures[f"{name}_spearman"] = rank_correlation(_row_means(plain), _row_means(scores))
+    return figures
 
 
-def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
-    """Rank correlation of two lists, ties at their mean rank; None where one is constant."""
+def _row_means(scores: Scores) -> list[float]:
+    return [sum(row) / len(row) for row in scores]
+
+
+def rank_correlation(first: Sequence[float], second: Sequence[float]) -> float | None:
+    """Spearman's rank correlation, ties at their mean rank; None if one list is constant."""
     frame = pl.DataFrame({"a": first, "b": second})
     if frame["a"].n_unique() == 1 or frame["b"].n_unique() == 1:
         return None
@@ -177,13 +186,13 @@ def spearman(first: Sequence[float], second: Sequence[float]) -> float | None:
     return float(ranked.select(pl.corr("a", "b")).item())
 
 
-def _line(name: str, figures: dict[str, Any]) -> str:
+def _result_line(name: str, figures: dict[str, Any]) -> str:
     seconds, speed = figures[f"{name}_seconds"], figures[f"{name}_per_second"]
     text = f"{name}: {seconds:.2f} s, {speed:.0f} calls/s"
     if name == "plain":
         return text
     equal, rank = figures.get(f"{name}_equal"), figures[f"{name}_spearman"]
-    cpu = figures[f"{name}_cpu_speedup"]  # other work on the machine does not count here
+    cpu = figures[f"{name}_cpu_speedup"]  # independent of other work on the machine
     text += f", {figures[f'{name}_speedup']:.1f} times faster ({cpu:.1f} by CPU time)"
     text += "" if equal is None else f", {equal:.2%} of the answers equal"
     return text + ("" if rank is None else f", Spearman of the scores {rank:.4f}")

@@ -1,4 +1,4 @@
-"""`montessori bench influence`: what influence costs on this machine, and how true it is."""
+"""`montessori bench influence`: what influence costs on this machine, and how exact it is."""
 
 import math
 import resource
@@ -24,19 +24,22 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 
-REPEATS = 3  # of the estimate and of its floor; the best of each counts
+REPEATS = 3  # of the estimate and of its floor; the fastest of each counts
 
 
-def bench(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
-    """Measure what `options` ask for; lines for a person go to `say`. Returns the figures.
+def measure_influence(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
+    """Measure the estimate and its rivals; `say` gets lines for the user. Returns the figures.
 
-    Raises MontessoriError for options, rows or models that cannot be used.
+    Raises MontessoriError for unusable options, rows or models.
     """
     options.check()
     world = world_of(options, say)
-    figures = _shape_of(world) | {"precision": options.precision, "compiled": options.compiled}
-    dtype = DTYPES[options.precision]
-    estimates, measured = _estimate(world, dtype, options, say)
+    figures = _describe_world(world) | {
+        "precision": options.compute.precision,
+        "compiled": options.compute.compiled,
+    }
+    dtype = DTYPES[options.compute.precision]
+    estimates, measured = _measure_estimate(world, dtype, options, say)
     figures |= measured
     if "oracle" in options.against:
         figures |= _against_oracle(world, estimates, options, say)
@@ -45,7 +48,7 @@ def bench(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
     return figures
 
 
-def _shape_of(world: World) -> dict[str, Any]:
+def _describe_world(world: World) -> dict[str, Any]:
     return {
         "device": _device_name(world.model.device),
         "threads": torch.get_num_threads(),
@@ -63,29 +66,39 @@ def _device_name(device: torch.device) -> str:
 
 
 # -------------------------------------------------------------------------------------- measured
-def _estimate(
+def _measure_estimate(
     world: World, dtype: torch.dtype, options: Options, say: Callable[[str], None]
 ) -> tuple[list[float], dict[str, Any]]:
-    """Centred estimates of the probes, and the figures of making them."""
-    model = _as(world.model, dtype)
-    state = _state_as(world.state, dtype)
+    """Estimate the influence of the probes, centred; returns estimates and figures."""
+    model = _model_in(world.model, dtype)
+    state = _state_in(world.state, dtype)
     group = [list(range(len(world.references)))]
-    started = _now(model)
+    started = _model_clock(model)
     gradients = reference_gradients(model, world.references, group, world.pad)
     engine = FirstOrder(
-        model, state, RATE, gradients, world.pad, batch=options.batch, compiled=options.compiled
+        model,
+        state,
+        RATE,
+        gradients,
+        world.pad,
+        batch=options.compute.batch,
+        compiled=options.compute.compiled,
     )
-    setup = _now(model) - started
+    setup = _model_clock(model) - started
     if engine.alone:
-        say(f"each probe has a backward pass of its own: {engine.alone}")
-    engine.centred(world.probes[: engine.batch])  # the first batch pays for allocation
+        say(f"each probe needs a backward pass of its own: {engine.alone}")
+    engine.centred(
+        world.probes[: engine.batch]
+    )  # the first batch also allocates memory, so it is not timed
     seconds = floor = math.inf
-    for _ in range(REPEATS):  # one after the other, so that a busy moment hits both
-        centred, took = _timed(model, lambda: engine.centred(world.probes))
+    for _ in range(REPEATS):  # in turns, so that other work on the machine slows both
+        centred, took = _time_work(model, lambda: engine.centred(world.probes))
         seconds = min(seconds, took)
-        floor = min(floor, _timed(model, lambda: _bare(model, world.probes, world.pad))[1])
+        floor = min(
+            floor, _time_work(model, lambda: _run_bare_passes(model, world.probes, world.pad))[1]
+        )
     tokens = sum(len(row.ids) for row in world.probes)
-    flops = 6 * _in_products(model) * tokens / seconds
+    flops = 6 * _count_multiplied(model) * tokens / seconds
     rate = matrix_rate(model.device, dtype)
     figures = {
         "setup_seconds": setup,
@@ -101,7 +114,7 @@ def _estimate(
         "peak_memory_mib": _peak_memory(model.device),
     }
     say(
-        f"estimate ({options.precision}): {figures['probes_per_second']:.1f} probes/s, "
+        f"estimate ({options.compute.precision}): {figures['probes_per_second']:.1f} probes/s, "
         f"{figures['tokens_per_second']:.0f} tokens/s, {figures['of_floor']:.2f} times a bare "
         f"forward and backward pass a row, {figures['of_matrix_rate']:.0%} of the matrix rate of "
         f"{rate / 1e9:.0f} GFLOP/s, {figures['peak_memory_mib']:.0f} MiB; "
@@ -113,11 +126,11 @@ def _estimate(
 def _against_oracle(
     world: World, estimates: Sequence[float], options: Options, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Rank correlation and signs against the exact fp32 step."""
-    count = min(options.audit_rows or len(world.probes), len(world.probes))
+    """Compare the estimates with the exact fp32 step: rank correlation and signs."""
+    count = min(options.sizes.audit_rows or len(world.probes), len(world.probes))
     group = [list(range(len(world.references)))]
     exact = ExactStep(world.model, world.state, RATE, world.references, group, world.pad)
-    falls, seconds = _timed(world.model, lambda: exact.centred(world.probes[:count]))
+    falls, seconds = _time_work(world.model, lambda: exact.centred(world.probes[:count]))
     audit = compare(estimates[:count], falls[:, 0].tolist())
     say(
         f"oracle (fp32, {count} probes): Spearman {audit.spearman:.4f}, equal signs "
@@ -135,23 +148,23 @@ def _against_oracle(
 def _against_published(
     world: World, ours: float, options: Options, say: Callable[[str], None]
 ) -> dict[str, Any]:
-    """Seconds of the published procedure, in the number format in which it is faster."""
-    rows = world.probes[: options.published_rows]
-    found = {}
+    """Time the published procedure in both number formats; the faster one is compared."""
+    rows = world.probes[: options.sizes.published_rows]
+    measured = {}
     for name, dtype in DTYPES.items():
         with tempfile.TemporaryDirectory() as folder:
-            model = _as(world.model, dtype, copy=True)
+            model = _model_in(world.model, dtype, copy=True)
             slow = Published(
                 model,
-                _state_as(world.state, dtype),
+                _state_in(world.state, dtype),
                 RATE,
                 world.references,
                 world.pad,
                 Path(folder),
             )
-            found[name] = slow.measure(rows)
-    best = min(found, key=lambda name: found[name].seconds)
-    parts, count = found[best], len(rows)
+            measured[name] = slow.measure_rows(rows)
+    best = min(measured, key=lambda name: measured[name].seconds)
+    parts, count = measured[best], len(rows)
     seconds = parts.seconds / count
     say(
         f"published procedure ({best}, {count} probes): {seconds:.2f} s a probe = load "
@@ -168,46 +181,48 @@ def _against_published(
             "step": parts.step / count,
             "reference": parts.reference / count,
         },
-        "published_seconds_by_precision": {k: v.seconds / count for k, v in found.items()},
+        "published_seconds_by_precision": {k: v.seconds / count for k, v in measured.items()},
     }
 
 
-def _bare(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> None:
-    """Forward and backward pass of each row: the floor of a row-by-row method."""
+def _run_bare_passes(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> None:
+    """Run a forward and a backward pass of each row: the least that a row-by-row method costs."""
     for row in rows:
         sum_mean_losses(model, [row], pad).backward()
         model.zero_grad(set_to_none=True)
 
 
 def matrix_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.5) -> float:
-    """FLOP/s of square matrix products on this machine, the best of sizes 1024 to 8192."""
+    """Measure FLOP/s of square matrix products on this machine, the best of sizes 1024 to 8192."""
     best = 0.0
     for size in (1024, 2048) if device.type == "cpu" else (4096, 8192):
         a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
         a @ b
-        count, started = 0, _clock(device)
-        while _clock(device) - started < seconds / 2:
+        count, started = 0, _device_clock(device)
+        while _device_clock(device) - started < seconds / 2:
             a @ b
             count += 1
-        best = max(best, count * 2 * size**3 / (_clock(device) - started))
+        best = max(best, count * 2 * size**3 / (_device_clock(device) - started))
     return best
 
 
-def _in_products(model: "PreTrainedModel") -> int:
-    """Parameters that take part in matrix products: all but the input embedding."""
+def _count_multiplied(model: "PreTrainedModel") -> int:
+    """Count the parameters in matrix products: all but an untied input embedding."""
     total = sum(value.numel() for value in model.parameters())
     tied = getattr(model.config, "tie_word_embeddings", False)
     return total - (0 if tied else model.get_input_embeddings().weight.numel())
 
 
-def _as(model: "PreTrainedModel", dtype: torch.dtype, copy: bool = False) -> "PreTrainedModel":
-    """The model in a number format; another one unless it has it already."""
+def _model_in(
+    model: "PreTrainedModel", dtype: torch.dtype, copy: bool = False
+) -> "PreTrainedModel":
+    """Convert the model to a number format; the same object if it already has it."""
     from copy import deepcopy
 
     return deepcopy(model).to(dtype) if copy or model.dtype != dtype else model
 
 
-def _state_as(state: AdamWState, dtype: torch.dtype) -> AdamWState:
+def _state_in(state: AdamWState, dtype: torch.dtype) -> AdamWState:
     return replace(
         state,
         exp_avg={name: value.to(dtype) for name, value in state.exp_avg.items()},
@@ -215,25 +230,25 @@ def _state_as(state: AdamWState, dtype: torch.dtype) -> AdamWState:
     )
 
 
-def _timed(model: "PreTrainedModel", work: Callable[[], Any]) -> tuple[Any, float]:
-    """What `work` gives, and its seconds."""
-    started = _now(model)
+def _time_work(model: "PreTrainedModel", work: Callable[[], Any]) -> tuple[Any, float]:
+    """Run `work`; returns its result and its seconds."""
+    started = _model_clock(model)
     result = work()
-    return result, _now(model) - started
+    return result, _model_clock(model) - started
 
 
-def _now(model: "PreTrainedModel") -> float:
-    return _clock(model.device)
+def _model_clock(model: "PreTrainedModel") -> float:
+    return _device_clock(model.device)
 
 
-def _clock(device: torch.device) -> float:
+def _device_clock(device: torch.device) -> float:
     if device.type == "cuda":
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
 
 def _peak_memory(device: torch.device) -> float:
-    """Largest memory so far in MiB: of the GPU, or of this process."""
+    """Largest memory so far in MiB, of the GPU or of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
     unit = 2**20 if sys.platform == "darwin" else 2**10

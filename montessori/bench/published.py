@@ -1,7 +1,7 @@
-"""The published procedure of local data influence, as slow as it is published: what we compare to.
+"""The published procedure of local data influence, without any speed-up, as a reference for time.
 
 One probe at a time: load weights and optimizer state from disk, take the AdamW step on the probe,
-measure the reference loss in batches of 8, everything padded to a fixed length. Montessori-
+measure the reference loss in batches of 8, with all rows padded to a fixed length. Montessori-
 Instruct, arXiv 2410.14208, section 3.2, and its code of 2025-01. Number format: that of `model`.
 """
 
@@ -34,12 +34,12 @@ class Parts:
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """The sum of the parts."""
         return self.load + self.step + self.reference
 
 
 class Published:
-    """Influences by the published procedure; weights and state are kept in `folder`."""
+    """Measures influence by the published procedure; `folder` holds weights and state."""
 
     def __init__(
         self,
@@ -52,43 +52,43 @@ class Published:
     ) -> None:
         self.model, self.learning_rate, self.pad = model, learning_rate, pad
         self.length = min(LENGTH, int(model.config.max_position_embeddings))
-        self.references = [self._padded(row) for row in references]
+        self.references = [self._pad_row(row) for row in references]
         self.file = folder / "state.safetensors"
         self.state = state
-        self._save()
+        self._save_state()
         self.before = self._reference_loss()
 
-    def measure(self, rows: Sequence[Row]) -> Parts:
-        """The parts of the time that the rows took, and their influences."""
+    def measure_rows(self, rows: Sequence[Row]) -> Parts:
+        """Measure the influence of the rows and the time of each part."""
         parts = Parts()
         for row in rows:
             times = [time.perf_counter()]
-            optimizer = self._load()
-            times.append(self._now())
-            sums, counts = row_losses(self.model, [self._padded(row)], self.pad)
+            optimizer = self._load_state()
+            times.append(self._read_clock())
+            sums, counts = row_losses(self.model, [self._pad_row(row)], self.pad)
             (sums / counts).sum().backward()
             optimizer.step()
             optimizer.zero_grad(set_to_none=True)
-            times.append(self._now())
+            times.append(self._read_clock())
             parts.falls.append(self.before - self._reference_loss())
-            times.append(self._now())
+            times.append(self._read_clock())
             parts.load += times[1] - times[0]
             parts.step += times[2] - times[1]
             parts.reference += times[3] - times[2]
-        self._load()
+        self._load_state()
         return parts
 
-    def _now(self) -> float:
+    def _read_clock(self) -> float:
         if self.model.device.type == "cuda":
             torch.cuda.synchronize()
         return time.perf_counter()
 
-    def _padded(self, row: Row) -> Row:
+    def _pad_row(self, row: Row) -> Row:
         missing = self.length - len(row.ids)
         return Row(row.ids + [self.pad] * missing, row.labels + [IGNORED] * missing)
 
     def _reference_loss(self) -> float:
-        """The mean over batches of the batch's mean token loss, as released."""
+        """The mean over batches of the batch's mean token loss, as in the released code."""
         means = []
         with torch.no_grad():
             for start in range(0, len(self.references), BATCH):
@@ -97,7 +97,7 @@ class Published:
                 means.append((sums.sum() / counts.sum()).item())
         return sum(means) / len(means)
 
-    def _save(self) -> None:
+    def _save_state(self) -> None:
         from safetensors.torch import save_file
 
         tensors = {}
@@ -107,14 +107,17 @@ class Published:
             tensors[f"exp_avg_sq.{name}"] = self.state.exp_avg_sq[name].to(value.dtype).contiguous()
         save_file(tensors, self.file)
 
-    def _load(self) -> torch.optim.AdamW:
+    def _load_state(self) -> torch.optim.AdamW:
         from safetensors.torch import load_file
 
         tensors = load_file(self.file, device=str(self.model.device))
         optimizer = torch.optim.AdamW(
-            self.model.parameters(), lr=self.learning_rate, betas=self.state.betas,
-            eps=self.state.eps, weight_decay=self.state.weight_decay,
-        )  # fmt: skip
+            self.model.parameters(),
+            lr=self.learning_rate,
+            betas=self.state.betas,
+            eps=self.state.eps,
+            weight_decay=self.state.weight_decay,
+        )
         with torch.no_grad():
             for name, parameter in self.model.named_parameters():
                 parameter.copy_(tensors[f"weight.{name}"])

@@ -1,4 +1,4 @@
-"""Models of known shapes with random weights: a machine is measured before a download."""
+"""Make models of known shapes with random weights, to measure a machine before a download."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -10,25 +10,41 @@ _LLAMA: dict[str, Any] = {"rms_norm_eps": 1e-5, "pad_token_id": 0}
 #: Configurations as published in the models' config.json files.
 SHAPES: dict[str, dict[str, Any]] = {
     "llama3-8b": {
-        "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32,
-        "num_attention_heads": 32, "num_key_value_heads": 8, "vocab_size": 128256,
-        "max_position_embeddings": 8192, "tie_word_embeddings": False,
+        "hidden_size": 4096,
+        "intermediate_size": 14336,
+        "num_hidden_layers": 32,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "vocab_size": 128256,
+        "max_position_embeddings": 8192,
+        "tie_word_embeddings": False,
     },
     "llama3-1b": {
-        "hidden_size": 2048, "intermediate_size": 8192, "num_hidden_layers": 16,
-        "num_attention_heads": 32, "num_key_value_heads": 8, "head_dim": 64,
-        "vocab_size": 128256, "max_position_embeddings": 131072, "tie_word_embeddings": True,
+        "hidden_size": 2048,
+        "intermediate_size": 8192,
+        "num_hidden_layers": 16,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 8,
+        "head_dim": 64,
+        "vocab_size": 128256,
+        "max_position_embeddings": 131072,
+        "tie_word_embeddings": True,
     },
     "tinyllama-1.1b": {
-        "hidden_size": 2048, "intermediate_size": 5632, "num_hidden_layers": 22,
-        "num_attention_heads": 32, "num_key_value_heads": 4, "vocab_size": 32000,
-        "max_position_embeddings": 2048, "tie_word_embeddings": False,
+        "hidden_size": 2048,
+        "intermediate_size": 5632,
+        "num_hidden_layers": 22,
+        "num_attention_heads": 32,
+        "num_key_value_heads": 4,
+        "vocab_size": 32000,
+        "max_position_embeddings": 2048,
+        "tie_word_embeddings": False,
     },
-}  # fmt: skip
+}
 
 
 def random_model(shape: str, device: "torch.device", dtype: "torch.dtype") -> "PreTrainedModel":
-    """A Llama of the shape, weights drawn on `device` in `dtype`, in evaluation mode."""
+    """Make a Llama of the shape with random weights on `device` in `dtype`, in evaluation mode."""
     import torch
     from transformers import AutoModelForCausalLM, LlamaConfig
 

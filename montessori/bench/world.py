@@ -1,4 +1,4 @@
-"""What a benchmark of influence works on: a warmed-up model, probes and reference rows."""
+"""Prepare what a benchmark of influence works on: a warmed-up model, probes, reference rows."""
 
 import tempfile
 from collections.abc import Callable, Sequence
@@ -24,46 +24,70 @@ RIVALS = ("oracle", "published")
 
 
 @dataclass(frozen=True)
-class Options:
-    """What is measured: a model, rows, and against what."""
+class RowFiles:
+    """JSONL files of rows; None means random rows, for `warmup` the first probes."""
 
-    model: str  # a folder, or a name of SHAPES
     probes: Path | None
     references: Path | None
     warmup: Path | None
+
+
+@dataclass(frozen=True)
+class Sizes:
+    """How many rows each measurement takes, and how long they are."""
+
     rows: int  # probes that are timed
     reference_rows: int
     audit_rows: int  # probes of the oracle
     published_rows: int  # probes of the published procedure
-    max_length: int
-    tokens: int  # of a row without a file
-    precision: str
-    batch: int
+    max_length: int  # tokens of a row from a file
+    tokens: int  # of a random row
+
+
+@dataclass(frozen=True)
+class Compute:
+    """How and where gradients are computed."""
+
+    precision: str  # a key of DTYPES
+    batch: int  # rows of a backward pass; 0 = by the model's size
     checkpointing: bool
     compiled: bool
     device: str
     threads: int
-    against: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class Options:
+    """What is measured: a model on rows, and what it is compared with."""
+
+    model: str  # a folder, or a name of SHAPES
+    files: RowFiles
+    sizes: Sizes
+    compute: Compute
+    against: tuple[str, ...]  # of RIVALS
 
     def check(self) -> None:
-        """Raise MontessoriError for a value that is not offered."""
-        offered = {"precision": DTYPES, "device": ("auto", "cpu", "cuda")}
-        values = [(name, getattr(self, name), tuple(choices)) for name, choices in offered.items()]
-        values += [("against", name, RIVALS) for name in self.against]
-        for name, value, choices in values:
-            if value not in choices:
-                raise MontessoriError(
-                    f"--{name} {value}: not offered",
-                    expected=" or ".join(choices),
-                    next="montessori bench influence --help",
-                )
+        """Raise MontessoriError for an unknown value of an option."""
+        _check_choice("precision", self.compute.precision, tuple(DTYPES))
+        _check_choice("device", self.compute.device, ("auto", "cpu", "cuda"))
+        for rival in self.against:
+            _check_choice("against", rival, RIVALS)
+
+
+def _check_choice(option: str, value: str, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise MontessoriError(
+            f"--{option} {value}: unknown",
+            expected=" or ".join(choices),
+            next="montessori bench influence --help",
+        )
 
 
 @dataclass
 class World:
-    """A warmed-up model and the rows as tokens.
+    """A warmed-up model and tokenized rows.
 
-    Weights and moments are fp32; those of a shape are drawn in the precision that is measured.
+    Weights and moments are fp32; a shape's are drawn in the measured precision to save memory.
     """
 
     model: "PreTrainedModel"
@@ -74,20 +98,20 @@ class World:
 
 
 def world_of(options: Options, say: Callable[[str], None]) -> World:
-    """The model and rows that the options name.
+    """Load or draw the model and the rows that the options name; warm the model up.
 
-    Raises MontessoriError for a model or rows that cannot be used.
+    Raises MontessoriError for an unusable model or unusable rows.
     """
-    device = _device(options)
+    device = _device_of(options)
     if options.model in SHAPES:
-        model = random_model(options.model, device, DTYPES[options.precision])
+        model = random_model(options.model, device, DTYPES[options.compute.precision])
         size = model.config.vocab_size
-        probes = _random_rows(options.rows, options.tokens, size, 1)
-        references = _random_rows(options.reference_rows, options.tokens, size, 2)
+        probes = _random_rows(options.sizes.rows, options.sizes.tokens, size, 1)
+        references = _random_rows(options.sizes.reference_rows, options.sizes.tokens, size, 2)
         world = World(model, _random_state(model), probes, references, 0)
     else:
         world = _from_folder(options, device, say)
-    if options.checkpointing:
+    if options.compute.checkpointing:
         from montessori.models.weights import enable_checkpointing
 
         enable_checkpointing(world.model)
@@ -110,33 +134,37 @@ def _from_folder(options: Options, device: torch.device, say: Callable[[str], No
         prepare_model(Path(options.model), FALLBACK, folder)
         model, tokenizer = load_model(folder).to(device), chat.load_tokenizer(folder)
     size, pad = int(model.config.vocab_size), tokenizer.pad_token_id or 0
-    every = _rows(options.probes, tokenizer, options) or _random_rows(
-        options.rows + STEPS * BATCH, options.tokens, size, 1
+    probe_pool = _read_file_rows(options.files.probes, tokenizer, options) or _random_rows(
+        options.sizes.rows + STEPS * BATCH, options.sizes.tokens, size, 1
     )
-    references = _rows(options.references, tokenizer, options) or _random_rows(
-        options.reference_rows, options.tokens, size, 2
+    references = _read_file_rows(options.files.references, tokenizer, options) or _random_rows(
+        options.sizes.reference_rows, options.sizes.tokens, size, 2
     )
-    warm = _rows(options.warmup, tokenizer, options) or every
+    warm = _read_file_rows(options.files.warmup, tokenizer, options) or probe_pool
     say(f"warm-up: {STEPS} steps of {BATCH} rows, learning rate {RATE:g}, clipped at {CLIP:g}")
     state = warm_up(model, warm, pad)
-    left = every if options.warmup else every[STEPS * BATCH :] or every
-    probes = _first(left, options.rows, "probes")
+    remaining = probe_pool if options.files.warmup else probe_pool[STEPS * BATCH :] or probe_pool
+    probes = _take_first(remaining, options.sizes.rows, "probes")
     return World(
-        model, state, probes, _first(references, options.reference_rows, "references"), pad
+        model,
+        state,
+        probes,
+        _take_first(references, options.sizes.reference_rows, "references"),
+        pad,
     )
 
 
-def _rows(
+def _read_file_rows(
     path: Path | None, tokenizer: "PreTrainedTokenizerFast", options: Options
 ) -> list[Row] | None:
-    """The rows of a file that have a response within the length; None without a file."""
+    """Read a file's rows that have a response within the length; None without a file."""
     from montessori.sources.rows import read_rows
     from montessori.train.loss import tokenize_rows
 
     if path is None:
         return None
     dialogues = [row.messages for row in read_rows(path)]
-    length = options.max_length
+    length = options.sizes.max_length
     rows = [row for row in tokenize_rows(tokenizer, dialogues, length) if row.targets]
     if not rows:
         raise MontessoriError(
@@ -148,10 +176,10 @@ def _rows(
     return rows
 
 
-def _first(rows: list[Row], count: int, what: str) -> list[Row]:
+def _take_first(rows: list[Row], count: int, what: str) -> list[Row]:
     if len(rows) < count:
         raise MontessoriError(
-            f"{len(rows)} {what} are fewer than the {count} asked for",
+            f"{len(rows)} {what} are fewer than the requested {count}",
             expected="more rows in the file",
             next="lower --rows or --reference-rows, or give a larger file",
         )
@@ -161,37 +189,46 @@ def _first(rows: list[Row], count: int, what: str) -> list[Row]:
 def _random_rows(count: int, tokens: int, vocabulary: int, seed: int) -> list[Row]:
     generator = torch.Generator().manual_seed(seed)
     table = torch.randint(1, vocabulary, (count, tokens), generator=generator).tolist()
-    asked = tokens // 3  # tokens of the instruction
-    return [Row(ids, [IGNORED] * asked + ids[asked:]) for ids in table]
+    instruction = tokens // 3
+    return [Row(ids, [IGNORED] * instruction + ids[instruction:]) for ids in table]
 
 
 def _random_state(model: "PreTrainedModel") -> AdamWState:
-    """Moments of a plausible size in the model's number format; nothing true follows from them."""
+    """Draw moments of a plausible size in the model's number format: good for timing only."""
     named = trained_parameters(model)
     return AdamWState(
         exp_avg={name: 1e-4 * torch.randn_like(value) for name, value in named.items()},
         exp_avg_sq={name: 1e-8 + 1e-7 * torch.rand_like(value) for name, value in named.items()},
-        step=STEPS, betas=(0.9, 0.999), eps=1e-8, weight_decay=0.0, learning_rate=RATE,
-    )  # fmt: skip
+        step=STEPS,
+        betas=(0.9, 0.999),
+        eps=1e-8,
+        weight_decay=0.0,
+        learning_rate=RATE,
+    )
 
 
 def warm_up(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> AdamWState:
-    """Train `model` as published, STEPS steps of BATCH rows (again from the first if too few)."""
+    """Train `model` as published, STEPS steps of BATCH rows; too few rows are repeated in order."""
     from montessori.train.settings import WarmupParams
     from montessori.train.warmup import train_rows
 
     settings = WarmupParams(
-        rows=len(rows), epochs=1, batch=BATCH, learning_rate=RATE, warmup=0.0,
-        max_grad_norm=CLIP, max_length=0,
-    )  # fmt: skip
+        rows=len(rows),
+        epochs=1,
+        batch=BATCH,
+        learning_rate=RATE,
+        warmup=0.0,
+        max_grad_norm=CLIP,
+        max_length=0,
+    )
     wanted = [rows[i % len(rows)] for i in range(STEPS * BATCH)]
     _, state = train_rows(model, wanted, pad, settings, 0)
     model.eval()
     return state
 
 
-def _device(options: Options) -> torch.device:
+def _device_of(options: Options) -> torch.device:
     from montessori.pipeline.machine import Machine
     from montessori.train.device import choose_device
 
-    return choose_device(Machine(device=options.device, threads=options.threads))  # type: ignore[arg-type]
+    return choose_device(Machine(device=options.compute.device, threads=options.compute.threads))  # type: ignore[arg-type]

@@ -22,7 +22,7 @@ def apply_round(params: Path, name: str, old: str, dry_run: bool = False) -> str
     `name` does, or the result is not right; nothing is written then, nor with `dry_run`.
     """
     rows, _ = read_rows(load(params))
-    return _apply(params, standard_round(rows, name, old), dry_run)
+    return _apply_changes(params, standard_round(rows, name, old), dry_run)
 
 
 def apply_benchmark(
@@ -34,7 +34,7 @@ def apply_benchmark(
     there; nothing is written then, nor with `dry_run`.
     """
     rows, _ = read_rows(load(params))
-    return _apply(params, {"harnesses": benchmark_rows(rows, task, shots, runs)}, dry_run)
+    return _apply_changes(params, {"harnesses": benchmark_rows(rows, task, shots, runs)}, dry_run)
 
 
 def benchmark_rows(
@@ -63,7 +63,7 @@ def apply_profile(params: Path, folder: Path, name: str, dry_run: bool = False) 
     Returns the difference and what to do next. Raises MontessoriError if there is no such profile
     or the result is not right; nothing is written then, nor with `dry_run`.
     """
-    return _apply(params, read_profile(folder, name), dry_run)
+    return _apply_changes(params, read_profile(folder, name), dry_run)
 
 
 def standard_round(rows: Rows, name: str, old: str) -> dict[str, dict[str, dict[str, Any]]]:
@@ -84,8 +84,8 @@ def standard_round(rows: Rows, name: str, old: str) -> dict[str, dict[str, dict[
             next=f"montessori add round NAME --from {old}",
         )
     probe = rows["rounds"][old].probe
-    scored = _first(rows, "influences", name=old, probe=probe)
-    warmed = _first(rows, "warmups", name=getattr(scored, "warmup", old), probe=probe)
+    scored = _find_row(rows, "influences", name=old, probe=probe)
+    warmed = _find_row(rows, "warmups", name=getattr(scored, "warmup", old), probe=probe)
     data = rows["datasets"].get(old)
     run = rows["runs"].get(old)
     student = getattr(rows["students"].get(old), "student", getattr(warmed, "student", "student"))
@@ -113,13 +113,13 @@ def standard_round(rows: Rows, name: str, old: str) -> dict[str, dict[str, dict[
 _ROUND = ("probes", "warmups", "influences", "rounds", "datasets", "students", "runs")
 
 
-def _first(rows: Rows, section: str, name: str, probe: str) -> Any:
+def _find_row(rows: Rows, section: str, name: str, probe: str) -> Any:
     """The row of that name, else the first row on that probe, else None."""
     on_probe = (row for row in rows[section].values() if row.probe == probe)
     return rows[section].get(name) or next(on_probe, None)
 
 
-def _apply(params: Path, changes: Mapping[str, Any], dry_run: bool) -> str:
+def _apply_changes(params: Path, changes: Mapping[str, Any], dry_run: bool) -> str:
     old = params.read_text(encoding="utf-8")
     new = merge(old, changes)
     _check_text(new, params)

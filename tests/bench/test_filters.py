@@ -13,8 +13,8 @@ import pytest
 from typer.testing import CliRunner
 
 from montessori.bench import filters as bench_module
-from montessori.bench.all_pairs import all_pairs, published_procedure
-from montessori.bench.filters import near_duplicates, pairs_before
+from montessori.bench.all_pairs import compare_all_pairs, published_procedure
+from montessori.bench.filters import find_near_duplicates, pairs_before
 from montessori.cli import app
 from montessori.errors import MontessoriError
 from montessori.filters.near_duplicates import NearDuplicates
@@ -101,10 +101,10 @@ def test_a_wrong_score_is_seen(rows: Path, tmp_path: Path, monkeypatch) -> None:
 
 def test_every_pair_by_hand() -> None:
     rows = ["a b c d", "x y", "a b c e", "z", "a b c d e", ""]
-    plain = all_pairs(["z"], rows, 0.7)
+    plain = compare_all_pairs(["z"], rows, 0.7)
     assert plain.dropped == [False, False, True, True, True, False]
     assert plain.closest == [None, None, 0, None, 0, None]
-    assert near_duplicates(["z"], rows, 0.7).dropped == plain.dropped
+    assert find_near_duplicates(["z"], rows, 0.7).dropped == plain.dropped
     assert pairs_before(plain.dropped, 1) == [1, 2, 3, 3, 3, 3]
 
 

