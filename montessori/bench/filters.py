@@ -202,7 +202,7 @@ def _against_published(
     options: Options,
     say: Callable[[str], None],
 ) -> dict[str, Any]:
-    """Decide some rows by the published procedure, and extrapolate its time by pairs to all rows."""
+    """Decide some rows by the published procedure; extrapolate its time to all pairs."""
     count = min(options.published_rows, len(rows))
     candidates = [(2 * i + 1) * len(rows) // (2 * count) for i in range(count)]
     pairs, seconds, equal = 0, 0.0, True
