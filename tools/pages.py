@@ -1,8 +1,8 @@
-"""Writes the generated parts of the docs: lists of files and commands, tables of the lab.
+"""Writes the generated parts of the docs: lists of files, commands and params, tables of the lab.
 
 Run `python tools/pages.py`. The lists of files come from docstrings, the commands from the command
-line itself, the lab's tables from its families and the cards of its base models. A test fails when
-a page is not current.
+line itself, the params from `params_reference.py`, the lab's tables from its families and the cards
+of its base models. A test fails when a page is not current.
 """
 
 from __future__ import annotations
@@ -18,7 +18,12 @@ from pathlib import Path
 from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
-PAGES = ("docs/reference/modules.md", "docs/reference/commands.md", "docs/explanation/lab.md")
+PAGES = (
+    "docs/reference/modules.md",
+    "docs/reference/commands.md",
+    "docs/reference/params.md",
+    "docs/explanation/lab.md",
+)
 
 #: What stands in the root, one clause each.
 TOP = {
@@ -193,8 +198,16 @@ def _unwrapped(text: str) -> str:
     return "\n\n".join(" ".join(paragraph.split()) for paragraph in text.split("\n\n"))
 
 
+def params_reference() -> str:
+    """Every section of params.yaml: its keys with types, units and meanings, and its stages."""
+    from params_reference import describe_params
+
+    return describe_params()
+
+
 BLOCKS = {
     "commands": command_reference,
+    "params": params_reference,
     "root": root_table,
     "modules": modules,
     "families": families,

@@ -133,7 +133,7 @@ class Holding:
         return None if self.part in value else f"{value!r} does not hold {self.part}"
 
     def __str__(self) -> str:
-        return f"holds {self.part}"
+        return f"with {self.part}"
 
 
 @dataclass(frozen=True)
