@@ -90,3 +90,61 @@ def test_the_round_of_a_trimmed_dataset_is_that_of_the_whole_one() -> None:
         "runs": {"s": {"model": "students/s", "against": "s"}},
     }
     assert record._describe_runs(rows)["s"] == {"against": "s", "dataset": "tt", "round": "r"}
+
+
+def test_a_run_of_a_base_model_has_neither_dataset_nor_round() -> None:
+    assert record._describe_runs(PARAMS)["base"] == {"against": "s", "dataset": None, "round": None}
+
+
+def test_a_dataset_of_an_untuned_teacher_or_of_a_file_has_no_round() -> None:
+    rows = {
+        "datasets": {"d": {"teacher": "models/teacher", "seeds": "seed/seeds"}},
+        "tailored": {"own": {"teacher": "teachers/arte-1", "tasks": "t"}},
+        "students": {
+            "s": {"dataset": "d", "student": "student"},
+            "file": {"dataset": "alpaca", "student": "student"},
+            "arte": {"dataset": "own", "student": "student"},
+        },
+        "runs": {name: {"model": f"students/{name}", "against": "s"} for name in ("s", "file")}
+        | {"arte": {"model": "students/arte", "against": "s"}},
+    }
+    found = record._describe_runs(rows)
+    assert {name: (row["dataset"], row["round"]) for name, row in found.items()} == {
+        "s": ("d", None),
+        "file": ("alpaca", None),
+        "arte": ("own", "arte-1"),
+    }
+
+
+def test_a_run_without_metrics_is_incomplete_and_says_how_to_repeat_it(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    texts = {name: text for name, text in (TEXTS | EXAMS).items() if name != "metrics/eval/s.json"}
+    monkeypatch.setattr(record, "read_files", lambda *_: texts)
+    with pytest.raises(MontessoriError, match="has no metrics of: s") as error:
+        record.write_record(tmp_path, experiment, "HEAD")
+    assert f"dvc exp remove {experiment.name}" in error.value.next
+
+
+def test_only_a_record_of_the_same_inputs_completes_an_experiment(
+    experiment: Experiment, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(record, "read_files", lambda *_: TEXTS | EXAMS)
+    assert not record.is_complete(tmp_path, experiment)
+    record.write_record(tmp_path, experiment, "HEAD")
+    assert record.is_complete(tmp_path, experiment)
+    path = record.record_path(tmp_path, experiment)
+    assert path == tmp_path / "metrics" / "proof" / "exams" / "student-0.json"
+    path.write_text(path.read_text().replace(experiment.digest, "another"))
+    assert not record.is_complete(tmp_path, experiment)
+
+
+def test_curves_stay_out_of_a_record_and_short_lists_in_it() -> None:
+    """A list of more than eight numbers is a curve; the experiment's commit keeps it."""
+    metrics = {"rows": 3, "deep": {"curve": list(range(9)), "best": [1, 2]}, "low": None}
+    assert record._drop_curves(metrics) == {"rows": 3, "deep": {"best": [1, 2]}}
+
+
+def test_rows_of_skills_are_counted_from_the_plot() -> None:
+    assert record._count_skills("skill,rows\nsums,12\nother,3.0\n") == {"sums": 12, "other": 3}
+    assert record._count_skills("skill,rows\n") == {}
