@@ -31,9 +31,9 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the difference, wr
 def check() -> None:
     """Report every problem of params.yaml at once."""
     from montessori.commands.check import check as check_plan
-    from montessori.graph.load import load
+    from montessori.graph.load import read_yaml
 
-    check_plan(load(FILE), root=Path())
+    check_plan(read_yaml(FILE), root=Path())
     typer.echo(f"{FILE} is right")
 
 
@@ -98,9 +98,9 @@ def table() -> None:
     """Print the comparison of the runs: values, differences, intervals."""
     from montessori.compare.comparison_table import format_comparison
     from montessori.compare.older_code import older_note
-    from montessori.graph.load import load
+    from montessori.graph.load import read_yaml
 
-    params = load(FILE)
+    params = read_yaml(FILE)
     typer.echo(format_comparison(Path("metrics/compare.json"), params))
     note = older_note(Path(), params)
     if note:

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import pytest
 
-from montessori.graph.load import load
+from montessori.graph.load import read_yaml
 from montessori.graph.rows import ROWS, TEACHER
 from montessori.graph.stages import CODE, Stage, read_graph
 from montessori.pipeline.code import PLUMBING, find_loaded_files
@@ -61,7 +61,7 @@ def test_each_script_has_a_stage():
 
 def test_row_classes_have_the_keys_and_types_that_the_graph_reads():
     assert list(row_problems(GRAPH)) == []
-    assert set(GRAPH.sections()) <= set(load(ROOT / "params.yaml"))
+    assert set(GRAPH.sections()) <= set(read_yaml(ROOT / "params.yaml"))
 
 
 def test_every_data_file_of_the_package_belongs_to_a_stage():

@@ -16,8 +16,8 @@ from ruamel.yaml import YAML
 
 from montessori.commands.add import apply_profile
 from montessori.commands.check import problems
-from montessori.graph.load import load
-from montessori.graph.profiles import merged
+from montessori.graph.load import read_yaml
+from montessori.graph.profiles import merge_mappings
 from montessori.graph.stages import read_graph
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -73,13 +73,13 @@ def test_the_params_of_the_own_student_tutorial_pass_the_check(tmp_path: Path) -
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
         copy(ROOT / name, tmp_path / name)
     apply_profile(tmp_path / "params.yaml", tmp_path / "profiles", "one-gpu")
-    params = load(tmp_path / "params.yaml")
+    params = read_yaml(tmp_path / "params.yaml")
     del params["models"]
     for section in ROWS:
         del params[section]["montessori-2"]
     yaml = YAML(typ="safe")
     for block in blocks("tutorials/own-student.md", "yaml"):
-        params = merged(params, yaml.load(block))
+        params = merge_mappings(params, yaml.load(block))
     (tmp_path / "my" / "evals").mkdir(parents=True)
     for name in ("reference", "seeds", "evals/alpaca_eval"):
         (tmp_path / "my" / f"{name}.jsonl").write_text("")
@@ -90,14 +90,14 @@ def test_the_params_of_the_own_student_tutorial_pass_the_check(tmp_path: Path) -
 
 
 def test_the_params_of_the_first_run_pass_the_check() -> None:
-    params = load(ROOT / "params.yaml")
+    params = read_yaml(ROOT / "params.yaml")
     for block in blocks("tutorials/first-run.md", "yaml"):
-        params = merged(params, YAML(typ="safe").load(block))
+        params = merge_mappings(params, YAML(typ="safe").load(block))
     assert problems(params, GRAPH, ROOT) == []
 
 
 def test_commands_in_tutorials_name_params_that_exist() -> None:
-    params = load(ROOT / "params.yaml")
+    params = read_yaml(ROOT / "params.yaml")
     for page in DOCS.rglob("*.md"):
         for section, key in re.findall(r" -S (\w+)\.(\w+)=", page.read_text()):
             assert key in params[section], f"{page.name}: {section}.{key}"

@@ -70,14 +70,14 @@ def _graph() -> Any:
 
 # ------------------------------------------------------------------------------ settings
 def _describe_settings(name: str, cls: type[Any], values: Any) -> str:
-    from montessori.graph.edit import flow
+    from montessori.graph.edit import format_flow
 
     hints = get_type_hints(cls, include_extras=True)
     lines = []
     for field in fields(cls):
         kind, unit = describe_type(hints[field.name])
         comment = read_comment(values, field.name)
-        default = f"`{flow(values[field.name])}`"
+        default = f"`{format_flow(values[field.name])}`"
         lines.append([f"`{field.name}`", kind, unit, default, comment.meaning, comment.source])
     header = ("key", "type", "unit", "default", "meaning", "published")
     table = _table(header, lines)

@@ -11,7 +11,7 @@ from montessori.arte.tasks import Item, Task, read_tasks_file
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.graph.limits import Whole
-from montessori.graph.load import problems_error, read_section
+from montessori.graph.load import join_problems, read_section
 from montessori.seeding import seed_of
 from montessori.worlds import Bucket, World, open_world
 
@@ -57,7 +57,7 @@ def load_tasks(source: Path, settings: TaskParams) -> list[Task]:
     if isinstance(raw, Mapping) and raw.get("kind") == "lab-tasks":
         recipe, problems = read_section({"recipe": raw}, "recipe", LabTasks)
         if recipe is None:
-            raise problems_error([text.removeprefix("recipe.") for text in problems], str(source))
+            raise join_problems([text.removeprefix("recipe.") for text in problems], str(source))
         world = open_world("lab", str(source))
         return [
             family_task(world, name, settings, recipe.test, str(source)) for name in recipe.families

@@ -126,10 +126,10 @@ def bench_icl(
     settings are those of section icl in params.yaml.
     """
     from montessori.bench.icl import Options, measure_icl
-    from montessori.graph.load import load, section
+    from montessori.graph.load import read_yaml, require_section
     from montessori.signals.icl.settings import IclParams
 
-    settings = section(load(FILE), "icl", IclParams)
+    settings = require_section(read_yaml(FILE), "icl", IclParams)
     options = Options(student, rows, questions, sample, most, single, threads, device)
     figures = measure_icl(options, settings, typer.echo)
     _save_figures(json, figures)

@@ -13,7 +13,7 @@ from montessori.errors import MontessoriError
 from montessori.generate import Engine, Request, Sampling
 from montessori.generate.engines import open_engine
 from montessori.generate.settings import ENGINES, GenerationParams
-from montessori.graph.load import section
+from montessori.graph.load import require_section
 from montessori.pipeline.machine import Machine
 from montessori.worlds import open_world
 from montessori.writing.prompts import render_instruction_prompt, tag_turns
@@ -221,4 +221,4 @@ def _write_raw(
 def machine_of(device: str, threads: int, server: str, requests: int) -> Machine:
     """Build the machine settings that the command line describes."""
     values = {"device": device, "threads": threads, "server": server, "server_requests": requests}
-    return section({"machine": values}, "machine", Machine, "the command line")
+    return require_section({"machine": values}, "machine", Machine, "the command line")

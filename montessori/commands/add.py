@@ -8,8 +8,8 @@ from typing import Any
 from montessori.artifacts.atomic import atomic_path
 from montessori.commands.check import check
 from montessori.errors import MontessoriError
-from montessori.graph.edit import difference, merge
-from montessori.graph.load import load
+from montessori.graph.edit import merge_changes, show_difference
+from montessori.graph.load import read_yaml
 from montessori.graph.profiles import read_profile
 from montessori.graph.references import Rows, read_rows
 from montessori.graph.rows import changes_of
@@ -21,7 +21,7 @@ def apply_round(params: Path, name: str, old: str, dry_run: bool = False) -> str
     Returns the difference and what to do next. Raises MontessoriError if `old` does not exist or
     `name` does, or the result is not right; nothing is written then, nor with `dry_run`.
     """
-    rows, _ = read_rows(load(params))
+    rows, _ = read_rows(read_yaml(params))
     return _apply_changes(params, standard_round(rows, name, old), dry_run)
 
 
@@ -33,7 +33,7 @@ def apply_benchmark(
     Returns the difference and what to do next. Raises MontessoriError for a run that is not
     there; nothing is written then, nor with `dry_run`.
     """
-    rows, _ = read_rows(load(params))
+    rows, _ = read_rows(read_yaml(params))
     return _apply_changes(params, {"harnesses": benchmark_rows(rows, task, shots, runs)}, dry_run)
 
 
@@ -121,9 +121,9 @@ def _find_row(rows: Rows, section: str, name: str, probe: str) -> Any:
 
 def _apply_changes(params: Path, changes: Mapping[str, Any], dry_run: bool) -> str:
     old = params.read_text(encoding="utf-8")
-    new = merge(old, changes)
+    new = merge_changes(old, changes)
     _check_text(new, params)
-    shown = difference(old, new, params.name)
+    shown = show_difference(old, new, params.name)
     if not shown:
         return f"{params.name} has these settings already"
     if dry_run:
@@ -145,6 +145,6 @@ def _check_text(text: str, params: Path) -> None:
     trial = params.with_name(f".{params.name}.trial")
     try:
         trial.write_text(text, encoding="utf-8")
-        check(load(trial), root=params.parent)
+        check(read_yaml(trial), root=params.parent)
     finally:
         trial.unlink(missing_ok=True)

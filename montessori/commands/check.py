@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from montessori.commands.check_files import file_problems, hosted_problems
-from montessori.graph.load import FILE, for_row, problems_error, read_section
+from montessori.graph.load import FILE, apply_row_changes, join_problems, read_section
 from montessori.graph.references import (
     Reference,
     Rows,
@@ -36,7 +36,7 @@ def check(raw: Mapping[str, Any], root: Path, file: str = FILE) -> None:
     """
     found = problems(raw, read_graph(root), root)
     if found:
-        raise problems_error(found, file)
+        raise join_problems(found, file)
 
 
 def problems(raw: Mapping[str, Any], graph: Graph, root: Path | None = None) -> list[str]:
@@ -106,7 +106,7 @@ def _change_problems(
             for key in changes_of(section):
                 if getattr(row, key):
                     place = f"{section}.{name}.{key}"
-                    settings = for_row(raw, key, section, name).get(key)
+                    settings = apply_row_changes(raw, key, section, name).get(key)
                     found += read_section({place: settings}, place, classes[key])[1]
     return found
 

@@ -247,10 +247,10 @@ def params_finding(root: Path) -> Finding:
     """Whether params.yaml passes `montessori check`."""
     from montessori.commands.check import check
     from montessori.errors import MontessoriError
-    from montessori.graph.load import FILE, load
+    from montessori.graph.load import FILE, read_yaml
 
     try:
-        check(load(root / FILE), root)
+        check(read_yaml(root / FILE), root)
     except MontessoriError as error:
         return Finding("params", "bad", error.what.splitlines()[0], "montessori check")
     return Finding("params", "ok", "montessori check passes")
@@ -259,11 +259,11 @@ def params_finding(root: Path) -> Finding:
 def server_findings(root: Path) -> list[Finding]:
     """Whether the server that params.yaml names answers; nothing where it names none."""
     from montessori.errors import MontessoriError
-    from montessori.graph.load import FILE, load, section
+    from montessori.graph.load import FILE, read_yaml, require_section
     from montessori.pipeline.machine import Machine
 
     try:
-        machine = section(load(root / FILE), "machine", Machine)
+        machine = require_section(read_yaml(root / FILE), "machine", Machine)
         if not machine.server:
             return []
         from montessori.generate.server import Server

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 from montessori.compare.comparison_table import read_comparison
-from montessori.graph.load import load
+from montessori.graph.load import read_yaml
 from montessori.report.build import build_report
 
 
@@ -20,7 +20,7 @@ def write_sample_report(out: Path = Path(".work/report"), root: Path = Path(".")
         MontessoriError: no params.yaml, or no comparison yet.
     """
     root = Path(root)
-    runs = list(load(root / "params.yaml")["runs"])
+    runs = list(read_yaml(root / "params.yaml")["runs"])
     comparison = read_comparison(root / "metrics" / "compare.json", runs)
     page = root / out / "index.html"
     answers = {run: root / "report" / "outputs" / f"{run}.html" for run in runs}

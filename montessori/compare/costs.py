@@ -11,7 +11,7 @@ from typing import Any
 
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
-from montessori.graph.load import problems_error
+from montessori.graph.load import join_problems
 from montessori.graph.references import Rows, Step, find_needs
 from montessori.graph.stages import Graph, Stage
 
@@ -86,7 +86,7 @@ def baseline_of(raw: Mapping[str, Any]) -> str:
     """
     compare = raw.get("compare", {})
     if not isinstance(compare, Mapping):
-        raise problems_error([f"compare: {compare!r} is not a mapping of keys to values"])
+        raise join_problems([f"compare: {compare!r} is not a mapping of keys to values"])
     return str(compare.get("baseline") or "")
 
 

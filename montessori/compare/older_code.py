@@ -5,7 +5,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from montessori.graph.load import load
+from montessori.graph.load import read_yaml
 from montessori.pipeline.code import list_code, script_of
 
 LISTS = "data/code/"  # lists of the code that stages load, among their deps
@@ -21,7 +21,7 @@ def older_note(root: Path, params: Mapping[str, Any]) -> str:
     path = root / "dvc.lock"
     if not path.is_file():
         return ""
-    lock = load(path)["stages"]
+    lock = read_yaml(path)["stages"]
     behind = stages_behind(lock, [f"eval@{run}" for run in params.get("runs", {})])
     older = older_stages(root, params, {name: lock[name] for name in behind})
     if not older:

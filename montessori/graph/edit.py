@@ -17,7 +17,7 @@ _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
-def merge(text: str, changes: Mapping[str, Any]) -> str:
+def merge_changes(text: str, changes: Mapping[str, Any]) -> str:
     """`text` with `changes` merged in: mappings key by key, everything else replaced.
 
     New rows are appended to their section, new sections to the file. Raises MontessoriError if
@@ -26,14 +26,14 @@ def merge(text: str, changes: Mapping[str, Any]) -> str:
     root = _compose(text)
     for path, value in _leaves(root, changes, ()):
         depth, node = _find(root, path)
-        if depth == len(path) and _source(text, node) == flow(value):
+        if depth == len(path) and _source(text, node) == format_flow(value):
             continue
         text = _put(text, root, path, value)
         root = _compose(text)
     return text
 
 
-def difference(old: str, new: str, file: str = FILE) -> str:
+def show_difference(old: str, new: str, file: str = FILE) -> str:
     """A unified diff of two texts; empty if they are equal."""
     lines = difflib.unified_diff(
         old.splitlines(keepends=True), new.splitlines(keepends=True), file, f"{file} (new)", n=1
@@ -64,24 +64,24 @@ def _source(text: str, node: Any) -> str:
 
     written = text[node.start_mark.index : _end(node)]
     value = YAML(typ="safe", pure=True).load(written)
-    return flow(value)
+    return format_flow(value)
 
 
 def _put(text: str, root: Any, path: tuple[str, ...], value: Any) -> str:
     depth, node = _find(root, path)
     if depth == len(path):
-        return _replace(text, node, flow(value))
+        return _replace(text, node, format_flow(value))
     key, rest = path[depth], path[depth + 1 :]
     for name in reversed(rest):
         value = {name: value}
     if depth == 0:
-        return text.rstrip("\n") + f"\n\n{block(key, value)}\n"
+        return text.rstrip("\n") + f"\n\n{format_block(key, value)}\n"
     if not node.flow_style:
-        return _append_line(text, node, f"{key}: {flow(value)}")
+        return _append_line(text, node, f"{key}: {format_flow(value)}")
     if depth == 1 and not node.value:
-        return _open_section(text, node, f"  {key}: {flow(value)}")
+        return _open_section(text, node, f"  {key}: {format_flow(value)}")
     inside = text[node.start_mark.index + 1 : node.end_mark.index - 1].strip()
-    entries = [entry for entry in (inside, f"{key}: {flow(value)}") if entry]
+    entries = [entry for entry in (inside, f"{key}: {format_flow(value)}") if entry]
     return _replace(text, node, "{" + ", ".join(entries) + "}")
 
 
@@ -153,19 +153,21 @@ def _pairs(node: Any) -> list[tuple[Any, Any]] | None:
 
 
 # ------------------------------------------------------------------------------------- writing
-def block(key: str, value: Any) -> str:
+def format_block(key: str, value: Any) -> str:
     """A section in block style: one line per entry, the entries in flow style."""
     if not isinstance(value, Mapping) or not value:
-        return f"{key}: {flow(value)}"
-    return "\n".join([f"{key}:", *(f"  {name}: {flow(entry)}" for name, entry in value.items())])
+        return f"{key}: {format_flow(value)}"
+    return "\n".join(
+        [f"{key}:", *(f"  {name}: {format_flow(entry)}" for name, entry in value.items())]
+    )
 
 
-def flow(value: Any) -> str:
+def format_flow(value: Any) -> str:
     """A value as YAML on one line, read alike by YAML 1.1 and 1.2 (floats keep their point)."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {flow(entry)}" for key, entry in value.items()) + "}"
+        return "{" + ", ".join(f"{key}: {format_flow(entry)}" for key, entry in value.items()) + "}"
     if isinstance(value, list | tuple):
-        return "[" + ", ".join(map(flow, value)) + "]"
+        return "[" + ", ".join(map(format_flow, value)) + "]"
     if isinstance(value, float):
         mantissa, mark, exponent = repr(value).partition("e")
         return mantissa + ("" if not mark or "." in mantissa else ".0") + mark + exponent

@@ -19,7 +19,7 @@ FILE = "params.yaml"
 _WRONG: Any = object()  # stands for a value of the wrong type, so that no rule looks at it
 
 
-def load(path: Path | str = FILE) -> dict[str, Any]:
+def read_yaml(path: Path | str = FILE) -> dict[str, Any]:
     """The mapping in a YAML file. Raises MontessoriError if it is missing, malformed or a list."""
     try:
         text = Path(path).read_text(encoding="utf-8")
@@ -31,10 +31,10 @@ def load(path: Path | str = FILE) -> dict[str, Any]:
         raise MontessoriError(
             f"not valid YAML: {error}", where=str(path), next=f"fix {path}, then montessori check"
         ) from error
-    return parse(text, str(path))
+    return parse_yaml(text, str(path))
 
 
-def parse(text: str, where: str) -> dict[str, Any]:
+def parse_yaml(text: str, where: str) -> dict[str, Any]:
     """The mapping in a YAML text. Raises MontessoriError if it is malformed or a list."""
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -50,7 +50,7 @@ def parse(text: str, where: str) -> dict[str, Any]:
     return raw
 
 
-def section(raw: Mapping[str, Any], name: str, cls: type[T], file: str = FILE) -> T:
+def require_section(raw: Mapping[str, Any], name: str, cls: type[T], file: str = FILE) -> T:
     """The section `name` as a frozen dataclass `cls`.
 
     Raises one MontessoriError with all its problems: unknown and missing keys, wrong types, values
@@ -58,11 +58,11 @@ def section(raw: Mapping[str, Any], name: str, cls: type[T], file: str = FILE) -
     """
     value, problems = read_section(raw, name, cls)
     if problems or value is None:
-        raise problems_error(problems, file)
+        raise join_problems(problems, file)
     return value
 
 
-def for_row(raw: Mapping[str, Any], name: str, rows: str, row: str) -> Mapping[str, Any]:
+def apply_row_changes(raw: Mapping[str, Any], name: str, rows: str, row: str) -> Mapping[str, Any]:
     """`raw` with section `name` as row `row` of the plural section `rows` has it.
 
     A row may hold a mapping named like a section: `{prefs: {rule: best-worst}}` replaces one key
@@ -77,7 +77,7 @@ def for_row(raw: Mapping[str, Any], name: str, rows: str, row: str) -> Mapping[s
     return {**raw, name: {**base, **changes}}
 
 
-def problems_error(problems: list[str], file: str = FILE) -> MontessoriError:
+def join_problems(problems: list[str], file: str = FILE) -> MontessoriError:
     """One error that lists problems, each of which starts with its key."""
     count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
     lines = "".join(f"\n  {problem}" for problem in problems)

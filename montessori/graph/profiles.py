@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from montessori.errors import MontessoriError
-from montessori.graph.load import FILE, load, parse
+from montessori.graph.load import FILE, parse_yaml, read_yaml
 
 INCLUDE = "include"  # the other profiles that a profile begins with
 LAB = "lab"  # the profile without a file: params.yaml as it was committed
@@ -42,11 +42,11 @@ def _read(folder: Path, name: str, above: tuple[str, ...]) -> dict[str, Any]:
             expected=f"one of {known}",
             next="montessori profile lab",
         )
-    own = {name: value for name, value in load(path).items() if value is not None}
+    own = {name: value for name, value in read_yaml(path).items() if value is not None}
     whole: dict[str, Any] = {}
     for other in _included(own.pop(INCLUDE, []), path):
-        whole = merged(whole, _read(folder, other, (*above, name)))
-    return merged(whole, own)
+        whole = merge_mappings(whole, _read(folder, other, (*above, name)))
+    return merge_mappings(whole, own)
 
 
 def _committed_params(root: Path) -> dict[str, Any]:
@@ -64,7 +64,7 @@ def _committed_params(root: Path) -> dict[str, Any]:
             expected=f"a clone of the repository, where git holds the {FILE} that ships",
             next="git clone the repository, or name another profile",
         )
-    sections = parse(done.stdout, f"{FILE} of the last commit")
+    sections = parse_yaml(done.stdout, f"{FILE} of the last commit")
     return {name: value for name, value in sections.items() if name not in OWN}
 
 
@@ -79,11 +79,11 @@ def _included(value: Any, path: Path) -> list[str]:
     return value
 
 
-def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+def merge_mappings(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
     """Both mappings as one, mappings in them too; elsewhere `above` replaces what is below."""
     both = dict(below)
     for key, value in above.items():
         old = both.get(key)
         nested = isinstance(old, Mapping) and isinstance(value, Mapping)
-        both[key] = merged(old, value) if nested else value  # type: ignore[arg-type]
+        both[key] = merge_mappings(old, value) if nested else value  # type: ignore[arg-type]
     return both

@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from montessori.errors import MontessoriError
-from montessori.graph.load import load
+from montessori.graph.load import read_yaml
 
 GRAPH = "dvc.yaml"
 CODE = "data/code"  # where the stage `code` lists which files a stage script may load
@@ -104,7 +104,7 @@ def read_graph(root: Path) -> Graph:
     Raises MontessoriError if the file is missing or malformed, or if a stage has a form that this
     module does not know; the error names the stage and what to change.
     """
-    stages = load(root / GRAPH).get("stages")
+    stages = read_yaml(root / GRAPH).get("stages")
     if not isinstance(stages, Mapping):
         raise MontessoriError(
             f"the file has no stages, but {stages!r}", where=GRAPH, next=f"git checkout {GRAPH}"

@@ -13,7 +13,7 @@ from typing import Annotated, Any, Literal
 
 from montessori.artifacts.files import read_json
 from montessori.graph.limits import EmptyOr, Filled, NotNegative
-from montessori.graph.load import problems_error, read_section
+from montessori.graph.load import join_problems, read_section
 from montessori.models.address import ServerAddress, VariableName
 
 LOG = logging.getLogger(__name__)
@@ -76,5 +76,5 @@ def parse_hosted(value: Any, where: str) -> HostedModel:
     """A hosted model from JSON. Raises MontessoriError with all its problems."""
     model, problems = read_section({"hosted": value}, "hosted", HostedModel)
     if model is None:
-        raise problems_error([text.removeprefix("hosted.") for text in problems], where)
+        raise join_problems([text.removeprefix("hosted.") for text in problems], where)
     return model

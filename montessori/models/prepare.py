@@ -16,7 +16,7 @@ from typing import Annotated, Any
 from montessori.artifacts.files import new_folder, read_json, write_json
 from montessori.errors import MontessoriError
 from montessori.graph.limits import Commit
-from montessori.graph.load import problems_error, read_section
+from montessori.graph.load import join_problems, read_section
 from montessori.models.adapters import find_adapters, load_merged
 from montessori.models.hosted import FILE as HOSTED
 from montessori.models.hosted import HostedModel, parse_hosted
@@ -122,7 +122,7 @@ def _open_source(source: Path) -> Iterator[tuple[Path, Path | None]]:
         )
     model, problems = read_section({"model": read_json(source)}, "model", HubModel)
     if model is None:
-        raise problems_error([text.removeprefix("model.") for text in problems], str(source))
+        raise join_problems([text.removeprefix("model.") for text in problems], str(source))
     template = source.parent / model.chat_template if model.chat_template else None
     with TemporaryDirectory(prefix="montessori-") as spare:
         yield _download_model(model, Path(spare), source), template

@@ -49,9 +49,9 @@ class Job:
 
     @cached_property
     def _raw(self) -> dict[str, Any]:
-        from montessori.graph.load import load
+        from montessori.graph.load import read_yaml
 
-        return load(PARAMS)
+        return read_yaml(PARAMS)
 
     @property
     def seed(self) -> int:
@@ -66,29 +66,31 @@ class Job:
     @cached_property
     def machine(self) -> Machine:
         """The section `machine`; defaults where there is no params.yaml."""
-        from montessori.graph.load import section
+        from montessori.graph.load import require_section
 
-        return section(self._raw, "machine", Machine) if Path(PARAMS).is_file() else Machine()
+        return (
+            require_section(self._raw, "machine", Machine) if Path(PARAMS).is_file() else Machine()
+        )
 
     def section(self, name: str, cls: type[T], rows: str = "") -> T:
         """A section of params.yaml as a frozen dataclass; all its problems in one error.
 
         With `rows`, a plural section, what the job's row there says under the same name goes first.
         """
-        from montessori.graph.load import for_row, section
+        from montessori.graph.load import apply_row_changes, require_section
 
-        return section(for_row(self._raw, name, rows, self.name), name, cls)
+        return require_section(apply_row_changes(self._raw, name, rows, self.name), name, cls)
 
     def row(self, section: str, cls: type[T]) -> T:
         """The job's row of a plural section as a frozen dataclass; all its problems in one error.
 
         For what a row says beside paths, which are on the command line.
         """
-        from montessori.graph.load import section as read
+        from montessori.graph.load import require_section
 
         rows = self._raw.get(section, {})
         key = f"{section}.{self.name}"
-        return read({key: rows[self.name]} if self.name in rows else {}, key, cls)
+        return require_section({key: rows[self.name]} if self.name in rows else {}, key, cls)
 
     @staticmethod
     def secret(name: str) -> str | None:

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from montessori.errors import MontessoriError
-from montessori.graph.load import load
-from montessori.graph.profiles import merged, read_profile
+from montessori.graph.load import read_yaml
+from montessori.graph.profiles import merge_mappings, read_profile
 from montessori.graph.stages import read_graph
 from montessori.pipeline.code import find_loaded_files, script_of
 
@@ -95,9 +95,9 @@ class Project:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self.base: Mapping[str, Any] = load(root / "params.yaml")
+        self.base: Mapping[str, Any] = read_yaml(root / "params.yaml")
         self.graph = read_graph(root)
-        stages = load(root / "dvc.yaml")["stages"]
+        stages = read_yaml(root / "dvc.yaml")["stages"]
         self.stages = {name: stage for name, stage in stages.items() if name not in LOOKING}
         self.named = _stage_inputs(root, self.stages)
 
@@ -130,7 +130,7 @@ def _params_of(
     base: Mapping[str, Any], extra: Mapping[str, Any], student: str, seed: int
 ) -> dict[str, Any]:
     """Add the profile's rows, make `student` the student, and set the seed."""
-    params = copy.deepcopy(merged(base, extra))
+    params = copy.deepcopy(merge_mappings(base, extra))
     params["models"]["student"]["path"] = base["models"][student]["path"]
     params["seed"] = seed
     return params

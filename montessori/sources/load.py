@@ -6,7 +6,7 @@ from typing import Any, TypeVar
 
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
-from montessori.graph.load import problems_error, read_section
+from montessori.graph.load import join_problems, read_section
 from montessori.sources.recipe import EvalsRecipe, HubRecipe, LabRecipe
 from montessori.sources.rows import Row, read_rows
 
@@ -50,7 +50,7 @@ def _recipe_kind(raw: Any) -> Any:
 def _read_recipe(raw: Any, cls: type[T], path: Path) -> T:
     recipe, problems = read_section({"recipe": raw}, "recipe", cls)
     if recipe is None:
-        raise problems_error([text.removeprefix("recipe.") for text in problems], str(path))
+        raise join_problems([text.removeprefix("recipe.") for text in problems], str(path))
     return recipe
 
 

@@ -14,12 +14,12 @@ import pytest
 
 from montessori.commands.check import check, problems
 from montessori.errors import MontessoriError
-from montessori.graph.load import load
+from montessori.graph.load import read_yaml
 from montessori.graph.references import find_circle, read_rows
 from montessori.graph.stages import read_graph
 
 ROOT = Path(__file__).parents[2]
-RAW = load(ROOT / "params.yaml")
+RAW = read_yaml(ROOT / "params.yaml")
 GRAPH = read_graph(ROOT)
 
 
@@ -239,7 +239,7 @@ def test_scores_of_every_signal_may_feed_a_round_and_a_missing_judge_is_told(tmp
 def test_a_check_is_quick_and_loads_no_model_library():
     code = (
         "import sys; from pathlib import Path; from montessori.commands.check import check;"
-        "from montessori.graph.load import load; check(load('params.yaml'), Path());"
+        "from montessori.graph.load import read_yaml; check(read_yaml('params.yaml'), Path());"
         "print(*{'torch', 'transformers', 'trl', 'lm_eval', 'scipy'} & set(sys.modules))"
     )
     done = subprocess.run(

@@ -22,13 +22,13 @@ from montessori.compare.costs import (
     count_flops,
 )
 from montessori.errors import MontessoriError
-from montessori.graph.load import load
-from montessori.graph.profiles import merged, read_profile
+from montessori.graph.load import read_yaml
+from montessori.graph.profiles import merge_mappings, read_profile
 from montessori.graph.references import read_rows
 from montessori.graph.stages import read_graph
 
 ROOT = Path(__file__).parents[2]
-RAW = load(ROOT / "params.yaml")
+RAW = read_yaml(ROOT / "params.yaml")
 ROWS = read_rows(RAW)[0]
 GRAPH = read_graph(ROOT)
 
@@ -118,7 +118,7 @@ def test_the_rows_that_the_table_proposes_are_right(project):
     from montessori.commands.check import problems
 
     proposed = write_budgets(project, None).partition("by these rows:")[2]
-    raw = load(project / "params.yaml")
+    raw = read_yaml(project / "params.yaml")
     for section, rows in YAML(typ="safe").load(proposed).items():
         raw[section] |= rows
     assert problems(raw, GRAPH, ROOT) == []
@@ -142,7 +142,7 @@ def test_what_is_not_known_is_marked_and_never_taken_for_nothing(project):
 
 
 def test_calls_of_a_judge_count(project):
-    raw = load(project / "params.yaml")
+    raw = read_yaml(project / "params.yaml")
     raw["judge_signals"] = {"j": {"probe": "montessori-1", "judge": "micro/judge.json"}}
     raw["rounds"]["montessori-1"]["scores"] = "judge-signal/j"
     write_json(
@@ -186,7 +186,7 @@ def test_gpu_seconds_of_an_older_record_are_not_known(project):
 
 
 def test_a_preference_set_costs_the_examinees_that_took_its_tasks(project):
-    raw = merged(RAW, read_profile(ROOT / "profiles", "arte"))
+    raw = merge_mappings(RAW, read_profile(ROOT / "profiles", "arte"))
     raw["tasks"]["others"] = {"source": "data/micro/sources/tasks.json"}
     raw["examinees"]["elsewhere"] = {"model": "models/student", "tasks": "others"}
     names = [name for name in raw["examinees"] if name != "elsewhere"]
@@ -223,7 +223,7 @@ def test_the_page_names_every_stage_that_is_counted():
 
 def test_every_stage_is_counted_and_one_without_metrics_is_not_free(project):
     """A stage of a new kind costs what its metrics say, without a word of it in costs.py."""
-    rows = read_rows(merged(RAW, read_profile(ROOT / "profiles", "baselines")))[0]
+    rows = read_rows(merge_mappings(RAW, read_profile(ROOT / "profiles", "baselines")))[0]
     found = compute_budgets(rows, GRAPH, project / "metrics")
     assert ("mistakes", "llm2llm") in found["llm2llm"].needs
     assert "mistakes llm2llm" in found["llm2llm"].cost.unknown

@@ -11,7 +11,7 @@ import pytest
 from montessori.errors import MontessoriError
 from montessori.generate.engines import open_engine, teacher_facts
 from montessori.generate.settings import GenerationParams
-from montessori.graph.load import section
+from montessori.graph.load import require_section
 from montessori.pipeline.machine import Machine
 from tests.tiny_models import tiny_llama
 
@@ -29,7 +29,7 @@ def opened(folder, name, tmp_path):
 
 def test_an_unknown_engine_is_said_with_the_known_ones():
     with pytest.raises(MontessoriError, match="one of transformers, vllm, openai"):
-        section({"generation": {"engine": "llama.cpp"}}, "generation", GenerationParams)
+        require_section({"generation": {"engine": "llama.cpp"}}, "generation", GenerationParams)
 
 
 def test_transformers_is_opened(folder, tmp_path):

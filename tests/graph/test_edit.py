@@ -15,8 +15,8 @@ from typer.testing import CliRunner
 from montessori import cli
 from montessori.commands.add import apply_benchmark, apply_profile, apply_round
 from montessori.errors import MontessoriError
-from montessori.graph.edit import difference, flow, merge
-from montessori.graph.load import load
+from montessori.graph.edit import format_flow, merge_changes, show_difference
+from montessori.graph.load import read_yaml
 from montessori.graph.profiles import read_profile
 
 ROOT = Path(__file__).parents[2]
@@ -56,9 +56,9 @@ last: 1"""
     ],
 )
 def test_a_change_touches_nothing_else(changes: dict[str, Any], old: str, new: str, tmp_path: Path):
-    assert merge(TEXT, changes) == TEXT.replace(old, new)
-    (tmp_path / "p.yaml").write_text(merge(TEXT, changes))
-    loaded = load(tmp_path / "p.yaml")
+    assert merge_changes(TEXT, changes) == TEXT.replace(old, new)
+    (tmp_path / "p.yaml").write_text(merge_changes(TEXT, changes))
+    loaded = read_yaml(tmp_path / "p.yaml")
     for section, values in changes.items():
         for key, value in values.items() if isinstance(values, dict) else []:
             assert (
@@ -67,8 +67,8 @@ def test_a_change_touches_nothing_else(changes: dict[str, Any], old: str, new: s
 
 
 def test_what_is_there_already_changes_nothing():
-    assert merge(TEXT, {"rows": {"one": {"a": "x"}}, "last": 1}) == TEXT
-    assert difference(TEXT, TEXT) == ""
+    assert merge_changes(TEXT, {"rows": {"one": {"a": "x"}}, "last": 1}) == TEXT
+    assert show_difference(TEXT, TEXT) == ""
 
 
 @pytest.mark.parametrize(
@@ -89,9 +89,9 @@ def test_what_is_there_already_changes_nothing():
     ],
 )
 def test_values_are_written_so_that_every_reader_agrees(value: Any, text: str, tmp_path: Path):
-    assert flow(value) == text
+    assert format_flow(value) == text
     (tmp_path / "p.yaml").write_text(f"k: {text}\n")
-    assert load(tmp_path / "p.yaml")["k"] == value
+    assert read_yaml(tmp_path / "p.yaml")["k"] == value
 
 
 @pytest.fixture
@@ -99,7 +99,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A folder with params.yaml, profiles and the files that params name."""
     shutil.copy(ROOT / "params.yaml", tmp_path)
     shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
-    raw = load(ROOT / "params.yaml")
+    raw = read_yaml(ROOT / "params.yaml")
     named = [row["path"] for row in raw["models"].values()] + list(raw["sources"].values())
     for path in [*named, raw["judge"]["model"]]:
         (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +121,7 @@ def test_a_round_is_a_row_in_each_section(project: Path):
     added = [line for line in after.splitlines() if line not in before.splitlines()]
     assert len(added) == 7
     assert all(f"+{line}" in shown for line in added)
-    raw = load(project / "params.yaml")
+    raw = read_yaml(project / "params.yaml")
     assert raw["probes"]["montessori-3"] == {
         "teacher": "teachers/montessori-2",
         "seeds": "seed/seeds",
@@ -143,13 +143,13 @@ def test_a_round_is_a_row_in_each_section(project: Path):
 def test_a_benchmark_is_a_row_for_each_run(project: Path):
     params = project / "params.yaml"
     shown = apply_benchmark(params, "mmlu", 5, [])
-    raw = load(params)
+    raw = read_yaml(params)
     assert list(raw["harnesses"]) == [f"mmlu-5shot-{run}" for run in raw["runs"]]
     row = {"model": "students/self-instruct", "task": "mmlu", "shots": 5}
     assert raw["harnesses"]["mmlu-5shot-self-instruct"] == row
     assert "+  mmlu-5shot-base: {model: models/student, task: mmlu, shots: 5}" in shown
     apply_benchmark(params, "gsm8k", -1, ["base"])
-    added = {name: row for name, row in load(params)["harnesses"].items() if "gsm8k" in name}
+    added = {name: row for name, row in read_yaml(params)["harnesses"].items() if "gsm8k" in name}
     assert added == {"gsm8k-base": {"model": "models/student", "task": "gsm8k", "shots": -1}}
     before = params.read_text()
     with pytest.raises(MontessoriError, match="no run nobody"):
@@ -164,7 +164,7 @@ def test_a_round_keeps_the_settings_that_its_rows_have_for_themselves(project: P
     changed = text.replace(old, "start: teachers/montessori-1, prefs: {rule: best-worst}}")
     (project / "params.yaml").write_text(changed)
     apply_round(project / "params.yaml", "montessori-3", "montessori-2")
-    rounds = load(project / "params.yaml")["rounds"]
+    rounds = read_yaml(project / "params.yaml")["rounds"]
     assert rounds["montessori-3"]["prefs"] == {"rule": "best-worst"}
 
 
@@ -189,7 +189,7 @@ def test_every_profile_fits(project: Path, name: str):
 def test_several_profiles_fit_together(project: Path):
     for name in ("baselines", "arte", "signals", "ablations", "budgets", "controls"):
         apply_profile(project / "params.yaml", project / "profiles", name)
-    rows = load(project / "params.yaml")
+    rows = read_yaml(project / "params.yaml")
     assert rows["alignments"]["arte-1"]["drafts"] == "arte-1"
     assert rows["rounds"]["margin"]["prefs"] == {"margin": 0.5}
     again = apply_profile(project / "params.yaml", project / "profiles", "baselines")
@@ -205,7 +205,7 @@ def test_an_empty_section_changes_nothing(project: Path):
 
 def test_a_section_without_value_is_no_obstacle():
     text = "first: {a: 1}\nempty:   # nothing yet\n  null\n\nlast: {b: 2}   # the end\n"
-    assert merge(text, {"last": {"b": 3}}) == text.replace("b: 2", "b: 3")
+    assert merge_changes(text, {"last": {"b": 3}}) == text.replace("b: 2", "b: 3")
 
 
 def test_a_profile_includes_others(project: Path):
@@ -243,13 +243,13 @@ def commit(folder: Path) -> None:
 def test_profile_lab_brings_back_what_was_committed(project: Path):
     commit(project)
     params = project / "params.yaml"
-    before = load(params)
+    before = read_yaml(params)
     for name in ("paper", "exams"):
         apply_profile(params, project / "profiles", name)
     text = params.read_text().replace("seed: 0 ", "seed: 7 ").replace("threads: 0 ", "threads: 3 ")
     params.write_text(text)
     apply_profile(params, project / "profiles", "lab")
-    after = load(params)
+    after = read_yaml(params)
     assert (after["seed"], after["machine"]["threads"]) == (7, 3)
     assert after["alignments"]  # rows of another profile stay
     for section, values in before.items():

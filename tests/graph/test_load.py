@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.graph.load import load, read_section, section
+from montessori.graph.load import read_section, read_yaml, require_section
 
 
 @dataclass(frozen=True)
@@ -37,7 +37,7 @@ GOOD = {"count": 3, "inner": {"rate": 1}, "words": ["x", "y"], "flag": True}
 
 
 def test_a_section_becomes_its_dataclass():
-    made = section({"outer": {**GOOD, "shares": {"a": 1}}}, "outer", Outer)
+    made = require_section({"outer": {**GOOD, "shares": {"a": 1}}}, "outer", Outer)
     assert made == Outer(3, Inner(1.0), ("x", "y"), True, None, {"a": 1.0})
     assert isinstance(made.inner.rate, float)
 
@@ -64,7 +64,7 @@ def test_a_section_becomes_its_dataclass():
 )
 def test_what_does_not_fit_names_its_key(change: dict[str, Any], problem: str):
     with pytest.raises(MontessoriError) as caught:
-        section({"outer": {**GOOD, **change}}, "outer", Outer)
+        require_section({"outer": {**GOOD, **change}}, "outer", Outer)
     assert problem in str(caught.value)
     assert "params.yaml" in str(caught.value)
     assert "next: " in str(caught.value)
@@ -80,11 +80,13 @@ def test_all_problems_come_together():
 
 def test_a_missing_section_lists_its_keys():
     with pytest.raises(MontessoriError, match=r"outer: section is missing .keys count, inner"):
-        section({}, "outer", Outer)
+        require_section({}, "outer", Outer)
 
 
 def test_a_mapping_of_rows_can_be_read():
-    assert section({"rows": {"a": {"rate": 2}}}, "rows", dict[str, Inner]) == {"a": Inner(2.0)}
+    assert require_section({"rows": {"a": {"rate": 2}}}, "rows", dict[str, Inner]) == {
+        "a": Inner(2.0)
+    }
 
 
 @pytest.mark.parametrize(
@@ -102,11 +104,11 @@ def test_a_file_that_is_no_params_file(tmp_path: Path, text: str | None, expecte
     if text is not None:
         path.write_text(text)
     with pytest.raises(MontessoriError) as caught:
-        load(path)
+        read_yaml(path)
     assert expected in str(caught.value)
     assert str(path) in str(caught.value)
 
 
 def test_floats_are_read_with_and_without_a_point(tmp_path: Path):
     (tmp_path / "p.yaml").write_text("a: 5e-6\nb: 5.0e-6\nc: on\n")
-    assert load(tmp_path / "p.yaml") == {"a": 5e-6, "b": 5e-6, "c": "on"}
+    assert read_yaml(tmp_path / "p.yaml") == {"a": 5e-6, "b": 5e-6, "c": "on"}

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.graph.load import load
+from montessori.graph.load import read_yaml
 from montessori.graph.references import find_needs, read_rows, references
 from montessori.graph.rows import ROWS, SEED_SETS, Names, names_of, rows_of
 from montessori.graph.scripts import read_script, settings_classes
@@ -165,7 +165,7 @@ def test_a_row_class_says_what_a_key_may_name():
 
 def test_a_class_without_a_type_for_a_reference_stops_with_what_to_write(monkeypatch):
     monkeypatch.setattr("montessori.graph.references.names_of", lambda cls: {})
-    rows, _ = read_rows(load(ROOT / "params.yaml"))
+    rows, _ = read_rows(read_yaml(ROOT / "params.yaml"))
     with pytest.raises(MontessoriError) as caught:
         list(references(rows, GRAPH))
     assert "key teacher of class Probe does not say what it may name" in str(caught.value)
@@ -180,7 +180,7 @@ def test_a_class_is_registered_for_its_sections(monkeypatch):
 
 
 def test_a_stage_of_a_row_needs_the_stages_that_write_its_inputs():
-    rows, _ = read_rows(load(ROOT / "params.yaml"))
+    rows, _ = read_rows(read_yaml(ROOT / "params.yaml"))
     needs = find_needs(rows, GRAPH)
     one = "montessori-1"
     assert needs["teacher-dpo", one] == {("prefs", one), ("models", "teacher")}

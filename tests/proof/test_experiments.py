@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.graph.load import load
+from montessori.graph.load import read_yaml
 from montessori.proof.experiments import Experiment, parse_seeds, plan_experiments
 
 from . import toy
@@ -77,7 +77,7 @@ def test_dvc_makes_the_params_of_the_overrides(profile: str, tmp_path: Path) -> 
     (entry,) = plan_experiments(ROOT, profile, [3], ["student"], 1)
     shutil.copy(ROOT / "params.yaml", tmp_path)
     apply_overrides(tmp_path / "params.yaml", list(entry.overrides))
-    made = load(tmp_path / "params.yaml")
+    made = read_yaml(tmp_path / "params.yaml")
     assert made.pop("machine")["threads"] == 1
     assert made == {key: value for key, value in entry.params.items() if key != "machine"}
     assert made["seed"] == 3

@@ -10,7 +10,7 @@ import pytest
 
 from montessori.compare.sentences import format_signed
 from montessori.errors import MontessoriError
-from montessori.graph.load import load
+from montessori.graph.load import read_yaml
 from montessori.graph.profiles import read_profile
 from montessori.proof.pages import fill_page
 from montessori.proof.papers import papers_block, read_published
@@ -337,7 +337,7 @@ def test_published_rows_name_runs_of_the_profiles() -> None:
         run
         for name in ("baselines", "signals", "budgets", "ablations")
         for run in read_profile(ROOT / "profiles", name)["runs"]
-    } | set(load(ROOT / "params.yaml")["runs"])
+    } | set(read_yaml(ROOT / "params.yaml")["runs"])
     named = {row["run"] for paper in read_published().values() for row in paper["rows"]}
     assert named <= rows
     assert {run for step in STEPS for run in step} <= rows

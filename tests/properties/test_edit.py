@@ -15,7 +15,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from montessori.graph.edit import difference, flow, merge
+from montessori.graph.edit import format_flow, merge_changes, show_difference
 
 KEY = st.sampled_from(["a", "b", "c", "rows-1", "kind", "z9"])
 TEXT = st.sampled_from(["x", "two words", "no", "5", "1e3", "a: b", "#", "a/b", "1:30"])
@@ -58,9 +58,9 @@ def documents(draw):
             lines.append(f"{name}:{comment(f'# about {name}')}")
             indent = " " * draw(st.sampled_from([2, 4]))
             for key, entry in value.items():
-                lines.append(f"{indent}{key}: {flow(entry)}{comment(f'# {name} {key}')}")
+                lines.append(f"{indent}{key}: {format_flow(entry)}{comment(f'# {name} {key}')}")
         else:
-            lines.append(f"{name}: {flow(value)}{comment(f'# about {name}')}")
+            lines.append(f"{name}: {format_flow(value)}{comment(f'# about {name}')}")
         if draw(st.booleans()):
             lines += ["", f"# after {name}", ""]
             comments.append(f"# after {name}")
@@ -87,13 +87,13 @@ def deep_merge(old: Any, new: Any) -> Any:
 @given(documents(), SECTIONS)
 def test_the_file_holds_the_change_and_all_it_held_before(document, changes):
     assert read(document.text) == document.held
-    assert read(merge(document.text, changes)) == deep_merge(document.held, changes)
+    assert read(merge_changes(document.text, changes)) == deep_merge(document.held, changes)
 
 
 @settings(max_examples=100)
 @given(documents(), SECTIONS)
 def test_comments_and_other_sections_stay_as_they_are(document, changes):
-    new = merge(document.text, changes)
+    new = merge_changes(document.text, changes)
     for comment in document.comments:
         assert comment in new
     lines = document.text.splitlines()
@@ -105,9 +105,9 @@ def test_comments_and_other_sections_stay_as_they_are(document, changes):
 @settings(max_examples=100)
 @given(documents(), SECTIONS)
 def test_the_same_change_a_second_time_changes_nothing(document, changes):
-    once = merge(document.text, changes)
-    assert merge(once, changes) == once
-    assert difference(once, once) == ""
+    once = merge_changes(document.text, changes)
+    assert merge_changes(once, changes) == once
+    assert show_difference(once, once) == ""
 
 
 @settings(max_examples=50)
@@ -115,13 +115,13 @@ def test_the_same_change_a_second_time_changes_nothing(document, changes):
 def test_what_the_file_holds_already_changes_no_character(document, data):
     names = data.draw(st.sets(st.sampled_from(sorted(document.held))))
     changes = {name: document.held[name] for name in names}
-    assert merge(document.text, changes) == document.text
+    assert merge_changes(document.text, changes) == document.text
 
 
 @given(VALUE)
 def test_readers_of_yaml_1_1_and_1_2_agree_on_what_is_written(value):
     """DVC reads YAML 1.2; many editors and scripts read 1.1, where `no` and 1:30 are no texts."""
     yaml = pytest.importorskip("yaml")
-    text = f"key: {flow(value)}\n"
+    text = f"key: {format_flow(value)}\n"
     assert read(text) == {"key": value}
     assert yaml.safe_load(text) == {"key": value}

@@ -13,8 +13,8 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 
 from montessori.errors import MontessoriError
-from montessori.graph.edit import flow
-from montessori.graph.load import for_row, load, read_section, section
+from montessori.graph.edit import format_flow
+from montessori.graph.load import apply_row_changes, read_section, read_yaml, require_section
 
 
 @dataclass(frozen=True)
@@ -90,8 +90,8 @@ def written(value: Settings) -> dict[str, Any]:
 @given(value=VALID)
 def test_a_section_written_to_a_file_is_read_back(value, tmp_path: Path):
     path = tmp_path / "params.yaml"
-    path.write_text(f"settings: {flow(written(value))}\n", encoding="utf-8")
-    assert section(load(path), "settings", Settings) == value
+    path.write_text(f"settings: {format_flow(written(value))}\n", encoding="utf-8")
+    assert require_section(read_yaml(path), "settings", Settings) == value
 
 
 @settings(max_examples=150)
@@ -116,7 +116,7 @@ def test_every_fault_is_found_at_once_and_names_its_key(value, data):
     assert (made is None) == bool(expected)
     if expected:
         with pytest.raises(MontessoriError) as caught:
-            section({"settings": raw}, "settings", Settings)
+            require_section({"settings": raw}, "settings", Settings)
         assert all(problem in str(caught.value) for problem in problems)
         assert "next: " in str(caught.value)
 
@@ -134,9 +134,9 @@ def test_a_row_replaces_the_keys_it_names_and_nothing_else(value, changes):
     """{rounds: {one: {settings: changes}}} holds for round one alone; the file stays as it is."""
     raw = {"settings": written(value), "rounds": {"one": {"settings": changes}, "two": {}}}
     before = repr(raw)
-    mine = for_row(raw, "settings", "rounds", "one")
+    mine = apply_row_changes(raw, "settings", "rounds", "one")
     assert mine["settings"] == written(value) | changes
     assert mine["rounds"] == raw["rounds"]
     for row in ("two", "three"):
-        assert for_row(raw, "settings", "rounds", row) == raw
+        assert apply_row_changes(raw, "settings", "rounds", row) == raw
     assert repr(raw) == before
