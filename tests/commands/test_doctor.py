@@ -94,7 +94,7 @@ def test_a_named_server_is_asked(tmp_path: Path):
     params.write_text("machine: {}\n")
     assert doctor.server_findings(tmp_path) == []
     with FakeServer(None, models=["models/teacher"]) as server:
-        params.write_text(f"machine: {{server: {server.url}}}\n")
+        params.write_text(f'machine: {{server: "{server.url}"}}\n')
         (finding,) = doctor.server_findings(tmp_path)
         assert finding == Finding("server", "ok", f"{server.url} has models/teacher")
     (finding,) = doctor.server_findings(tmp_path)
