@@ -16,9 +16,11 @@ from montessori.evals.published.score_command import score
 from montessori.graph.load import FILE
 
 app = typer.Typer(
-    no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False,
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
     help="Settings, checks and the proof of the pipeline. The pipeline itself is `dvc repro`.",
-)  # fmt: skip
+)
 add = typer.Typer(no_args_is_help=True, help="Add rows to params.yaml.")
 app.add_typer(add, name="add")
 app.add_typer(bench, name="bench")

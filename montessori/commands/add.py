@@ -94,17 +94,24 @@ def standard_round(rows: Rows, name: str, old: str) -> dict[str, dict[str, dict[
     made: dict[str, dict[str, Any]] = {
         "probes": {"teacher": teacher, "seeds": seeds},
         "warmups": {"probe": name, "student": getattr(warmed, "student", student)},
-        "influences": {"probe": name, "warmup": name,
-                       "reference": getattr(scored, "reference", "seed/reference")},
+        "influences": {
+            "probe": name,
+            "warmup": name,
+            "reference": getattr(scored, "reference", "seed/reference"),
+        },
         "rounds": {"scores": f"influence/{name}", "probe": name, "start": teacher},
         "datasets": {"teacher": f"teachers/{name}", "seeds": getattr(data, "seeds", seeds)},
         "students": {"dataset": name, "student": student},
         "runs": {"model": f"students/{name}", "against": getattr(run, "against", name)},
-    }  # fmt: skip
+    }
     old_rows = {
-        "probes": rows["probes"].get(probe), "warmups": warmed, "influences": scored,
-        "rounds": rows["rounds"][old], "datasets": data, "students": rows["students"].get(old),
-    }  # fmt: skip
+        "probes": rows["probes"].get(probe),
+        "warmups": warmed,
+        "influences": scored,
+        "rounds": rows["rounds"][old],
+        "datasets": data,
+        "students": rows["students"].get(old),
+    }
     for section, row in old_rows.items():
         made[section] |= {k: getattr(row, k) for k in changes_of(section) if getattr(row, k, None)}
     return {section: {name: row} for section, row in made.items()}

@@ -129,9 +129,11 @@ def device_finding() -> Finding:
         return Finding("device", "ok", f"torch {torch.__version__}, {', '.join(names)}")
     if shutil.which("nvidia-smi") and _command_output(["nvidia-smi", "-L"]):
         return Finding(
-            "device", "bad", f"torch {torch.__version__} cannot use the GPU that is there",
+            "device",
+            "bad",
+            f"torch {torch.__version__} cannot use the GPU that is there",
             "make clean-env, then MONTESSORI_ACCELERATOR=cuda make repro",
-        )  # fmt: skip
+        )
     return Finding("device", "ok", f"torch {torch.__version__}, CPU only (enough for the lab)")
 
 

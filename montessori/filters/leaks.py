@@ -21,9 +21,11 @@ def count_leaks(rows: Path, evals: Path, ngram: int) -> dict[str, Any]:
     splits = sorted(path for path in Path(evals).iterdir() if path.is_dir())
     if not splits:
         raise MontessoriError(
-            "there are no eval items to look for", where=str(evals),
-            expected="a folder for each split", next="dvc repro seed",
-        )  # fmt: skip
+            "there are no eval items to look for",
+            where=str(evals),
+            expected="a folder for each split",
+            next="dvc repro seed",
+        )
     dialogues = _read_dialogues(Path(rows) / "rows.parquet")
     found = {split.name: _find_leaks(dialogues, split, ngram) for split in splits}
     return {

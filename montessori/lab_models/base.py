@@ -45,9 +45,13 @@ CONTEXT = 1024
 #: How often a student meets the families of a subject before it is taught: the basics well, the
 #: tasks that the evals rarely ask for, so that what it is taught afterwards decides.
 STUDENT_WEIGHTS = {
-    "arithmetic": 1.5, "knowledge": 0.7, "stories": 0.3, "units": 0.5,
-    "choice": 0.5, "dialogue": 0.4,
-}  # fmt: skip
+    "arithmetic": 1.5,
+    "knowledge": 0.7,
+    "stories": 0.3,
+    "units": 0.5,
+    "choice": 0.5,
+    "dialogue": 0.4,
+}
 TEACHER_WEIGHTS = {"stories": 1.6, "arithmetic": 1.5, "dialogue": 1.5, "knowledge": 0.6}
 
 
@@ -84,40 +88,68 @@ def _shared_documents(tokenizer: PreTrainedTokenizerFast) -> dict:
 
 def _teacher_config(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     config = LlamaConfig(
-        hidden_size=160, num_hidden_layers=5, num_attention_heads=5, num_key_value_heads=5,
-        intermediate_size=448, head_dim=32, **_shared_documents(tokenizer),
-    )  # fmt: skip
+        hidden_size=160,
+        num_hidden_layers=5,
+        num_attention_heads=5,
+        num_key_value_heads=5,
+        intermediate_size=448,
+        head_dim=32,
+        **_shared_documents(tokenizer),
+    )
     return LlamaForCausalLM(config)
 
 
 def _llama_config(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     config = LlamaConfig(
-        hidden_size=128, num_hidden_layers=5, num_attention_heads=4, num_key_value_heads=4,
-        intermediate_size=384, head_dim=32, **_shared_documents(tokenizer),
-    )  # fmt: skip
+        hidden_size=128,
+        num_hidden_layers=5,
+        num_attention_heads=4,
+        num_key_value_heads=4,
+        intermediate_size=384,
+        head_dim=32,
+        **_shared_documents(tokenizer),
+    )
     return LlamaForCausalLM(config)
 
 
 def _qwen_config(tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     config = Qwen2Config(
-        hidden_size=128, num_hidden_layers=6, num_attention_heads=4, num_key_value_heads=2,
-        intermediate_size=320, **_shared_documents(tokenizer),
-    )  # fmt: skip
+        hidden_size=128,
+        num_hidden_layers=6,
+        num_attention_heads=4,
+        num_key_value_heads=2,
+        intermediate_size=320,
+        **_shared_documents(tokenizer),
+    )
     return Qwen2ForCausalLM(config)
 
 
 BASES = {
-    "teacher": Base("teacher", 1024, _teacher_config, TEACHER_WEIGHTS, (
-        Phase(partial(teacher_document, FOUNDATION), Recipe(12_000_000, 3072, 3e-3, seed=1)),
-        Phase(partial(teacher_document, PRACTICE), Recipe(8_000_000, 3072, 2e-3, seed=4)),
-    )),
-    "llama": Base("student", 768, _llama_config, STUDENT_WEIGHTS, (
-        Phase(student_document, Recipe(8_000_000, 3072, 3e-3, seed=2)),
-    )),
-    "qwen": Base("student", 1024, _qwen_config, STUDENT_WEIGHTS, (
-        Phase(student_document, Recipe(8_000_000, 3072, 3e-3, seed=3)),
-    )),
-}  # fmt: skip
+    "teacher": Base(
+        "teacher",
+        1024,
+        _teacher_config,
+        TEACHER_WEIGHTS,
+        (
+            Phase(partial(teacher_document, FOUNDATION), Recipe(12_000_000, 3072, 3e-3, seed=1)),
+            Phase(partial(teacher_document, PRACTICE), Recipe(8_000_000, 3072, 2e-3, seed=4)),
+        ),
+    ),
+    "llama": Base(
+        "student",
+        768,
+        _llama_config,
+        STUDENT_WEIGHTS,
+        (Phase(student_document, Recipe(8_000_000, 3072, 3e-3, seed=2)),),
+    ),
+    "qwen": Base(
+        "student",
+        1024,
+        _qwen_config,
+        STUDENT_WEIGHTS,
+        (Phase(student_document, Recipe(8_000_000, 3072, 3e-3, seed=3)),),
+    ),
+}
 
 
 def family_weights(subjects: Mapping[str, float]) -> dict[str, float]:

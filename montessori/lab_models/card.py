@@ -11,7 +11,7 @@ from transformers import PreTrainedModel, PreTrainedTokenizerFast
 from montessori.artifacts.files import write_json
 from montessori.lab.families import FAMILIES
 from montessori.lab.grader import grade_responses
-from montessori.lab.task import Bucket, Task, draw_task
+from montessori.lab.task import Bucket, Family, Task, draw_task
 from montessori.lab_models.documents import dialogue_of, plain_question
 from montessori.seeding import seed_of
 
@@ -22,13 +22,16 @@ GOLD = "{response}"
 def _greedy_answers(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, prompts: Sequence[str]
 ) -> list[str]:
-    """Greedy continuations, up to 64 new tokens."""
+    """Continue the prompts greedily by up to 64 new tokens."""
     texts: list[str] = []
     for start in range(0, len(prompts), 100):
         batch = tokenizer(
-            list(prompts[start : start + 100]), return_tensors="pt", padding=True,
-            add_special_tokens=False, return_token_type_ids=False,
-        )  # fmt: skip
+            list(prompts[start : start + 100]),
+            return_tensors="pt",
+            padding=True,
+            add_special_tokens=False,
+            return_token_type_ids=False,
+        )
         with torch.no_grad():
             out = model.generate(**batch, max_new_tokens=64, do_sample=False)
         new = out[:, batch["input_ids"].shape[1] :]
@@ -43,8 +46,10 @@ def _chat_prompt(tokenizer: PreTrainedTokenizerFast, task: Task, turn: int) -> s
 
 
 def _plain_prompt(task: Task, examples: Sequence[Task]) -> str:
-    """Plain text: solved examples in the gold convention, then the first question."""
-    solved = [plain_question(turn, GOLD) for e in examples for turn in e.turns]
+    """Write solved examples in the gold convention, then the task's first question."""
+    solved = []
+    for example in examples:
+        solved += [plain_question(turn, GOLD) for turn in example.turns]
     return "".join([*solved, f"Question: {task.turns[0].instruction}\nAnswer:"])
 
 
@@ -61,42 +66,67 @@ def _share_right(tasks: Sequence[Task], turn: int, answers: Sequence[str]) -> fl
 def measure_accuracies(
     model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, role: str
 ) -> dict[str, dict[str, float]]:
-    """Accuracy in percent on dev items by family: a teacher by turn, a student by examples."""
+    """Measure accuracy in percent on unseen items by family.
+
+    A teacher has a column for each turn, a student one for each number of examples.
+    """
     table: dict[str, dict[str, float]] = {}
     for name, family in FAMILIES.items():
         rng = random.Random(seed_of(0, "card", name))
         bucket: Bucket = "dev" if family.evaluated else "train"
         tasks = [draw_task(family, bucket, rng) for _ in range(ITEMS)]
-        row: dict[str, float] = {}
         if role == "teacher":
-            for turn in range(len(tasks[0].turns)):
-                prompts = [_chat_prompt(tokenizer, task, turn) for task in tasks]
-                row[f"turn {turn + 1}"] = _share_right(
-                    tasks, turn, _greedy_answers(model, tokenizer, prompts)
-                )
+            table[name] = _accuracy_by_turn(model, tokenizer, tasks)
         else:
-            for count in (0, 1, 3):
-                shown = [[draw_task(family, "train", rng) for _ in range(count)] for _ in tasks]
-                prompts = [_plain_prompt(t, e) for t, e in zip(tasks, shown, strict=True)]
-                row[f"{count} examples"] = _share_right(
-                    tasks, 0, _greedy_answers(model, tokenizer, prompts)
-                )
-        table[name] = row
+            table[name] = _accuracy_by_examples(model, tokenizer, tasks, family, rng)
     return table
+
+
+def _accuracy_by_turn(
+    model: PreTrainedModel, tokenizer: PreTrainedTokenizerFast, tasks: Sequence[Task]
+) -> dict[str, float]:
+    """A chat model's accuracy on each user turn of the tasks."""
+    row = {}
+    for turn in range(len(tasks[0].turns)):
+        prompts = [_chat_prompt(tokenizer, task, turn) for task in tasks]
+        answers = _greedy_answers(model, tokenizer, prompts)
+        row[f"turn {turn + 1}"] = _share_right(tasks, turn, answers)
+    return row
+
+
+def _accuracy_by_examples(
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerFast,
+    tasks: Sequence[Task],
+    family: Family,
+    rng: random.Random,
+) -> dict[str, float]:
+    """A plain language model's accuracy on first turns after 0, 1 and 3 solved examples."""
+    row = {}
+    for count in (0, 1, 3):
+        prompts = []
+        for task in tasks:
+            examples = [draw_task(family, "train", rng) for _ in range(count)]
+            prompts.append(_plain_prompt(task, examples))
+        answers = _greedy_answers(model, tokenizer, prompts)
+        row[f"{count} examples"] = _share_right(tasks, 0, answers)
+    return row
 
 
 def _card_markdown(
     name: str, role: str, facts: dict[str, Any], table: dict[str, dict[str, float]]
 ) -> str:
-    columns = list(dict.fromkeys(column for row in table.values() for column in row))
-    lines = [
-        f"| {family} | " + " | ".join(str(row.get(c, "")) for c in columns) + " |"
-        for family, row in table.items()
-    ]
-    means = [
-        round(sum(r[c] for r in table.values() if c in r) / sum(c in r for r in table.values()), 1)
-        for c in columns
-    ]
+    columns: list[str] = []
+    for row in table.values():
+        columns += [column for column in row if column not in columns]
+    lines = []
+    for family, row in table.items():
+        cells = [str(row.get(column, "")) for column in columns]
+        lines.append(f"| {family} | {' | '.join(cells)} |")
+    means = []
+    for column in columns:
+        values = [row[column] for row in table.values() if column in row]
+        means.append(round(sum(values) / len(values), 1))
     return "\n".join(
         [
             f"# {name}: a {role} of the Montessori lab",

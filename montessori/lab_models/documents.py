@@ -21,13 +21,21 @@ Message = dict[str, str]
 #: Share of teacher documents of each kind: first everything it must write, then more practice in
 #: answering, with solved examples before the question, from which copying is learned.
 FOUNDATION = {
-    "answer": 0.46, "write": 0.24, "sums": 0.1, "questions": 0.05, "rationale": 0.09,
+    "answer": 0.46,
+    "write": 0.24,
+    "sums": 0.1,
+    "questions": 0.05,
+    "rationale": 0.09,
     "mistake": 0.06,
-}  # fmt: skip
+}
 PRACTICE = {
-    "answer": 0.45, "solved": 0.28, "write": 0.15, "questions": 0.04, "rationale": 0.05,
+    "answer": 0.45,
+    "solved": 0.28,
+    "write": 0.15,
+    "questions": 0.04,
+    "rationale": 0.05,
     "mistake": 0.03,
-}  # fmt: skip
+}
 #: Chance that a new instruction belongs to a family of its examples; otherwise it is any family.
 SAME_FAMILY = 0.6
 #: How a student's documents state answers, and how often.

@@ -1,6 +1,4 @@
-"""Builds the report's page from the comparison, the metrics and the plot data."""
-
-from __future__ import annotations
+"""Build the report's page from the comparison, the metrics and the plot data."""
 
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -48,9 +46,9 @@ def build_report(
     """Write the page `out`, one self-contained HTML file.
 
     comparison: the content of metrics/compare.json. runs: names in the order to show.
-    metrics_root: the folder `metrics`; whatever is missing in it is left out with a line.
-    data_root: the folder `data` for sample rows and answers; without it there are none.
-    pages: where the answers of a run are shown, relative to `out`.
+    metrics_root: the folder `metrics`; for missing files the page has a line instead.
+    data_root: the folder `data` with sample rows and answers; None for a report without samples.
+    pages: the addresses of the runs' pages of answers, relative to `out`.
     """
     known = [run for run in runs if run in comparison.get("runs", {})]
     comparison = {**comparison, "runs": {run: comparison["runs"][run] for run in known}}
@@ -73,10 +71,10 @@ def _missing_note(what: str) -> Markup:
     return html_paragraph(f"Nothing to show: {what} not found.", "soft")
 
 
-def _order_by_runs(found: Mapping[str, T], runs: Sequence[str]) -> list[tuple[str, T]]:
-    """Named things in the order of the runs of the same names, the others last."""
-    place = {run: index for index, run in enumerate(runs)}
-    return sorted(found.items(), key=lambda item: (place.get(item[0], len(place)), item[0]))
+def _order_by_runs(named: Mapping[str, T], runs: Sequence[str]) -> list[tuple[str, T]]:
+    """Order the items of a mapping as the runs of the same names; others come last, by name."""
+    position = {run: index for index, run in enumerate(runs)}
+    return sorted(named.items(), key=lambda item: (position.get(item[0], len(runs)), item[0]))
 
 
 def _comparison_section(comparison: Mapping[str, Any]) -> str:
@@ -84,9 +82,9 @@ def _comparison_section(comparison: Mapping[str, Any]) -> str:
         return _missing_note("metrics/compare.json")
     percent = f"{100 * comparison['confidence']:g}"
     charts = [
-        (f"Difference of the mean to the baseline, {percent} % interval", mean_chart(comparison)),
-        *(("Metric by run", one) for one in metric_charts(comparison)),
+        (f"Difference of the mean to the baseline, {percent} % interval", mean_chart(comparison))
     ]
+    charts += [("Metric by run", chart) for chart in metric_charts(comparison)]
     return metric_table(comparison) + explain_table(comparison) + figure_grid(charts)
 
 
@@ -94,32 +92,35 @@ def _answers_section(pages: Mapping[str, str]) -> str:
     if not pages:
         return _missing_note("pages with the runs' answers")
     text = (
-        "Every answer beside that of the run it is compared with, with the judge's verdict. The "
-        "pages are outputs of their own: dvc repro or dvc pull puts them beside this one."
+        "Every answer beside the answer of the run it is compared with, and the judge's verdict. "
+        "dvc repro or dvc pull puts these pages beside this one."
     )
     return html_paragraph(text, "soft") + link_list(pages)
 
 
 def _influence_section(root: Path, runs: Sequence[str]) -> str:
-    """A histogram per influence row: file columns influence, rows, sign."""
+    """A histogram of each row of `influences`; its file has columns influence, rows, sign."""
     charts = []
     for name, rows in _order_by_runs(sources.read_csv_files(root / "plots" / "influence"), runs):
-        bins = [
-            (x, count, SIGNS.get(row.get("sign", ""), int(x < 0)))
-            for row in rows
-            if (x := sources.parse_number(row.get("influence"))) is not None
-            and (count := sources.parse_number(row.get("rows"))) is not None
-        ]
+        bins = []
+        for row in rows:
+            influence = sources.parse_number(row.get("influence"))
+            count = sources.parse_number(row.get("rows"))
+            if influence is not None and count is not None:
+                colour = SIGNS.get(row.get("sign", ""), int(influence < 0))
+                bins.append((influence, count, colour))
         if bins:
             charts.append((name, histogram_chart(bins, f"Influence, {name}", "influence")))
     if not charts:
         return _missing_note("metrics/plots/influence/*.csv")
-    text = "Rows by what one optimizer step on them does to the reference loss; right is better."
+    text = (
+        "Rows by the effect of one optimizer step on the reference loss; further right is better."
+    )
     return html_paragraph(text, "soft") + figure_grid(charts)
 
 
 def _skills_section(root: Path, runs: Sequence[str]) -> str:
-    """Rows per task family in each dataset, side by side: file columns skill, rows."""
+    """Rows per task family in each dataset, side by side; files have columns skill, rows."""
     counts: dict[str, dict[str, float]] = {}
     for name, rows in _order_by_runs(sources.read_csv_files(root / "plots" / "synth"), runs):
         for row in rows:
@@ -130,26 +131,27 @@ def _skills_section(root: Path, runs: Sequence[str]) -> str:
         return _missing_note("metrics/plots/synth/*.csv")
     first = next(iter(next(iter(counts.values()))))
     ordered = dict(sorted(counts.items(), key=lambda item: -item[1].get(first, 0.0)))
-    text = "What the teachers write about: rows of each task family in each dataset."
-    return html_paragraph(text, "soft") + figure_grid(
-        [("Rows per task family", grouped_bars(ordered, text))]
-    )
+    text = "Rows of each task family in each dataset."
+    chart = ("Rows per task family", grouped_bars(ordered, text))
+    return html_paragraph(text, "soft") + figure_grid([chart])
 
 
 def _training_section(root: Path, runs: Sequence[str]) -> str:
-    """Loss curves: file columns step, loss."""
+    """Loss curves; files have columns step, loss."""
     charts = []
     for kind, caption in CURVES:
-        found = _order_by_runs(sources.read_csv_files(root / "plots" / kind), runs)
-        curves = {name: sources.curve_points(rows, "step", "loss") for name, rows in found}
-        curves = {name: points for name, points in curves.items() if points}
+        curves = {}
+        for name, rows in _order_by_runs(sources.read_csv_files(root / "plots" / kind), runs):
+            points = sources.curve_points(rows, "step", "loss")
+            if points:
+                curves[name] = points
         names = list(curves)
         for start in range(0, len(names), MOST_CURVES):
             part = {name: curves[name] for name in names[start : start + MOST_CURVES]}
             charts.append((caption, line_chart(part, caption, "step", "loss")))
-    return (
-        figure_grid(charts) if charts else _missing_note("metrics/plots/teacher-dpo, student-sft")
-    )
+    if not charts:
+        return _missing_note("metrics/plots/teacher-dpo, student-sft")
+    return figure_grid(charts)
 
 
 def _stage_metrics(root: Path, runs: Sequence[str]) -> str:
@@ -161,12 +163,14 @@ def _stage_metrics(root: Path, runs: Sequence[str]) -> str:
     parts = []
     for folder in _metrics_folders(root):
         kind = folder.relative_to(root).as_posix()
-        rows_of = _order_by_runs(sources.read_json_files(folder), runs)
-        found = {name: _flatten_metrics(values) for name, values in rows_of}
-        keys = list(dict.fromkeys(key for values in found.values() for key in values))
-        rows = [[key, *(values.get(key, "") for values in found.values())] for key in keys]
+        columns: dict[str, dict[str, str]] = {}
+        keys: dict[str, None] = {}  # in order, each once
+        for name, values in _order_by_runs(sources.read_json_files(folder), runs):
+            columns[name] = _flatten_metrics(values)
+            keys |= dict.fromkeys(columns[name])
+        rows = [[key, *(column.get(key, "") for column in columns.values())] for key in keys]
         if rows:
-            parts.append(folded_part(kind, html_table(["metric", *found], rows)))
+            parts.append(folded_part(kind, html_table(["metric", *columns], rows)))
     return "".join(parts) or _missing_note("metrics/<stage>/<name>.json")
 
 
@@ -179,7 +183,7 @@ def _metrics_folders(root: Path) -> list[Path]:
 
 
 def _flatten_metrics(values: Mapping[str, Any], prefix: str = "") -> dict[str, str]:
-    """Nested metrics with dotted keys and short numbers; lists are left out."""
+    """Flatten nested metrics to dotted keys and short numbers; lists are dropped."""
     flat: dict[str, str] = {}
     for key, value in values.items():
         if isinstance(value, Mapping):

@@ -59,20 +59,26 @@ def letter_choices(question: str, choices: Sequence[str]) -> str:
 #: The public benchmarks that lm-eval scores, by the names of their items' files.
 QUESTIONS: Mapping[str, Questions] = {
     "mmlu": Questions(
-        "cais/mmlu", lambda row: letter_choices(row["question"], row["choices"]),
-        "mmlu/test/*_test.csv", config="all",
+        "cais/mmlu",
+        lambda row: letter_choices(row["question"], row["choices"]),
+        "mmlu/test/*_test.csv",
+        config="all",
     ),
-    "gsm8k": Questions("openai/gsm8k", lambda row: row["question"], "gsm8k/test.jsonl",
-                       config="main"),
+    "gsm8k": Questions(
+        "openai/gsm8k", lambda row: row["question"], "gsm8k/test.jsonl", config="main"
+    ),
     "arc_challenge": Questions(
-        "allenai/ai2_arc", lambda row: letter_choices(row["question"], row["choices"]["text"]),
-        "arc/llmfoundry_arc_challenge.jsonl", config="ARC-Challenge",
+        "allenai/ai2_arc",
+        lambda row: letter_choices(row["question"], row["choices"]["text"]),
+        "arc/llmfoundry_arc_challenge.jsonl",
+        config="ARC-Challenge",
     ),
     "bbh": Questions("SaylorTwift/bbh", lambda row: row["input"], "bbh/data/*.json"),
     "hellaswag": Questions("Rowan/hellaswag", lambda row: row["ctx"], "", ("validation",)),
-    "gpqa": Questions("Idavidrein/gpqa", lambda row: row["Question"], "", ("train",),
-                      config="gpqa_main"),
-}  # fmt: skip
+    "gpqa": Questions(
+        "Idavidrein/gpqa", lambda row: row["Question"], "", ("train",), config="gpqa_main"
+    ),
+}
 
 
 def public_items(folder: Path) -> dict[str, list[Item]]:
@@ -121,26 +127,28 @@ def _make_item(
     item_id: str, family: str, turns: Sequence[str], responses: Sequence[str] = ()
 ) -> Item:
     empty = [""] * len(turns)
-    return {"item_id": item_id, "family": family, "turns": list(turns), "answers": empty,
-            "responses": list(responses) or empty}  # fmt: skip
+    return {
+        "item_id": item_id,
+        "family": family,
+        "turns": list(turns),
+        "answers": empty,
+        "responses": list(responses) or empty,
+    }
 
 
 # ------------------------------------------------------------------------- questions of lm-eval
-def _question_items(folder: Path, name: str, asked: Questions) -> list[Item]:
-    """One item for each question of a benchmark; none where the folder does not have it."""
-    numbered = (
-        (config or name, number, row)
-        for config, rows in _read_configurations(folder, asked)
-        for number, row in enumerate(rows)
-    )
+def _question_items(folder: Path, name: str, benchmark: Questions) -> list[Item]:
+    """Make an item of each question of a benchmark; none if the folder does not have it."""
+    items = []
     try:
-        return [
-            _make_item("-".join(dict.fromkeys([name, family])) + f"-{number}", family,
-                  [asked.question(row)])
-            for family, number, row in numbered
-        ]  # fmt: skip
+        for config, rows in _read_configurations(folder, benchmark):
+            family = config or name
+            prefix = name if family == name else f"{name}-{family}"
+            for number, row in enumerate(rows):
+                items.append(_make_item(f"{prefix}-{number}", family, [benchmark.question(row)]))
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise _unreadable_error(name, folder, error) from error
+    return items
 
 
 def _read_configurations(
@@ -180,11 +188,11 @@ def _read_alpaca_eval(folder: Path) -> list[Item]:
     if file is None:
         return []
     try:
-        items = [
-            _make_item(f"alpaca_eval-{number:04d}", row["dataset"], [row["instruction"]],
-                  [row["output"]])
-            for number, row in enumerate(read_json(file))
-        ]  # fmt: skip
+        items = []
+        for number, row in enumerate(read_json(file)):
+            item_id = f"alpaca_eval-{number:04d}"
+            texts = [row["instruction"]], [row["output"]]
+            items.append(_make_item(item_id, row["dataset"], *texts))
     except (KeyError, TypeError) as error:
         raise _unreadable_error("alpaca_eval", file, error) from error
     difficulties = _first_existing(folder, DIFFICULTY)
@@ -217,11 +225,12 @@ def _mt_bench(folder: Path) -> list[Item]:
             row["question_id"]: row["choices"][0]["turns"]
             for row in _read_json_lines(folder / REFERENCES)
         }
-        return [
-            _make_item(f"mt_bench-{row['question_id']}", row["category"], row["turns"],
-                  references.get(row["question_id"], ()))
-            for row in _read_json_lines(folder / "question.jsonl")
-        ]  # fmt: skip
+        items = []
+        for row in _read_json_lines(folder / "question.jsonl"):
+            number = row["question_id"]
+            responses = references.get(number, ())
+            items.append(_make_item(f"mt_bench-{number}", row["category"], row["turns"], responses))
+        return items
     except (KeyError, IndexError, TypeError, ValueError) as error:
         raise _unreadable_error("mt_bench", folder, error) from error
 

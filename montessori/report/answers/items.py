@@ -14,9 +14,20 @@ from montessori.errors import MontessoriError
 LONGEST = 20_000  # characters of a text on the page; what is longer ends with a note
 #: Control characters, which are shown by their number: C0 and C1 (not tab and line feed), line
 #: and paragraph separators, what turns the direction of writing, invisible tags and marks.
-HIDDEN = (*range(0x09), *range(0x0B, 0x20), *range(0x7F, 0xA0), 0x061C, 0x200B, 0x200E, 0x200F,
-          *range(0x2028, 0x202F), *range(0x2060, 0x2070), 0xFEFF,
-          *range(0xFFF9, 0xFFFC), *range(0xE0000, 0xE0080))  # fmt: skip
+HIDDEN = (
+    *range(0x09),
+    *range(0x0B, 0x20),
+    *range(0x7F, 0xA0),
+    0x061C,
+    0x200B,
+    0x200E,
+    0x200F,
+    *range(0x2028, 0x202F),
+    *range(0x2060, 0x2070),
+    0xFEFF,
+    *range(0xFFF9, 0xFFFC),
+    *range(0xE0000, 0xE0080),
+)
 VISIBLE = {code: f"\u27e8U+{code:04X}\u27e9" for code in HIDDEN}
 SCALE = 9.0  # from the lowest to the highest score of a two-turn item
 KEYS = ["item_id", "benchmark", "turn"]
@@ -59,9 +70,11 @@ def _read_columns(path: Path, *names: str) -> pl.DataFrame:
     missing = [name for name in names if name not in table.columns]
     if missing:
         raise MontessoriError(
-            f"the table has no {', '.join(missing)}", where=str(path),
-            expected="an output of the stages answers and judge", next="dvc repro outputs",
-        )  # fmt: skip
+            f"the table has no {', '.join(missing)}",
+            where=str(path),
+            expected="an output of the stages answers and judge",
+            next="dvc repro outputs",
+        )
     return table.select(*names, *(name for name in FURTHER if name in table.columns))
 
 
@@ -150,9 +163,10 @@ def _turn_data(row: Mapping[str, Any], gold: list[str]) -> dict[str, Any]:
         "gold": show_text(gold[place]) if 0 <= place < len(gold) and gold[place] else None,
         "said": show_text(row["said"]) if row["said"] else None,
         "ours": _answer_data(row["answer"], row["judged"] or row["note"], row["score"]),
-        "theirs": _answer_data(row["their_answer"], row["their_judged"] or row["their_note"],
-                          row["their_score"]),
-    }  # fmt: skip
+        "theirs": _answer_data(
+            row["their_answer"], row["their_judged"] or row["their_note"], row["their_score"]
+        ),
+    }
 
 
 def _answer_data(text: str | None, note: str | None, score: float | None) -> dict[str, Any]:
