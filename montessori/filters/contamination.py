@@ -35,18 +35,21 @@ class EvalItems:
                 self._runs.setdefault(run, name)
 
     def asked(self, turns: Sequence[str]) -> str | None:
-        """The name of an item that a row's user turns are or hold, or None."""
+        """The name of an item that a row's user turns equal or contain, or None."""
         return self._whole.get(fingerprint(turns)) or self.held_by(turns)
 
     def held_by(self, texts: Iterable[str]) -> str | None:
-        """The name of a long item of which one of the texts holds a run of words, or None."""
+        """The name of a long item if one of the texts contains a run of its words, or None."""
         if not self._runs:
             return None
-        runs = (run for text in texts for run in self._runs_of(text))
-        return next((self._runs[run] for run in runs if run in self._runs), None)
+        for text in texts:
+            for run in self._runs_of(text):
+                if run in self._runs:
+                    return self._runs[run]
+        return None
 
     def _runs_of(self, text: str) -> Iterator[str]:
-        """Each run of `ngram` words of a text, in lower case, punctuation left out."""
+        """Each run of `ngram` words of a text, in lower case without punctuation."""
         if self.ngram < 1:
             return
         words = _WORD.findall(text.lower())

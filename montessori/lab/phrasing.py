@@ -131,7 +131,9 @@ class PhrasingIndex(Generic[Owner]):
 
     def __init__(self, entries: Iterable[tuple[Phrasing, Owner]]) -> None:
         self._entries = list(entries)
-        common = Counter(w for phrasing, _ in self._entries for w in phrasing.literals)
+        common: Counter[str] = Counter()
+        for phrasing, _ in self._entries:
+            common.update(phrasing.literals)
         self._by_anchor: dict[str | None, list[int]] = {}
         for number, (phrasing, _) in enumerate(self._entries):
             anchor = min(phrasing.literals, key=lambda w: (common[w], w), default=None)
@@ -142,7 +144,9 @@ class PhrasingIndex(Generic[Owner]):
         if len(text) > LONGEST_TEXT:
             return
         anchors: set[str | None] = {None, *_LETTERS.findall(text)}
-        numbers = [n for anchor in anchors for n in self._by_anchor.get(anchor, ())]
+        numbers: list[int] = []
+        for anchor in anchors:
+            numbers += self._by_anchor.get(anchor, ())
         for number in sorted(numbers):
             phrasing, owner = self._entries[number]
             slots = phrasing.parse(text)

@@ -162,9 +162,10 @@ class FamilyIndex:
     """Recognises the tasks of many phrased families at once."""
 
     def __init__(self, families: Iterable[PhrasedFamily]) -> None:
-        self._index = PhrasingIndex(
-            (phrasing, family) for family in families for phrasing in family.phrasings
-        )
+        entries: list[tuple[Phrasing, PhrasedFamily]] = []
+        for family in families:
+            entries += [(phrasing, family) for phrasing in family.phrasings]
+        self._index = PhrasingIndex(entries)
 
     def recognise_task(self, text: str) -> Recognised:
         """Return the task behind one instruction, or None."""

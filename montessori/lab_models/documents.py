@@ -69,9 +69,10 @@ def _chat_document(*texts: str) -> list[Message]:
 
 def dialogue_of(task: Task) -> list[Message]:
     """The task's turns as chat messages with gold responses."""
-    return _chat_document(
-        *[text for turn in task.turns for text in (turn.instruction, turn.response)]
-    )
+    texts: list[str] = []
+    for turn in task.turns:
+        texts += [turn.instruction, turn.response]
+    return _chat_document(*texts)
 
 
 def tagged_instruction(task: Task) -> str:
@@ -197,7 +198,7 @@ def _draw_sum(rng: random.Random) -> tuple[str, int] | None:
 
 
 def _page_of_sums(rng: random.Random) -> list[Segment]:
-    """Ten sums, one a line, as in an exercise book; held-out sums are left out."""
+    """Ten sums, one per line, as in an exercise book; held-out sums do not occur."""
     page: list[Segment] = []
     for asked, result in filter(None, (_draw_sum(rng) for _ in range(10))):
         page += [(asked, ASKED), (f" {result}\n", ANSWERED)]
@@ -217,17 +218,18 @@ def student_document(weights: Mapping[str, float], rng: random.Random) -> list[S
 def _solved_document(
     weights: Mapping[str, float], rng: random.Random, examples: Sequence[int]
 ) -> list[Segment]:
-    """Plain text: solved tasks, mostly of one family, their answers stated alike.
+    """Write solved tasks, mostly of one family, with answers in one form.
 
     `examples` are the equally likely numbers of tasks before the last one.
     """
     name = _pick_family(weights, rng)
-    names = [
-        name if rng.random() < 0.8 else _pick_family(weights, rng)
-        for _ in range(rng.choice(examples))
-    ]
+    names = []
+    for _ in range(rng.choice(examples)):
+        names.append(name if rng.random() < 0.8 else _pick_family(weights, rng))
     forms, shares = zip(*CONVENTIONS, strict=True)
     convention = rng.choices(forms, weights=shares)[0]
-    turns: Sequence[Turn] = [t for n in [*names, name] for t in _draw_train_task(n, rng).turns]
-    segments = [segment for turn in turns for segment in _split_segments(turn, convention)]
+    segments: list[Segment] = []
+    for drawn in [*names, name]:
+        for turn in _draw_train_task(drawn, rng).turns:
+            segments += _split_segments(turn, convention)
     return [*segments, (END, ANSWERED)]

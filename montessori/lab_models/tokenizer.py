@@ -8,17 +8,24 @@ from transformers import PreTrainedTokenizerFast
 
 CHAT_TOKENS = ("<|pad|>", "<|end|>", "<|user|>", "<|assistant|>")
 #: Tags that are written often; one token each. Decoding keeps them.
-TAGS = tuple(
-    f"<{slash}{name}>"
-    for name in ("instruction", "follow-up", "input", "target", "ans")
-    for slash in ("", "/")
+TAGS = (
+    "<instruction>",
+    "</instruction>",
+    "<follow-up>",
+    "</follow-up>",
+    "<input>",
+    "</input>",
+    "<target>",
+    "</target>",
+    "<ans>",
+    "</ans>",
 )
 
 
 def train_tokenizer(
     texts: Iterable[str], vocab_size: int, tags: bool, chat_template: str, max_length: int
 ) -> PreTrainedTokenizerFast:
-    """Byte-level BPE of `vocab_size` entries learned from `texts`; `<|end|>` ends a text or turn.
+    """Learn a byte-level BPE of `vocab_size` entries from `texts`; `<|end|>` ends a text or turn.
 
     `tags` adds the tags of the teacher's formats as single tokens.
     """

@@ -13,7 +13,7 @@ def read_difficulty(path: Path) -> NDArray[np.float64]:
     """Instruction difficulty, (instructions,), in the order of the reference outputs.
 
     From a table of difficulties or from that of gamed answers, which has each several times.
-    Raises MontessoriError: no such file, not such a table, instructions that are left out.
+    Raises MontessoriError: a missing file, another kind of table, missing instructions.
     """
     table = read_numbers(path, ("instruction_difficulty",))
     index = "index" if "index" in table.columns else table.columns[0]

@@ -33,7 +33,8 @@ def make_member(
 ) -> Member:
     """A member whose contents are its normalised text and, for a lab task, its content key.
 
-    Text that nobody gave a key is recognised, so that one's own rows meet the lab's items.
+    Tasks of the lab are recognised in text without a key, so that a user's own rows are compared
+    with the lab's items too.
     """
     if key is None:
         task = find_task(turns)
@@ -50,13 +51,14 @@ def row_members(rows: Iterable[Row]) -> list[Member]:
 
 
 def item_members(benchmarks: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Member]:
-    """Members of one split of the eval sets: the texts that reveal an item, and its content key."""
-    return [
-        make_member(item["item_id"], turns, item.get("key"))
-        for items in benchmarks.values()
-        for item in items
-        for turns in texts_revealing(item["turns"], item.get("key"))
-    ]
+    """Members of one split of the eval sets: one for each text that reveals an item."""
+    members = []
+    for items in benchmarks.values():
+        for item in items:
+            key = item.get("key")
+            for turns in texts_revealing(item["turns"], key):
+                members.append(make_member(item["item_id"], turns, key))
+    return members
 
 
 def check_disjoint(
@@ -88,8 +90,10 @@ def check_disjoint(
 def _shared_members(
     left: Sequence[Member], right: Sequence[Member], ngram: int
 ) -> list[tuple[Member, str]]:
-    """Members of `left`, and the place in `right` of what they share with it."""
-    owner = {text: entry.where for entry in reversed(right) for text in entry.contents}
+    """Find the members of `left` that share a text with `right`, and where it is in `right`."""
+    owner: dict[str, str] = {}
+    for entry in reversed(right):  # so that the first owner of a text is the one that stays
+        owner |= dict.fromkeys(entry.contents, entry.where)
     items = EvalItems(ngram)
     for entry in right if ngram else ():
         items.add(entry.where, entry.turns)

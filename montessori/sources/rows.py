@@ -22,7 +22,7 @@ class Row:
 
     `key` is the content of a lab task whatever its wording, `skill` its subject group; `prompt`
     is the text that a teacher saw when it wrote the instruction, `raw` what it wrote. All four
-    are None where nobody said. `where` is the file and line it came from.
+    are None if the file does not give them. `where` is the file and line it came from.
     """
 
     turns: tuple[str, ...]
@@ -36,12 +36,11 @@ class Row:
     @property
     def messages(self) -> list[dict[str, str]]:
         """The dialogue as chat messages, user and assistant alternating."""
-        pairs = zip(self.turns, self.responses, strict=True)
-        return [
-            {"role": role, "content": content}
-            for pair in pairs
-            for role, content in zip(("user", "assistant"), pair, strict=True)
-        ]
+        messages = []
+        for turn, response in zip(self.turns, self.responses, strict=True):
+            messages.append({"role": "user", "content": turn})
+            messages.append({"role": "assistant", "content": response})
+        return messages
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -38,7 +38,7 @@ def prepare_sources(
     `sources` and `outs` have the keys of SETS; a source is a file of rows or a recipe. `evals` is
     a recipe of the lab, a folder of public benchmarks or a JSON Lines file of items; `ngram` words
     in a row tell a long eval item. Nothing is written unless everything is right. Returns
-    the stage's metrics: rows, repeated rows left out and rows per skill of each set, items of each
+    the stage's metrics: rows, dropped repeated rows and rows per skill of each set, items of each
     benchmark. Raises MontessoriError.
     """
     rows = {name: load_rows(sources[name]) for name in SETS}

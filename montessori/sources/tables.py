@@ -81,7 +81,9 @@ def _number_prompts(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
 
 
 def _row_record(row: Row) -> dict[str, Any]:
-    texts = (text for message in row.messages for text in message.values())
+    texts: list[str] = []
+    for message in row.messages:
+        texts += message.values()
     return {
         "row_id": row_id(*texts),
         "messages": row.messages,

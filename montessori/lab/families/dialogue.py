@@ -75,7 +75,10 @@ class DialogueFamily(Family):
 
     @cached_property
     def _endings(self) -> PhrasingIndex[FollowUp]:
-        return PhrasingIndex((p, follow) for follow in self.follow_ups for p in follow.phrasings)
+        entries: list[tuple[Phrasing, FollowUp]] = []
+        for follow_up in self.follow_ups:
+            entries += [(phrasing, follow_up) for phrasing in follow_up.phrasings]
+        return PhrasingIndex(entries)
 
     def _task(self, opening: Task, follow_up: FollowUp, text: str, slots: Slots) -> Recognised:
         solution = follow_up.solve(opening.turns[0].answer, **slots)

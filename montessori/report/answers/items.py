@@ -36,7 +36,7 @@ KEYS = ["item_id", "benchmark", "turn"]
 FURTHER = ["against", "problem", "raw"]
 REFERENCE = "reference"  # a public answer: not the other run's
 
-Item = dict[str, Any]  # see `items`
+Item = dict[str, Any]  # see `compare_items`
 Facts = Mapping[str, Mapping[str, Any]]  # what the eval sets say of an item, by its id
 
 
@@ -52,7 +52,7 @@ class Side:
 def read_side(answers: Path, verdicts: Path) -> Side:
     """A run's side. Several verdicts on one answer become one: their means, as in the metrics.
 
-    Verdicts against a public reference are left out. Raises MontessoriError when a table is
+    Verdicts against a public reference are dropped. Raises MontessoriError when a table is
     missing or lacks a column.
     """
     found = _read_columns(Path(answers) / "answers.parquet", *KEYS, "prompt", "answer", "finished")
@@ -79,7 +79,7 @@ def _read_columns(path: Path, *names: str) -> pl.DataFrame:
 
 
 def _average_verdicts(judged: pl.DataFrame) -> pl.DataFrame:
-    """One row for each item and turn, in the order of the first verdict on it."""
+    """Average the verdicts on each item and turn, in the order of the first one."""
     absent = [pl.lit("").alias(name) for name in FURTHER if name not in judged.columns]
     judged = judged.with_columns(absent).with_columns(pl.col(*FURTHER, "note").fill_null(""))
     judged = judged.filter(pl.col("against") != REFERENCE)
@@ -128,8 +128,8 @@ def compare_items(ours: Side, theirs: Side, facts: Facts) -> list[Item]:
 
     {"id", "benchmark", "family", "turns": [{"prompt", "gold", "said": the judge's words, "ours",
     "theirs": {"text", "note", "score"}}], "preference", "outcome", "lead", "disagreement"}. Texts
-    are as `shown` gives them. A preference is the probability that ours is better, the mean over
-    turns; disagreement lies in [0, 1] (see `judged`).
+    are as `show_text` returns them. A preference is the probability that ours is better, the mean of
+    turns; disagreement lies in [0, 1] (see `judge_outcome`).
     """
     other = theirs.answers.select(*KEYS, pl.col("answer", "note").name.prefix("their_"))
     others = theirs.verdicts.select(*KEYS, pl.col("score", "judged").name.prefix("their_"))
@@ -198,7 +198,7 @@ def judge_outcome(
 
 
 def show_text(text: str) -> str:
-    """A text for the page: hidden characters by their number, the end of a huge one left out."""
+    """Prepare a text for the page: hidden characters by number, a very long text cut off."""
     rest = len(text) - LONGEST
     if rest > 0:
         text = f"{text[:LONGEST]}\u2026 ({rest:,} more characters)"
