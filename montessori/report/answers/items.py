@@ -128,8 +128,8 @@ def compare_items(ours: Side, theirs: Side, facts: Facts) -> list[Item]:
 
     {"id", "benchmark", "family", "turns": [{"prompt", "gold", "said": the judge's words, "ours",
     "theirs": {"text", "note", "score"}}], "preference", "outcome", "lead", "disagreement"}. Texts
-    are as `show_text` returns them. A preference is the probability that ours is better, the mean of
-    turns; disagreement lies in [0, 1] (see `judge_outcome`).
+    are as `show_text` returns them. A preference is the probability that ours is better, averaged
+    over turns; disagreement lies in [0, 1] (see `judge_outcome`).
     """
     other = theirs.answers.select(*KEYS, pl.col("answer", "note").name.prefix("their_"))
     others = theirs.verdicts.select(*KEYS, pl.col("score", "judged").name.prefix("their_"))
