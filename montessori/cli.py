@@ -1,7 +1,6 @@
-"""The command line: `montessori check`, `add round`, `add benchmark`, `profile`, `doctor`, `table`,
-`budgets`, `report`, `proof`, `shard`, `bench`, `score`.
+"""The command line `montessori`: one function per command.
 
-Every command loads what it needs when it runs, so that help and checks are quick.
+Each command imports its code only when it runs, so that help and checks are quick.
 """
 
 import sys
@@ -57,7 +56,9 @@ def add_benchmark(
     shots: Annotated[
         int, typer.Option(min=-1, help="Examples before a question; -1 = the task's own number.")
     ] = -1,
-    runs: Annotated[str, typer.Option(help="Runs that take it, with commas; all by default.")] = "",
+    runs: Annotated[
+        str, typer.Option(help="Runs that take it, separated by commas; all by default.")
+    ] = "",
     dry_run: DryRun = False,
 ) -> None:
     """Let runs take a public benchmark: a row of harnesses for each."""
@@ -86,7 +87,7 @@ def profile(
 
 @app.command()
 def doctor() -> None:
-    """Look at versions, devices, memory, disk, DVC and git, and say what to do."""
+    """Check versions, devices, memory, disk, DVC and git, and say what to do."""
     from montessori.commands.doctor import examine_checkout, format_findings
 
     findings = examine_checkout(Path())
@@ -111,7 +112,7 @@ def table() -> None:
 
 @app.command()
 def budgets(
-    json: Annotated[Path | None, typer.Option(help="Where the figures go.")] = None,
+    json: Annotated[Path | None, typer.Option(help="File for the figures.")] = None,
 ) -> None:
     """Print what each run cost: teacher tokens, FLOPs, judge calls, seconds."""
     from montessori.commands.budgets import write_budgets
@@ -122,10 +123,10 @@ def budgets(
 @app.command("report")
 def write_report(
     out: Annotated[
-        Path, typer.Option(help="The folder to write; DVC's own report/ holds no samples.")
+        Path, typer.Option(help="The folder to write; report/, which DVC tracks, has no samples.")
     ] = Path(".work/report"),
 ) -> None:
-    """Write the report with sample rows and answers, from what is there."""
+    """Write the report with sample rows and answers from the existing files."""
     from montessori.commands.report import write_sample_report
 
     write_sample_report(out, Path())
@@ -143,7 +144,8 @@ def proof(
     ] = "student,student-2",
     jobs: Annotated[int, typer.Option(help="Experiments that run at once.")] = 2,
     pages: Annotated[
-        bool, typer.Option("--pages", help="Run nothing: write the pages from the records there.")
+        bool,
+        typer.Option("--pages", help="Run nothing; write the pages from the existing records."),
     ] = False,
 ) -> None:
     """Run the pipeline over seeds and students as DVC experiments, and write the proof."""
@@ -159,10 +161,10 @@ def shard(
     stage: Annotated[str, typer.Argument(help="A stage of dvc.yaml: influence@montessori-1.")],
     which: Annotated[str, typer.Argument(help="Which of how many, such as 2/3.")],
 ) -> None:
-    """Fill some parts of a stage; start one for each of n processes, then `dvc repro`.
+    """Compute one share of a stage's parts: start one for each of n processes, then `dvc repro`.
 
-    Machines that share the folder .work share the parts. What a shard needs must be there:
-    run `dvc repro` up to the stage before it, or `dvc pull`.
+    Machines that share the folder .work share the parts. The stage's inputs must exist: run
+    `dvc repro` up to the stage before it, or `dvc pull`.
     """
     from montessori.pipeline.shard import run_shard
 

@@ -244,7 +244,7 @@ class Elicitor:
         if key in self.eval_keys:
             return "eval item"
         items, keys = self.held_out
-        return "held out" if key in keys or items.asked(turns) is not None else None
+        return "held out" if key in keys or items.matched_by(turns) is not None else None
 
     def _write_rationales(
         self, engine: Engine, drafts: Sequence[Draft], keepers: Mapping[str, Keeper]

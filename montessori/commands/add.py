@@ -148,7 +148,7 @@ def _replace_text(path: Path, text: str) -> None:
 
 
 def _check_text(text: str, params: Path) -> None:
-    """Check what the file would hold, before it does."""
+    """Check the new content before it is written."""
     trial = params.with_name(f".{params.name}.trial")
     try:
         trial.write_text(text, encoding="utf-8")

@@ -1,4 +1,4 @@
-"""What this machine and this checkout are like, and what to do about it."""
+"""Examine this machine and this checkout, and say what to do."""
 
 import asyncio
 import os
@@ -22,7 +22,7 @@ Level = Literal["ok", "note", "bad"]
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing looked at: what it is like, and what to type where that is not right."""
+    """One result of the examination, and the command that fixes it."""
 
     subject: str
     level: Level
@@ -31,7 +31,7 @@ class Finding:
 
 
 def examine_checkout(root: Path) -> list[Finding]:
-    """Everything there is to say about the checkout at `root` and the machine; never raises."""
+    """Examine the checkout at `root` and the machine; never raises."""
     return [
         python_finding(),
         *lock_findings(root),
@@ -48,7 +48,7 @@ def examine_checkout(root: Path) -> list[Finding]:
 
 
 def format_findings(findings: list[Finding]) -> str:
-    """The findings as lines, with what to do under those that are not right."""
+    """Write the findings as lines, each problem with its next step below it."""
     width = max(len(finding.subject) for finding in findings)
     lines = []
     for finding in findings:
@@ -69,7 +69,7 @@ def python_finding() -> Finding:
 
 
 def lock_findings(root: Path) -> list[Finding]:
-    """Installed versions against the lock file."""
+    """Compare installed versions with the lock file."""
     path = root / LOCK
     if not path.is_file():
         return [Finding("versions", "bad", f"{LOCK} is missing", f"git checkout {LOCK}")]
@@ -279,7 +279,7 @@ def server_findings(root: Path) -> list[Finding]:
 
 
 def _command_output(command: list[str], root: Path | None = None) -> str | None:
-    """What a command prints, stripped; None if it fails, is missing, or takes a minute."""
+    """Run a command; returns its output, or None if it fails, is missing or takes a minute."""
     try:
         done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=60)
     except (OSError, subprocess.TimeoutExpired):

@@ -34,7 +34,7 @@ class EvalItems:
             for run in self._runs_of(turn):
                 self._runs.setdefault(run, name)
 
-    def asked(self, turns: Sequence[str]) -> str | None:
+    def matched_by(self, turns: Sequence[str]) -> str | None:
         """The name of an item that a row's user turns equal or contain, or None."""
         return self._whole.get(fingerprint(turns)) or self.held_by(turns)
 

@@ -48,7 +48,7 @@ def is_eval_item(
     turns: Sequence[str], responses: Sequence[str], items: EvalItems, keys: frozenset[str]
 ) -> bool:
     """Whether a row is an eval item, in its words or as a task of the lab, or holds one."""
-    if items.asked(turns) is not None or items.held_by(responses) is not None:
+    if items.matched_by(turns) is not None or items.held_by(responses) is not None:
         return True
     task = find_task(turns) if keys else None
     return task is not None and task.key in keys

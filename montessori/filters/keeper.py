@@ -50,7 +50,7 @@ class Keeper:
             found = "long"
         if found is not None:
             return found
-        if self.evals.asked(turns) is not None:
+        if self.evals.matched_by(turns) is not None:
             return "eval item"
         if fingerprint(turns) in self._seen:
             return "duplicate"

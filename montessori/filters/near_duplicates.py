@@ -46,7 +46,7 @@ class NearDuplicates:
         self._prefix = cache(lambda length: prefix_length(length, limit))
 
     def add(self, text: str) -> None:
-        """Remember a text."""
+        """Add a text to those that later ones are compared with."""
         if self.limit >= 1:
             return
         sequence, uses = self._encode(text)
@@ -59,7 +59,7 @@ class NearDuplicates:
             self._found_in[use].extend((number, place))
 
     def near(self, text: str) -> bool:
-        """Whether a text is above the limit against any remembered one."""
+        """Whether a text is above the limit with any added text."""
         from rapidfuzz.distance import LCSseq
 
         if self.limit >= 1:

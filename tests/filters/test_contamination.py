@@ -40,35 +40,35 @@ def items(ngram, *texts):
     ],
 )
 def test_a_long_item_is_told_by_ten_words_in_a_row(text, match):
-    assert items(10, "Other", STORY).asked((text,)) == ("item 1" if match else None)
+    assert items(10, "Other", STORY).matched_by((text,)) == ("item 1" if match else None)
     assert (items(10, STORY).held_by(["x", text]) is not None) == match
 
 
 def test_a_short_item_is_told_by_its_whole_text_only():
     short = items(10, "Name the capital of France.")
-    assert short.asked(("  name the capital\nof france",)) == "item 0"
-    assert short.asked(("Name the capital of France and its river",)) is None
+    assert short.matched_by(("  name the capital\nof france",)) == "item 0"
+    assert short.matched_by(("Name the capital of France and its river",)) is None
     assert short.held_by(["Name the capital of France."]) is None
 
 
 def test_an_item_of_exactly_n_words_is_long():
     n_words = "a b c d"
-    assert items(4, n_words).asked(("x a b c d y",)) == "item 0"
-    assert items(5, n_words).asked(("x a b c d y",)) is None
+    assert items(4, n_words).matched_by(("x a b c d y",)) == "item 0"
+    assert items(5, n_words).matched_by(("x a b c d y",)) is None
 
 
 def test_no_run_goes_over_the_end_of_a_turn():
     found = EvalItems(4)
     found.add("two turns", ("a b c", "d e f"))
-    assert found.asked(("a b c d e f",)) is None
-    assert found.asked(("a b c", "d e f")) == "two turns"
+    assert found.matched_by(("a b c d e f",)) is None
+    assert found.matched_by(("a b c", "d e f")) == "two turns"
 
 
 def test_zero_switches_runs_off_and_other_scripts_have_words_too():
-    assert items(0, STORY).asked((STORY + " Say it.",)) is None
-    assert items(0, STORY).asked((STORY,)) == "item 0"
+    assert items(0, STORY).matched_by((STORY + " Say it.",)) is None
+    assert items(0, STORY).matched_by((STORY,)) == "item 0"
     russian = "У Анны три лодки и две сети, сколько у неё вещей?"
-    assert items(5, russian).asked(("Реши: " + russian,)) == "item 0"
+    assert items(5, russian).matched_by(("Реши: " + russian,)) == "item 0"
 
 
 def test_the_limit_is_on_the_share_of_samples():
@@ -120,9 +120,9 @@ def test_separate_splits_of_a_real_benchmark_share_next_to_nothing():
     found = EvalItems(13)
     for number, question in enumerate(gsm8k("test")):
         found.add(str(number), (question,))
-    matches = [question for question in gsm8k("train") if found.asked((question,))]
+    matches = [question for question in gsm8k("train") if found.matched_by((question,))]
     assert len(matches) < 40  # of 7,473
-    assert all(found.asked((question,)) for question in gsm8k("test"))
+    assert all(found.matched_by((question,)) for question in gsm8k("test"))
 
 
 @needs_data
@@ -133,4 +133,4 @@ def test_rows_are_kept_apart_from_mmlu_too():
             for number, row in enumerate(csv.reader(handle)):
                 found.add(f"{file.stem} {number}", (row[0],))
     assert len(found) > 13_000
-    assert sum(found.asked((question,)) is not None for question in gsm8k("train")) < 5
+    assert sum(found.matched_by((question,)) is not None for question in gsm8k("train")) < 5

@@ -192,4 +192,4 @@ def test_the_reference_set_released_with_the_method_is_all_test_items() -> None:
     with pyarrow.ipc.open_stream(str(RELEASED / "data-00000-of-00001.arrow")) as reader:
         rows = reader.read_all().to_pylist()
     assert len(rows) == 256
-    assert all(items.asked([row["instruction"]]) for row in rows)
+    assert all(items.matched_by([row["instruction"]]) for row in rows)
