@@ -21,7 +21,7 @@ from montessori.generate.local import UNBOUNDED, LocalModel
 from montessori.generate.sampling import Sampler
 from montessori.models.adapters import load_merged
 from montessori.models.padding import pad_with_mask
-from montessori.pipeline.workers import Cores
+from montessori.pipeline.workers import Workers
 
 if TYPE_CHECKING:
     from montessori.pipeline.machine import Machine
@@ -71,7 +71,7 @@ class TransformersEngine(LocalModel):
         self.model = load_merged(folder, self.dtype, register_attention()).to(self.device).eval()
         self.end_ids = self.find_end_ids(self.model.generation_config.eos_token_id)
         self.limit = getattr(self.model.config, "max_position_embeddings", None) or UNBOUNDED
-        self.cores = Cores(self, self.threads, self.device)
+        self.workers = Workers(self, self.threads, self.device)
 
     @classmethod
     def open(cls, folder: Path, machine: "Machine") -> Self:
@@ -96,7 +96,7 @@ class TransformersEngine(LocalModel):
         """
         made: dict[tuple[int, int], Generated] = {}
         work = partial(TransformersEngine.decode_batch, sampling=sampling)
-        for results in self.cores.map(work, list(self._batches(requests))):
+        for results in self.workers.map_batches(work, list(self._batches(requests))):
             made |= {(result.request, result.sample): result for result in results}
             if on_done is not None:
                 on_done(len(results))

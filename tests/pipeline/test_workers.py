@@ -18,7 +18,7 @@ import pytest
 import torch
 
 from montessori.errors import MontessoriError
-from montessori.pipeline.workers import Cores
+from montessori.pipeline.workers import Workers
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers are forked on Linux only")
 
@@ -78,14 +78,14 @@ def gone(process: int, seconds: float = 10) -> bool:
 @pytest.mark.parametrize("batches", [0, 1, 2, 7])
 def test_results_come_in_the_order_of_batches(threads: int, batches: int) -> None:
     owner = Owner()
-    spread = Cores(owner, threads, "cpu")
-    assert list(spread.map(Owner.times, range(batches))) == [10 * i for i in range(batches)]
+    pool = Workers(owner, threads, "cpu")
+    assert list(pool.map_batches(Owner.times, range(batches))) == [10 * i for i in range(batches)]
 
 
 def test_enough_batches_go_to_processes_of_one_thread_that_stay() -> None:
     owner = Owner()
-    spread = Cores(owner, 2, "cpu")
-    first, again = (list(spread.map(Owner.where, range(20))) for _ in range(2))
+    pool = Workers(owner, 2, "cpu")
+    first, again = (list(pool.map_batches(Owner.where, range(20))) for _ in range(2))
     workers = {process for process, _, _ in first + again}
     assert os.getpid() not in workers
     assert len(workers) <= 2
@@ -95,7 +95,7 @@ def test_enough_batches_go_to_processes_of_one_thread_that_stay() -> None:
 def test_where_vllm_is_loaded_nothing_is_forked(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "vllm", sys)
     owner = Owner()
-    found = list(Cores(owner, 2, "cpu").map(Owner.where, range(4)))
+    found = list(Workers(owner, 2, "cpu").map_batches(Owner.where, range(4)))
     assert {process for process, _, _ in found} == {os.getpid()}
 
 
@@ -107,70 +107,74 @@ def given(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return given
 
 
-def test_fewer_batches_than_threads_share_the_threads_of_this_process(given: list[int]) -> None:
+def test_fewer_batches_than_threads_have_all_threads_of_this_process_in_turn(
+    given: list[int],
+) -> None:
     owner = Owner()
-    found = list(Cores(owner, 4, "cpu").map(Owner.where, range(2)))
+    found = list(Workers(owner, 4, "cpu").map_batches(Owner.where, range(2)))
     assert {(process, inference) for process, _, inference in found} == {(os.getpid(), True)}
-    assert given == [2, 2]
+    assert given == [4, 4]
 
 
 def test_a_gpu_is_used_by_this_process_alone(given: list[int]) -> None:
     owner = Owner()
-    found = list(Cores(owner, 4, "cuda").map(Owner.where, range(5)))
+    found = list(Workers(owner, 4, "cuda").map_batches(Owner.where, range(5)))
     assert {(process, inference) for process, _, inference in found} == {(os.getpid(), True)}
     assert given == []
 
 
 def test_workers_end_with_their_owner() -> None:
     owner = Owner()
-    spread = Cores(owner, 2, "cpu")
-    workers = {process for process, _, _ in spread.map(Owner.where, range(4))}
+    pool = Workers(owner, 2, "cpu")
+    workers = {process for process, _, _ in pool.map_batches(Owner.where, range(4))}
     assert len(workers) <= 2
     del owner
     assert not any(alive(process) for process in workers), "not waited for"
     assert not multiprocessing.active_children()
-    del spread
+    del pool
 
 
 def test_an_error_comes_as_it_is_and_ends_the_work() -> None:
     owner = Owner()
-    spread = Cores(owner, 2, "cpu")
+    pool = Workers(owner, 2, "cpu")
     started = time.monotonic()
     with pytest.raises(MontessoriError, match="batch 1") as caught:
-        list(spread.map(Owner.fail, range(6)))
+        list(pool.map_batches(Owner.fail, range(6)))
     assert caught.value.next == "another batch"
     assert time.monotonic() - started < 30, "the call waited for a batch that nobody wants"
-    assert list(spread.map(Owner.times, range(4))) == [0, 10, 20, 30], "no workers after an error"
+    assert list(pool.map_batches(Owner.times, range(4))) == [0, 10, 20, 30], (
+        "no workers after an error"
+    )
 
 
 def test_a_worker_that_is_killed_is_an_error() -> None:
     owner = Owner()
-    spread = Cores(owner, 2, "cpu")
+    pool = Workers(owner, 2, "cpu")
     with pytest.raises(MontessoriError, match=r"generation_batch|memory"):
-        list(spread.map(Owner.end, range(4)))
-    assert list(spread.map(Owner.times, range(4))) == [0, 10, 20, 30]
+        list(pool.map_batches(Owner.end, range(4)))
+    assert list(pool.map_batches(Owner.times, range(4))) == [0, 10, 20, 30]
 
 
 def test_a_worker_that_is_killed_between_calls_is_replaced_after_one_error() -> None:
     owner = Owner()
-    spread = Cores(owner, 2, "cpu")
-    workers = {process for process, _, _ in spread.map(Owner.where, range(8))}
+    pool = Workers(owner, 2, "cpu")
+    workers = {process for process, _, _ in pool.map_batches(Owner.where, range(8))}
     os.kill(min(workers), signal.SIGKILL)
     assert all(gone(process) for process in workers)  # the pool ends the others
     with pytest.raises(MontessoriError, match="memory"):
-        list(spread.map(Owner.times, range(4)))
-    assert list(spread.map(Owner.times, range(4))) == [0, 10, 20, 30]
+        list(pool.map_batches(Owner.times, range(4)))
+    assert list(pool.map_batches(Owner.times, range(4))) == [0, 10, 20, 30]
 
 
 SLEEPER = """
 import signal, sys
 from functools import partial
-from montessori.pipeline.workers import Cores
-from montessori.pipeline.stage import _stop
+from montessori.pipeline.workers import Workers
+from montessori.pipeline.stage import _leave_on_signal
 from tests.pipeline.test_workers import Owner
-signal.signal(signal.SIGTERM, _stop)
+signal.signal(signal.SIGTERM, _leave_on_signal)
 owner = Owner()
-list(Cores(owner, 2, "cpu").map(partial(Owner.sleep, said=sys.argv[1]), range(4)))
+list(Workers(owner, 2, "cpu").map_batches(partial(Owner.sleep, said=sys.argv[1]), range(4)))
 """
 
 
@@ -193,7 +197,12 @@ def test_no_worker_outlives_a_stage_that_is_ended(number: signal.Signals, tmp_pa
 
 def test_arguments_can_be_bound() -> None:
     owner = Owner()
-    assert list(Cores(owner, 2, "cpu").map(partial(_power, 2), range(4))) == [0, 10, 40, 90]
+    assert list(Workers(owner, 2, "cpu").map_batches(partial(_power, 2), range(4))) == [
+        0,
+        10,
+        40,
+        90,
+    ]
 
 
 def _power(exponent: int, owner: Owner, batch: int) -> int:

@@ -20,7 +20,7 @@ from montessori.errors import MontessoriError
 from montessori.generate.cache import buffer_cache
 from montessori.generate.transformers_engine import TransformersEngine
 from montessori.models.padding import pad_with_mask
-from montessori.pipeline.workers import Cores
+from montessori.pipeline.workers import Workers
 from montessori.signals.icl.tokens import Group, Ids, QuestionTokens
 
 if TYPE_CHECKING:
@@ -88,7 +88,7 @@ class Student:
         self.ends = torch.tensor(sorted(self.end_ids), device=engine.device)
         self.stop = stop
         self.closing = {i for i, text in enumerate(pieces) if stop[-1] in text}
-        self._cores = Cores(self, engine.threads, engine.device)
+        self._workers = Workers(self, engine.threads, engine.device)
 
     @classmethod
     def open(cls, folder: Path, machine: "Machine", stop: str) -> Self:
@@ -129,7 +129,7 @@ class Student:
         size = max(1, self.engine.batch)
         chunks = [rows[i : i + size] for i in range(0, len(rows), size)]
         results: list[Result] = []
-        for chunk_results, tokens in self._cores.map(work, chunks):
+        for chunk_results, tokens in self._workers.map_batches(work, chunks):
             results += chunk_results
             self.tokens += tokens
         in_group: list[list[Result]] = [[] for _ in groups]
