@@ -1,7 +1,7 @@
 """The files of the project that a stage may load, listed with their digests.
 
-Every stage depends on the list of its own script instead of on some forty files: as exact, and
-dvc.lock, which DVC writes anew after each stage, is a third as long.
+Every stage depends on the list of its own script instead of on some forty files. That is as exact,
+and dvc.lock, which DVC writes anew after each stage, is a third as long.
 """
 
 import ast
@@ -61,14 +61,15 @@ def script_of(name: str) -> str:
 def find_loaded_files(root: Path, scripts: Iterable[str]) -> dict[str, set[str]]:
     """For each script, itself and every file of the project that it may load, also in functions.
 
-    Paths are relative to `root`. Plumbing is left out and not followed. Data files that a module
-    names are in: a text constant equal to the name of a file or folder beside the module.
+    Paths are relative to `root`. Plumbing is dropped and not followed. A module names its data
+    files by `resources.files(__package__)` of importlib: followed by `/ "name"` or
+    `.joinpath("name")` that file or folder beside the module, otherwise all data files there.
 
     Raises:
-        MontessoriError: a file that is missing or no Python, or that imports a module by a
-            computed name.
+        MontessoriError: a file that is missing or no Python; a module that imports by a computed
+            name, uses `__file__`, or names a data file that is not there.
     """
-    direct = cache(lambda path: _directly_loaded(root, path))  # most files are in many closures
+    direct = cache(lambda path: _directly_loaded(root, path))  # most files are in many lists
     return {script: _follow_loads(script, direct) for script in scripts}
 
 
@@ -84,11 +85,11 @@ def _follow_loads(script: str, direct: Callable[[str], list[str]]) -> set[str]:
 
 
 def _directly_loaded(root: Path, path: str) -> list[str]:
-    """What one file loads itself."""
+    """The files that one file loads itself."""
     if not path.endswith(".py"):
         return []
     tree = _parse_file(root, path)
-    return [*_imported_files(root, path, tree), *_data(root, path, tree)]
+    return [*_imported_files(root, path, tree), *_data_files(root, path, tree)]
 
 
 def _parse_file(root: Path, path: str) -> ast.Module:
@@ -140,7 +141,8 @@ def _called_name(node: ast.Call) -> str:
 def _absolute_module(path: str, node: ast.ImportFrom) -> str:
     if node.level == 0:
         return node.module or ""
-    package = Path(path).parent.parts[: len(Path(path).parent.parts) - (node.level - 1)]
+    folders = Path(path).parent.parts
+    package = folders[: len(folders) - (node.level - 1)]
     return ".".join([*package, *([node.module] if node.module else [])])
 
 
@@ -167,16 +169,55 @@ def _has_code(module: ast.Module) -> bool:
 
 
 # ---------------------------------------------------------------------------------- data files
-def _data(root: Path, path: str, tree: ast.Module) -> Iterator[str]:
-    if not path.startswith(f"{PACKAGE}/"):
-        return
-    texts = {node.value for node in ast.walk(tree) if isinstance(node, ast.Constant)}
-    for beside in (root / path).parent.iterdir():
-        if beside.name not in texts or beside.name == "__pycache__":
-            continue
-        below = [beside] if beside.is_file() else list(beside.rglob("*"))
-        inside = [file for file in below if file.is_file() and "__pycache__" not in file.parts]
-        if beside.is_dir() and all(file.suffix == ".py" for file in inside):
-            continue  # a package, not data
-        for file in inside:
+def _data_files(root: Path, path: str, tree: ast.Module) -> Iterator[str]:
+    folder = (root / path).parent
+    joined: set[ast.AST] = set()  # calls of `files` whose file is named
+    for node in ast.walk(tree):  # an expression comes before its parts
+        base, name = _named_data(node)
+        if base is not None:
+            joined.add(base)
+            yield from _files_below(root, folder / name, f"{path}:{base.lineno}")
+        elif _is_own_folder(node) and node not in joined:
+            yield from _files_below(root, folder, path)
+        elif isinstance(node, ast.Name) and node.id == "__file__":
+            raise MontessoriError(
+                "data files that are found by `__file__` cannot be followed",
+                where=f"{path}:{node.lineno}",
+                expected='importlib: `resources.files(__package__) / "name"`',
+                next="name the file that way, then dvc repro",
+            )
+
+
+def _named_data(node: ast.AST) -> tuple[ast.expr | None, str]:
+    """The call of `files` and the name, in `files(...) / "name"` and `files(...).joinpath("name")`.
+
+    (None, "") for any other node.
+    """
+    base: ast.expr | None = None
+    name: ast.expr | None = None
+    if isinstance(node, ast.BinOp) and isinstance(node.op, ast.Div):
+        base, name = node.left, node.right
+    elif isinstance(node, ast.Call) and len(node.args) == 1 and _called_name(node) == "joinpath":
+        base, name = getattr(node.func, "value", None), node.args[0]
+    if base is None or not _is_own_folder(base) or not isinstance(name, ast.Constant):
+        return None, ""
+    return base, str(name.value)
+
+
+def _is_own_folder(node: ast.AST) -> bool:
+    """Whether an expression is `resources.files(__package__)` or `files(__package__)`."""
+    if not isinstance(node, ast.Call) or _called_name(node) != "files" or len(node.args) != 1:
+        return False
+    package = node.args[0]
+    return isinstance(package, ast.Name) and package.id == "__package__"
+
+
+def _files_below(root: Path, data: Path, where: str) -> Iterator[str]:
+    """A data file, or those below a folder; Python files are followed by their imports."""
+    if not data.exists():
+        raise MontessoriError(
+            f"there is no data file {data.name}", where=where, next="add it, or correct the name"
+        )
+    for file in [data] if data.is_file() else sorted(data.rglob("*")):
+        if file.is_file() and file.suffix != ".py" and "__pycache__" not in file.parts:
             yield file.relative_to(root).as_posix()

@@ -64,7 +64,7 @@ class Workers(Generic[Owner]):
 
         `work` is a function of a module, or a `functools.partial` of one. With fewer batches than
         threads, and where nothing can be forked, this process computes one batch after the other
-        with all its threads. Raises what `work` raises, and MontessoriError when a worker is killed.
+        with all its threads. Raises what `work` raises, and MontessoriError for a killed worker.
         """
         if can_fork() and 1 < self.threads <= len(batches):
             return self._map_in_workers(work, batches)

@@ -21,8 +21,10 @@ FILES = {
     "montessori/pipeline/stage.py": "import montessori.unused\n",
     "montessori/core.py": "def work():\n    from .deep import inner\n",
     "montessori/deep/__init__.py": '"""Deep."""\n',
-    "montessori/deep/inner.py": 'NAME = "table.json"\n',
+    "montessori/deep/inner.py": 'TABLE = resources.files(__package__) / "table.json"\n',
     "montessori/deep/table.json": "{}",
+    "montessori/deep/page/page.css": "",
+    "montessori/deep/page/page.js": "",
     "montessori/deep/unused.py": "",
     "montessori/other.py": "",
     "montessori/unused.py": "",
@@ -58,6 +60,45 @@ def edit(root: Path, name: str, text: str) -> None:
 
 def test_imports_inside_functions_and_data_beside_a_module_are_in(root: Path) -> None:
     assert toy(root) == TOY
+
+
+EVERY = {"table.json", "page/page.css", "page/page.js"}
+
+
+@pytest.mark.parametrize(
+    ("expression", "named"),
+    [
+        ('resources.files(__package__).joinpath("table.json")', {"table.json"}),
+        ('files(__package__) / "page"', {"page/page.css", "page/page.js"}),
+        (
+            "Path(str(resources.files(__package__)))",
+            EVERY,
+        ),
+        ("files(__package__) / name", EVERY),
+        ('NAME = "table.json"', set()),
+    ],
+)
+def test_a_module_names_one_data_file_or_a_folder_of_them(
+    root: Path, expression: str, named: set[str]
+) -> None:
+    (root / "montessori/deep/inner.py").write_text(expression + "\n")
+    data = {path for path in toy(root) if not path.endswith(".py")}
+    assert data == {f"montessori/deep/{name}" for name in named}
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('files(__package__) / "gone.json"', "no data file gone.json"),
+        ('Path(__file__).parent / "table.json"', "`__file__` cannot be followed"),
+    ],
+)
+def test_a_data_file_that_cannot_be_followed_is_refused(
+    root: Path, line: str, problem: str
+) -> None:
+    (root / "montessori/deep/inner.py").write_text(line + "\n")
+    with pytest.raises(MontessoriError, match=rf"{problem}.*\n.*deep/inner.py:1"):
+        toy(root)
 
 
 def test_an_import_counts_at_once(root: Path) -> None:

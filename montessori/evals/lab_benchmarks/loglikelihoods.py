@@ -42,10 +42,9 @@ def score_pairs(
     """
     batches = list(_batch_by_context(pairs, batch))
     scores: dict[int, Score] = {}
-    for rows, of_rows in zip(
-        batches, engine.workers.map_batches(_score_rows, batches), strict=True
-    ):
-        for pair, score in zip(rows, of_rows, strict=True):
+    results = engine.workers.map_batches(_score_rows, batches)
+    for rows, row_scores in zip(batches, results, strict=True):
+        for pair, score in zip(rows, row_scores, strict=True):
             scores[pair.index] = score
     return [scores[index] for index in range(len(pairs))]
 

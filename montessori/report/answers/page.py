@@ -5,11 +5,9 @@ import hashlib
 import json
 from collections.abc import Mapping
 from html import escape
-from pathlib import Path
+from importlib import resources
 from typing import Any
 
-HERE = Path(__file__).parent
-STYLE, SCRIPT = "page.css", "page.js"
 REPORT = "../index.html"  # the page lies in report/outputs
 #: Characters that could end a script element, open a comment in it or break its lines.
 UNSAFE = {ord(letter): f"\\u{ord(letter):04x}" for letter in "<>&\u2028\u2029"}
@@ -21,8 +19,8 @@ def answers_page(data: Mapping[str, Any]) -> str:
     The data are JSON in an element that is never run; the one script is allowed by its hash and
     sets texts as texts. Nothing may be loaded or sent.
     """
-    style = (HERE / STYLE).read_text(encoding="utf-8")
-    script = (HERE / SCRIPT).read_text(encoding="utf-8")
+    style = (resources.files(__package__) / "page.css").read_text(encoding="utf-8")
+    script = (resources.files(__package__) / "page.js").read_text(encoding="utf-8")
     policy = (
         f"default-src 'none'; script-src '{_policy_hash(script)}'; "
         f"style-src '{_policy_hash(style)}'; base-uri 'none'; form-action 'none'"

@@ -16,7 +16,10 @@ from typing import Any
 
 import pytest
 
-from montessori.report.answers.page import HERE, SCRIPT, answers_page, embed_json
+from montessori.report.answers import page
+from montessori.report.answers.page import answers_page, embed_json
+
+SCRIPT = Path(page.__file__).with_name("page.js")
 
 ATTACKS = [
     "<script>alert(1)</script>",
@@ -130,7 +133,7 @@ def test_the_policy_allows_this_script_and_style_and_nothing_else() -> None:
 
 
 def test_the_script_has_no_way_to_make_markup_of_a_text() -> None:
-    script = (HERE / SCRIPT).read_text()
+    script = SCRIPT.read_text()
     ways = (
         "innerHTML outerHTML insertAdjacentHTML document.write DOMParser createContextualFragment"
     )
@@ -147,7 +150,7 @@ def run(tmp_path: Path, given: dict[str, Any], *steps: list[str]) -> list[Any]:
     if node is None:
         pytest.skip("node is not installed: the page's script cannot be run here")
     (tmp_path / "data.json").write_text(json.dumps(given))
-    command = [node, str(Path(__file__).with_name("dom.js")), str(HERE / SCRIPT)]
+    command = [node, str(Path(__file__).with_name("dom.js")), str(SCRIPT)]
     command += [str(tmp_path / "data.json"), json.dumps(steps)]
     done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 0, done.stderr

@@ -8,13 +8,14 @@ line `--include_path montessori/evals/lab_benchmarks/tasks --tasks micro_gsm8k -
 
 import json
 from collections.abc import Mapping, Sequence
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-TASKS = Path(__file__).parent  # the folder of the task files
+TASKS = Path(str(resources.files(__package__)))  # the folder of the task files
 LETTERS = "ABCDEFGHIJ"
 COLUMNS = ("item_id", "family", "prompt", "answer", "choices", "gold")
 
