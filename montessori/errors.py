@@ -1,12 +1,12 @@
-"""The one error type that people see: what is wrong, where, what was expected, what to type."""
+"""The one error type that users see: what is wrong, where, what was expected, what to type."""
 
 
 class MontessoriError(Exception):
-    """A problem that the person at the keyboard can solve.
+    """A problem that the user can solve.
 
     `what` names the problem, `where` the file, key or row, `expected` what would be right, and
     `next` the command or edit that leads on. `str()` gives one line for each that is set; only
-    `what` may hold several lines (a list of problems that were found together).
+    `what` may have several lines, one for each problem of a list.
     """
 
     def __init__(self, what: str, *, where: str = "", expected: str = "", next: str = "") -> None:
@@ -17,5 +17,8 @@ class MontessoriError(Exception):
         self.next = next
 
     def __str__(self) -> str:
-        parts = (("where", self.where), ("expected", self.expected), ("next", self.next))
-        return "\n".join([self.what, *(f"{label}: {text}" for label, text in parts if text)])
+        lines = [self.what]
+        for label in ("where", "expected", "next"):
+            if text := getattr(self, label):
+                lines.append(f"{label}: {text}")
+        return "\n".join(lines)

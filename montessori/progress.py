@@ -1,4 +1,8 @@
-"""One progress line: how far, how fast, how long still."""
+"""One progress line: how far, how fast, how much longer.
+
+Not by rich: where there is no terminal, as in the log of an experiment, it writes the last state
+alone, and a stage of hours should write a line every few seconds.
+"""
 
 import sys
 import time
@@ -9,10 +13,10 @@ TERMINAL_EVERY = 0.1
 
 
 class Progress:
-    """Counts steps towards `total` and writes the line to a stream (standard error).
+    """Counts units of work towards `total` and writes the line to a stream (standard error).
 
-    The rate ignores the first step, which pays for loading and compiling. Usable as a context
-    manager, so that the line ends also on an error.
+    The rate ignores the first step, which pays for loading and compiling. As a context manager it
+    ends the line on an error too.
     """
 
     def __init__(self, total: int, unit: str, label: str, stream: TextIO | None = None) -> None:
@@ -22,19 +26,19 @@ class Progress:
         self._first: tuple[float, int] | None = None
         self._shown = time.monotonic()
         self._open = False
-        self._facts = ""
+        self._suffix = ""
 
     def advance(self, n: int = 1, **facts: object) -> None:
         """Count `n` more units; `facts` (loss=..., kept=...) are shown at the end of the line."""
         now = time.monotonic()
         self.count += n
-        self._facts = "".join(f", {name} {_short_text(value)}" for name, value in facts.items())
+        self._suffix = "".join(f", {name} {_short_text(value)}" for name, value in facts.items())
         if self._first is None:
             self._first = (now, self.count)
         terminal = self.stream.isatty()
         done = self.count >= self.total
         if done or now - self._shown >= (TERMINAL_EVERY if terminal else PLAIN_EVERY):
-            self._show(now, terminal)
+            self._write_line(now, terminal)
         if done:
             self.close()
 
@@ -45,7 +49,7 @@ class Progress:
             self.stream.flush()
             self._open = False
 
-    def line(self, now: float) -> str:
+    def format_line(self, now: float) -> str:
         """The text at time `now` (seconds of the monotonic clock)."""
         text = f"{self.label}: {self.count}/{self.total} {self.unit}"
         start, first = self._first or (now, self.count)
@@ -53,11 +57,11 @@ class Progress:
             rate = (self.count - first) / (now - start)
             left = max(0, self.total - self.count) / rate
             text += f", {rate:.3g} {self.unit}/s, {_clock_text(left)} left"
-        return text + self._facts
+        return text + self._suffix
 
-    def _show(self, now: float, terminal: bool) -> None:
+    def _write_line(self, now: float, terminal: bool) -> None:
         self._shown = now
-        text = self.line(now)
+        text = self.format_line(now)
         self.stream.write(f"\r\x1b[K{text}" if terminal else f"{text}\n")
         self.stream.flush()
         self._open = terminal
