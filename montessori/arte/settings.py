@@ -3,7 +3,15 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from montessori.graph.limits import AtLeast, Count, NotNegative, PositiveShare, Rows, Tokens
+from montessori.graph.limits import (
+    AtLeast,
+    Count,
+    FilePath,
+    NotNegative,
+    PositiveShare,
+    Rows,
+    Tokens,
+)
 
 Questions = Annotated[Count, "questions"]
 
@@ -21,7 +29,7 @@ class TaskParams:
 class ElicitParams:
     """Section `elicit`: how a teacher writes questions and rationales."""
 
-    templates: str
+    templates: FilePath
     per_call: Questions
     wave: Annotated[Count, "calls"]
     max_new_tokens: Tokens

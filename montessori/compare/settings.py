@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
-from montessori.graph.limits import AtLeast, Within
+from montessori.graph.limits import AtLeast, FilledText, Within
 
 MIN_RESAMPLES = 100
 
@@ -15,6 +15,6 @@ class CompareParams:
     A run that is judged against another run than `baseline` is compared with that run.
     """
 
-    baseline: str
+    baseline: FilledText
     resamples: Annotated[int, AtLeast(MIN_RESAMPLES), "samples"]
     confidence: Annotated[float, Within("(0, 1)"), "probability"]

@@ -181,5 +181,7 @@ NotNegative = Annotated[float, AtLeast(0)]
 Share = Annotated[float, Within("[0, 1]")]
 PositiveShare = Annotated[float, Within("(0, 1]")]
 Weights = Annotated[dict[str, NotNegative], SomeAboveZero()]
+FilledText = Annotated[str, Filled()]
+FilePath = Annotated[str, Filled(), "path"]  # of a file or a folder
 Tokens = Annotated[int, AtLeast(1), "tokens"]
 Rows = Annotated[int, AtLeast(1), "rows"]

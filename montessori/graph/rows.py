@@ -9,6 +9,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
+from montessori.graph.limits import AtLeast, FilePath, FilledText
+
 Changes = dict[str, Any]  # keys of a section that a row replaces for itself
 C = TypeVar("C", bound=type[Any])
 
@@ -70,17 +72,17 @@ def changes_of(section: str) -> tuple[str, ...]:
 class Model:
     """A base model: the path of its folder, or of a .json file that names a hub model."""
 
-    path: str
+    path: FilePath
 
 
 @dataclass(frozen=True)
 class Sources:
     """Where the seed pool, the reference sets and the eval sets come from."""
 
-    seeds: str
-    reference: str
-    other_reference: str
-    evals: str
+    seeds: FilePath
+    reference: FilePath
+    other_reference: FilePath
+    evals: FilePath
 
 
 @rows_of("probes")
@@ -98,7 +100,7 @@ class Probe:
 class RowsFile:
     """Probing data from a file."""
 
-    rows: str
+    rows: FilePath
 
 
 @rows_of("response_probes")
@@ -236,7 +238,7 @@ class Trim:
 class Tasks:
     """Tasks of ARTE: a tasks file, a lab recipe, or a folder of BBH files."""
 
-    source: str
+    source: FilePath
 
 
 @rows_of("examinees")
@@ -323,8 +325,8 @@ class Harness:
     """A model that takes an lm-eval task, with so many examples (-1: the task's own number)."""
 
     model: Annotated[str, MODEL]
-    task: str
-    shots: int
+    task: FilledText
+    shots: Annotated[int, AtLeast(-1), "examples"]
 
 
 @rows_of("exams")

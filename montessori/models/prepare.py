@@ -15,7 +15,7 @@ from typing import Annotated, Any
 
 from montessori.artifacts.files import new_folder, read_json, write_json
 from montessori.errors import MontessoriError
-from montessori.graph.limits import Commit
+from montessori.graph.limits import Commit, FilePath, FilledText
 from montessori.graph.load import join_problems, read_section
 from montessori.models.adapters import find_adapters, load_merged
 from montessori.models.hosted import FILE as HOSTED
@@ -46,7 +46,7 @@ CONVERT = (
 class ModelParams:
     """Section `model`: the chat template of models that have none."""
 
-    fallback_template: str
+    fallback_template: FilePath
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ class HubModel:
     `chat_template` is a jinja file beside the .json, used instead of the model's own.
     """
 
-    hub: str
+    hub: FilledText
     revision: Annotated[str, Commit()]
     chat_template: str | None = None
 

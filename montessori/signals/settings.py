@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from montessori.graph.limits import Count, NotNegative, PositiveShare, Rows, Share, Tokens
+from montessori.graph.limits import Count, FilePath, NotNegative, PositiveShare, Rows, Share, Tokens
 
 Direction = Literal["high", "low"]  # which values are the better ones
 
@@ -12,7 +12,7 @@ Direction = Literal["high", "low"]  # which values are the better ones
 class JudgeSignalParams:
     """Section `judge_signal`: a judge's marks on the rows of a probe, from 0 to 5."""
 
-    template: str
+    template: FilePath
     samples: Annotated[Count, "verdicts"]
     max_new_tokens: Tokens
     temperature: NotNegative

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from montessori.graph.limits import Commit, Count, Rows, Weights
+from montessori.graph.limits import Commit, Count, FilledText, Rows, Weights
 
 Column = Literal["instruction", "input", "response", "messages", "skill", "prompt", "raw"]
 
@@ -43,10 +43,10 @@ class HubRecipe:
     """
 
     kind: Literal["hub"]
-    dataset: str
+    dataset: FilledText
     revision: Annotated[str, Commit()]
     columns: dict[Column, str]
-    split: str = "train"
+    split: FilledText = "train"
     config: str | None = None
     rows: Rows | None = None
 

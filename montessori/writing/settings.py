@@ -6,6 +6,7 @@ from typing import Annotated
 from montessori.graph.limits import (
     AtLeast,
     Count,
+    FilePath,
     NotBlank,
     NotNegative,
     Positive,
@@ -23,7 +24,7 @@ ShareOfSamples = Annotated[Share, "share of samples"]
 class InstructionParams:
     """Section `instruction`: how a teacher writes instructions."""
 
-    template: str
+    template: FilePath
     seed_examples: Annotated[Count, "examples"]
     kept_examples: Annotated[Whole, "examples"]
     samples: Annotated[Count, "instructions"]

@@ -290,6 +290,15 @@ def test_a_judge_is_a_file_or_a_row_of_models(path: str, problem: str | None):
     assert found == ([problem] if problem else [])
 
 
+def test_an_empty_path_is_an_error_and_not_the_folder_itself():
+    """The root of the repository exists, so an empty path would pass as one that does."""
+    for path in ("judge/prompts", "sources/evals", "icl/templates"):
+        key = path.replace("/", ".")
+        assert problems(changed(path, ""), GRAPH) == [f"{key}: '' is empty"]
+    found = problems(changed("models/teacher/path", ""), GRAPH)
+    assert "models.teacher.path: '' is empty" in found  # and that rows name a teacher in vain
+
+
 def test_values_of_the_judge_are_checked():
     assert problems(changed("judge/repeats", 0), GRAPH) == ["judge.repeats: 0 is below 1"]
     assert problems(changed("judge/top_logprobs", -1), GRAPH) == [
