@@ -31,10 +31,10 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the difference, wr
 @app.command()
 def check() -> None:
     """Report every problem of params.yaml at once."""
-    from montessori.commands.check import check as check_plan
+    from montessori.commands.check import check_params
     from montessori.graph.load import read_yaml
 
-    check_plan(read_yaml(FILE), root=Path())
+    check_params(read_yaml(FILE), root=Path())
     typer.echo(f"{FILE} is right")
 
 

@@ -1,4 +1,4 @@
-"""DPO tunes the teacher's instruction writing to the student's preferences."""
+"""DPO tunes a teacher to preference pairs: those of a round, or ARTE's of an alignment."""
 
 from montessori.pipeline.stage import Job, run
 
@@ -9,7 +9,7 @@ def main(job: Job) -> None:
     from montessori.train.settings import TeacherDpoParams
 
     paths = job.paths
-    settings = job.section("teacher_dpo", TeacherDpoParams, rows="rounds")
+    settings = job.section("teacher_dpo", TeacherDpoParams, rows=("rounds", "alignments"))
     job.metrics(
         train_teacher(
             paths.start,

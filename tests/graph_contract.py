@@ -14,7 +14,7 @@ from montessori.graph.scripts import Script, read_script
 from montessori.graph.stages import CODE, Graph, Stage
 
 
-def stage_problems(root: Path, stage: Stage) -> list[str]:
+def find_stage_problems(root: Path, stage: Stage) -> list[str]:
     """Everything in which a stage's entry and its script disagree."""
     if not (root / stage.script).is_file():
         return [f"{stage.kind}: {stage.script} does not exist"]
@@ -62,7 +62,7 @@ def _unequal(left: str, here: Set[str], right: str, there: Set[str]) -> list[str
     return found + [f"{right}: {name} is not in {left}" for name in sorted(there - here)]
 
 
-def script_problems(graph: Graph) -> list[str]:
+def find_script_problems(graph: Graph) -> list[str]:
     """Stage scripts without a stage, and rows that a script reads though its stages do not."""
     used: dict[str, set[str | None]] = {}
     for stage in graph.stages:
@@ -82,7 +82,7 @@ def script_problems(graph: Graph) -> list[str]:
     return found
 
 
-def row_problems(graph: Graph) -> Iterator[str]:
+def find_row_problems(graph: Graph) -> Iterator[str]:
     """Where the row classes and dvc.yaml disagree on which keys name rows, and which rows."""
     for section in graph.sections():
         if section not in ROWS:

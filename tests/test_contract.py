@@ -15,7 +15,7 @@ from montessori.graph.load import read_yaml
 from montessori.graph.rows import ROWS, TEACHER
 from montessori.graph.stages import CODE, Stage, read_graph
 from montessori.pipeline.code import PLUMBING, find_loaded_files
-from tests.graph_contract import row_problems, script_problems, stage_problems
+from tests.graph_contract import find_row_problems, find_script_problems, find_stage_problems
 
 ROOT = Path(__file__).parents[1]
 GRAPH = read_graph(ROOT)
@@ -40,7 +40,7 @@ NAMED_IN_PARAMS = {
 
 @pytest.mark.parametrize("stage", STAGES, ids=KINDS)
 def test_a_stage_reads_what_the_graph_says(stage: Stage):
-    found = stage_problems(ROOT, stage)
+    found = find_stage_problems(ROOT, stage)
     assert not found, "\n".join(found)
 
 
@@ -56,11 +56,11 @@ def test_a_script_is_short(stage: Stage):
 
 
 def test_each_script_has_a_stage():
-    assert script_problems(GRAPH) == []
+    assert find_script_problems(GRAPH) == []
 
 
 def test_row_classes_have_the_keys_and_types_that_the_graph_reads():
-    assert list(row_problems(GRAPH)) == []
+    assert list(find_row_problems(GRAPH)) == []
     assert set(GRAPH.sections()) <= set(read_yaml(ROOT / "params.yaml"))
 
 
@@ -130,7 +130,7 @@ def toy(tmp_path: Path) -> Path:
 
 
 def toy_problems(root: Path) -> list[str]:
-    return stage_problems(root, read_graph(root).stages[0])
+    return find_stage_problems(root, read_graph(root).stages[0])
 
 
 def test_a_right_graph_passes(toy: Path):
@@ -186,13 +186,15 @@ def test_the_checker_fails_on_a_copy_of_the_real_graph(tmp_path: Path):
     text = (ROOT / "dvc.yaml").read_text()
     (tmp_path / "dvc.yaml").write_text(text.replace("        - data/code/models\n", ""))
     models = next(stage for stage in read_graph(tmp_path).stages if stage.kind == "models")
-    assert any("data/code/models is missing" in text for text in stage_problems(tmp_path, models))
+    assert any(
+        "data/code/models is missing" in text for text in find_stage_problems(tmp_path, models)
+    )
 
 
 def test_a_script_without_a_stage_is_seen(toy: Path):
-    assert script_problems(read_graph(toy)) == []
+    assert find_script_problems(read_graph(toy)) == []
     (toy / "stages/lonely.py").write_text(SCRIPT)
-    (text,) = script_problems(read_graph(toy))
+    (text,) = find_script_problems(read_graph(toy))
     assert text.startswith("stages/lonely.py: no stage runs it; add one to dvc.yaml with cmd: ")
 
 
@@ -209,7 +211,7 @@ class Untyped:
 
 def test_a_reference_without_a_type_is_seen(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(ROWS, "rounds", Untyped)
-    (text,) = row_problems(GRAPH)
+    (text,) = find_row_problems(GRAPH)
     assert "class Untyped in montessori/graph/rows.py: key scores names a row" in text
     assert "scores: Annotated[str, Names((FOLDER, ...))]" in text
 
@@ -217,6 +219,6 @@ def test_a_reference_without_a_type_is_seen(monkeypatch: pytest.MonkeyPatch):
 def test_a_row_class_that_does_not_fit_the_graph_is_seen(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.delitem(ROWS, "exams")
     monkeypatch.setitem(ROWS, "wishes", Untyped)
-    found = "\n".join(row_problems(GRAPH))
+    found = "\n".join(find_row_problems(GRAPH))
     assert "exams: dvc.yaml goes over its rows, but no class" in found
     assert "wishes: no stage in dvc.yaml has foreach: ${wishes}" in found

@@ -15,7 +15,7 @@ import pytest
 from ruamel.yaml import YAML
 
 from montessori.commands.add import apply_profile
-from montessori.commands.check import problems
+from montessori.commands.check import find_problems
 from montessori.graph.load import read_yaml
 from montessori.graph.profiles import merge_mappings
 from montessori.graph.stages import read_graph
@@ -86,14 +86,14 @@ def test_the_params_of_the_own_student_tutorial_pass_the_check(tmp_path: Path) -
     models = blocks("tutorials/own-student.md", "json")
     for name, text in zip(("student", "teacher"), models, strict=True):
         (tmp_path / "my" / f"{name}.json").write_text(text)
-    assert problems(params, GRAPH, tmp_path) == []
+    assert find_problems(params, GRAPH, tmp_path) == []
 
 
 def test_the_params_of_the_first_run_pass_the_check() -> None:
     params = read_yaml(ROOT / "params.yaml")
     for block in blocks("tutorials/first-run.md", "yaml"):
         params = merge_mappings(params, YAML(typ="safe").load(block))
-    assert problems(params, GRAPH, ROOT) == []
+    assert find_problems(params, GRAPH, ROOT) == []
 
 
 def test_commands_in_tutorials_name_params_that_exist() -> None:

@@ -53,10 +53,10 @@ def read_params() -> Any:
 def settings_classes() -> dict[str, type[Any]]:
     """The class of each section of params.yaml that has no rows."""
     from montessori.commands.check import UNREAD
-    from montessori.graph.scripts import settings_classes as classes_of_scripts
+    from montessori.graph.scripts import find_settings_classes
     from montessori.pipeline.machine import Machine
 
-    places = {name: place.split(":") for name, place in classes_of_scripts(_graph()).items()}
+    places = {name: place.split(":") for name, place in find_settings_classes(_graph()).items()}
     classes = {name: getattr(import_module(module), cls) for name, (module, cls) in places.items()}
     return {**classes, **UNREAD, "machine": Machine}
 

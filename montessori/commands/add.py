@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from montessori.artifacts.atomic import atomic_path
-from montessori.commands.check import check
+from montessori.commands.check import check_params
 from montessori.errors import MontessoriError
 from montessori.graph.edit import merge_changes, show_difference
 from montessori.graph.load import read_yaml
@@ -152,6 +152,6 @@ def _check_text(text: str, params: Path) -> None:
     trial = params.with_name(f".{params.name}.trial")
     try:
         trial.write_text(text, encoding="utf-8")
-        check(read_yaml(trial), root=params.parent)
+        check_params(read_yaml(trial), root=params.parent)
     finally:
         trial.unlink(missing_ok=True)

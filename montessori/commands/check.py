@@ -13,12 +13,12 @@ from montessori.graph.references import (
     Reference,
     Rows,
     find_circle,
+    find_references,
     name_row,
     read_rows,
-    references,
 )
-from montessori.graph.rows import ROWS, Sources, changes_of
-from montessori.graph.scripts import settings_classes
+from montessori.graph.rows import RENAMED, ROWS, Sources, changes_of
+from montessori.graph.scripts import find_settings_classes
 from montessori.graph.stages import GRAPH, Graph, read_graph
 from montessori.models.prepare import ModelParams
 from montessori.pipeline.machine import Machine
@@ -29,27 +29,29 @@ UNREAD: Mapping[str, type[Any]] = {"model": ModelParams, "sources": Sources}
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 
 
-def check(raw: Mapping[str, Any], root: Path, file: str = FILE) -> None:
+def check_params(raw: Mapping[str, Any], root: Path, file: str = FILE) -> None:
     """Raise one MontessoriError with every problem of a params mapping, if it has any.
 
     `root` has dvc.yaml and the stage scripts; the files that params name must exist below it.
     """
-    found = problems(raw, read_graph(root), root)
+    found = find_problems(raw, read_graph(root), root)
     if found:
         raise join_problems(found, file)
 
 
-def problems(raw: Mapping[str, Any], graph: Graph, root: Path | None = None) -> list[str]:
+def find_problems(raw: Mapping[str, Any], graph: Graph, root: Path | None = None) -> list[str]:
     """Every problem of the rows and settings, each starting with its key.
 
     With `root` the files that params name must exist below it.
     """
     classes = _read_classes(graph)
     rows, of_rows = read_rows(raw)
-    found = _section_problems(raw, graph, {*classes, *ROWS, "seed", "machine"}) + of_rows
+    found = _section_problems(raw, graph, {*classes, *ROWS, *RENAMED, "seed", "machine"}) + of_rows
     found += _settings_problems(raw, classes)
     found += _name_problems(rows, graph)
-    found += [text for ref in references(rows, graph) if (text := _reference_problem(ref, rows))]
+    found += [
+        text for ref in find_references(rows, graph) if (text := _reference_problem(ref, rows))
+    ]
     found += _change_problems(raw, rows, classes)
     circle = find_circle(rows, graph)
     if circle:
@@ -68,7 +70,7 @@ def problems(raw: Mapping[str, Any], graph: Graph, root: Path | None = None) -> 
 # ------------------------------------------------------------------------ sections and settings
 def _read_classes(graph: Graph) -> dict[str, type[Any]]:
     """The class of each section of settings, imported from where stage scripts import it."""
-    places = {section: place.split(":") for section, place in settings_classes(graph).items()}
+    places = {section: place.split(":") for section, place in find_settings_classes(graph).items()}
     found = {name: getattr(import_module(module), cls) for name, (module, cls) in places.items()}
     return {**found, **UNREAD}
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from montessori.artifacts.files import read_json
 from montessori.graph.load import read_section
-from montessori.graph.references import Rows, references
+from montessori.graph.references import Rows, find_references
 from montessori.graph.rows import SEED_SETS
 from montessori.graph.stages import Graph
 from montessori.models.hosted import HostedModel
@@ -54,7 +54,7 @@ def _files_of_settings(
 
 def _files_of_references(rows: Rows, graph: Graph) -> Iterator[tuple[str, str]]:
     """The same of keys that may name a row and name a file instead, such as micro/judge.json."""
-    for ref in references(rows, graph):
+    for ref in find_references(rows, graph):
         if ref.fits and not ref.targets and ref.text not in SEED_SETS:
             yield ref.place, f"data/{ref.text}"
 
@@ -77,7 +77,7 @@ def hosted_problems(rows: Rows, graph: Graph, root: Path) -> list[str]:
             hosted.add(("models", name))
             problems = read_section({name: described}, name, HostedModel)[1]
             found += [f"models.{problem} (in {row.path})" for problem in problems]
-    for ref in references(rows, graph):
+    for ref in find_references(rows, graph):
         if ref.key not in ("teacher", "judge") and hosted & set(ref.targets):
             found.append(f"{ref.place}: {ref.text!r} is hosted; only a teacher or a judge can")
     return found

@@ -21,7 +21,7 @@ FREE = ("models",)  # stages that are no cost of a method
 WRITES = ("probe", "response-probe", "synth", "draft", "tailor")  # stages in which a teacher writes
 TRAINS_TEACHER = ("teacher-dpo", "align-dpo")
 #: Stages in which a student trains, reads or writes.
-STUDENT = ("warmup", "influence", "student-sft", "loss", "uncertainty", "mistakes", "icl",
+STUDENT = ("warmup", "influence", "student-sft", "student-signal", "mistakes", "icl",
            "examinee")  # fmt: skip
 
 

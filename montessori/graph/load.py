@@ -62,19 +62,23 @@ def require_section(raw: Mapping[str, Any], name: str, cls: type[T], file: str =
     return value
 
 
-def apply_row_changes(raw: Mapping[str, Any], name: str, rows: str, row: str) -> Mapping[str, Any]:
+def apply_row_changes(
+    raw: Mapping[str, Any], name: str, rows: str | tuple[str, ...], row: str
+) -> Mapping[str, Any]:
     """`raw` with section `name` as row `row` of the plural section `rows` has it.
 
     A row may hold a mapping named like a section: `{prefs: {rule: best-worst}}` replaces one key
-    of section `prefs` for this row. Without `rows` and for a row that is not there, `raw` itself.
+    of section `prefs` for this row. Of several sections the first that has such a row counts.
+    Without `rows` and for a row that is not there, `raw` itself.
     """
-    named = raw.get(rows)
-    entry = named.get(row) if isinstance(named, Mapping) else None
-    changes = entry.get(name) if isinstance(entry, Mapping) else None
     base = raw.get(name, {})
-    if not isinstance(changes, Mapping) or not isinstance(base, Mapping):
-        return raw
-    return {**raw, name: {**base, **changes}}
+    for section in (rows,) if isinstance(rows, str) else rows:
+        named = raw.get(section)
+        entry = named.get(row) if isinstance(named, Mapping) else None
+        changes = entry.get(name) if isinstance(entry, Mapping) else None
+        if isinstance(changes, Mapping) and isinstance(base, Mapping):
+            return {**raw, name: {**base, **changes}}
+    return raw
 
 
 def join_problems(problems: list[str], file: str = FILE) -> MontessoriError:

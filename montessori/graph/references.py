@@ -7,7 +7,7 @@ from typing import Any
 
 from montessori.errors import MontessoriError
 from montessori.graph.load import read_section
-from montessori.graph.rows import ROWS, Names, names_of
+from montessori.graph.rows import RENAMED, ROWS, Names, names_of
 from montessori.graph.stages import GRAPH, Graph, Stage
 
 Node = tuple[str, str]  # section and name of a row: rounds, montessori-1
@@ -18,10 +18,10 @@ Rows = Mapping[str, Mapping[str, Any]]
 def read_rows(raw: Mapping[str, Any]) -> tuple[Rows, list[str]]:
     """The well-formed rows of the plural sections, by section and name, and the problems.
 
-    A section that is missing or empty has no rows.
+    A section that is missing or empty has no rows. A section under an old name is a problem.
     """
     rows: dict[str, dict[str, Any]] = {}
-    problems: list[str] = []
+    problems = [f"{old}: is called {new}" for old, new in RENAMED.items() if old in raw]
     for section, cls in ROWS.items():
         rows[section] = {}
         value = {} if raw.get(section) is None else raw[section]
@@ -55,7 +55,7 @@ class Reference:
         return f"{name_row(self.row)}.{self.key}"
 
 
-def references(rows: Rows, graph: Graph) -> Iterator[Reference]:
+def find_references(rows: Rows, graph: Graph) -> Iterator[Reference]:
     """Every key of every row that names another row.
 
     Raises MontessoriError if dvc.yaml has a key name a row by its folder and the row class does

@@ -16,6 +16,13 @@ C = TypeVar("C", bound=type[Any])
 
 #: Plural sections: the class of their rows.
 ROWS: dict[str, type[Any]] = {}
+#: Sections that older params.yaml files have, and what they are called.
+RENAMED = {
+    "losses": "student_signals now; each row has measure: loss",
+    "uncertainties": "student_signals now; each row has measure: uncertainty",
+    "loss": "student_signal now",
+    "uncertainty": "student_signal now",
+}
 
 
 @dataclass(frozen=True)
@@ -35,7 +42,7 @@ STUDENT = Names(("models", "students"))
 MODEL = Names(("models", "teachers", "students"))
 JUDGE = Names(("models", "teachers"), others=("micro/*.json",))
 EXAMPLES = Names(("datasets", "mistakes"), SEED_SETS)
-SCORES = Names(("influence", "icl", "judge-signal", "loss", "uncertainty", "shuffle"))
+SCORES = Names(("influence", "icl", "judge-signal", "student-signal", "shuffle"))
 ICL_SCORES = Names(("icl",))
 DEMONSTRATIONS = Names(("drafts", "probe"))
 QUESTIONS = Names(("preferences", "tasks"), SEED_SETS)
@@ -145,24 +152,15 @@ class JudgeSignal:
     judge_signal: Changes = field(default_factory=dict)
 
 
-@rows_of("losses")
+@rows_of("student_signals")
 @dataclass(frozen=True)
-class Loss:
-    """Scores of the probe rows not used in warm-up: the warmed-up student's loss on them."""
+class StudentSignal:
+    """Scores of the probe rows not used in warm-up: the warmed-up student's loss or entropy."""
 
+    measure: Literal["loss", "uncertainty"]
     probe: str
     warmup: str
-    loss: Changes = field(default_factory=dict)
-
-
-@rows_of("uncertainties")
-@dataclass(frozen=True)
-class Uncertainty:
-    """Scores of the probe rows not used in warm-up: the warmed-up student's entropy on them."""
-
-    probe: str
-    warmup: str
-    uncertainty: Changes = field(default_factory=dict)
+    student_signal: Changes = field(default_factory=dict)
 
 
 @rows_of("shuffles")

@@ -20,7 +20,7 @@ class Script:
     seed: bool  # whether it reads job.seed
 
 
-def settings_classes(graph: Graph) -> dict[str, str]:
+def find_settings_classes(graph: Graph) -> dict[str, str]:
     """The class of each section of settings that a stage script reads, as MODULE:CLASS."""
     scripts = dict.fromkeys(stage.script for stage in graph.stages)
     return {

@@ -72,10 +72,11 @@ class Job:
             require_section(self._raw, "machine", Machine) if Path(PARAMS).is_file() else Machine()
         )
 
-    def section(self, name: str, cls: type[T], rows: str = "") -> T:
+    def section(self, name: str, cls: type[T], rows: str | tuple[str, ...] = "") -> T:
         """A section of params.yaml as a frozen dataclass; all its problems in one error.
 
         With `rows`, a plural section, what the job's row there says under the same name goes first.
+        A script of several stages names the section of each; its rows have names of their own.
         """
         from montessori.graph.load import apply_row_changes, require_section
 

@@ -8,7 +8,7 @@ from typing import Any
 
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
-from montessori.graph.references import read_rows, references
+from montessori.graph.references import find_references, read_rows
 from montessori.graph.rows import ROWS
 from montessori.graph.stages import Graph
 from montessori.proof.experiments import UNTRACKED, Project
@@ -76,7 +76,7 @@ def define_runs(params: Params, graph: Graph, runs: Iterable[str], profile: str)
     """
     rows, _ = read_rows(params)
     needs: dict[Row, list[Row]] = {}
-    for ref in references(rows, graph):
+    for ref in find_references(rows, graph):
         existing = [(section, name) for section, name in ref.targets if name in rows[section]]
         needs.setdefault(ref.row, []).extend(existing)
     hidden = {*ROWS, *UNTRACKED, "seed"}

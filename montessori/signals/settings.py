@@ -28,17 +28,8 @@ class JudgeSignalParams:
 
 
 @dataclass(frozen=True)
-class LossParams:
-    """Section `loss`: the warmed-up student's mean loss on a row's answer tokens."""
-
-    direction: Direction
-    max_length: Tokens
-    rows_per_part: Rows
-
-
-@dataclass(frozen=True)
-class UncertaintyParams:
-    """Section `uncertainty`: the warmed-up student's mean entropy on a row's answer tokens."""
+class StudentSignalParams:
+    """Section `student_signal`: the student's mean loss or entropy on a row's answer tokens."""
 
     direction: Direction
     max_length: Tokens

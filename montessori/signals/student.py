@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     from montessori.pipeline.machine import Machine
-    from montessori.signals.settings import LossParams, UncertaintyParams
+    from montessori.signals.settings import StudentSignalParams
 
 Measure = Literal["loss", "uncertainty"]
 PART = {"row_id": pl.String, "value": pl.Float64}
@@ -44,7 +44,7 @@ def score_by_student(
     warmup: Path,
     probe: Path,
     out: Path,
-    settings: "LossParams | UncertaintyParams",
+    settings: "StudentSignalParams",
     machine: "Machine",
     work: Path,
     label: str = "signal",
@@ -60,7 +60,7 @@ def score_by_student(
     tokenizer = chat.load_tokenizer(warmup)
     frame = read_unseen_rows(warmup, probe)
     rows = tokenize_rows(tokenizer, frame["messages"].to_list(), settings.max_length)
-    require_responses(rows, frame, probe, f"{measure}.max_length")
+    require_responses(rows, frame, probe, "student_signal.max_length")
     inputs = {"warmup": warmup, "probe": probe}
     digests = {name: folder_digest(path) for name, path in inputs.items()}
     params = {"measure": measure, **asdict(settings)}
@@ -81,7 +81,11 @@ def score_by_student(
             progress.advance(len(rows[some]))
     every = pl.concat([parts.read_part(part) for part in range(len(starts))])
     sign = 1.0 if settings.direction == "high" else -1.0
-    facts = {"template_hash": chat.template_hash(tokenizer), "direction": settings.direction}
+    facts = {
+        "measure": measure,
+        "direction": settings.direction,
+        "template_hash": chat.template_hash(tokenizer),
+    }
     metrics = write_scores(frame, (every["value"] * sign).to_list(), out, inputs, facts)
     parts.remove_all()
     tokens = sum(len(row.ids) for row in rows)

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from montessori.commands.check import check, problems
+from montessori.commands.check import check_params, find_problems
 from montessori.errors import MontessoriError
 from montessori.graph.load import read_yaml
 from montessori.graph.references import find_circle, read_rows
@@ -75,19 +75,21 @@ ARTE = {
 )
 def test_rows_of_arte_name_their_problem(section, name, change, problem):
     raw = copy.deepcopy(RAW) | copy.deepcopy(ARTE)
-    assert problems(raw, GRAPH) == []
+    assert find_problems(raw, GRAPH) == []
     raw[section][name] = raw[section].get(name, {}) | change
-    assert any(problem in found for found in problems(raw, GRAPH)), problems(raw, GRAPH)
+    assert any(problem in found for found in find_problems(raw, GRAPH)), find_problems(raw, GRAPH)
 
 
 def test_the_shipped_params_are_right():
-    assert problems(RAW, GRAPH) == []
+    assert find_problems(RAW, GRAPH) == []
 
 
 @pytest.mark.parametrize(
     ("path", "value", "problem"),
     [
         ("infleunce", {}, "infleunce: unknown section"),
+        ("losses", {}, "losses: is called student_signals now; each row has measure: loss"),
+        ("uncertainty", {"direction": "low"}, "uncertainty: is called student_signal now"),
         ("seed", "one", "seed: 'one' is not a whole number"),
         ("seed", None, "seed: section is missing"),
         (
@@ -166,7 +168,7 @@ def test_the_shipped_params_are_right():
     ],
 )
 def test_a_problem_names_its_key(path: str, value: Any, problem: str):
-    assert problem in "\n".join(problems(changed(path, value), GRAPH))
+    assert problem in "\n".join(find_problems(changed(path, value), GRAPH))
 
 
 def test_a_round_that_starts_from_its_own_descendant_is_a_circle():
@@ -176,13 +178,13 @@ def test_a_round_that_starts_from_its_own_descendant_is_a_circle():
     assert circle[0] == circle[-1]
     assert ("rounds", "montessori-1") in circle
     assert ("rounds", "montessori-2") in circle
-    assert any("goes in a circle" in problem for problem in problems(raw, GRAPH))
+    assert any("goes in a circle" in problem for problem in find_problems(raw, GRAPH))
 
 
 def test_runs_may_be_compared_with_each_other():
     raw = changed("runs/self-instruct/against", "montessori-1")
     raw["runs"]["montessori-1"]["against"] = "self-instruct"
-    assert problems(raw, GRAPH) == []
+    assert find_problems(raw, GRAPH) == []
 
 
 def test_a_placebo_and_another_student_are_right():
@@ -194,7 +196,7 @@ def test_a_placebo_and_another_student_are_right():
     }
     raw["students"]["two"] = {"dataset": "montessori-1", "student": "student-2"}
     raw["runs"]["two"] = {"model": "students/two", "against": "base"}
-    assert problems(raw, GRAPH) == []
+    assert find_problems(raw, GRAPH) == []
 
 
 def test_all_problems_come_in_one_error():
@@ -202,7 +204,7 @@ def test_all_problems_come_in_one_error():
     raw["influence"]["learning_rat"] = 1
     raw["models"]["student"] = {"paht": "x"}
     with pytest.raises(MontessoriError) as caught:
-        check(raw, ROOT)
+        check_params(raw, ROOT)
     text = str(caught.value)
     for part in (
         "teachers/none",
@@ -214,7 +216,7 @@ def test_all_problems_come_in_one_error():
 
 
 def test_files_that_do_not_exist_are_named(tmp_path: Path):
-    found = problems(RAW, GRAPH, tmp_path)
+    found = find_problems(RAW, GRAPH, tmp_path)
     for key in ("models.teacher.path", "sources.evals", "instruction.template"):
         assert any(problem.startswith(f"{key}: data/micro/") for problem in found)
 
@@ -222,24 +224,27 @@ def test_files_that_do_not_exist_are_named(tmp_path: Path):
 def test_scores_of_every_signal_may_feed_a_round_and_a_missing_judge_is_told(tmp_path: Path):
     raw = copy.deepcopy(RAW)
     row = {"probe": "montessori-1", "warmup": "montessori-1"}
-    raw["losses"], raw["uncertainties"] = {"l": row}, {"u": row}
+    raw["student_signals"] = {"l": row | {"measure": "loss"}, "u": row | {"measure": "uncertainty"}}
     raw["judge_signals"] = {"j": {"probe": "montessori-1", "judge": "micro/judge.json"}}
     raw["shuffles"] = {"s": {"scores": "judge-signal/j"}}
-    for scores in ("loss/l", "uncertainty/u", "judge-signal/j", "shuffle/s"):
+    for scores in ("student-signal/l", "student-signal/u", "judge-signal/j", "shuffle/s"):
         raw["rounds"]["montessori-1"]["scores"] = scores
-        assert problems(raw, GRAPH, ROOT) == []
+        assert find_problems(raw, GRAPH, ROOT) == []
     raw["rounds"]["montessori-2"]["scores"] = "shuffle/s"
-    assert "shuffle/s scores the probe montessori-1, but" in "\n".join(problems(raw, GRAPH, ROOT))
+    assert "shuffle/s scores the probe montessori-1, but" in "\n".join(
+        find_problems(raw, GRAPH, ROOT)
+    )
     raw["judge_signals"]["j"]["judge"] = "micro/nobody.json"
     assert "judge_signals.j.judge: data/micro/nobody.json does not exist" in "\n".join(
-        problems(raw, GRAPH, ROOT)
+        find_problems(raw, GRAPH, ROOT)
     )
 
 
 def test_a_check_is_quick_and_loads_no_model_library():
     code = (
-        "import sys; from pathlib import Path; from montessori.commands.check import check;"
-        "from montessori.graph.load import read_yaml; check(read_yaml('params.yaml'), Path());"
+        "import sys; from pathlib import Path; from montessori.commands.check import check_params;"
+        "from montessori.graph.load import read_yaml;"
+        "check_params(read_yaml('params.yaml'), Path());"
         "print(*{'torch', 'transformers', 'trl', 'lm_eval', 'scipy'} & set(sys.modules))"
     )
     done = subprocess.run(
@@ -263,7 +268,7 @@ def test_a_hosted_model_only_teaches(tmp_path: Path, path: str, problem: str | N
     (tmp_path / "big.json").write_text(row)
     raw = changed(path, "big" if "student" in path else "models/big")
     raw["models"]["big"] = {"path": "big.json"}
-    found = [text for text in problems(raw, GRAPH, tmp_path) if "does not exist" not in text]
+    found = [text for text in find_problems(raw, GRAPH, tmp_path) if "does not exist" not in text]
     assert [text.partition(";")[0] for text in found] == ([problem] if problem else [])
 
 
@@ -271,7 +276,7 @@ def test_what_is_wrong_with_a_hosted_model_is_found_before_anything_runs(tmp_pat
     (tmp_path / "big.json").write_text('{"server": "api.example.org", "modl": "big"}')
     raw = copy.deepcopy(RAW)
     raw["models"]["big"] = {"path": "big.json"}
-    found = " ".join(problems(raw, GRAPH, tmp_path))
+    found = " ".join(find_problems(raw, GRAPH, tmp_path))
     assert "models.big.modl: unknown key (did you mean model?) (in big.json)" in found
     assert "models.big.model: key is missing" in found
 
@@ -286,7 +291,7 @@ def test_what_is_wrong_with_a_hosted_model_is_found_before_anything_runs(tmp_pat
     ],
 )
 def test_a_judge_is_a_file_or_a_row_of_models(path: str, problem: str | None):
-    found = problems(changed("judge/model", path), GRAPH, ROOT)
+    found = find_problems(changed("judge/model", path), GRAPH, ROOT)
     assert found == ([problem] if problem else [])
 
 
@@ -294,17 +299,17 @@ def test_an_empty_path_is_an_error_and_not_the_folder_itself():
     """The root of the repository exists, so an empty path would pass as one that does."""
     for path in ("judge/prompts", "sources/evals", "icl/templates"):
         key = path.replace("/", ".")
-        assert problems(changed(path, ""), GRAPH) == [f"{key}: '' is empty"]
-    found = problems(changed("models/teacher/path", ""), GRAPH)
+        assert find_problems(changed(path, ""), GRAPH) == [f"{key}: '' is empty"]
+    found = find_problems(changed("models/teacher/path", ""), GRAPH)
     assert "models.teacher.path: '' is empty" in found  # and that rows name a teacher in vain
 
 
 def test_values_of_the_judge_are_checked():
-    assert problems(changed("judge/repeats", 0), GRAPH) == ["judge.repeats: 0 is below 1"]
-    assert problems(changed("judge/top_logprobs", -1), GRAPH) == [
+    assert find_problems(changed("judge/repeats", 0), GRAPH) == ["judge.repeats: 0 is below 1"]
+    assert find_problems(changed("judge/top_logprobs", -1), GRAPH) == [
         "judge.top_logprobs: -1 is below 0"
     ]
-    assert "one of random, both" in problems(changed("judge/orders", "any"), GRAPH)[0]
+    assert "one of random, both" in find_problems(changed("judge/orders", "any"), GRAPH)[0]
 
 
 def test_any_dataset_can_be_trimmed_and_joined():
@@ -319,20 +324,20 @@ def test_any_dataset_can_be_trimmed_and_joined():
         "shorter": {"dataset": "a", "like": "short"},
     }
     raw["joins"] = {"both": {"first": "shorter", "second": "own"}}
-    assert problems(raw, GRAPH) == []
+    assert find_problems(raw, GRAPH) == []
     raw["trims"]["short"]["like"] = "nothing"
-    (text,) = problems(raw, GRAPH)
+    (text,) = find_problems(raw, GRAPH)
     assert "datasets or dataset_files or selections or joins or trims or tailored has a, " in text
 
 
 def test_files_are_those_that_the_graph_reads_for_rows_that_are_there(tmp_path: Path):
     raw = copy.deepcopy(RAW) | copy.deepcopy(ARTE)
     raw["tasks"]["t"]["source"] = "nowhere.json"
-    found = problems(raw, GRAPH, ROOT)
+    found = find_problems(raw, GRAPH, ROOT)
     assert found == ["tasks.t.source: nowhere.json does not exist"]
     raw["harnesses"] = {"h": {"model": "models/student", "task": "gsm8k", "shots": 8}}
     raw["harness"] = raw["harness"] | {"data": "nowhere"}
-    assert "harness.data: nowhere does not exist" in problems(raw, GRAPH, ROOT)
+    assert "harness.data: nowhere does not exist" in find_problems(raw, GRAPH, ROOT)
 
 
 @pytest.mark.parametrize("value", [None, "missing"])
@@ -343,4 +348,17 @@ def test_a_section_that_dvc_needs_is_asked_for_although_it_may_be_empty(value: A
     else:
         del raw["exams"]
     wanted = "exams: section is missing; dvc.yaml goes over its rows, so write exams: {}"
-    assert problems(raw, GRAPH) == [wanted]
+    assert find_problems(raw, GRAPH) == [wanted]
+
+
+def test_a_file_with_old_sections_is_told_the_new_ones_once_and_by_every_reader():
+    raw = copy.deepcopy(RAW)
+    del raw["student_signals"], raw["student_signal"]
+    raw["losses"] = {"l": {"probe": "montessori-1", "warmup": "montessori-1"}}
+    raw["loss"] = {"direction": "high", "max_length": 256, "rows_per_part": 64}
+    told = [
+        "losses: is called student_signals now; each row has measure: loss",
+        "loss: is called student_signal now",
+    ]
+    assert [text for text in find_problems(raw, GRAPH) if text.startswith("loss")] == told
+    assert read_rows(raw)[1] == told

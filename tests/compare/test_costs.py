@@ -115,13 +115,13 @@ def test_equal_budgets_are_proportions_of_the_baseline(project):
 def test_the_rows_that_the_table_proposes_are_right(project):
     from ruamel.yaml import YAML
 
-    from montessori.commands.check import problems
+    from montessori.commands.check import find_problems
 
     proposed = write_budgets(project, None).partition("by these rows:")[2]
     raw = read_yaml(project / "params.yaml")
     for section, rows in YAML(typ="safe").load(proposed).items():
         raw[section] |= rows
-    assert problems(raw, GRAPH, ROOT) == []
+    assert find_problems(raw, GRAPH, ROOT) == []
     assert raw["datasets"]["self-instruct-more"]["synth"] == {"rows": 110}
 
 

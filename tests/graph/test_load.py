@@ -11,7 +11,7 @@ from typing import Any, Literal
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.graph.load import read_section, read_yaml, require_section
+from montessori.graph.load import apply_row_changes, read_section, read_yaml, require_section
 
 
 @dataclass(frozen=True)
@@ -112,3 +112,20 @@ def test_a_file_that_is_no_params_file(tmp_path: Path, text: str | None, expecte
 def test_floats_are_read_with_and_without_a_point(tmp_path: Path):
     (tmp_path / "p.yaml").write_text("a: 5e-6\nb: 5.0e-6\nc: on\n")
     assert read_yaml(tmp_path / "p.yaml") == {"a": 5e-6, "b": 5e-6, "c": "on"}
+
+
+def test_a_row_of_the_first_section_that_has_it_changes_settings():
+    raw = {
+        "dpo": {"beta": 1, "epochs": 2},
+        "rounds": {"a": {"dpo": {"beta": 3}}, "b": {}},
+        "alignments": {"c": {"dpo": {"beta": 4}}},
+    }
+    both = ("rounds", "alignments")
+    assert apply_row_changes(raw, "dpo", both, "a")["dpo"] == {"beta": 3, "epochs": 2}
+    assert apply_row_changes(raw, "dpo", both, "c")["dpo"] == {"beta": 4, "epochs": 2}
+    assert (
+        apply_row_changes(raw, "dpo", "rounds", "c")
+        is apply_row_changes(raw, "dpo", "", "a")
+        is raw
+    )
+    assert apply_row_changes(raw, "dpo", both, "b") is raw

@@ -10,9 +10,9 @@ import pytest
 
 from montessori.errors import MontessoriError
 from montessori.graph.load import read_yaml
-from montessori.graph.references import find_needs, read_rows, references
+from montessori.graph.references import find_needs, find_references, read_rows
 from montessori.graph.rows import ROWS, SEED_SETS, Names, names_of, rows_of
-from montessori.graph.scripts import read_script, settings_classes
+from montessori.graph.scripts import find_settings_classes, read_script
 from montessori.graph.stages import Graph, read_graph
 
 ROOT = Path(__file__).parents[2]
@@ -135,7 +135,7 @@ def test_a_file_without_stages_is_an_error(tmp_path: Path):
 
 # ------------------------------------------------------------------------------------- scripts
 def test_the_settings_class_of_a_section_is_what_scripts_read_it_with():
-    classes = settings_classes(GRAPH)
+    classes = find_settings_classes(GRAPH)
     assert classes["teacher_dpo"] == "montessori.train.settings:TeacherDpoParams"
     assert classes["response"] == "montessori.writing.settings:ResponseParams"  # by a helper
     assert "runs" not in classes  # rows, not settings
@@ -167,7 +167,7 @@ def test_a_class_without_a_type_for_a_reference_stops_with_what_to_write(monkeyp
     monkeypatch.setattr("montessori.graph.references.names_of", lambda cls: {})
     rows, _ = read_rows(read_yaml(ROOT / "params.yaml"))
     with pytest.raises(MontessoriError) as caught:
-        list(references(rows, GRAPH))
+        list(find_references(rows, GRAPH))
     assert "key teacher of class Probe does not say what it may name" in str(caught.value)
     assert "teacher: Annotated[str, Names((FOLDER, ...))]" in str(caught.value)
 

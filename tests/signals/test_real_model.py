@@ -18,7 +18,7 @@ from montessori.filters.settings import DecontaminationParams
 from montessori.generate.transformers_engine import TransformersEngine
 from montessori.models.prepare import prepare_model
 from montessori.signals.judge import score_by_judge
-from montessori.signals.settings import JudgeSignalParams, LossParams, UncertaintyParams
+from montessori.signals.settings import JudgeSignalParams, StudentSignalParams
 from montessori.signals.student import score_by_student
 from montessori.sources.own_rows import probe_file
 from montessori.train.settings import WarmupParams
@@ -53,8 +53,8 @@ def world(tmp_path_factory, machine) -> Path:
 def test_loss_and_uncertainty_of_real_rows(world, machine, tmp_path):
     found = {}
     for name, settings in (
-        ("loss", LossParams("high", 256, 40)),
-        ("uncertainty", UncertaintyParams("high", 256, 40)),
+        ("loss", StudentSignalParams("high", 256, 40)),
+        ("uncertainty", StudentSignalParams("high", 256, 40)),
     ):
         score_by_student(
             name, world / "warm", world / "probe", tmp_path / name, settings, machine, tmp_path

@@ -6,6 +6,7 @@ is wrong.
 
 import math
 from dataclasses import replace
+from typing import get_args, get_type_hints
 
 import polars as pl
 import pytest
@@ -14,17 +15,17 @@ import torch
 from montessori.artifacts.files import new_folder, read_json, read_table, write_table
 from montessori.artifacts.schemas import PROBE, SCORES
 from montessori.errors import MontessoriError
+from montessori.graph.rows import StudentSignal
 from montessori.models import chat
 from montessori.models.adapters import load_merged
 from montessori.signals import student as signals
-from montessori.signals.settings import LossParams, UncertaintyParams
+from montessori.signals.settings import StudentSignalParams
 from montessori.signals.student import mean_entropy, score_by_student
 from montessori.train.loss import Row
 from montessori.train.unseen import read_unseen_rows
 from tests.slow_twins.rendering import tokenize_dialogue
 
-LOSS = LossParams(direction="high", max_length=128, rows_per_part=10)
-UNCERTAINTY = UncertaintyParams(direction="high", max_length=128, rows_per_part=10)
+SETTINGS = StudentSignalParams(direction="high", max_length=128, rows_per_part=10)
 
 
 @pytest.fixture
@@ -44,6 +45,11 @@ def scored(tmp_path, warm, probe, machine):
         return read_table(tmp_path / out / "scores.parquet", SCORES), metrics
 
     return run
+
+
+def test_rows_may_ask_for_every_measure():
+    measure = get_type_hints(StudentSignal)["measure"]
+    assert set(get_args(measure)) == set(signals.MEASURES)
 
 
 def by_hand(warm, probe):
@@ -67,20 +73,20 @@ def by_hand(warm, probe):
 
 def test_loss_and_entropy_are_those_of_one_row_at_a_time(scored, warm, probe):
     losses, entropies = by_hand(warm, probe)
-    assert scored("loss", LOSS)[0]["score"].to_list() == pytest.approx(losses, rel=1e-4)
-    found = scored("uncertainty", UNCERTAINTY)[0]["score"].to_list()
+    assert scored("loss", SETTINGS)[0]["score"].to_list() == pytest.approx(losses, rel=1e-4)
+    found = scored("uncertainty", SETTINGS)[0]["score"].to_list()
     assert found == pytest.approx(entropies, rel=1e-4)
     assert max(entropies) < math.log(384)  # at most that of a uniform choice among all pieces
 
 
 def test_low_turns_the_sign_and_nothing_else(scored):
-    high, low = (scored("loss", replace(LOSS, direction=name))[0] for name in ("high", "low"))
+    high, low = (scored("loss", replace(SETTINGS, direction=name))[0] for name in ("high", "low"))
     assert low["score"].to_list() == (-high["score"]).to_list()
     assert low.drop("score").equals(high.drop("score"))
 
 
 def test_rows_are_those_that_warm_up_did_not_see_with_null_as_neutral(scored, warm, probe):
-    scores, metrics = scored("loss", LOSS)
+    scores, metrics = scored("loss", SETTINGS)
     seen = read_json(warm / "optimizer.json")["rows"]
     kept = read_table(probe / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
     assert scores["row_id"].to_list() == [i for i in kept["row_id"] if i not in seen]
@@ -95,7 +101,7 @@ def test_rows_are_those_that_warm_up_did_not_see_with_null_as_neutral(scored, wa
 
 
 def test_a_stopped_signal_continues_to_the_same_scores(scored, monkeypatch):
-    whole = scored("loss", LOSS)[0]
+    whole = scored("loss", SETTINGS)[0]
     real, calls = signals.values, []
 
     def torn(*arguments):
@@ -106,8 +112,8 @@ def test_a_stopped_signal_continues_to_the_same_scores(scored, monkeypatch):
 
     monkeypatch.setattr(signals, "values", torn)
     with pytest.raises(KeyboardInterrupt):
-        scored("loss", LOSS, "again")
-    again = scored("loss", LOSS, "again")[0]
+        scored("loss", SETTINGS, "again")
+    again = scored("loss", SETTINGS, "again")[0]
     assert again.equals(whole)
     assert len(calls) == 4  # one part was done, the torn one and the last were left
 
@@ -135,20 +141,20 @@ def test_a_student_that_ties_everything_is_an_error(scored, tmp_path, probe):
     with new_folder(tmp_path / "same", {}) as folder:
         write_table(same, folder / "rows.parquet", PROBE)
     with pytest.raises(MontessoriError, match="ties everything: in all 9 prompts"):
-        scored("loss", LOSS, "tied", probe=tmp_path / "same")
+        scored("loss", SETTINGS, "tied", probe=tmp_path / "same")
     assert not (tmp_path / "tied").exists()
 
 
 def test_a_row_without_response_is_an_error(scored):
     with pytest.raises(MontessoriError, match="no response") as error:
-        scored("loss", replace(LOSS, max_length=4))
-    assert "loss.max_length" in error.value.next
+        scored("loss", replace(SETTINGS, max_length=4))
+    assert "student_signal.max_length" in error.value.next
 
 
 def test_a_file_with_a_row_a_prompt_is_scored_for_selection(scored, tmp_path, probe):
     frame = read_table(probe / "rows.parquet", PROBE).with_columns(prompt_id=pl.col("row_id"))
     with new_folder(tmp_path / "own", {}) as folder:
         write_table(frame, folder / "rows.parquet", PROBE)
-    scores, metrics = scored("loss", LOSS, probe=tmp_path / "own")
+    scores, metrics = scored("loss", SETTINGS, probe=tmp_path / "own")
     assert scores["score"].n_unique() == scores.height == metrics["prompts"]
     assert metrics["prompts_tied"] == metrics["prompts_with_several"] == 0

@@ -1,0 +1,28 @@
+"""What a warmed-up student says of each row of a probe: its loss, or its uncertainty."""
+
+from montessori.pipeline.stage import Job, run
+
+
+def main(job: Job) -> None:
+    """Write data/student-signal/<name> from a warm-up and the probe rows not used in it."""
+    from montessori.graph.rows import StudentSignal
+    from montessori.signals.settings import StudentSignalParams
+    from montessori.signals.student import score_by_student
+
+    paths = job.paths
+    measure = job.row("student_signals", StudentSignal).measure
+    metrics = score_by_student(
+        measure,
+        paths.warmup,
+        paths.probe,
+        paths.out,
+        job.section("student_signal", StudentSignalParams, rows="student_signals"),
+        job.machine,
+        job.work,
+        f"{measure} {job.name}",
+    )
+    job.metrics(metrics)
+
+
+if __name__ == "__main__":
+    run(main, "warmup", "probe", "out", "metrics")
