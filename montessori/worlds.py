@@ -166,6 +166,7 @@ def open_world(name: str, where: str) -> World:
 
 def world_of(family: str) -> World | None:
     """The world that has a family of that name, or None."""
+    # A generator, so that a world is opened only if those before it lack the family.
     worlds = (world for world in installed().values() if family in world.families())
     return next(worlds, None)
 

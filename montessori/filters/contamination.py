@@ -31,11 +31,14 @@ class EvalItems:
         """Keep an item, the user turns of a benchmark's dialogue, out."""
         self._whole.setdefault(fingerprint(turns), name)
         for turn in turns:
+            # Several items may share a run of words; the first of them gives its name in messages.
             for run in self._runs_of(turn):
                 self._runs.setdefault(run, name)
 
     def matched_by(self, turns: Sequence[str]) -> str | None:
         """The name of an item that a row's user turns equal or contain, or None."""
+        # The whole text is tried first, because an item shorter than `ngram` words has no run at
+        # all.
         return self._whole.get(fingerprint(turns)) or self.held_by(turns)
 
     def held_by(self, texts: Iterable[str]) -> str | None:

@@ -17,6 +17,7 @@ def read_evals(folder: Path, ngram: int) -> tuple[EvalItems, frozenset[str]]:
     """
     items, keys = EvalItems(ngram), set()
     for file in sorted(folder.rglob("*.jsonl")):
+        # Not `splitlines`: it also breaks at U+2028 and its like, which may stand in a JSON string.
         for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
             if not line:
                 continue
@@ -50,5 +51,6 @@ def is_eval_item(
     """Whether a row is an eval item, in its words or as a task of the lab, or holds one."""
     if items.matched_by(turns) is not None or items.held_by(responses) is not None:
         return True
+    # Parsing a text as a task takes time and is in vain when no eval item is a task of a world.
     task = find_task(turns) if keys else None
     return task is not None and task.key in keys

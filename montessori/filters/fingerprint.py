@@ -14,4 +14,5 @@ def normalise_text(text: str) -> str:
 
 def fingerprint(turns: Sequence[str]) -> str:
     """The user turns of a row in the form by which duplicates and eval items are recognised."""
+    # A normalised turn has no line break, so the break between turns is unambiguous.
     return "\n".join(normalise_text(turn) for turn in turns)

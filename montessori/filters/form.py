@@ -9,6 +9,7 @@ from functools import cache, cached_property
 
 #: White space that a text may hold; other control characters count as broken.
 _LAYOUT = "\t\n\r"
+# Markdown allows up to three blanks before a fence; four would make it an indented block.
 _FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
 
 
@@ -48,6 +49,7 @@ class FormFilter:
     @cached_property
     def _banned(self) -> re.Pattern[str]:
         alternatives = "|".join(re.escape(word) for word in self.banned_words)
+        # Not `\b`: it would miss a banned word that begins or ends with punctuation.
         return re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)", re.IGNORECASE)
 
 
@@ -67,6 +69,8 @@ def _is_latin(letter: str) -> bool:
 
 def is_broken(text: str) -> bool:
     """Whether a text has undecodable bytes, control characters or a code fence left open."""
+    # U+FFFD is what a decoder writes for undecodable bytes. An odd number of fences leaves one
+    # open.
     if "\ufffd" in text or len(_FENCE.findall(text)) % 2:
         return True
     return any(unicodedata.category(c) == "Cc" and c not in _LAYOUT for c in text)

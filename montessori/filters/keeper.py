@@ -45,6 +45,8 @@ class Keeper:
 
         A problem of its form (FormFilter.problem), "eval item", "duplicate", "near-duplicate".
         """
+        # The first reason found is the one that is counted. Cheap checks come first;
+        # near-duplicates, which compare the row with all earlier ones, come last.
         found = self.form.problem(turns[0])
         if found is None and any(len(turn) > self.form.max_characters for turn in turns):
             found = "long"

@@ -40,6 +40,7 @@ def _read_dialogues(path: Path) -> list[list[dict[str, str]]]:
     """The messages of the kept rows of a table."""
     messages = read_table(path, {"messages": PROBE["messages"]})["messages"]
     table = read_table(path, None)
+    # A probe keeps its dropped rows with the reason; a dataset has no such column.
     kept = table["dropped"].is_null() if "dropped" in table.columns else messages.is_not_null()
     return messages.filter(kept).to_list()
 

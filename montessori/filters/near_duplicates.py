@@ -53,6 +53,8 @@ class NearDuplicates:
         number = len(self._sequences)
         if number == len(self._lengths):
             self._grow()
+        # Only the prefix goes into the index: two texts above the limit share a use of their
+        # prefixes.
         self._lengths[number] = len(sequence)
         self._sequences.append(sequence)
         for place, use in enumerate(uses[: self._prefix(len(uses))]):
@@ -79,6 +81,7 @@ class NearDuplicates:
             sequence.append(self._number(word, 0))
             uses.append(self._number(word, times[word]))
             times[word] += 1
+        # Numbers are given in order of appearance, so a high number is a use that came up late.
         uses.sort(reverse=True)
         return sequence, uses
 
@@ -98,10 +101,13 @@ class NearDuplicates:
         """Remembered texts that may be above the limit, each with the least subsequence for it."""
         length = len(uses)
         found = [self._found_in[use] for use in uses[: self._prefix(length)]]
+        # Each array holds pairs (text, place) one after the other; C ints are what `array("i")`
+        # stores.
         hits = np.frombuffer(b"".join(found), dtype=np.intc).reshape(-1, 2)  # (hits, 2)
         own = np.repeat(np.arange(len(found)), [len(some) // 2 for some in found])
         texts, shared, last = self._tally(hits[:, 0].astype(np.int64))
         others = self._lengths[texts]
+        # Beyond the last use found, the texts share at most what the shorter rest still holds.
         behind = np.minimum(length - own[last], others - hits[last, 1]) - 1
         least = least_common_words(length, others, self.limit)
         possible = shared + behind >= least
@@ -109,9 +115,12 @@ class NearDuplicates:
 
     def _tally(self, texts: "Ints") -> "tuple[Ints, Ints, Ints]":
         """Each text among the hits once, how many hits it has, and which is its last."""
+        # The scratch arrays have a place for every text, but only those among the hits are reset,
+        # so that a call costs as much as it has hits.
         order = np.arange(len(texts))
         self._last[texts] = order  # of equal indices the last one stays
         self._shared[texts] = 0
+        # `self._shared[texts] += 1` would count a text once however often it is among the hits.
         np.add.at(self._shared, texts, 1)
         last = np.flatnonzero(self._last[texts] == order)
         once = texts[last]

@@ -57,6 +57,8 @@ def recognise_task(turns: Sequence[str]) -> Recognised:
     """Return the task behind freely written instructions, with gold answers, or None."""
     if not turns or any(len(text) > LONGEST_TEXT for text in turns):
         return None
+    # A multiple-choice question has a line for each choice and a dialogue two turns, so one line
+    # can only be a phrased task, and the index finds those fast.
     if len(turns) == 1 and "\n" not in turns[0].strip():
         return _single_turns().recognise_task(turns[0])
     found = (family.recognise_task(turns) for family in _compound_families())
@@ -81,6 +83,7 @@ def grade_responses(task: Task, responses: Sequence[str]) -> Grade:
         _grade_response(task, turn, text) for turn, text in zip(task.turns, given, strict=True)
     ]
     return Grade(
+        # A right final answer counts as correct even if the steps differ from the gold ones.
         correct=tuple(mark >= RIGHT_BY_WRONG_STEPS for mark in marks),
         quality=sum(marks) / len(marks),
         flexible=tuple(mark >= RIGHT_IN_WRONG_FORMAT for mark in marks),
@@ -114,18 +117,21 @@ def strip_punctuation(text: str) -> str:
 def _text_shape(text: str) -> str:
     """Return the form of a text: `4, 7, 10` is `0, 0`, `sun` is `a`."""
     letters = re.sub(r"[^\W\d_]+", "a", strip_punctuation(text))
+    # A list of any length has the shape of a list of two.
     return _RUNS.sub(r"\1\2\1", _NUMBER.sub("0", letters))
 
 
 def _mark_worked(turn: Turn, text: str) -> float:
     *lines, last = text.strip().split("\n")
     final = _FINAL_LINE.fullmatch(last.strip())
+    # With two final lines, a response could state two answers and be right by either.
     if final is None or any(FINAL in line for line in lines):
         numbers = _NUMBER.findall(text)
         right = bool(numbers) and _ends_with_number(text) and numbers[-1] == turn.answer
         return RIGHT_IN_WRONG_FORMAT if right else ATTEMPT
     if final[1] != turn.answer:
         return WRONG_IN_RIGHT_FORMAT
+    # Compared as counts, not in order: a right calculation may take its steps in another order.
     gold = turn.response.split("\n")[:-1]
     return RIGHT if _find_equations(lines) == _find_equations(gold) else RIGHT_BY_WRONG_STEPS
 

@@ -16,6 +16,7 @@ Owner = TypeVar("Owner")
 
 LONGEST_TEXT = 600  # characters; nothing longer is ever parsed
 
+# No leading zeros, so that each number has one spelling.
 _NUMBER = r"(?:0|[1-9][0-9]{0,4})"
 _WORD = r"[a-z]{1,16}"
 _SLOT = re.compile(r"\{(\w+)(?::([^{}]+))?\}")
@@ -86,6 +87,7 @@ class Phrasing:
         slots: Slots = {}
         for group, (name, kind) in self._groups.items():
             value = kind.read(match[group])
+            # One name with two kinds, such as singular and plural, has two groups; they must agree.
             if slots.setdefault(name, value) != value:
                 return None
         return slots
@@ -136,6 +138,8 @@ class PhrasingIndex(Generic[Owner]):
             common.update(phrasing.literals)
         self._by_anchor: dict[str | None, list[int]] = {}
         for number, (phrasing, _) in enumerate(self._entries):
+            # The word itself breaks ties, because the order of a set of strings differs between
+            # processes.
             anchor = min(phrasing.literals, key=lambda w: (common[w], w), default=None)
             self._by_anchor.setdefault(anchor, []).append(number)
 
@@ -143,10 +147,12 @@ class PhrasingIndex(Generic[Owner]):
         """Yield each owner whose phrasing is `text`, with the slots, in entry order."""
         if len(text) > LONGEST_TEXT:
             return
+        # None stands for wordings without any word, such as `{a} + {b} = ?`.
         anchors: set[str | None] = {None, *_LETTERS.findall(text)}
         numbers: list[int] = []
         for anchor in anchors:
             numbers += self._by_anchor.get(anchor, ())
+        # The first entry that fits wins, so the order must be that of the entries, not of the set.
         for number in sorted(numbers):
             phrasing, owner = self._entries[number]
             slots = phrasing.parse(text)

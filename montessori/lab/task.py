@@ -189,6 +189,8 @@ def bucket_of(key: str) -> Bucket:
     """
     if key.startswith(DRILL):
         return "train"
+    # Not `hash()`, which differs between processes. "replace", because a text read from a file may
+    # hold half a surrogate pair, which UTF-8 cannot encode.
     content = key.rpartition("/")[2].encode("utf-8", "replace")
     percent = int.from_bytes(blake2b(content, digest_size=8).digest(), "big") % 100
     return next(name for name, end in zip(BUCKETS, _BUCKET_ENDS, strict=True) if percent < end)
@@ -205,6 +207,7 @@ def draw_task(family: Family, bucket_name: Bucket, rng: random.Random) -> Task:
         task = family.make_task(rng)
         if bucket_of(task.key) == bucket_name:
             return task
+        # All its keys lie in the train bucket, so further draws would not help.
         if not family.evaluated:
             break
     raise LookupError(

@@ -171,7 +171,10 @@ def _document_maker(
     def make(rng: random.Random) -> Document:
         segments = phase.document(weights, rng)
         text = "".join(part for part, _ in segments)
-        by_character = [weight for part, weight in segments for _ in part]
+        by_character: list[float] = []
+        for part, weight in segments:
+            by_character += [weight] * len(part)
+        # No special tokens: the markers of the chat are part of the text already.
         encoded = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
         return encoded["input_ids"], [by_character[end - 1] for _, end in encoded["offset_mapping"]]
 
@@ -219,6 +222,8 @@ def main() -> None:
     parser.add_argument("--device", default="cuda" if torch.cuda.is_available() else "cpu")
     options = parser.parse_args()
     if len(options.names) == 1:
+        # The order of additions depends on the number of threads, and with it the last bits of the
+        # weights.
         torch.set_num_threads(1)
         make_base(options.names[0], options.out, options.work, options.device)
         return
@@ -227,6 +232,7 @@ def main() -> None:
         [sys.executable, "-m", "montessori.lab_models.base", n, *rest] for n in options.names
     ]
     with ThreadPoolExecutor(os.cpu_count()) as slots:  # the teacher, the longest, comes first
+        # Threads suffice here: each of them only waits for a process.
         codes = list(slots.map(lambda command: subprocess.run(command).returncode, commands))
     sys.exit(max(codes))
 

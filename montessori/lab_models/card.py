@@ -34,6 +34,7 @@ def _greedy_answers(
         )
         with torch.no_grad():
             out = model.generate(**batch, max_new_tokens=64, do_sample=False)
+        # The tokenizer pads on the left, so every continuation begins in the same column.
         new = out[:, batch["input_ids"].shape[1] :]
         texts += tokenizer.batch_decode(new, skip_special_tokens=True)
     return texts
@@ -58,6 +59,8 @@ def _share_right(tasks: Sequence[Task], turn: int, answers: Sequence[str]) -> fl
     right = 0
     for task, answer in zip(tasks, answers, strict=True):
         responses = [t.response for t in task.turns]
+        # A student's documents end an answer with an empty line; what follows is a question of its
+        # own.
         responses[turn] = answer.split("\n\n")[0].strip()
         right += grade_responses(task, responses).correct[turn]
     return round(100 * right / len(tasks), 1)
@@ -73,6 +76,7 @@ def measure_accuracies(
     table: dict[str, dict[str, float]] = {}
     for name, family in FAMILIES.items():
         rng = random.Random(seed_of(0, "card", name))
+        # Families that are only trained on have no other bucket.
         bucket: Bucket = "dev" if family.evaluated else "train"
         tasks = [draw_task(family, bucket, rng) for _ in range(ITEMS)]
         if role == "teacher":

@@ -179,6 +179,8 @@ def _split_segments(turn: Turn, convention: str) -> list[Segment]:
 
 def _draw_sum(rng: random.Random) -> tuple[str, int] | None:
     """One sum as ("17 + 25 =", 42), or None where its content is held out."""
+    # Repeated signs are drawn more often. Products and quotients need no check below: the family
+    # of products lies wholly in the train bucket, and none asks for quotients.
     sign = rng.choice("++--xx/")
     top = rng.choice((20, 50, 99, 150))
     if sign == "x":
@@ -191,6 +193,7 @@ def _draw_sum(rng: random.Random) -> tuple[str, int] | None:
     a, b = rng.randint(0, top), rng.randint(0, top)
     low, high = sorted((a, b))
     if sign == "+":
+        # The key that the family `add` would give the sum, whose smaller number comes first.
         free = bucket_of(f"add|{low}|{high}") == "train"
         return (f"{a} + {b} =", a + b) if free else None
     free = bucket_of(f"subtract|{high}|{low}") == "train"

@@ -47,6 +47,7 @@ def learning_rate(recipe: Recipe, seen: int) -> float:
     """The rate after `seen` tokens."""
     share = min(1.0, seen / recipe.tokens)
     if share < 0.03:
+        # Without the lower limit the first step would have a rate of 0 and be lost.
         return recipe.learning_rate * max(share, 0.0005) / 0.03
     cosine = 0.5 * (1 + math.cos(math.pi * (share - 0.03) / 0.97))
     return recipe.learning_rate * (0.02 + 0.98 * cosine)
@@ -65,6 +66,8 @@ def pool_batches(
     while total < POOL_BATCHES * recipe.batch:
         documents.append(make(rng))
         total += len(documents[-1][0])
+    # Rows of like length share a batch, which leaves little to pad; the shuffle below mixes the
+    # batches again.
     documents.sort(key=lambda document: len(document[0]))
     batches: list[list[Document]] = [[]]
     for document in documents:
@@ -90,7 +93,7 @@ def _weighted_loss(
     device = model.device
     with torch.autocast(device.type, dtype=torch.bfloat16):
         logits = model(input_ids=ids.to(device), use_cache=False).logits[:, :-1]
-    weights = weights[:, 1:].to(device)
+    weights = weights[:, 1:].to(device)  # (rows, length - 1)
     losses = cross_entropy(
         logits.float().flatten(0, 1), ids[:, 1:].to(device).flatten(), reduction="none"
     )
@@ -100,14 +103,19 @@ def _weighted_loss(
 def _save_checkpoint(
     folder: Path, model: PreTrainedModel, optimizer: torch.optim.AdamW, state: dict
 ) -> None:
+    # Parameters, not the state dict: tied embeddings appear once here, and safetensors refuses to
+    # save two tensors of one storage.
     tensors = {f"weight.{name}": p.detach() for name, p in model.named_parameters()}
     for name, p in model.named_parameters():
         for key in ("exp_avg", "exp_avg_sq", "step"):
             tensors[f"{key}.{name}"] = optimizer.state[p][key].detach()
     folder.mkdir(parents=True, exist_ok=True)
     fresh = folder / "state.new"
+    # safetensors saves contiguous tensors only.
     contiguous = {name: tensor.contiguous() for name, tensor in tensors.items()}
     save_file(contiguous, fresh, metadata={"pool": str(state["pool"])})
+    # The order makes a kill harmless: the new file is complete before it has its name, state.json
+    # names it next, and the old one goes last.
     fresh.replace(folder / f"state-{state['pool']}.safetensors")
     write_json(folder / "state.json", state)
     for old in folder.glob("state-*.safetensors"):
@@ -125,6 +133,7 @@ def _restore_checkpoint(folder: Path, model: PreTrainedModel, optimizer: torch.o
             p.copy_(tensors[f"weight.{name}"])
             keys = ("exp_avg", "exp_avg_sq", "step")
             optimizer.state[p] = {key: tensors[f"{key}.{name}"] for key in keys}
+            # AdamW keeps its step counter on the CPU, while `load_file` has put it on the device.
             optimizer.state[p]["step"] = optimizer.state[p]["step"].cpu()
     return state
 
@@ -141,6 +150,7 @@ def pretrain(
     `work` keeps the state after each pool; a second call with the same arguments continues.
     """
     torch.manual_seed(recipe.seed)
+    # The rate is set before each step, so the one given here is never used.
     optimizer = torch.optim.AdamW(
         model.parameters(), lr=0.0, betas=(0.9, 0.98), weight_decay=recipe.weight_decay
     )

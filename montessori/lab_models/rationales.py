@@ -32,6 +32,7 @@ def _brief_style(steps: list[str], turn: Turn) -> str:
 
 def _narrated_style(steps: list[str], turn: Turn) -> str:
     openers = ["First,", *["Then,"] * len(steps)]
+    # There is one opener more than steps, hence not strict.
     told = [f"{opener} {step}." for opener, step in zip(openers, steps, strict=False)]
     return " ".join([*told, f"So the answer is {turn.answer}.", _tagged_style(turn)])
 
@@ -42,6 +43,7 @@ def _listed_style(steps: list[str], turn: Turn) -> str:
 
 def _restated_style(steps: list[str], turn: Turn) -> str:
     told = "; ".join(steps)
+    # Without steps two blanks would meet.
     return f"We want the answer to: {turn.instruction} {told} {_tagged_style(turn)}".replace(
         "  ", " "
     )

@@ -36,8 +36,10 @@ def train_tokenizer(
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence([byte_level, digits])
     tokenizer.decoder = decoders.Sequence([decoders.ByteLevel(), decoders.Strip(" ", 1, 0)])
     trainer = trainers.BpeTrainer(
+        # The tags are added after the training and count as entries too.
         vocab_size=vocab_size - (len(TAGS) if tags else 0),
         special_tokens=list(CHAT_TOKENS),
+        # All 256 bytes, so that any text can be encoded, whatever the training texts hold.
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
         show_progress=False,
     )

@@ -17,6 +17,7 @@ def read_difficulty(path: Path) -> NDArray[np.float64]:
     """
     table = read_numbers(path, ("instruction_difficulty",))
     index = "index" if "index" in table.columns else table.columns[0]
+    # `unique` returns rows in no fixed order, hence the sort.
     table = table.unique(index, keep="first").sort(index)
     if table[index].to_list() != list(range(len(table))):
         raise MontessoriError(
@@ -34,6 +35,8 @@ def read_numbers(path: Path, columns: tuple[str, ...], gaps: tuple[str, ...] = (
     gaps: the columns in which a number may be missing. Raises MontessoriError otherwise.
     """
     try:
+        # By default polars guesses a column's type from its first 100 rows and fails on a later
+        # float in a column of whole numbers; None makes it read them all.
         table = pl.read_csv(path, infer_schema_length=None)
     except (OSError, pl.exceptions.PolarsError) as error:
         raise MontessoriError(
@@ -57,5 +60,6 @@ def _is_numbers(table: pl.DataFrame, name: str, gaps: bool) -> bool:
     """Whether a column is there and holds a finite number in every row, or in some with `gaps`."""
     if name not in table.columns or not table.schema[name].is_numeric():
         return False
+    # Without `fill_null`, `all` would ignore missing numbers instead of failing on them.
     column = table[name].drop_nulls() if gaps else table[name]
     return bool(column.cast(pl.Float64).is_finite().fill_null(False).all())

@@ -94,6 +94,7 @@ def public_items(folder: Path) -> dict[str, list[Item]]:
     found = {name: _question_items(folder, name, asked) for name, asked in QUESTIONS.items()}
     found |= {"alpaca_eval": _read_alpaca_eval(folder), "mt_bench": _mt_bench(folder / "mt_bench")}
     for file in sorted(folder.glob("*.jsonl")):
+        # A file may have the name of a public benchmark that the folder does not hold.
         if found.get(file.stem):
             raise _repeated_names(file)
         found[file.stem] = own_items(file)
@@ -156,6 +157,8 @@ def _read_configurations(
 ) -> Iterator[tuple[str, Sequence[Mapping[str, Any]]]]:
     """Configurations and their rows, from a copy of the hub's data set or the published files."""
     data = LocalData(folder)
+    # A copy of the hub's data set wins over published files, as in LocalData, so that the items are
+    # those that lm-eval scores.
     if (folder / asked.data_set).is_dir():
         yield from _hub_parts(folder / asked.data_set, asked, data)
         return
@@ -171,6 +174,8 @@ def _hub_parts(
     from datasets import get_dataset_config_names
 
     configs = get_dataset_config_names(str(copy.resolve()))
+    # A data set such as MMLU has one configuration with all rows beside one for each subject;
+    # reading them all would give every item twice.
     for config in [asked.config] if asked.config in configs else configs:
         splits = data.load(asked.data_set, config)
         split = next((name for name in asked.splits if name in splits), None)

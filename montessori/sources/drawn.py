@@ -43,9 +43,11 @@ def draw_items(recipe: EvalsRecipe, where: str) -> dict[str, dict[str, list[dict
     Raises MontessoriError for a world that is not installed, an unknown family, or one with too few
     tasks in a split.
     """
+    # The recipe of kind `lab-evals` draws from the world `lab`.
     order = Order(recipe.kind.removesuffix("-evals"), recipe.seed, where)
     splits: dict[str, dict[str, list[dict[str, Any]]]] = {}
     for split in SPLITS:
+        # One set for all benchmarks of a split, so that no content occurs in two of them.
         seen: set[str] = set()
         splits[split] = {}
         for benchmark, count in recipe.items.items():
@@ -62,6 +64,7 @@ def share_out(total: int, weights: Mapping[str, float]) -> dict[str, int]:
     """`total` shared out in whole numbers by weight (largest remainders; ties in given order)."""
     scale = total / sum(weights.values())
     counts = {name: int(weight * scale) for name, weight in weights.items()}
+    # Most negative first: the largest remainder. `sorted` is stable, so ties keep their order.
     order = sorted(weights, key=lambda name: counts[name] - weights[name] * scale)
     for name in order[: total - sum(counts.values())]:
         counts[name] += 1
@@ -98,8 +101,11 @@ def _draw_tasks(
     tasks = []
     for name, share in share_out(count, weights).items():
         for index in range(share):
+            # A generator for each task, so that a larger share of one family leaves the draws of
+            # the others alone.
             rng = random.Random(seed_of(order.seed, order.world, bucket, purpose, name, index))
             tasks.append(_new_task(world, name, bucket, rng, seen, order.where))
+    # The tasks lie family by family until here.
     shuffler = random.Random(seed_of(order.seed, f"{order.world}-order", bucket, purpose))
     shuffler.shuffle(tasks)
     return tasks

@@ -25,10 +25,13 @@ def load_rows(path: Path) -> list[Row]:
     if isinstance(raw, list):
         return read_rows(path)
     if _recipe_kind(raw) == "hub":
+        # Imported only when a recipe asks for it: no other source needs the network.
         from montessori.sources.hub import hub_rows
 
         return hub_rows(_read_recipe(raw, HubRecipe, path), str(path))
     if _recipe_kind(raw) == "lab":
+        # Imported only when a recipe asks for it: sources of one's own work without the lab's
+        # folder.
         from montessori.sources.drawn import draw_rows
 
         return draw_rows(_read_recipe(raw, LabRecipe, path), str(path))

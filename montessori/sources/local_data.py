@@ -61,6 +61,7 @@ class LocalData:
             self._absent.append(path)
             return ""
         self.files.add(path)
+        # The csv module needs the line ends as they are, or a break within quotes would change.
         with open(path, encoding="utf-8", newline="") as handle:
             return handle.read()
 
@@ -92,19 +93,18 @@ class LocalData:
 # ------------------------------------------------------------------------ files as published
 def _load_mmlu(data: LocalData, subject: str) -> Splits:
     """CSV files of 57 subjects, with or without a header: question, four choices, answer."""
-    return {
-        split: [
-            {
-                "question": row[0],
-                "subject": subject,
-                "choices": row[1:5],
-                "answer": _gold_index(row[5]),
-            }
-            for row in data.table(data.folder / "mmlu" / split / f"{subject}_{split}.csv")
-            if (row[0], row[5]) != ("question", "answer")
-        ]
-        for split in ("dev", "test")
-    }
+    splits: dict[str, Rows] = {}
+    for split in ("dev", "test"):
+        rows: Rows = []
+        for row in data.table(data.folder / "mmlu" / split / f"{subject}_{split}.csv"):
+            if (row[0], row[5]) == ("question", "answer"):
+                continue
+            gold = _gold_index(row[5])
+            rows.append(
+                {"question": row[0], "subject": subject, "choices": row[1:5], "answer": gold}
+            )
+        splits[split] = rows
+    return splits
 
 
 def _gold_index(text: str) -> int:

@@ -72,6 +72,8 @@ def check_disjoint(
     """
     problems = []
     for (first, left), (second, right) in combinations([*rows.items(), *items.items()], 2):
+        # Long runs of words matter only between training rows and eval items. Two sets of rows, or
+        # two splits, may share a phrase.
         leak = first in rows and second in items
         shared = _shared_members(left, right, ngram if leak else 0)
         if shared:
@@ -99,6 +101,8 @@ def _shared_members(
         items.add(entry.where, entry.turns)
     pairs = []
     for entry in left:
+        # Sorted, because the order of a set of strings differs from one process to the next, and
+        # the message should not.
         where = next((owner[text] for text in sorted(entry.contents) if text in owner), None)
         where = where or items.held_by((*entry.turns, *entry.responses))
         if where is not None:

@@ -64,6 +64,7 @@ def read_turns(path: Path) -> list[tuple[str, ...]]:
 def _require_answers(value: Any) -> Any:
     if not isinstance(value, Mapping) or {"response", "output", "messages"} & value.keys():
         return value
+    # Any text will do: it only satisfies the checks of a row, and the caller takes the turns alone.
     return {**value, "response": "none"}
 
 
@@ -88,6 +89,7 @@ def rows_of(objects: Iterable[tuple[str, Any]], source: str) -> list[Row]:
 
 def _read_objects(path: Path) -> Iterator[tuple[str, Any]]:
     try:
+        # `utf-8-sig` also drops the byte-order mark that some editors put at the start.
         text = Path(path).read_text(encoding="utf-8-sig")
     except FileNotFoundError as error:
         raise _rows_error("the file does not exist", str(path)) from error
@@ -99,6 +101,7 @@ def _read_objects(path: Path) -> Iterator[tuple[str, Any]]:
             raise _rows_error(f"not a list of rows{_syntax_reason(values)}", str(path))
         yield from ((f"row {number}", value) for number, value in enumerate(values, 1))
         return
+    # Not `splitlines`: it also breaks at U+2028 and its like, which may stand in a JSON string.
     for number, line in enumerate(text.split("\n"), 1):
         if line.strip():
             yield f"line {number}", _parse_json(line)
@@ -108,6 +111,8 @@ def _parse_json(text: str) -> Any:
     """The JSON value, or the error that says why there is none."""
     try:
         return json.loads(text)
+    # Returned, not raised, so that one message can list all malformed rows. Deeply nested JSON ends
+    # in a RecursionError.
     except (ValueError, RecursionError) as error:
         return error
 
@@ -132,6 +137,8 @@ def _make_row(value: Any, where: str) -> Row | str:
 
 def _from_pair(value: Mapping[str, Any]) -> tuple[tuple[str], tuple[str]] | str:
     instruction = value.get("instruction")
+    # `output` and `input` are the names of Alpaca's files. With neither answer there, the message
+    # should name ours.
     name = "response" if "response" in value or "output" not in value else "output"
     response, extra = value.get(name), value.get("input") or ""
     texts = {"instruction": instruction, name: response}
@@ -147,6 +154,7 @@ def _from_pair(value: Mapping[str, Any]) -> tuple[tuple[str], tuple[str]] | str:
 
 
 def _from_messages(messages: Any) -> tuple[tuple[str, ...], tuple[str, ...]] | str:
+    # A text is a sequence too, and its letters are no messages.
     if not isinstance(messages, Sequence) or isinstance(messages, str) or not messages:
         return "'messages' is not a list of messages"
     if len(messages) % 2:

@@ -41,6 +41,7 @@ def prepare_sources(
     the stage's metrics: rows, dropped repeated rows and rows per skill of each set, items of each
     benchmark. Raises MontessoriError.
     """
+    # All sources are read and checked before the first folder is written.
     rows = {name: load_rows(sources[name]) for name in SETS}
     splits = load_items(evals)
     check_disjoint(
@@ -82,6 +83,8 @@ def _write_evals(splits: Splits, source: Path, out: Path) -> dict[str, dict[str,
         for split, benchmarks in splits.items():
             (folder / split).mkdir()
             for name, items in benchmarks.items():
+                # Sorted keys and no ASCII escapes: the same items always give the same, readable
+                # bytes.
                 lines = (json.dumps(item, ensure_ascii=False, sort_keys=True) for item in items)
                 text = "".join(line + "\n" for line in lines)
                 (folder / split / f"{name}.jsonl").write_text(text, encoding="utf-8")

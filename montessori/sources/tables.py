@@ -42,6 +42,8 @@ def probe_table(
             seen.add(record["row_id"])
             if reason is not None:
                 empty = {"messages": [], "instruction": "", "response": "", "dropped": reason}
+                # A dropped row needs an id of its own: its text would give that of the row that it
+                # repeats.
                 record |= empty | {"row_id": row_id(prompt_id, str(sample), record["row_id"])}
             raw = row.raw if row.raw is not None else tag_turns(row.turns)
             record |= {"prompt_id": prompt_id, "sample": sample, "prompt": prompt, "raw": raw}
@@ -68,6 +70,8 @@ def _number_prompts(rows: Sequence[Row]) -> list[tuple[str, list[Row]]]:
     plain: list[Row] = []
     for row in rows:
         if row.prompt is None:
+            # The list in `groups` is the one that is filled below; a full one is followed by a new
+            # one.
             if len(plain) % GROUP == 0:
                 plain = []
                 groups.append((PROMPT, plain))

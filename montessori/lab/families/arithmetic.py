@@ -16,6 +16,7 @@ def _draw_add(rng: Random) -> Slots:
 
 
 def _solve_add(a: int, b: int) -> Solution:
+    # Sorted, so that `3 + 5` and `5 + 3` have one key and never lie in different buckets.
     return short_solution(a + b, *sorted((a, b)))
 
 
@@ -88,6 +89,7 @@ ARITHMETIC = (
         subject="arithmetic",
         kind="short",
         evaluated=False,
+        # 2 to 9 times 2 to 99; the 28 pairs of different numbers below 10 come in two orders.
         size=8 * 98 - 28,
         phrasings=make_phrasings(
             "What is {a} times {b}?",

@@ -84,6 +84,7 @@ def _read(text: str) -> tuple[str, tuple[str, ...]] | None:
 def draw_distractors(question: Task, rng: Random) -> list[str]:
     """Return three or more wrong but plausible answers, in random order."""
     turn = question.turns[0]
+    # Sorted before the shuffle, because the order of a set of strings differs between processes.
     wrong = sorted({text for text in _near_numbers(turn) if text != turn.answer})
     rng.shuffle(wrong)
     return wrong

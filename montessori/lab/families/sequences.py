@@ -20,6 +20,7 @@ def _draw_terms(rng: Random, length: int, largest_step: int) -> tuple[int, ...]:
 
 def _draw_next(rng: Random) -> Slots:
     length = rng.randint(3, 5)
+    # The two terms that are cut off keep the next number of a falling sequence from being negative.
     return {"xs": _draw_terms(rng, length + 2, 20)[:length]}
 
 

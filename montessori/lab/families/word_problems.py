@@ -93,6 +93,7 @@ def _story_family(
     """Return a family of stories; a story whose two people share a name is none."""
 
     def solve_cast(**slots: Any) -> Solution | None:
+        # Wordings with one person lack `other`; the default "" never equals a name.
         return solve(**slots) if slots.get("name") != slots.get("other", "") else None
 
     return PhrasedFamily(
