@@ -5,7 +5,7 @@ from montessori.pipeline.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/harness/<name>, every item as asked and scored, and the scores with errors."""
-    from montessori.evals.public.run_task import run_task
+    from montessori.evals.public.run_task import PublicTask, run_task
     from montessori.evals.public.settings import HarnessParams
     from montessori.graph.rows import Harness
 
@@ -13,9 +13,7 @@ def main(job: Job) -> None:
     paths = job.paths
     metrics = run_task(
         paths.model,
-        row.task,
-        row.shots,
-        paths.data,
+        PublicTask(row.task, row.shots, paths.data),
         paths.out,
         paths.outcomes,
         job.section("harness", HarnessParams),

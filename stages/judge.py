@@ -12,8 +12,8 @@ def main(job: Job) -> None:
     bench = job.section("benchmark", BenchmarkParams)
     paths = job.paths
     inputs = JudgeInputs(paths.answers, paths.against, paths.evals, paths.model, paths.prompts)
-    means = JudgeResources(job.machine, job.secret, job.work / f"{job.name}.answers.jsonl")
-    write_verdicts(inputs, paths.out, judge, bench, means)
+    resources = JudgeResources(job.machine, job.secret, job.work / f"{job.name}.answers.jsonl")
+    write_verdicts(inputs, paths.out, judge, bench, resources)
 
 
 if __name__ == "__main__":

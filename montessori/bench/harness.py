@@ -9,7 +9,7 @@ from tempfile import TemporaryDirectory
 from typing import Any
 
 from montessori.evals.public.lm_eval_tasks import task_index
-from montessori.evals.public.run_task import run_task
+from montessori.evals.public.run_task import PublicTask, run_task
 from montessori.evals.public.settings import HarnessParams
 from montessori.pipeline.machine import Machine
 from montessori.sources.local_data import LocalData
@@ -75,9 +75,7 @@ def _run_ours(options: Options, settings: HarnessParams) -> dict[str, float]:
         out = Path(folder)
         metrics = run_task(
             options.model,
-            options.task,
-            options.shots,
-            options.data,
+            PublicTask(options.task, options.shots, options.data),
             out / "samples",
             out / "outcomes.csv",
             settings,

@@ -75,10 +75,12 @@ class LocalData:
 
     @contextmanager
     def serving(self) -> Iterator[None]:
-        """While open, lm-eval reads its data sets from here.
+        """Let lm-eval read its data sets from here instead of the hub, while open.
 
-        lm-eval calls `datasets.load_dataset` by the names in its task files and offers no other
-        place to say where data is that holds for every task.
+        lm-eval calls `datasets.load_dataset` with the names in its task files. A subclass of its
+        tasks cannot read elsewhere: lm-eval builds the thousands of tasks of its index from files
+        with a class that it names itself, and has no other place to say where all data are. A test
+        fails when it loads data in another way.
         """
         import datasets
 

@@ -76,6 +76,24 @@ def test_what_is_missing_is_named(tmp_path):
         LocalData(tmp_path).load("Rowan/hellaswag")
 
 
+def test_lm_eval_loads_its_data_by_the_function_that_is_replaced(tmp_path):
+    """A version that goes past `datasets.load_dataset` would ask the hub."""
+    from lm_eval.api.task import ConfigurableTask
+
+    write(tmp_path / "gsm8k" / "test.jsonl", lines({"question": "1 + 1?", "answer": "2"}))
+    config = {
+        "task": "toy",
+        "dataset_path": "openai/gsm8k",
+        "test_split": "test",
+        "output_type": "generate_until",
+        "doc_to_text": "question",
+        "doc_to_target": "answer",
+    }
+    with LocalData(tmp_path).serving():
+        task = ConfigurableTask(config=config)
+    assert [task.doc_to_text(doc) for doc in task.test_docs()] == ["1 + 1?"]
+
+
 def test_the_hub_is_back_afterwards(tmp_path):
     hub = datasets.load_dataset
     data = LocalData(tmp_path)

@@ -1,1 +1,1 @@
-"""Judges of answers: who is asked what, how a verdict is read, which facts are kept."""
+"""Judges of answers to the open benchmarks: the lab's checker and judge models."""

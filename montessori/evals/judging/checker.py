@@ -1,4 +1,4 @@
-"""The lab's checker as a judge: every item has one right answer, and part credit is fixed."""
+"""The lab's checker as a judge, which knows the right answers and what earns part credit."""
 
 from collections.abc import Sequence
 
@@ -14,7 +14,7 @@ Known = dict[tuple[str, str, tuple[str, ...]], list[Grade]]
 
 
 class Checker:
-    """Grades answers one by one against the gold ones; the better of two wins, equals tie."""
+    """Grades each answer by itself; of two answers the better one wins, equally good ones tie."""
 
     name = "grader"
 
@@ -38,33 +38,36 @@ class Checker:
 
 
 def compare_qualities(quality: float, against: float) -> float:
-    """1 where quality is higher than the other's, 0 where lower, 0.5 where equal."""
+    """Preference for an answer: 1 if its quality is higher, 0 if it is lower, 0.5 if equal."""
     return 0.5 if quality == against else float(quality > against)
 
 
 def _grade(question: Question, texts: list[str], known: Known) -> Grade:
-    """The grade on the question's turn; each answer is graded once."""
-    asked = (question.benchmark, question.item.item_id, tuple(texts))
-    if asked not in known:
-        known[asked] = grade_turns(question.item, texts)
-    return known[asked][question.turn - 1]
+    """The grade on the question's turn; the answers to an item are graded only once."""
+    key = (question.benchmark, question.item.item_id, tuple(texts))
+    if key not in known:
+        known[key] = grade_turns(question.item, texts)
+    return known[key][question.turn - 1]
 
 
 def grade_turns(item: Item, answers: Sequence[str]) -> list[Grade]:
-    """One grade per turn, each turn graded by itself against its own gold answer.
+    """Grade each turn by itself against its own gold answer.
 
     Raises MontessoriError for an item that is no task of an installed world.
     """
     world = world_of(item.family) if item.key else None
     if world is None:
         raise MontessoriError(
-            f"the lab's checker cannot judge item {item.item_id}: it knows the lab's tasks alone",
+            f"the lab's checker cannot judge item {item.item_id}: it knows only the lab's tasks",
             where="judge.model in params.yaml",
             expected="a judge model for items without a key",
             next="set judge.model to a row of models, such as data/models/judge "
             "(docs/how-to/judges.md)",
         )
-    gold = zip(item.turns, item.responses, item.answers, strict=True)
-    tasks = [Task(item.family, item.skill, item.key, (Turn(*t),), item.choices) for t in gold]
-    pairs = zip(tasks, answers, strict=True)
-    return [world.grade_responses(task, [answer]) for task, answer in pairs]
+    grades = []
+    turns = zip(item.turns, item.responses, item.answers, answers, strict=True)
+    for instruction, response, gold, answer in turns:
+        turn = Turn(instruction, response, gold)
+        task = Task(item.family, item.skill, item.key, (turn,), item.choices)
+        grades.append(world.grade_responses(task, [answer]))
+    return grades

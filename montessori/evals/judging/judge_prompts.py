@@ -1,8 +1,8 @@
-"""The prompts that a judge model sees, from a folder in the forms in which they are published.
+"""The prompts of a judge model, read from a folder with files in their published forms.
 
 `alpaca_eval_clf.txt`: AlpacaEval's comparison, messages between <|im_start|>role and <|im_end|>.
 `judge_prompts.jsonl`: MT-Bench's, as in FastChat: `name`, `system_prompt`, `prompt_template`.
-Either file may be missing where its benchmark is not judged.
+A file may be missing where its benchmark is not judged.
 """
 
 import json
@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from montessori.errors import MontessoriError
+from montessori.evals.answers import remove_specials
 from montessori.evals.judging.questions import Question
 from montessori.generate.engine import Message
 
@@ -32,31 +33,35 @@ OPTIONAL = frozenset({"question_1", "question_2", "ref_answer_1", "ref_answer_2"
 
 @dataclass(frozen=True)
 class JudgePrompts:
-    """Prompts by name: "choice" of AlpacaEval, and FastChat's names of MT-Bench's."""
+    """Prompts by name: "choice" is AlpacaEval's, the others have FastChat's names."""
 
     folder: Path
     prompts: Mapping[str, tuple[Message, ...]] = field(repr=False)
 
     def dialogue_for(self, question: Question, specials: Sequence[str]) -> list[Message]:
-        """What the judge sees of a question; texts in it lose the judge's special tokens.
+        """The messages that ask the judge a question.
 
-        Raises MontessoriError when the folder has no prompt for it.
+        specials: the judge's special tokens, which are removed from answers and items. Raises
+        MontessoriError when the folder has no prompt for the question.
         """
         name = prompt_name(question)
         if name not in self.prompts:
             raise _prompt_error(f"there is no prompt {name}", self.folder)
-        texts = {slot: _without(text, specials) for slot, text in slot_texts(question).items()}
-        return [
-            {**message, "content": _SLOT.sub(lambda slot: texts[slot[1]], message["content"])}
-            for message in self.prompts[name]
-        ]
+        texts = slot_texts(question)
+        texts = {slot: remove_specials(text, specials) for slot, text in texts.items()}
+        messages: list[Message] = []
+        for message in self.prompts[name]:
+            # In one pass, so that a slot's name within an answer is not filled as well.
+            content = _SLOT.sub(lambda slot: texts[slot[1]], message["content"])
+            messages.append({**message, "content": content})
+        return messages
 
 
 def prompt_name(question: Question) -> str:
     """The name of the prompt for a question.
 
-    A turn from the second on has the turns before it in view; items with gold responses are
-    judged beside them, but for AlpacaEval's.
+    From the second turn on, the prompt shows the turns before it. For items with gold responses it
+    shows those too, except for AlpacaEval's.
     """
     if question.is_choice:
         return "choice"
@@ -69,45 +74,41 @@ def prompt_name(question: Question) -> str:
 def slot_texts(question: Question) -> dict[str, str]:
     """The text of every slot that a prompt for a question may have."""
     item, (first, second) = question.item, question.shown
-    found = {"instruction": item.turns[0], "question": item.turns[0]}
-    found |= {"output_1": _text_at(first, 0), "output_2": _text_at(second, 0)}
-    found |= {
+    texts = {
+        "instruction": item.turns[0],
+        "question": item.turns[0],
+        "output_1": _text_at(first, 0),
+        "output_2": _text_at(second, 0),
         "answer": _text_at(question.texts, 0),
         "answer_a": _text_at(first, 0),
         "answer_b": _text_at(second, 0),
     }
     for turn in range(2):
         number = turn + 1
-        found[f"question_{number}"] = _text_at(item.turns, turn)
-        found[f"ref_answer_{number}"] = _text_at(item.responses, turn)
-        found[f"answer_{number}"] = _text_at(question.texts, turn)
-        found[f"answer_a_{number}"] = _text_at(first, turn)
-        found[f"answer_b_{number}"] = _text_at(second, turn)
-    return found
+        texts[f"question_{number}"] = _text_at(item.turns, turn)
+        texts[f"ref_answer_{number}"] = _text_at(item.responses, turn)
+        texts[f"answer_{number}"] = _text_at(question.texts, turn)
+        texts[f"answer_a_{number}"] = _text_at(first, turn)
+        texts[f"answer_b_{number}"] = _text_at(second, turn)
+    return texts
 
 
-def _text_at(texts: Sequence[str], place: int) -> str:
-    return texts[place] if place < len(texts) else ""
-
-
-def _without(text: str, specials: Sequence[str]) -> str:
-    for special in specials:
-        text = text.replace(special, "")
-    return text
+def _text_at(texts: Sequence[str], turn: int) -> str:
+    return texts[turn] if turn < len(texts) else ""
 
 
 # --------------------------------------------------------------------------------------- reading
 def read_prompts(folder: Path) -> JudgePrompts:
-    """The prompts of a folder.
+    """Read the prompts of a folder.
 
-    Raises MontessoriError: none of the two files is there, one cannot be read, a prompt lacks a
-    slot or has an unknown one.
+    Raises MontessoriError when neither file is there or one cannot be read, and when a prompt
+    lacks a slot or has an unknown one.
     """
     folder, prompts = Path(folder), dict[str, tuple[Message, ...]]()
     if (folder / CHOICE).is_file():
         text = (folder / CHOICE).read_text(encoding="utf-8")
-        found = ({"role": role, "content": part.strip()} for role, part in _CHATML.findall(text))
-        prompts["choice"] = tuple(found)
+        parts = _CHATML.findall(text)
+        prompts["choice"] = tuple({"role": role, "content": part.strip()} for role, part in parts)
     if (folder / GRADING).is_file():
         prompts |= _read_grading(folder / GRADING)
     if not prompts:
@@ -118,6 +119,7 @@ def read_prompts(folder: Path) -> JudgePrompts:
 
 
 def _read_grading(path: Path) -> dict[str, tuple[Message, ...]]:
+    """Read FastChat's prompts: a system message and the user's, by name."""
     prompts: dict[str, tuple[Message, ...]] = {}
     for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
         if not line.strip():
@@ -135,12 +137,15 @@ def _read_grading(path: Path) -> dict[str, tuple[Message, ...]]:
 
 
 def _check_prompt(name: str, messages: Sequence[Message], folder: Path) -> None:
-    found = {slot for message in messages for slot in _SLOT.findall(message["content"])}
+    """Raise MontessoriError unless a prompt has the slots of its kind; other prompts may be any."""
     several = name.endswith("-multi-turn")
     needed = NEEDED.get((name.partition("-")[0], several))
     if needed is None:
         return
-    missing, unknown = needed - found, found - needed - OPTIONAL
+    slots: set[str] = set()
+    for message in messages:
+        slots.update(_SLOT.findall(message["content"]))
+    missing, unknown = needed - slots, slots - needed - OPTIONAL
     if missing or unknown or not messages:
         what = f"lacks {{{'}, {'.join(sorted(missing))}}}" if missing else f"has {sorted(unknown)}"
         raise _prompt_error(f"the prompt {name} {what}", folder)

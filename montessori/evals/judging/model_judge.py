@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from montessori.errors import MontessoriError
 from montessori.evals.judging.judge_prompts import JudgePrompts
 from montessori.evals.judging.questions import Question
 from montessori.evals.judging.read_choice import choice_by_logprobs, choice_by_text
@@ -16,6 +17,7 @@ from montessori.evals.published.judgments import HIGHEST, LOWEST, parse_rating, 
 from montessori.evals.settings import JudgeParams
 from montessori.generate.engine import Message, Prompt, Request, Sampling
 from montessori.generate.ledger import Answer, Cost
+from montessori.models.chat import load_tokenizer, render_text
 from montessori.progress import track_progress
 from montessori.seeding import seed_of
 
@@ -23,12 +25,12 @@ if TYPE_CHECKING:
     from montessori.generate.kept import EngineWithLedger
 
 LOG = logging.getLogger(__name__)
-NOTHING = Answer("", 0, False)  # of a prompt that leaves no room in the judge's context
+NOTHING = Answer("", 0, False)  # to a prompt that leaves no room in the judge's context
 
 
 @dataclass(frozen=True)
 class JudgeRequest:
-    """A question as it is put to the engine."""
+    """A question with the prompt, the seed and the sampling that put it to the engine."""
 
     question: Question
     prompt: Prompt
@@ -38,9 +40,10 @@ class JudgeRequest:
 
 @dataclass
 class ModelJudge:
-    """A model that an engine runs, asked in the words of `prompts`.
+    """A judge model: an engine that is asked by the prompts of a folder.
 
-    takes_system: its chat template shows system messages; else they open the user's turn.
+    about: facts for judge.json. takes_system: whether the chat template shows system messages; if
+    it does not, they are put before the user's first message.
     """
 
     name: str
@@ -51,30 +54,31 @@ class ModelJudge:
     takes_system: bool = True
 
     def give_verdicts(self, questions: Sequence[Question]) -> list[Verdict]:
-        """One verdict for each question; what the ledger has is not asked for again.
+        """One verdict for each question; verdicts in the ledger are not asked for again.
 
-        Raises MontessoriError when the folder of prompts lacks one, before anything is asked, and
-        when the engine fails for good or the budget ends.
+        Raises MontessoriError when the folder of prompts lacks one, before the engine is asked,
+        and when the engine fails for good or the budget ends.
         """
-        open_ = [question for question in questions if not _is_tie(question)]
-        asked = self._to_requests(open_)
-        for sampling in dict.fromkeys(one.sampling for one in asked):
-            self._ask_engine([one for one in asked if one.sampling == sampling], sampling)
-        found = [self._verdict_on(one) for one in asked]
-        self._warn_of_problems(open_, found)
-        said = iter(found)
-        return [_TIE if _is_tie(question) else next(said) for question in questions]
+        asked = [question for question in questions if not _is_tie(question)]
+        requests = self._to_requests(asked)
+        self._ask_engine(requests)
+        verdicts = [self._verdict_on(request) for request in requests]
+        self._warn_of_problems(asked, verdicts)
+        remaining = iter(verdicts)
+        return [_TIE if _is_tie(question) else next(remaining) for question in questions]
 
     def describe_judge(self) -> dict[str, object]:
-        """See `Judge`: `spent` is what this stage paid, answers that were lost included."""
+        """See `Judge`. `spent`: what this stage paid, for answers that were lost too."""
         spent = self.engine.ledger.sum_costs()
         return {"name": self.name, **self.about, "spent": spent}
 
     def _warn_of_problems(self, questions: Sequence[Question], verdicts: Sequence[Verdict]) -> None:
-        """Say what metrics will count: no log-probabilities, verdicts that cannot be used."""
-        chosen = [verdict.method for question, verdict in zip(questions, verdicts, strict=True)
-                  if question.is_choice]  # fmt: skip
-        if chosen and self.params.top_logprobs and "logprobs" not in chosen:
+        """Warn of missing log-probabilities and of verdicts that cannot be used."""
+        methods = set()  # of AlpacaEval's verdicts
+        for question, verdict in zip(questions, verdicts, strict=True):
+            if question.is_choice:
+                methods.add(verdict.method)
+        if methods and self.params.top_logprobs and "logprobs" not in methods:
             LOG.warning("%s gives no log-probabilities: its text is read instead", self.name)
         problems = Counter(verdict.problem for verdict in verdicts if verdict.problem)
         if problems:
@@ -86,13 +90,11 @@ class ModelJudge:
         dialogues = [self.prompts.dialogue_for(question, specials) for question in questions]
         if not self.takes_system:
             dialogues = [without_system(dialogue) for dialogue in dialogues]
-        prompts = self.engine.render_prompts(dialogues)
-        return [
-            JudgeRequest(
-                question, prompt, seed_of(0, "judge", question.repeat), self._sampling_for(question)
-            )
-            for question, prompt in zip(questions, prompts, strict=True)
-        ]
+        requests = []
+        for question, prompt in zip(questions, self.engine.render_prompts(dialogues), strict=True):
+            seed = seed_of(0, "judge", question.repeat)
+            requests.append(JudgeRequest(question, prompt, seed, self._sampling_for(question)))
+        return requests
 
     def _sampling_for(self, question: Question) -> Sampling:
         params = self.params
@@ -100,16 +102,21 @@ class ModelJudge:
             return Sampling(params.choice_tokens, logprobs=params.top_logprobs)
         return Sampling(params.max_new_tokens, params.temperature)
 
-    def _ask_engine(self, asked: Sequence[JudgeRequest], sampling: Sampling) -> None:
-        requests = [Request(one.prompt, (one.seed,)) for one in asked]
-        with track_progress(len(requests), "verdicts", self.name) as progress:
-            self.engine.generate(requests, sampling, progress.advance)
+    def _ask_engine(self, requests: Sequence[JudgeRequest]) -> None:
+        """Have all requests answered, into the ledger; one call of the engine per sampling."""
+        by_sampling: dict[Sampling, list[Request]] = {}
+        for each in requests:
+            prompts = by_sampling.setdefault(each.sampling, [])
+            prompts.append(Request(each.prompt, (each.seed,)))
+        for sampling, prompts in by_sampling.items():
+            with track_progress(len(prompts), "verdicts", self.name) as progress:
+                self.engine.generate(prompts, sampling, progress.advance)
 
-    def _verdict_on(self, asked: JudgeRequest) -> Verdict:
-        key = self.engine.sample_key(asked.prompt, asked.seed, asked.sampling)
+    def _verdict_on(self, request: JudgeRequest) -> Verdict:
+        key = self.engine.sample_key(request.prompt, request.seed, request.sampling)
         answer = self.engine.ledger.answers.get(key, NOTHING)
         cost = self.engine.ledger.costs.get(key, Cost())
-        return read_verdict(asked.question, answer, key, cost)
+        return read_verdict(request.question, answer, key, cost)
 
 
 _TIE = Verdict(preference=0.5, method="identical")
@@ -121,7 +128,10 @@ def _is_tie(question: Question) -> bool:
 
 
 def read_verdict(question: Question, answer: Answer, key: str, cost: Cost) -> Verdict:
-    """The verdict in a judge's answer to a question."""
+    """Read the verdict from a judge's answer to a question.
+
+    key, cost: of the answer in the ledger.
+    """
     preference = score = None
     by_logprobs = choice_by_logprobs(answer.first) if question.is_choice else None
     problem = ""
@@ -146,7 +156,7 @@ def read_verdict(question: Question, answer: Answer, key: str, cost: Cost) -> Ve
 def _read_preference(
     question: Question, answer: Answer, by_logprobs: float | None
 ) -> tuple[float | None, str]:
-    """Probability that the run's answer is the better one; else None and the problem."""
+    """Probability that the run's answer is the better one; otherwise None, and the problem."""
     shown_first = by_logprobs
     if shown_first is None and question.is_choice:
         shown_first = choice_by_text(answer.text)
@@ -158,6 +168,7 @@ def _read_preference(
 
 
 def _read_score(answer: Answer) -> tuple[float | None, str]:
+    """The rating in an answer; otherwise None, and the problem."""
     rating = parse_rating(answer.text)
     if rating is None:
         return None, "unparsed"
@@ -166,7 +177,7 @@ def _read_score(answer: Answer) -> tuple[float | None, str]:
 
 # --------------------------------------------------------------------------------------- opening
 def without_system(dialogue: Sequence[Message]) -> list[Message]:
-    """A dialogue whose system messages open the user's turn behind them."""
+    """Move the system messages of a dialogue to the beginning of the user's first message."""
     system = [message["content"] for message in dialogue if message["role"] == "system"]
     rest = [message for message in dialogue if message["role"] != "system"]
     opened = {**rest[0], "content": "\n\n".join([*system, rest[0]["content"]])}
@@ -174,10 +185,7 @@ def without_system(dialogue: Sequence[Message]) -> list[Message]:
 
 
 def shows_system(folder: Path) -> bool:
-    """Whether the chat template of a model folder shows what a system message says."""
-    from montessori.errors import MontessoriError
-    from montessori.models.chat import load_tokenizer, render_text
-
+    """Whether the chat template of a model folder shows the text of a system message."""
     dialogue = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
     try:
         return "Be brief." in render_text(load_tokenizer(folder), dialogue, prompt=True)

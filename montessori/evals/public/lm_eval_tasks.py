@@ -1,4 +1,4 @@
-"""lm-eval's tasks by name, loaded from local data and checked before a model is."""
+"""Loads lm-eval's tasks by name from local data, and checks them before a model is loaded."""
 
 import difflib
 from functools import cache
@@ -12,16 +12,14 @@ if TYPE_CHECKING:
     from lm_eval.tasks import TaskManager
 
 FEWSHOT_SEED = 1234  # lm-eval's own
-DEFAULT = -1  # shots: as many as the task's own file says
+DEFAULT = -1  # shots: as many as the task's own file sets
 
 
 def load_task(name: str, shots: int, data: LocalData) -> dict[str, Any]:
-    """The task or group `name` as lm-eval's `evaluate` takes it.
+    """Load the task or group `name` in the form that lm-eval's `evaluate` takes.
 
-    With `shots` examples before each question; -1: as many as the task's own file says.
-
-    Raises MontessoriError for an unknown name, missing data, and examples without a split
-    to draw from.
+    shots: examples before each question, or DEFAULT. Raises MontessoriError for an unknown name,
+    missing data, and examples without a split to draw them from.
     """
     manager = task_index()
     if name not in manager.all_tasks:
@@ -41,14 +39,17 @@ def load_task(name: str, shots: int, data: LocalData) -> dict[str, Any]:
 
 @cache
 def task_index() -> "TaskManager":
-    """lm-eval's index of all its tasks; reading it takes seconds."""
+    """lm-eval's index of all its tasks. Reading it takes seconds, so it is read once."""
     from lm_eval.tasks import TaskManager
 
     return TaskManager()
 
 
 def _set_shots(task: "Task", shots: int, data: LocalData) -> None:
-    """As lm-eval's `simple_evaluate` does, but never silently without the examples."""
+    """Set the number of examples as lm-eval's `simple_evaluate` does.
+
+    Where there are too few examples to draw, lm-eval would go on without them; this is an error.
+    """
     config = task.config
     task.set_fewshot_seed(seed=FEWSHOT_SEED)
     if shots == DEFAULT:
@@ -62,10 +63,11 @@ def _set_shots(task: "Task", shots: int, data: LocalData) -> None:
             next="set shots: 0, or name another task",
         )
     split = config.fewshot_split or config.training_split or config.validation_split
-    if shots and split and len(task.dataset.get(split, ())) < shots:
+    rows = len(task.dataset.get(split, ())) if split else 0
+    if shots and split and rows < shots:
         raise MontessoriError(
             f"task {config.task} draws its {shots} examples from the split {split!r}, of which "
-            f"the local files have {len(task.dataset.get(split, ()))}",
+            f"the local files have {rows}",
             where=str(data.folder),
             expected=f"the splits {', '.join(task.dataset)} and {split}",
             next=f"hf download {config.dataset_path} --repo-type dataset --local-dir "

@@ -1,1 +1,1 @@
-"""Scores of verdict files in the public formats of AlpacaEval 2 and MT-Bench."""
+"""`montessori score`: figures of verdict files in the formats of AlpacaEval 2 and MT-Bench."""

@@ -24,7 +24,7 @@ from montessori.evals.published.length_control_files import (
 )
 from montessori.evals.statistics import win_rate
 
-CLOSE = 1.0  # points between the win rate and what published weights say it is
+CLOSE = 1.0  # largest difference, in points, between the win rate and that of published weights
 METHODS = {  # best first; the headline is the first one available
     "reference-itself": "the model is its own reference: 50 by construction",
     "published-weights": "the published regression of this model",
@@ -37,7 +37,7 @@ NONE = "none"
 
 @dataclass(frozen=True)
 class LengthControl:
-    """Predicted preferences (rows,) at equal length, by method; and what to know about them."""
+    """Predicted preferences (rows,) at equal length, by method, and notes for the reader."""
 
     predicted: Mapping[str, Floats]
     notes: tuple[str, ...]
@@ -51,7 +51,7 @@ class LengthControl:
 def win_rates(preference: Floats) -> dict[str, Any]:
     """The figures of `alpaca_eval.metrics.get_winrate`, rates and errors on 0-100.
 
-    preference: (rows,), the probability that the model is better; NaN rows have no part. A win is
+    preference: (rows,), the probability that the model is better; NaN rows are ignored. A win is
     above 0.5, a tie exactly 0.5; the discrete win rate counts a tie half.
     Raises ValueError without any preference.
     """
@@ -74,10 +74,10 @@ def win_rates(preference: Floats) -> dict[str, Any]:
 def control_length(
     comparison: Comparison, files: LengthControlFiles, required: bool = False
 ) -> LengthControl:
-    """Every length-controlled preference that the files allow.
+    """Predict preferences at equal length by every method that the files allow.
 
-    required: published weights were asked for, so that weights that do not belong to these
-    verdicts are an error and not a note.
+    required: whether published weights are asked for, so that weights that do not belong to these
+    verdicts are an error and not just a note.
     Raises MontessoriError: an unreadable file; weights that were asked for and cannot be used.
     """
     if comparison.model == comparison.reference:
@@ -93,9 +93,10 @@ def control_length(
                 note,
                 where=str(files.weights),
                 expected=f"the weights of {comparison.model} for these verdicts",
-                next="fix --weights and --difficulty, or leave --weights out for a fit",
+                next="fix --weights and --difficulty, or drop --weights for a fit",
             )
-        predicted |= {} if values is None else {"published-weights": values}
+        if values is not None:
+            predicted["published-weights"] = values
         notes.append(note)
     return LengthControl(predicted, tuple(note for note in notes if note))
 
@@ -114,24 +115,23 @@ def _fit_regressions(
         return {}, [*notes, f"{usable} rows with verdict and lengths are too few for a fit"]
     if files.difficulty is not None and difficulty is None:
         notes.append("instruction difficulty is not used: the rows are not those it was made for")
-    flat = np.zeros_like(length)
     weights: dict[str, Weights] = {"fit-minimal": fit_weights(comparison.preference, length)}
     if difficulty is not None:
         weights["fit-with-difficulty"] = fit_weights(comparison.preference, length, difficulty)
     if difficulty is not None and files.gamed is not None:
         gamed = read_gamed(files.gamed)
         weights["published-fit"] = fit_weights(comparison.preference, length, difficulty, gamed)
-    at = flat if difficulty is None else difficulty
-    return {method: found.predict(at) for method, found in weights.items()}, notes
+    at_difficulty = np.zeros_like(length) if difficulty is None else difficulty
+    return {method: each.predict(at_difficulty) for method, each in weights.items()}, notes
 
 
 def _predict_by_weights(
     comparison: Comparison, length: Floats, difficulty: Floats | None, path: Path
 ) -> tuple[Floats | None, str]:
-    """Predictions of published weights, or None and why not.
+    """Predictions of published weights; None and the reason where they cannot be used.
 
-    They do not depend on the verdicts at hand, so they are checked: at the lengths that the answers
-    have, they must predict about the win rate that the verdicts give.
+    Weights do not depend on the verdicts at hand, so they may belong to others. They are accepted
+    if they predict about the win rate of these verdicts at the lengths of these answers.
     """
     weights = read_weights(path, comparison.model)
     if weights is None:
@@ -152,7 +152,7 @@ def _predict_by_weights(
 
 
 def score_comparison(comparison: Comparison, control: LengthControl) -> dict[str, Any]:
-    """All figures as JSON: rates on 0-100, counts, and the length control by every method.
+    """All figures as JSON: rates on 0-100, counts, and length control by every method.
 
     Raises MontessoriError where no row has a verdict.
     """
@@ -187,7 +187,7 @@ def score_comparison(comparison: Comparison, control: LengthControl) -> dict[str
 
 
 def rate_by_instruction(comparison: Comparison) -> float:
-    """The win rate, 0-100, in which each instruction counts once, by the mean of its verdicts."""
+    """The win rate on 0-100 with each instruction counted once, by the mean of its verdicts."""
     verdicts: dict[str, list[float]] = {}
     for text, value in zip(comparison.instructions, comparison.preference, strict=True):
         if not np.isnan(value):
@@ -196,11 +196,11 @@ def rate_by_instruction(comparison: Comparison) -> float:
 
 
 def _standard_error(predicted: Floats | None) -> float | None:
-    """Standard error over rows, 0-100, as published: it does not know the fit's own error."""
+    """Standard error over rows on 0-100, as published: without the error of the fit itself."""
     return None if predicted is None or predicted.size < 2 else win_rate(predicted)[1]
 
 
 def _mean_length(lengths: Floats) -> int | None:
-    """Mean characters of an answer, cut to a whole number as on the leaderboard."""
+    """Mean characters of an answer, truncated to a whole number as on the leaderboard."""
     known = lengths[~np.isnan(lengths)]
     return int(known.mean()) if known.size else None

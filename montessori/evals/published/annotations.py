@@ -1,9 +1,10 @@
-"""Verdicts between two models, from a file in the annotations format of AlpacaEval.
+"""Verdicts between two models, read from a file in the annotations format of AlpacaEval.
 
 A JSON list with one object per row: `instruction`, `generator_1`, `generator_2`, `preference`, and
 usually `output_1`, `output_2` and `annotator`. A preference lies between 1 (the first answer is
 better) and 2 (the second); 1.5, or 0 in older files, is a tie; null is a verdict that could not be
-parsed. By convention the second is the model and the first the reference it is compared with.
+parsed. By convention the second generator is the model and the first is the reference that it is
+compared with.
 """
 
 import math
@@ -28,11 +29,11 @@ FORM = f"a JSON list of objects with {', '.join(NEEDED)}"
 
 @dataclass(frozen=True)
 class Comparison:
-    """What a judge said of a model against a reference, row by row.
+    """A judge's preferences between a model and a reference, row by row.
 
     preference: (rows,), the probability that the model's answer is the better one, 0.5 for a tie
-    and NaN where there is no verdict. length, reference_length: (rows,) characters of the answers,
-    NaN where an answer is not known.
+    and NaN without a verdict. length, reference_length: (rows,), characters of the answers, NaN
+    where an answer is not known.
     """
 
     model: str
@@ -49,7 +50,7 @@ class Comparison:
 
     @property
     def duplicates(self) -> int:
-        """Rows whose instruction has come before."""
+        """Number of rows whose instruction an earlier row has."""
         return len(self.instructions) - len(set(self.instructions))
 
 
@@ -62,8 +63,8 @@ def read_annotations(
     """Read an annotations file.
 
     model: the name of the model that is scored; None: the one that is not AlpacaEval's reference,
-    else the one that most rows name second. outputs, reference_outputs: answers by instruction, for
-    rows that hold none.
+    or else the one that most rows name second. outputs, reference_outputs: answers by instruction,
+    for rows without answers.
     Raises MontessoriError: no such file, malformed JSON, no rows, a row without a needed key, more
     than two generators.
     """
@@ -71,6 +72,7 @@ def read_annotations(
     model, reference = _find_sides(rows, model, path)
     swapped = np.array([to_printable(row["generator_1"]) == model != reference for row in rows])
     given = np.array([_parse_preference(row["preference"]) for row in rows])
+    missing = np.array([_is_missing(row["preference"]) for row in rows])
     return Comparison(
         model=model,
         reference=reference,
@@ -83,26 +85,19 @@ def read_annotations(
         ),
         source=str(path),
         swapped=int(swapped.sum()),
-        unparsed=sum(_is_missing(row["preference"]) for row in rows),
-        invalid=sum(
-            math.isnan(number) and not _is_missing(row["preference"])
-            for row, number in zip(rows, given, strict=True)
-        ),
+        unparsed=int(missing.sum()),
+        invalid=int((np.isnan(given) & ~missing).sum()),
     )
 
 
 def read_outputs(path: Path) -> dict[str, str]:
-    """Answers by instruction from an outputs file of AlpacaEval: a JSON list of objects.
+    """Read answers by instruction from an outputs file of AlpacaEval: a JSON list of objects.
 
     In the order of the file. Raises MontessoriError: no such file, malformed, a row without
     `instruction` or `output`.
     """
     rows = read_value(path)
-    needed = ("instruction", "output")
-    texts = isinstance(rows, list) and all(
-        _has_keys(row, needed) and all(isinstance(row[key], str) for key in needed) for row in rows
-    )
-    if not texts:
+    if not isinstance(rows, list) or not all(map(_is_output, rows)):
         raise MontessoriError(
             "not an outputs file",
             where=str(path),
@@ -112,7 +107,14 @@ def read_outputs(path: Path) -> dict[str, str]:
     return {row["instruction"]: row["output"] for row in rows}
 
 
+def _is_output(row: Any) -> bool:
+    if not _has_keys(row, ("instruction", "output")):
+        return False
+    return isinstance(row["instruction"], str) and isinstance(row["output"], str)
+
+
 def _read_rows(path: Path) -> Sequence[Row]:
+    """Read the rows of an annotations file, each with the keys NEEDED."""
     rows = read_value(path)
     if not isinstance(rows, list) or not rows:
         what = "no annotations" if rows == [] else "not a list of annotations"
@@ -133,22 +135,29 @@ def _has_keys(row: Any, needed: Sequence[str]) -> bool:
 
 
 def _find_sides(rows: Sequence[Row], model: str | None, path: Path) -> tuple[str, str]:
-    """The model and its reference; the same name twice where a model meets itself."""
-    second = Counter(to_printable(row["generator_2"]) for row in rows)
-    names = list(dict.fromkeys([*second, *(to_printable(row["generator_1"]) for row in rows)]))
-    if len(names) > 2 or (model and model not in names):
-        what = f"{model} is not in the file" if len(names) <= 2 else "more than two generators"
-        raise MontessoriError(
-            f"{what}: {', '.join(names[:8])}",
-            where=str(path),
-            expected="the rows of one model against one reference, one of them named by --model",
-            next="split the file by generator, or fix --model",
-        )
+    """The model and its reference; the same name twice where a model is compared with itself."""
+    first = [to_printable(row["generator_1"]) for row in rows]
+    second = [to_printable(row["generator_2"]) for row in rows]
+    names = list(dict.fromkeys([*second, *first]))
+    if len(names) > 2:
+        raise _wrong_generators("more than two generators", names, path)
+    if model and model not in names:
+        raise _wrong_generators(f"{model} is not in the file", names, path)
     if not model:
-        known = [name for name in names if name in REFERENCES]
-        others = [name for name in names if name not in REFERENCES]
-        model = others[0] if len(known) == len(others) == 1 else second.most_common(1)[0][0]
-    return model, next((name for name in names if name != model), model)
+        candidates = [name for name in names if name not in REFERENCES]
+        one_reference = len(names) == 2 and len(candidates) == 1
+        model = candidates[0] if one_reference else Counter(second).most_common(1)[0][0]
+    others = [name for name in names if name != model]
+    return model, others[0] if others else model
+
+
+def _wrong_generators(what: str, names: Sequence[str], path: Path) -> MontessoriError:
+    return MontessoriError(
+        f"{what}: {', '.join(names[:8])}",
+        where=str(path),
+        expected="the rows of one model against one reference, one of them named by --model",
+        next="split the file by generator, or fix --model",
+    )
 
 
 def _is_missing(value: Any) -> bool:
@@ -165,7 +174,7 @@ def _parse_preference(value: Any) -> float:
 
 
 def _common_annotator(rows: Sequence[Row]) -> str:
-    """The annotator that all rows name; "" where they name none or several."""
+    """The annotator of all rows; "" where they name none or several."""
     names = {to_printable(row.get("annotator") or "") for row in rows}
     return names.pop() if len(names) == 1 else ""
 
@@ -173,9 +182,12 @@ def _common_annotator(rows: Sequence[Row]) -> str:
 def _answer_lengths(
     rows: Sequence[Row], swapped: NDArray[np.bool_], key: str, other: str, known: Mapping[str, str]
 ) -> Floats:
-    """Characters of one side's answers, (rows,): from `key`, or from `other` in swapped rows."""
-    texts = [
-        row.get(other if turned else key, known.get(str(row["instruction"])))
-        for row, turned in zip(rows, swapped, strict=True)
-    ]
-    return np.array([len(text) if isinstance(text, str) else math.nan for text in texts])
+    """Characters of one side's answers, (rows,): from `key`, or from `other` in swapped rows.
+
+    known: answers by instruction, for rows without one. NaN where there is none.
+    """
+    lengths = []
+    for row, is_swapped in zip(rows, swapped, strict=True):
+        text = row.get(other if is_swapped else key, known.get(str(row["instruction"])))
+        lengths.append(len(text) if isinstance(text, str) else math.nan)
+    return np.array(lengths)

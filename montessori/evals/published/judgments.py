@@ -1,9 +1,10 @@
-"""Verdicts of MT-Bench in FastChat's `model_judgment` files, and what their texts say.
+"""Verdicts of MT-Bench, read from FastChat's `model_judgment` files and from the judges' texts.
 
-JSON Lines. A row of single-answer grading has `question_id`, `model`, `turn`, `score` (-1 where
-there was no verdict), `judgment` (the judge's text), `judge` (model and prompt) and `tstamp`; a row
-of pairwise comparison has `model_1`, `model_2`, and `g1_winner`, `g1_judgment`, `g2_winner`,
-`g2_judgment` of the two orders of the answers (Zheng et al. 2023, arXiv 2306.05685).
+The files are JSON Lines. A row of single-answer grading has `question_id`, `model`, `turn`,
+`score` (-1 without a verdict), `judgment` (the judge's text), `judge` (model and prompt) and
+`tstamp`; a row of pairwise comparison has `model_1`, `model_2`, and `g1_winner`, `g1_judgment`,
+`g2_winner`, `g2_judgment` of the two orders of the answers (Zheng and others 2023, arXiv
+2306.05685).
 """
 
 import math
@@ -11,6 +12,7 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from montessori.errors import MontessoriError
 from montessori.evals.published.verdict_files import (
@@ -29,7 +31,7 @@ CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction"
               "humanities")  # fmt: skip
 FIRST_QUESTION, QUESTIONS_PER_CATEGORY = 81, 10
 
-# FastChat's patterns: the asked-for [[5]] wherever it is, only without one a [5]
+# FastChat's patterns: [[5]], which the prompt asks for, and [5] only in a text without it
 RATING = re.compile(r"\[\[(\d+\.?\d*)\]\]")
 RATING_SINGLE = re.compile(r"\[(\d+\.?\d*)\]")
 WINNERS = {"[[A]]": "A", "[[B]]": "B", "[[C]]": "tie"}  # in the order in which FastChat looks
@@ -39,9 +41,9 @@ WINNERS = {"[[A]]": "A", "[[B]]": "B", "[[C]]": "tie"}  # in the order in which 
 class Judgment:
     """One grade of one answer.
 
-    score: 1-10, or None for a row that is left out, and then `why` says so: "failed" (-1 or no
-    score), "unparsed" (the text holds no rating), "out of range". stored and parsed: the file's
-    score and the text's rating, None where there is none. source: the row as it was read.
+    score: 1-10, or None for a row that does not count; `why` then has the reason: "failed" (-1 or
+    no score), "unparsed" (the text has no rating), "out of range". stored, parsed: the score in
+    the file and the rating in the text, None where there is none. source: the row as it was read.
     """
 
     line: int
@@ -58,7 +60,7 @@ class Judgment:
 
     @property
     def disagrees(self) -> bool:
-        """Whether score and text hold two different ratings."""
+        """Whether score and text have different ratings."""
         return None not in (self.stored, self.parsed) and self.stored != self.parsed
 
 
@@ -72,19 +74,19 @@ class Match:
     model_1: str
     model_2: str
     judge: str
-    winners: tuple[str, str]  # as the file says, of the first order and of the second
-    parsed: tuple[str | None, str | None]  # as the texts say; None without a text
+    winners: tuple[str, str]  # by the file, in the first order and in the second
+    parsed: tuple[str | None, str | None]  # by the texts; None without a text
 
 
 def parse_rating(text: str) -> float | None:
-    """The rating in a judge's text: the first [[5]], without one the first [5]; else None."""
-    found = RATING.search(text) or RATING_SINGLE.search(text)
-    rating = float(found.group(1)) if found else math.inf
+    """The rating in a judge's text: the first [[5]], or else the first [5]; None without any."""
+    match = RATING.search(text) or RATING_SINGLE.search(text)
+    rating = float(match.group(1)) if match else math.inf
     return rating if math.isfinite(rating) else None
 
 
 def parse_winner(text: str) -> str:
-    """The winner in a judge's text: "A", "B", "tie", or "error" where it names none."""
+    """The winner in a judge's text: "A", "B", "tie", or "error" where the text names none."""
     return next((winner for mark, winner in WINNERS.items() if mark in text), "error")
 
 
@@ -95,7 +97,7 @@ def category_of(question: int) -> str:
 
 
 def read_judgments(path: Path) -> list[Judgment] | list[Match]:
-    """The rows of a judgment file: all graded singly, or all compared.
+    """Read the rows of a judgment file, which are all graded singly or all compared.
 
     Raises MontessoriError: no such file, a line that is not a JSON object, a row without a needed
     key or with an ill-typed one, no rows, rows of both kinds.
@@ -115,7 +117,10 @@ def read_judgments(path: Path) -> list[Judgment] | list[Match]:
 
 
 def read_categories(path: Path) -> dict[int, str]:
-    """The category of each question, from a `question.jsonl`. Raises MontessoriError."""
+    """Read the category of each question from a `question.jsonl`.
+
+    Raises MontessoriError: an unreadable file, a line that is no question with a category.
+    """
     rows = read_lines(path)
     for line, row, _ in rows:
         _require_keys(row, ("question_id", "category"), line, path)
@@ -125,10 +130,11 @@ def read_categories(path: Path) -> dict[int, str]:
 def categories_for(
     rows: Sequence[Judgment | Match], judgments: Path, questions: Path | None
 ) -> tuple[dict[int, str], str]:
-    """The category of each question of `rows`, and where it was found.
+    """The category of each question of `rows`, and a text that names their source.
 
-    From `questions`; else from the question.jsonl beside the judgments' folder, as in FastChat's
-    layout; else by number. Raises MontessoriError for a file that cannot be read.
+    The source is `questions`, or else the question.jsonl beside the judgments' folder, as in
+    FastChat's layout, or else the numbers of the questions. Raises MontessoriError for a file that
+    cannot be read.
     """
     beside = Path(judgments).resolve().parent.parent / "question.jsonl"
     path = questions or (beside if beside.is_file() else None)
@@ -142,7 +148,8 @@ def _parse_judgment(row: Row, line: int, source: str, path: Path) -> Judgment:
     _require_keys(row, SINGLE, line, path)
     stored, text = to_number(row.get("score")), row.get("judgment")
     parsed = parse_rating(text) if isinstance(text, str) else None
-    why = _left_out(stored, parsed, isinstance(text, str))
+    why = _reason_against(stored, parsed, isinstance(text, str))
+    score = parsed if stored is None else stored
     return Judgment(
         line=line,
         question=int(row["question_id"]),
@@ -150,7 +157,7 @@ def _parse_judgment(row: Row, line: int, source: str, path: Path) -> Judgment:
         turn=int(row["turn"]),
         judge=_judge_name(row),
         time=to_number(row.get("tstamp")) or 0.0,
-        score=None if why else stored if stored is not None else parsed,
+        score=None if why else score,
         why=why,
         stored=None if stored == FAILED else stored,
         parsed=parsed,
@@ -158,8 +165,8 @@ def _parse_judgment(row: Row, line: int, source: str, path: Path) -> Judgment:
     )
 
 
-def _left_out(stored: float | None, parsed: float | None, has_text: bool) -> str:
-    """Why a row is left out; "" for one that is scored, by the stored score where there is one."""
+def _reason_against(stored: float | None, parsed: float | None, has_text: bool) -> str:
+    """Why a row does not count; "" for one that does, by its stored score where it has one."""
     if stored == FAILED or (stored is None and not has_text):
         return "failed"
     if has_text and parsed is None:
@@ -171,13 +178,10 @@ def _left_out(stored: float | None, parsed: float | None, has_text: bool) -> str
 def _parse_match(row: Row, line: int, path: Path) -> Match:
     _require_keys(row, PAIRWISE, line, path)
     names = to_printable(row["model_1"]), to_printable(row["model_2"])
-    orders = ({"A": names[0], "B": names[1]}, {"A": names[1], "B": names[0]})
+    # In the second order the answers change places, so A is the second model's.
+    first = _winning_model(row.get("g1_judgment"), {"A": names[0], "B": names[1]})
+    second = _winning_model(row.get("g2_judgment"), {"A": names[1], "B": names[0]})
     stored = {"model_1": names[0], "model_2": names[1], "tie": "tie"}
-    texts = (row.get("g1_judgment"), row.get("g2_judgment"))
-    first, second = (
-        _winning_model(text, order) if isinstance(text, str) else None
-        for text, order in zip(texts, orders, strict=True)
-    )
     return Match(
         line=line,
         question=int(row["question_id"]),
@@ -193,20 +197,25 @@ def _parse_match(row: Row, line: int, path: Path) -> Match:
     )
 
 
-def _winning_model(text: str, order: Mapping[str, str]) -> str:
-    """The model that a text says won; `order` names the models behind A and B."""
+def _winning_model(text: Any, order: Mapping[str, str]) -> str | None:
+    """The model that won by a judge's text, "tie" or "error"; None without a text.
+
+    order: the models behind A and B.
+    """
+    if not isinstance(text, str):
+        return None
     winner = parse_winner(text)
     return order.get(winner, winner)
 
 
 def _judge_name(row: Row) -> str:
-    """The judging model: the first part of `judge`, whose second is the name of the prompt."""
+    """The judging model: the first part of `judge`. The second part is the prompt's name."""
     judge = row.get("judge")
     return to_printable(judge[0] if isinstance(judge, list) and judge else judge or "")
 
 
 def _require_keys(row: Row, keys: tuple[str, ...], line: int, path: Path) -> None:
-    """Raise MontessoriError where a key is missing, or one that counts is no whole number."""
+    """Raise MontessoriError where a key is missing, or question or turn is no whole number."""
     missing = [key for key in keys if key not in row]
     if missing:
         raise wrong_line(f"no {', '.join(missing)}", line, path)

@@ -1,11 +1,12 @@
-"""The length-controlled win rate of AlpacaEval 2 (Dubois et al. 2024, arXiv 2404.04475).
+"""The length-controlled win rate of AlpacaEval 2 (Dubois and others 2024, arXiv 2404.04475).
 
 A logistic regression of the preference on three terms: tanh of the difference in length in units of
 its standard deviation, the difficulty of the instruction, and a constant for the model. The
 length-controlled win rate is its mean prediction where the lengths are equal. The arithmetic is
 that of `alpaca_eval.metrics.glm_winrate` 0.6.6, in which `length_controlled_v1` has all terms and
 the table of gamed answers, `length_controlled_noreg` no table and `length_controlled_minimal`
-neither table nor difficulty.
+neither table nor difficulty. `lab_benchmarks.ridge_length_control` is the fast fit for bootstrap
+samples.
 """
 
 from dataclasses import dataclass
@@ -24,7 +25,7 @@ CLOSEST = 1e-15  # predictions keep this distance from 0 and 1 in the log loss
 
 @dataclass(frozen=True)
 class Weights:
-    """The coefficients of a model in logits; the constant belongs to the model alone."""
+    """The coefficients of a model, in logits. Only the constant measures the model's quality."""
 
     length: float
     difficulty: float
@@ -41,7 +42,7 @@ class Weights:
 
 @dataclass(frozen=True)
 class Gamed:
-    """Rows of the published table that keeps the length's coefficient from being gamed.
+    """Rows of the published table of gamed answers, which keep the length's coefficient in check.
 
     All (rows,): the preference in [0, 1], the standardised difference in length, the difficulty.
     """
@@ -70,14 +71,15 @@ def fit_weights(
 ) -> Weights:
     """Fit the regression anew, with the published penalty, folds and seed.
 
-    preference: (rows,) in [0, 1]. length: (rows,), see `length_term`. difficulty: (rows,); without
-    it that term is left out. gamed: needs difficulty. Rows with a NaN have no part.
+    preference: (rows,) in [0, 1]. length: (rows,), see `length_term`. difficulty: (rows,); None
+    drops that term. gamed: needs difficulty. Rows with a NaN are ignored.
     Raises ValueError for fewer than FOLDS rows.
     """
     terms = [length, *([] if difficulty is None else [difficulty]), np.ones_like(length)]
     features = np.stack(terms, axis=1)  # (rows, terms)
     weight = np.ones_like(preference)
     if gamed is not None:
+        # The constant of these rows is 0: they say nothing about the model.
         table = np.stack([np.tanh(gamed.length), gamed.difficulty, 0.0 * gamed.length], axis=1)
         features = np.concatenate([table, features])
         preference = np.concatenate([gamed.preference, preference])
@@ -85,11 +87,11 @@ def fit_weights(
     known = ~np.isnan(preference) & ~np.isnan(features).any(axis=1)
     if known.sum() < FOLDS:
         raise ValueError(f"{known.sum()} rows cannot be divided into {FOLDS} folds")
-    found = _cross_validated(features[known], preference[known], weight[known])
+    coefficients = _cross_validated(features[known], preference[known], weight[known])
     return Weights(
-        length=float(found[0]),
-        difficulty=0.0 if difficulty is None else float(found[1]),
-        constant=float(found[-1]),
+        length=float(coefficients[0]),
+        difficulty=0.0 if difficulty is None else float(coefficients[1]),
+        constant=float(coefficients[-1]),
     )
 
 
@@ -119,8 +121,9 @@ def _held_out_losses(
     known = features[train], preference[train], weight[train]
     losses = []
     for strength in STRENGTHS:
-        found = _fit_coefficients(*known, strength, random)
-        loss = _log_loss(preference[test], 1.0 / (1.0 + np.exp(-features[test] @ found)))
+        coefficients = _fit_coefficients(*known, strength, random)
+        predicted = 1.0 / (1.0 + np.exp(-features[test] @ coefficients))
+        loss = _log_loss(preference[test], predicted)
         losses.append(float(np.mean(weight[test] * loss)))
     return losses
 
@@ -138,7 +141,10 @@ def _fit_coefficients(
     strength: float,
     random: np.random.RandomState,
 ) -> Floats:
-    """L1 logistic regression on probabilities: each row once as won and once as lost."""
+    """Coefficients (terms,) of an L1 logistic regression on probabilities.
+
+    scikit-learn takes labels, so each row is there twice, won and lost, weighted by its preference.
+    """
     from sklearn.linear_model import LogisticRegression
 
     model = LogisticRegression(

@@ -1,11 +1,10 @@
-"""What AlpacaEval publishes for its length control: weights, instruction difficulty, gamed answers.
+"""Files of AlpacaEval's length control: weights of models, instruction difficulty, gamed answers.
 
-The files have licences of their own, so none ships here: they are named by option, or found above
-the annotations in the layout of AlpacaEval's repository.
+The files have licences of their own, so none ships here. They are named by option, or found in a
+folder above the annotations that has the layout of AlpacaEval's repository.
 """
 
 import re
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -17,7 +16,7 @@ from montessori.evals.published.length_control import Floats, Gamed, Weights
 from montessori.sources.alpaca_tables import read_difficulty, read_numbers
 
 ANNOTATOR = "weighted_alpaca_eval_gpt4_turbo"  # the judge whose weights are published
-LEVELS = 5  # folders above the annotations that are looked through
+LEVELS = 5  # folders above the annotations that are searched
 LAYOUT = {
     "weights": (
         "lc_glm_weights_baseline_{reference}.csv",
@@ -28,7 +27,7 @@ LAYOUT = {
     "gamed": ("df_gamed.csv",),
     "reference_outputs": ("{reference}/model_outputs.json",),
 }
-COLUMNS = {  # of the published CSV files: ours to theirs
+COLUMNS = {  # fields of Weights and the columns of the published CSV files
     "length": "np.tanh(std_delta_len)",
     "difficulty": "instruction_difficulty",
     "constant": "not_gamed_baseline.astype(float)",
@@ -37,7 +36,7 @@ COLUMNS = {  # of the published CSV files: ours to theirs
 
 @dataclass(frozen=True)
 class LengthControlFiles:
-    """Paths of what is published; None for what there is not."""
+    """Paths of published files; None for a file that is not there."""
 
     weights: Path | None = None
     difficulty: Path | None = None
@@ -48,33 +47,36 @@ class LengthControlFiles:
 def find_files(
     files: LengthControlFiles, annotations: Path, comparison: Comparison
 ) -> LengthControlFiles:
-    """`files`, with what is missing looked for above `annotations`.
+    """Search for the files that `files` does not name in the folders above `annotations`.
 
-    Only for verdicts of the published judge: nobody else's have published weights.
+    Only for verdicts of the judge ANNOTATOR, because no other judge has published weights.
     """
     names = {"annotator": comparison.annotator, "reference": comparison.reference}
     if comparison.annotator != ANNOTATOR or not re.fullmatch(r"[\w.-]+", comparison.reference):
         return files
     folders = list(Path(annotations).resolve().parents)[:LEVELS]
-    found = {
-        kind: next(_existing_files(folders, [form.format(**names) for form in forms]), None)
-        for kind, forms in LAYOUT.items()
-        if getattr(files, kind) is None
-    }
-    return replace(files, **found)
+    paths = {}
+    for kind, forms in LAYOUT.items():
+        if getattr(files, kind) is None:
+            paths[kind] = _first_existing(folders, [form.format(**names) for form in forms])
+    return replace(files, **paths)
 
 
 def paths_by_kind(files: LengthControlFiles) -> dict[str, str]:
-    """The files of a published comparison that exist, by what they hold."""
+    """The paths that `files` has, by what they hold."""
     return {kind: str(path) for kind, path in vars(files).items() if path is not None}
 
 
-def _existing_files(folders: list[Path], names: list[str]) -> Iterator[Path]:
-    return (folder / name for folder in folders for name in names if (folder / name).is_file())
+def _first_existing(folders: list[Path], names: list[str]) -> Path | None:
+    for folder in folders:
+        for name in names:
+            if (folder / name).is_file():
+                return folder / name
+    return None
 
 
 def read_weights(path: Path, model: str) -> Weights | None:
-    """The published coefficients of `model`, the last where it has several; None where it has none.
+    """Read the published coefficients of `model`: the last if it has several, None without any.
 
     Raises MontessoriError: no such file, not such a table.
     """
@@ -86,18 +88,20 @@ def read_weights(path: Path, model: str) -> Weights | None:
 
 
 def read_gamed(path: Path) -> Gamed:
-    """The table of gamed answers. Raises MontessoriError: no such file, not such a table."""
+    """Read the table of gamed answers. Raises MontessoriError: no such file, not such a table."""
     columns = ("preference", "std_delta_len", "instruction_difficulty")
     table = read_numbers(path, columns, gaps=("preference",))
-    return Gamed(*(table[name].cast(pl.Float64).fill_null(np.nan).to_numpy() for name in columns))
+    values = table.select(pl.col(columns).cast(pl.Float64).fill_null(np.nan))
+    return Gamed(*(values[name].to_numpy() for name in columns))
 
 
 def difficulty_of(comparison: Comparison, files: LengthControlFiles) -> Floats | None:
     """The difficulty of each row's instruction, (rows,).
 
-    By the reference outputs, whose order is that of the difficulties; without them by position,
-    which needs as many rows as difficulties. None where the rows cannot be identified that way, or
-    without a file that holds difficulties. Raises MontessoriError: an unreadable file.
+    The reference outputs identify the rows, because their order is that of the difficulties.
+    Without them the position does, if there are as many rows as difficulties. None where rows
+    cannot be identified, or without a file that has difficulties. Raises MontessoriError: an
+    unreadable file.
     """
     path = files.difficulty or files.gamed
     if path is None:
@@ -106,5 +110,5 @@ def difficulty_of(comparison: Comparison, files: LengthControlFiles) -> Floats |
     if files.reference_outputs is None:
         return known if len(known) == len(comparison.instructions) else None
     order = {text: number for number, text in enumerate(read_outputs(files.reference_outputs))}
-    places = [order.get(text, len(known)) for text in comparison.instructions]
-    return known[places] if max(places) < len(known) else None
+    positions = [order.get(text, len(known)) for text in comparison.instructions]
+    return known[positions] if max(positions) < len(known) else None

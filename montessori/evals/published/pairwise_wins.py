@@ -1,10 +1,11 @@
-"""Wins of MT-Bench's pairwise comparisons, in which each pair is judged in both orders.
+"""Wins of MT-Bench's pairwise comparisons, in which each pair of answers is judged in both orders.
 
-As in FastChat's `show_result.py`: a model wins where it wins in both orders; where the orders
-disagree, or say so, it is a tie; a comparison with an order that names no winner is left out.
+As in FastChat's `show_result.py`: a model wins where it wins in both orders. Where the orders
+disagree, or both say so, it is a tie. A comparison with an order that names no winner does not
+count.
 """
 
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -15,7 +16,7 @@ TIE, ERROR = "tie", "error"
 
 
 def overall_winner(winners: tuple[str, str]) -> str:
-    """The model that won in both orders, else "tie"; "error" where an order has no winner."""
+    """The model that won in both orders, otherwise "tie"; "error" where an order has no winner."""
     if ERROR in winners:
         return ERROR
     return winners[0] if winners[0] == winners[1] else TIE
@@ -27,7 +28,7 @@ def score_matches(
     baseline: str | None = None,
     source: str = "",
 ) -> dict[str, Any]:
-    """All figures as JSON: wins by model, turn and category, and what was counted and left out.
+    """All figures as JSON: wins by model, turn and category, and how many comparisons count.
 
     baseline: only the comparisons with this model, which itself is not listed. source: the file
     that the rows come from, for messages.
@@ -45,45 +46,52 @@ def score_matches(
     return {
         "kind": "pairwise",
         "baseline": baseline,
-        "models": _by_model(counted, categories, baseline),
+        "models": _score_models(counted, categories, baseline),
         "n_rows": len(matches),
         "n_counted": len(counted),
         "n_without_baseline": len(matches) - len(chosen),
         "left_out": {"error": len(chosen) - len(counted)},
-        "n_inconsistent": sum(_is_inconsistent(row) for row in counted),
+        "n_inconsistent": sum(row.winners[0] != row.winners[1] for row in counted),
         "n_disagreements": sum(_text_disagrees(row) for row in chosen),
         "judges": dict(Counter(row.judge for row in matches)),
     }
 
 
-def _by_model(
+def _score_models(
     matches: Sequence[Match], categories: Mapping[int, str], baseline: str | None
 ) -> dict[str, Any]:
-    found: dict[str, dict[str, dict[str, list[str]]]] = defaultdict(lambda: defaultdict(dict))
+    """Win and loss rates of each model but the baseline: overall, by turn and by category."""
+    results: dict[str, list[tuple[Match, str]]] = {}
     for row in matches:
+        winner = overall_winner(row.winners)
         for model, other in ((row.model_1, row.model_2), (row.model_2, row.model_1)):
-            won = {model: "win", other: "loss"}.get(overall_winner(row.winners), "tie")
-            places = (("all", ""), ("turns", str(row.turn)),
-                      ("categories", categories.get(row.question, "other")))  # fmt: skip
-            for kind, name in places:
-                found[model][kind].setdefault(name, []).append(won)
-    return {
-        model: {
-            **win_loss_rates(kinds["all"][""]),
-            "turns": {name: win_loss_rates(won) for name, won in sorted(kinds["turns"].items())},
-            "categories": {
-                name: win_loss_rates(won) for name, won in sorted(kinds["categories"].items())
-            },
+            result = {model: "win", other: "loss"}.get(winner, "tie")
+            results.setdefault(model, []).append((row, result))
+    models = {}
+    for model, of_model in sorted(results.items()):
+        if model == baseline:
+            continue
+        by_turn: dict[str, list[str]] = {}
+        by_category: dict[str, list[str]] = {}
+        for row, result in of_model:
+            by_turn.setdefault(str(row.turn), []).append(result)
+            by_category.setdefault(categories.get(row.question, "other"), []).append(result)
+        models[model] = {
+            **win_loss_rates([result for _, result in of_model]),
+            "turns": _rates_by(by_turn),
+            "categories": _rates_by(by_category),
         }
-        for model, kinds in sorted(found.items())
-        if model != baseline
-    }
+    return models
 
 
-def win_loss_rates(won: Sequence[str]) -> dict[str, Any]:
+def _rates_by(results: Mapping[str, Sequence[str]]) -> dict[str, Any]:
+    return {name: win_loss_rates(results[name]) for name in sorted(results)}
+
+
+def win_loss_rates(results: Sequence[str]) -> dict[str, Any]:
     """Counts of "win", "loss" and "tie", and rates on 0-100; the adjusted one counts ties half."""
-    counts = Counter(won)
-    share = 100.0 / len(won)
+    counts = Counter(results)
+    share = 100.0 / len(results)
     return {
         "n_wins": counts["win"],
         "n_losses": counts["loss"],
@@ -94,11 +102,7 @@ def win_loss_rates(won: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _is_inconsistent(row: Match) -> bool:
-    """Whether the order of the answers decided: the two orders differ."""
-    return row.winners[0] != row.winners[1]
-
-
 def _text_disagrees(row: Match) -> bool:
-    pairs = zip(row.winners, row.parsed, strict=True)
-    return any(said is not None and said != stored for stored, said in pairs)
+    """Whether the text of an order names another winner than the row."""
+    orders = zip(row.winners, row.parsed, strict=True)
+    return any(parsed is not None and parsed != stored for stored, parsed in orders)

@@ -27,7 +27,7 @@ def alpaca_eval(
         Path | None, typer.Option(help="AlpacaEval's df_gamed.csv: the fit is then as published.")
     ] = None,
     model_outputs: Annotated[
-        Path | None, typer.Option(help="JSON of the model's answers, where rows have none.")
+        Path | None, typer.Option(help="JSON of the model's answers, for rows without them.")
     ] = None,
     reference_outputs: Annotated[
         Path | None,
@@ -39,14 +39,18 @@ def alpaca_eval(
 ) -> None:
     """Win rate, standard error, length-controlled and discrete win rate of AlpacaEval 2.
 
-    The length-controlled win rate takes the best of what there is: published weights of the model
-    (with --difficulty), a fit as published (--difficulty, --gamed), a fit with --difficulty, a fit
-    on length alone. The last two are approximate. Which one it was is in the output.
+    The length-controlled win rate is by the best method that the files allow: published weights
+    of the model (with --difficulty), a fit as published (--difficulty, --gamed), a fit with
+    --difficulty, a fit on length alone. The last two are approximate. The output names the method.
     """
-    from montessori.evals.published import length_control_files, score_tables
-    from montessori.evals.published.alpaca_scores import control_length
-    from montessori.evals.published.alpaca_scores import score_comparison as score_comparison
+    from montessori.evals.published.alpaca_scores import control_length, score_comparison
     from montessori.evals.published.annotations import read_annotations, read_outputs
+    from montessori.evals.published.length_control_files import (
+        LengthControlFiles,
+        find_files,
+        paths_by_kind,
+    )
+    from montessori.evals.published.score_tables import format_alpaca_eval
 
     comparison = read_annotations(
         annotations,
@@ -54,14 +58,12 @@ def alpaca_eval(
         read_outputs(model_outputs) if model_outputs else None,
         read_outputs(reference_outputs) if reference_outputs else None,
     )
-    files = length_control_files.LengthControlFiles(weights, difficulty, gamed, reference_outputs)
+    files = LengthControlFiles(weights, difficulty, gamed, reference_outputs)
     if find:
-        files = length_control_files.find_files(files, annotations, comparison)
+        files = find_files(files, annotations, comparison)
     control = control_length(comparison, files, required=weights is not None)
-    figures = score_comparison(comparison, control) | {
-        "files": length_control_files.paths_by_kind(files)
-    }
-    _show_figures(score_tables.format_alpaca_eval(figures), figures, json)
+    figures = {**score_comparison(comparison, control), "files": paths_by_kind(files)}
+    _show_figures(format_alpaca_eval(figures), figures, json)
 
 
 @score.command("mt-bench")
@@ -79,26 +81,27 @@ def mt_bench(
     """Scores of MT-Bench by model, turn and category; wins of a file of pairwise comparisons.
 
     Ratings are read again from the judges' texts and compared with the stored scores. Rows without
-    a rating are left out and counted. A row judged twice counts twice, as in FastChat; the score
-    with each answer counted once, and how far its verdicts are apart, are said beside it.
+    a rating do not count; their number is shown. An answer judged twice counts twice, as in
+    FastChat; beside it stand the score with each answer counted once, and how far its verdicts are
+    apart.
     """
-    from montessori.evals.published import mt_bench_scores, pairwise_wins, score_tables
     from montessori.evals.published.judgments import Judgment, Match, categories_for, read_judgments
+    from montessori.evals.published.mt_bench_scores import score_judgments
+    from montessori.evals.published.pairwise_wins import score_matches
+    from montessori.evals.published.score_tables import format_mt_bench, format_pairwise
 
     rows = read_judgments(judgments)
     categories, source = categories_for(rows, judgments, questions)
     matches = [row for row in rows if isinstance(row, Match)]
     graded = [row for row in rows if isinstance(row, Judgment)]
     if matches:
-        figures = pairwise_wins.score_matches(matches, categories, baseline, str(judgments)) | {
-            "categories": source
-        }
-        _show_figures(score_tables.format_pairwise(figures), figures, json)
+        figures = score_matches(matches, categories, baseline, str(judgments))
+        figures["categories"] = source
+        _show_figures(format_pairwise(figures), figures, json)
     else:
-        figures = mt_bench_scores.score_judgments(graded, categories, str(judgments)) | {
-            "categories": source
-        }
-        _show_figures(score_tables.format_mt_bench(figures), figures, json)
+        figures = score_judgments(graded, categories, str(judgments))
+        figures["categories"] = source
+        _show_figures(format_mt_bench(figures), figures, json)
 
 
 def _show_figures(lines: list[str], figures: dict[str, Any], json: Path | None) -> None:

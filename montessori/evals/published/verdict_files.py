@@ -1,4 +1,4 @@
-"""Reading of verdict files that others wrote: JSON, JSON Lines, and the names in them."""
+"""Reads verdict files of any origin safely: JSON, JSON Lines, names and numbers in them."""
 
 import json
 from collections.abc import Mapping
@@ -8,11 +8,11 @@ from typing import Any
 from montessori.errors import MontessoriError
 
 Row = Mapping[str, Any]
-LARGEST = 1e15  # beyond it a number in a verdict file is nonsense
+LARGEST = 1e15  # a number in a verdict file beyond it is nonsense
 
 
 def read_value(path: Path) -> Any:
-    """The value in a JSON file. Raises MontessoriError if it cannot be read or is malformed."""
+    """Read the value in a JSON file. Raises MontessoriError if it is unreadable or malformed."""
     try:
         return json.loads(_read_text(path))
     except (ValueError, RecursionError) as error:
@@ -22,23 +22,25 @@ def read_value(path: Path) -> Any:
 
 
 def read_lines(path: Path) -> list[tuple[int, Row, str]]:
-    """The objects of a JSON Lines file with their line numbers and texts; empty lines are left out.
+    """Read the objects of a JSON Lines file, with line numbers and texts, without empty lines.
 
     Raises MontessoriError: an unreadable file, a line that is not a JSON object.
     """
-    lines = _read_text(path).split("\n")  # not splitlines: texts may hold other ends of line
-    return [
-        (n, _parse_object(text, n, path), text) for n, text in enumerate(lines, 1) if text.strip()
-    ]
+    rows = []
+    # Not by splitlines, because texts may contain other line separators, such as U+2028.
+    for line, text in enumerate(_read_text(path).split("\n"), 1):
+        if text.strip():
+            rows.append((line, _parse_object(text, line, path), text))
+    return rows
 
 
 def to_printable(name: Any) -> str:
-    """A name from a file as text that is safe to print: "?" for what is not printable."""
+    """A name from a file as text that is safe to print: "?" for each unprintable character."""
     return "".join(sign if sign.isprintable() else "?" for sign in str(name))
 
 
 def to_number(value: Any) -> float | None:
-    """A JSON number as float; None for anything else, infinities, NaN and absurd sizes too."""
+    """A JSON number as float; None for other values, infinities, NaN and numbers above LARGEST."""
     is_number = isinstance(value, int | float) and not isinstance(value, bool)
     return float(value) if is_number and abs(value) <= LARGEST else None
 

@@ -12,12 +12,12 @@ import pytest
 from montessori.errors import MontessoriError
 from montessori.evals.items import Item
 from montessori.evals.judging.judge_prompts import CHOICE, GRADING, prompt_name, read_prompts
-from montessori.evals.judging.questions import Answered, Question
+from montessori.evals.judging.questions import Question, TurnAnswer
 from tests.evals.judge_case import PROMPTS
 
 ITEM = Item("mt_bench-1", "math", "", "", ("one?", "two?"), ("", ""), ("gold one", "gold two"))
-OURS = (Answered("ours 1"), Answered("ours 2"))
-THEIRS = (Answered("theirs 1"), Answered("theirs 2"))
+OURS = (TurnAnswer("ours 1"), TurnAnswer("ours 2"))
+THEIRS = (TurnAnswer("theirs 1"), TurnAnswer("theirs 2"))
 
 
 def question(turn=1, others=(), swapped=False, gold=True, benchmark="mt_bench"):
@@ -66,7 +66,7 @@ def test_swapping_changes_places_and_nothing_else():
 
 
 def test_special_tokens_of_the_judge_leave_the_texts():
-    some = Question("mt_bench", ITEM, 1, (Answered("a<|end|>b"), OURS[1]))
+    some = Question("mt_bench", ITEM, 1, (TurnAnswer("a<|end|>b"), OURS[1]))
     assert "ab" in shown(some, ("<|end|>",))
 
 

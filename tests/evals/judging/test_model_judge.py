@@ -328,7 +328,7 @@ def test_the_labs_checker_refuses_items_without_a_key(tmp_path, evals, sides):
 
 def test_what_is_no_judge_is_refused(tmp_path, evals, sides):
     (tmp_path / "x.json").write_text('{"kind": "oracle"}')
-    with pytest.raises(MontessoriError, match="no judge"):
+    with pytest.raises(MontessoriError, match="not a judge"):
         judged(tmp_path, evals, tmp_path / "x.json", *sides)
 
 

@@ -14,7 +14,7 @@ from montessori.artifacts.schemas import SAMPLES
 from montessori.errors import MontessoriError
 from montessori.evals.outcomes import COLUMNS
 from montessori.evals.public import lm_eval_model
-from montessori.evals.public.run_task import run_task
+from montessori.evals.public.run_task import PublicTask, run_task
 from montessori.evals.public.settings import HarnessParams
 from montessori.evals.public.task_outcomes import write_task_outcomes
 from montessori.pipeline.machine import Machine
@@ -48,7 +48,7 @@ def test_vllm_gives_the_numbers_of_transformers(data, tmp_path, task):
         settings = HarnessParams(engine, "", limit=0, batch=3, chat_template=False)
         out = tmp_path / engine
         outcomes = tmp_path / f"{engine}.csv"
-        found.append(run_task(STUDENT, task, 1, data, out, outcomes, settings, MACHINE))
+        found.append(run_task(STUDENT, PublicTask(task, 1, data), out, outcomes, settings, MACHINE))
         samples = pl.read_parquet(out / "samples.parquet")
         texts.append(samples.select("item", "filter", "prompt", "target", "metrics"))
     assert found[0]["scores"] == found[1]["scores"]

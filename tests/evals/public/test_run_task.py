@@ -14,7 +14,7 @@ from montessori.artifacts.schemas import SAMPLES
 from montessori.errors import MontessoriError
 from montessori.evals.public import run_task as module
 from montessori.evals.public.lm_eval_tasks import load_task
-from montessori.evals.public.run_task import run_task
+from montessori.evals.public.run_task import PublicTask, run_task
 from montessori.evals.public.settings import HarnessParams
 from montessori.models.chat import folder_template, text_hash
 from montessori.sources.local_data import LocalData
@@ -46,9 +46,7 @@ def scored(student, data, machine, tmp_path):
     def score(task, shots, settings=SETTINGS):
         metrics = run_task(
             student,
-            task,
-            shots,
-            data,
+            PublicTask(task, shots, data),
             tmp_path / "out",
             tmp_path / "outcomes.csv",
             settings,

@@ -126,8 +126,8 @@ def test_what_is_left_out_is_counted(jsonl: Callable[..., Path], tmp_path: Path)
     }
     assert found["models"]["m"]["score"] == 7.0
     assert found["models"]["m"]["score_by_text"] == 6.5
-    assert "2 of 5 rows graded; left out: 1 failed, 1 unparsed, 1 out of range" in text
-    assert "1 rows whose text holds another rating" in text
+    assert "2 of 5 rows graded; not counted: 1 failed, 1 unparsed, 1 out of range" in text
+    assert "1 rows whose text has another rating" in text
     assert "by question number" in text
 
 
@@ -170,4 +170,4 @@ def test_the_published_verdicts(mt_bench_files: Path, tmp_path: Path) -> None:
     assert once["turns"] == pytest.approx({"1": 662 / 80, "2": 581 / 80})
     assert once["n_answers"] == 160
     assert len(model["categories"]) == 8
-    assert "166 of 170 rows graded; left out: 4 failed" in text
+    assert "166 of 170 rows graded; not counted: 4 failed" in text

@@ -89,7 +89,7 @@ def test_wins_by_model_turn_and_category(wins: Callable[..., tuple[dict[str, Any
     assert first["categories"]["roleplay"]["win_rate_adjusted"] == pytest.approx(100 / 3)
     assert (figures["n_rows"], figures["n_counted"], figures["left_out"]) == (6, 5, {"error": 1})
     assert figures["n_inconsistent"] == 1
-    assert "5 of 6 comparisons counted; left out: 1 error" in text
+    assert "5 of 6 comparisons counted; not counted: 1 error" in text
 
 
 def test_texts_that_name_another_winner(wins: Callable[..., tuple[dict[str, Any], str]]) -> None:
