@@ -1,7 +1,7 @@
-"""The cost of a run: of every stage that it needs, from their metrics.
+"""The cost of a run: the sum over all stages that it needs, from their metrics.
 
-FLOPs are counted as usual: 6 N for a token that is trained on (forward and backward pass), 2 N for
-one that is only read or written, N the model's parameters (arXiv 2001.08361, section 2.1).
+FLOPs are 6 N for a token that is trained on (forward and backward pass) and 2 N for one that is
+only read or written, where N is the model's number of parameters (arXiv 2001.08361, section 2.1).
 """
 
 from collections.abc import Iterator, Mapping
@@ -15,25 +15,32 @@ from montessori.graph.load import join_problems
 from montessori.graph.references import Rows, Step, find_needs
 from montessori.graph.stages import Graph, Stage
 
-#: How unknown times begin: this machine has them or not, and the other figures do without them.
+#: Prefixes of unmeasured times. Reports list them as missing and still show the other costs.
 SECONDS, GPU_SECONDS = "seconds of ", "GPU-seconds of "
-FREE = ("models",)  # stages that are no cost of a method
+FREE = ("models",)  # stages that do not count as cost of a method
 WRITES = ("probe", "response-probe", "synth", "draft", "tailor")  # stages in which a teacher writes
 TRAINS_TEACHER = ("teacher-dpo", "align-dpo")
 #: Stages in which a student trains, reads or writes.
-STUDENT = ("warmup", "influence", "student-sft", "student-signal", "mistakes", "icl",
-           "examinee")  # fmt: skip
+STUDENT = (
+    "warmup",
+    "influence",
+    "student-sft",
+    "student-signal",
+    "mistakes",
+    "icl",
+    "examinee",
+)
 
 
 @dataclass(frozen=True)
 class Cost:
-    """What stages took.
+    """The cost of one stage or of several.
 
-    teacher_tokens: tokens that teachers wrote, dropped samples included. student_flops and
-    teacher_flops: of training and of forward passes, generation left out for teachers.
-    judge_tokens: tokens that judging models wrote for signals. usd: paid to servers. seconds: on
-    this machine. gpu_seconds: each start's times its devices, 0 on a CPU. unknown: metrics that
-    are not there.
+    teacher_tokens: tokens that teachers wrote, dropped samples included. student_flops,
+    teacher_flops: of training and of forward passes; a teacher's generation does not count.
+    judge_tokens: tokens that judge models wrote for signals. usd: paid to servers. seconds: on
+    this machine. gpu_seconds: seconds of each start times its devices, 0 on a CPU. unknown: names
+    of the missing figures.
     """
 
     teacher_tokens: int = 0
@@ -47,7 +54,8 @@ class Cost:
     unknown: tuple[str, ...] = ()
 
     def __add__(self, other: "Cost") -> "Cost":
-        return Cost(*(getattr(self, f.name) + getattr(other, f.name) for f in fields(self)))
+        names = [each.name for each in fields(self)]
+        return Cost(*(getattr(self, name) + getattr(other, name) for name in names))
 
 
 @dataclass(frozen=True)
@@ -69,20 +77,21 @@ def compute_budgets(rows: Rows, graph: Graph, metrics: Path) -> dict[str, Budget
     for step, examinees in _examinees_of(rows):
         needs[step] |= examinees
     stages = {stage.kind: stage for stage in graph.stages}
-    found = {}
+    budgets = {}
     for name, run in rows["runs"].items():
         steps = follow_needs(_makers_of(run.model, rows, graph), needs)
         costs = (_cost_of(stages[kind], row, metrics) for kind, row in steps)
-        found[name] = Budget(sum(costs, Cost()), _trained_rows(run.model, rows, metrics), steps)
-    if not found:
+        trained_rows = _count_trained_rows(run.model, rows, metrics)
+        budgets[name] = Budget(sum(costs, Cost()), trained_rows, steps)
+    if not budgets:
         raise MontessoriError("params.yaml has no runs", next="add one to section runs")
-    return found
+    return budgets
 
 
 def baseline_of(raw: Mapping[str, Any]) -> str:
     """The run `compare.baseline` of params.yaml; "" where it names none.
 
-    Raises MontessoriError where the section is no mapping, such as an empty one.
+    Raises MontessoriError where the section is not a mapping, such as an empty one.
     """
     compare = raw.get("compare", {})
     if not isinstance(compare, Mapping):
@@ -93,22 +102,28 @@ def baseline_of(raw: Mapping[str, Any]) -> str:
 def _makers_of(model: str, rows: Rows, graph: Graph) -> set[Step]:
     """The stage that makes a model, such as that of students/NAME."""
     folder, _, name = model.partition("/")
-    return {
-        (stage.kind, name)
-        for stage in graph.writers_of(folder)
-        if name in rows[stage.section or ""]
-    }
+    makers = set()
+    for stage in graph.writers_of(folder):
+        if name in rows[stage.section or ""]:
+            makers.add((stage.kind, name))
+    return makers
 
 
 def _examinees_of(rows: Rows) -> Iterator[tuple[Step, set[Step]]]:
-    """Preference sets and the examinees that took their tasks: needed, although no key says so."""
+    """Each preference set and the examinees that took its tasks.
+
+    The set needs their answers, although no key of its row names them.
+    """
     for name, row in rows["preferences"].items():
-        taken = {other for other, its in rows["examinees"].items() if its.tasks == row.tasks}
-        yield ("preference", name), {("examinee", other) for other in taken}
+        examinees = set()
+        for other, examinee in rows["examinees"].items():
+            if examinee.tasks == row.tasks:
+                examinees.add(("examinee", other))
+        yield ("preference", name), examinees
 
 
 def follow_needs(start: set[Step], needs: Mapping[Step, set[Step]]) -> tuple[Step, ...]:
-    """Some stages of rows and all that they need, directly or not, each once, in a fixed order."""
+    """The given stages and all that they need, directly or not, each once, in a fixed order."""
     seen = set(start)
     waiting = list(start)
     while waiting:
@@ -141,7 +156,7 @@ def _cost_of(stage: Stage, name: str, metrics: Path) -> Cost:
 
 
 def _runtime_cost(runtime: Mapping[str, Any] | None, what: str) -> Cost:
-    """Seconds and GPU-seconds of a stage by its runtime record; older ones lack the latter."""
+    """Seconds and GPU-seconds of a stage by its runtime record; older records lack the latter."""
     if not runtime:
         return Cost(unknown=(f"{SECONDS}{what}",))
     seconds = float(runtime.get("seconds", 0.0))
@@ -151,19 +166,19 @@ def _runtime_cost(runtime: Mapping[str, Any] | None, what: str) -> Cost:
 
 
 def count_flops(values: Mapping[str, Any]) -> float:
-    """FLOPs by a stage's metrics: N (6 tokens_trained + 2 tokens_forward)."""
+    """FLOPs of a stage by its metrics: N (6 tokens_trained + 2 tokens_forward)."""
     work = 6 * values.get("tokens_trained", 0) + 2 * values.get("tokens_forward", 0)
     return float(values.get("parameters", 0)) * work
 
 
 def _missing_figures(stage: str, values: Mapping[str, Any], name: str) -> Iterator[str]:
-    """What metrics of an older version lack; of other stages nothing is expected."""
+    """Figures that are expected of a stage and that metrics of an older version lack."""
     if stage in (*STUDENT, *TRAINS_TEACHER) and "parameters" not in values:
         yield f"FLOPs of {stage} {name}"
 
 
-def _trained_rows(model: str, rows: Rows, metrics: Path) -> int | None:
-    """Rows that a student was trained on; None for a model without such a stage."""
+def _count_trained_rows(model: str, rows: Rows, metrics: Path) -> int | None:
+    """Rows that a student was trained on; None for a model that no student stage made."""
     folder, _, name = model.partition("/")
     if folder != "students" or name not in rows["students"]:
         return None
