@@ -1,8 +1,8 @@
-"""Writes the generated parts of the docs: lists of files, commands and params, tables of the lab.
+"""Writes the generated parts of the docs: lists of files, commands, params and stages, and the lab.
 
 Run `python tools/pages.py`. The lists of files come from docstrings, the commands from the command
-line itself, the params from `params_reference.py`, the lab's tables from its families and the cards
-of its base models. A test fails when a page is not current.
+line itself, the params from `params_reference.py`, the stages from `stages_reference.py`, the lab's
+tables from its families and the cards of its base models. A test fails when a page is not current.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ PAGES = (
     "docs/reference/modules.md",
     "docs/reference/commands.md",
     "docs/reference/params.md",
+    "docs/reference/stages.md",
     "docs/explanation/lab.md",
 )
 
@@ -205,9 +206,17 @@ def params_reference() -> str:
     return describe_params()
 
 
+def stages_reference() -> str:
+    """Every stage of dvc.yaml: what it does, reads and writes, its rows and settings."""
+    from stages_reference import describe_stages
+
+    return describe_stages()
+
+
 BLOCKS = {
     "commands": command_reference,
     "params": params_reference,
+    "stages": stages_reference,
     "root": root_table,
     "modules": modules,
     "families": families,
