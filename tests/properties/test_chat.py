@@ -34,14 +34,14 @@ def dialogue_of(turns: list[tuple[str, str]]) -> list[dict[str, str]]:
     return build_dialogue([user for user, _ in turns], [reply for _, reply in turns])
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(turns=TURNS)
 def test_what_is_learned_is_each_answer_and_its_end_and_nothing_else(turns, tokenizer):
     tokens = tokenize_dialogue(tokenizer, dialogue_of(turns), 10_000)
     assert marked(tokenizer, tokens) == [f"{reply}<|end|>" for _, reply in turns]
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(turns=TURNS)
 def test_ids_and_mask_are_those_put_together_by_hand(turns, tokenizer):
     dialogue = dialogue_of(turns)
@@ -51,7 +51,7 @@ def test_ids_and_mask_are_those_put_together_by_hand(turns, tokenizer):
     assert [bool(mark) for mark in tokens.mask] == trained
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(dialogues=st.lists(TURNS, max_size=4), length=st.integers(1, 40))
 def test_many_at_once_are_as_one_by_one_and_cut_is_a_beginning(dialogues, length, tokenizer):
     every = [dialogue_of(turns) for turns in dialogues]
@@ -62,7 +62,7 @@ def test_many_at_once_are_as_one_by_one_and_cut_is_a_beginning(dialogues, length
         assert found.mask == whole.mask[:length]
 
 
-@settings(max_examples=40)
+@settings(max_examples=15)
 @given(turns=TURNS)
 def test_a_prompt_is_the_dialogue_up_to_where_the_answer_begins(turns, tokenizer):
     """So a model is asked in the tokens that it was trained on."""

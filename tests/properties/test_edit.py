@@ -83,14 +83,14 @@ def deep_merge(old: Any, new: Any) -> Any:
     return new
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(documents(), SECTIONS)
 def test_the_file_holds_the_change_and_all_it_held_before(document, changes):
     assert read(document.text) == document.held
     assert read(merge_changes(document.text, changes)) == deep_merge(document.held, changes)
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(documents(), SECTIONS)
 def test_comments_and_other_sections_stay_as_they_are(document, changes):
     new = merge_changes(document.text, changes)
@@ -102,7 +102,7 @@ def test_comments_and_other_sections_stay_as_they_are(document, changes):
         assert opening in lines
 
 
-@settings(max_examples=100)
+@settings(max_examples=40)
 @given(documents(), SECTIONS)
 def test_the_same_change_a_second_time_changes_nothing(document, changes):
     once = merge_changes(document.text, changes)
@@ -110,7 +110,7 @@ def test_the_same_change_a_second_time_changes_nothing(document, changes):
     assert show_difference(once, once) == ""
 
 
-@settings(max_examples=50)
+@settings(max_examples=30)
 @given(documents(), st.data())
 def test_what_the_file_holds_already_changes_no_character(document, data):
     names = data.draw(st.sets(st.sampled_from(sorted(document.held))))
@@ -118,6 +118,7 @@ def test_what_the_file_holds_already_changes_no_character(document, data):
     assert merge_changes(document.text, changes) == document.text
 
 
+@settings(max_examples=50)
 @given(VALUE)
 def test_readers_of_yaml_1_1_and_1_2_agree_on_what_is_written(value):
     """DVC reads YAML 1.2; many editors and scripts read 1.1, where `no` and 1:30 are no texts."""

@@ -65,7 +65,7 @@ def make(probe, scores, chosen):
     return labelled, pairs_of(labelled, chosen)
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(scored_probes(), SETTINGS)
 def test_a_pair_prefers_what_is_above_neutral_within_one_prompt(tables, chosen):
     probe, scores = tables
@@ -81,6 +81,7 @@ def test_a_pair_prefers_what_is_above_neutral_within_one_prompt(tables, chosen):
     assert pairs["pair_id"].n_unique() == pairs.height
 
 
+@settings(max_examples=40)
 @given(scored_probes(), SETTINGS)
 def test_no_prompt_has_more_pairs_than_allowed(tables, chosen):
     _, pairs = make(*tables, chosen)
@@ -89,6 +90,7 @@ def test_no_prompt_has_more_pairs_than_allowed(tables, chosen):
         assert group.height <= most
 
 
+@settings(max_examples=40)
 @given(scored_probes(), SETTINGS)
 def test_dropped_and_unscored_rows_are_in_no_pair(tables, chosen):
     probe, scores = tables
@@ -97,7 +99,7 @@ def test_dropped_and_unscored_rows_are_in_no_pair(tables, chosen):
     assert {*pairs["chosen_row"], *pairs["rejected_row"]} <= kept
 
 
-@settings(max_examples=150)
+@settings(max_examples=50)
 @given(scored_probes(), SETTINGS)
 def test_the_pairs_are_those_of_plain_loops(tables, chosen):
     """Exactly, in order: the table decides which pairs DPO sees first."""

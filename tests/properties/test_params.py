@@ -86,7 +86,7 @@ def written(value: Settings) -> dict[str, Any]:
     return asdict(value) | {"words": list(value.words)}
 
 
-@settings(max_examples=150, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@settings(max_examples=60, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(value=VALID)
 def test_a_section_written_to_a_file_is_read_back(value, tmp_path: Path):
     path = tmp_path / "params.yaml"
@@ -94,7 +94,7 @@ def test_a_section_written_to_a_file_is_read_back(value, tmp_path: Path):
     assert require_section(read_yaml(path), "settings", Settings) == value
 
 
-@settings(max_examples=150)
+@settings(max_examples=60)
 @given(value=VALID, data=st.data())
 def test_every_fault_is_found_at_once_and_names_its_key(value, data):
     """Any of the keys may be wrong, missing or unknown at the same time."""
@@ -121,6 +121,7 @@ def test_every_fault_is_found_at_once_and_names_its_key(value, data):
         assert "next: " in str(caught.value)
 
 
+@settings(max_examples=40)
 @given(value=VALID, name=NAME)
 def test_a_key_that_no_settings_class_has_is_refused(value, name):
     assume(name not in FAULTS)
@@ -129,6 +130,7 @@ def test_a_key_that_no_settings_class_has_is_refused(value, name):
     assert problem.startswith(f"settings.{name}: unknown key")
 
 
+@settings(max_examples=40)
 @given(value=VALID, changes=st.dictionaries(st.sampled_from(sorted(FAULTS)), st.integers()))
 def test_a_row_replaces_the_keys_it_names_and_nothing_else(value, changes):
     """{rounds: {one: {settings: changes}}} holds for round one alone; the file stays as it is."""

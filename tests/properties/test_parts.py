@@ -60,7 +60,7 @@ def contents(folder: Path) -> dict[str, bytes]:
     return {path.name: path.read_bytes() for path in sorted(folder.iterdir())}
 
 
-@settings(max_examples=12)
+@settings(max_examples=8)
 @given(cuts=st.lists(st.integers(0, 8), min_size=1, max_size=3))
 def test_a_probe_stopped_anywhere_continues_to_the_same_bytes(cuts, inputs, whole):
     """Each process is stopped before its own call number `cut`; the last one is not."""
@@ -160,4 +160,4 @@ class PartsOfTwoJobs(RuleBasedStateMachine):
 
 
 TestPartsOfTwoJobs = PartsOfTwoJobs.TestCase
-TestPartsOfTwoJobs.settings = settings(max_examples=15, stateful_step_count=12)
+TestPartsOfTwoJobs.settings = settings(max_examples=10, stateful_step_count=10)

@@ -7,7 +7,6 @@ same another way (recomputed activations, other batches, other padding, several 
 in double precision) and have to follow the canonical run closely.
 """
 
-from copy import deepcopy
 from dataclasses import replace
 from pathlib import Path
 
@@ -34,19 +33,7 @@ from tests.slow_twins import training as plain
 #: Allowed within a class, as a share of the largest number of a series: rounding of fp32.
 CLOSE = 1e-5
 
-
-@pytest.fixture(scope="module")
-def canonical(tmp_path_factory, student, machine):
-    """A function that makes the canonical run of a class once: (its world, its trajectory)."""
-    made = {}
-
-    def run(name):
-        if name not in made:
-            world = World(student, machine, tmp_path_factory.mktemp(name))
-            made[name] = world, recipes.RUNS[name](world)
-        return made[name]
-
-    return run
+pytestmark = pytest.mark.xdist_group("references")  # they share the canonical runs
 
 
 @pytest.fixture
@@ -108,15 +95,16 @@ def test_dpo_is_a_plain_loop_over_pairs(canonical):
     world, wanted = canonical("dpo")
     tokenizer = chat.load_tokenizer(world.student)
     model = load_model(world.student).double()
-    start = deepcopy(model)
     pairs = read_table(world.folder / "pairs" / "pairs.parquet", PAIRS).to_dicts()
+    with torch.no_grad():
+        start = [plain.preference(model, tokenizer, pair) for pair in pairs]
     lengths = [longer_text(tokenizer, pair) for pair in pairs]
     batches = batches_of(lengths, recipes.DPO, "dpo")
     rates = schedule_of(recipes.DPO, len(batches))
 
     def loss_of(rows):
-        chosen = [pairs[i] for i in rows]
-        return plain.preference_loss(model, tokenizer, chosen, start, recipes.DPO.beta)
+        some, before = [pairs[i] for i in rows], [start[i] for i in rows]
+        return plain.preference_loss(model, tokenizer, some, before, recipes.DPO.beta)
 
     losses = plain.train(model, batches, rates, 1.0, loss_of)
     assert stored.compare("learning_rate", wanted.series["learning_rate"], rates, 1e-12) == []
@@ -180,13 +168,13 @@ def test_warm_up_does_not_see_how_a_batch_is_laid_out(member, canonical, world, 
 
 
 # ------------------------------------------------------------------------ class: influence
-@pytest.mark.parametrize("batch", [1, 3])
-def test_influence_does_not_see_how_many_rows_share_a_backward_pass(batch, canonical):
+def test_influence_does_not_see_whether_rows_share_a_backward_pass(canonical):
+    """Rows of several lengths share one in the canonical run; here each row has its own."""
     world, wanted = canonical("influence")
-    machine = replace(world.machine, influence_batch=batch)
-    found = recipes.score(replace(world, machine=machine), recipes.INFLUENCE, f"batch{batch}")
+    machine = replace(world.machine, influence_batch=1)
+    found = recipes.score(replace(world, machine=machine), recipes.INFLUENCE, "alone")
     for name in ("all", "strings", "sums"):
-        scores = found[f"batch{batch}_{name}"]
+        scores = found[f"alone_{name}"]
         assert stored.compare(name, scores, wanted.series[f"row_{name}"], CLOSE) == []
 
 

@@ -16,10 +16,12 @@ from montessori.train import arguments, warmup
 from tests.references import recipes, stored
 from tests.references.recipes import Trajectory
 
+pytestmark = pytest.mark.xdist_group("references")  # they share the canonical runs
+
 
 @pytest.mark.parametrize("name", sorted(recipes.RUNS))
-def test_a_run_follows_its_stored_trajectory(name, tmp_path, student, machine):
-    trajectory = recipes.RUNS[name](recipes.World(student, machine, tmp_path))
+def test_a_run_follows_its_stored_trajectory(name, canonical):
+    _, trajectory = canonical(name)
     problems = stored.deviations(trajectory, stored.read(name))
     assert not problems, "\n".join([f"{name} left its trajectory:", *problems])
 

@@ -126,21 +126,26 @@ def text_log_probability(model: Any, tokenizer: Any, prompt: str, text: str) -> 
     return -token_losses(model, *tokens_and_mask(tokenizer, dialogue)).sum()
 
 
+def preference(model: Any, tokenizer: Any, pair: dict[str, Any]) -> torch.Tensor:
+    """log p(chosen | prompt) - log p(rejected | prompt), in nats."""
+    chosen = text_log_probability(model, tokenizer, pair["prompt"], pair["chosen"])
+    return chosen - text_log_probability(model, tokenizer, pair["prompt"], pair["rejected"])
+
+
 def preference_loss(
-    model: Any, tokenizer: Any, pairs: Sequence[dict[str, Any]], start: Any, beta: float
+    model: Any,
+    tokenizer: Any,
+    pairs: Sequence[dict[str, Any]],
+    start: Sequence[torch.Tensor],
+    beta: float,
 ) -> torch.Tensor:
     """The DPO loss (arXiv 2305.18290, equation 7): mean over pairs of -log sigmoid(margin).
 
-    The margin is beta times how much more `model` prefers the chosen text than `start` does.
+    The margin is beta times how much more `model` prefers the chosen text than the model that it
+    started from, whose preferences are `start`.
     """
     losses = []
-    for pair in pairs:
-        gains = {}
-        for side in ("chosen", "rejected"):
-            tuned = text_log_probability(model, tokenizer, pair["prompt"], pair[side])
-            with torch.no_grad():
-                before = text_log_probability(start, tokenizer, pair["prompt"], pair[side])
-            gains[side] = tuned - before
-        margin = beta * (gains["chosen"] - gains["rejected"])
+    for pair, before in zip(pairs, start, strict=True):
+        margin = beta * (preference(model, tokenizer, pair) - before)
         losses.append(-torch.nn.functional.logsigmoid(margin))
     return torch.stack(losses).mean()

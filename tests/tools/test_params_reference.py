@@ -1,4 +1,7 @@
-"""The reference of params.yaml: a key that it lacks, or explains wrongly, is explained nowhere."""
+"""The generated reference of params.yaml: every key, its type, unit and meaning.
+
+What would break: a key that the reference lacks, or explains wrongly, is explained nowhere.
+"""
 
 from dataclasses import MISSING, fields
 from typing import Annotated, Any, Literal
