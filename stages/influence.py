@@ -5,23 +5,13 @@ from montessori.pipeline.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/influence/<name> from a warm-up, a probe and a reference set."""
-    from montessori.pipeline.parts import Shard
     from montessori.signals.influence.score import score_probe
     from montessori.signals.influence.settings import InfluenceParams
+    from montessori.signals.scoring import read_scoring_job
 
-    paths = job.paths
-    metrics = score_probe(
-        paths.warmup,
-        paths.probe,
-        paths.reference,
-        paths.out,
-        paths.plot,
-        job.section("influence", InfluenceParams, rows="influences"),
-        job.machine,
-        job.work,
-        f"influence {job.name}",
-        Shard.parse(job.shard or "1/1"),
-    )
+    scoring = read_scoring_job(job, ("warmup", "probe", "reference"))
+    settings = job.section("influence", InfluenceParams, rows="influences")
+    metrics = score_probe(scoring, settings, job.paths.plot)
     if metrics is not None:
         job.metrics(metrics)
 

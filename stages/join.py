@@ -5,10 +5,10 @@ from montessori.pipeline.stage import Job, run
 
 def main(job: Job) -> None:
     """Write data/datasets/<name> from two datasets."""
-    from montessori.datasets.join import JoinParams, join
+    from montessori.datasets.join import JoinParams, join_datasets
 
     settings = job.section("join", JoinParams)
-    job.metrics(join(job.paths.first, job.paths.second, job.paths.out, settings))
+    job.metrics(join_datasets(job.paths.first, job.paths.second, job.paths.out, settings))
 
 
 if __name__ == "__main__":

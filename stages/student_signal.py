@@ -6,22 +6,14 @@ from montessori.pipeline.stage import Job, run
 def main(job: Job) -> None:
     """Write data/student-signal/<name> from a warm-up and the probe rows not used in it."""
     from montessori.graph.rows import StudentSignal
+    from montessori.signals.scoring import read_scoring_job
     from montessori.signals.settings import StudentSignalParams
     from montessori.signals.student import score_by_student
 
-    paths = job.paths
+    settings = job.section("student_signal", StudentSignalParams, rows="student_signals")
     measure = job.row("student_signals", StudentSignal).measure
-    metrics = score_by_student(
-        measure,
-        paths.warmup,
-        paths.probe,
-        paths.out,
-        job.section("student_signal", StudentSignalParams, rows="student_signals"),
-        job.machine,
-        job.work,
-        f"{measure} {job.name}",
-    )
-    job.metrics(metrics)
+    scoring = read_scoring_job(job, ("warmup", "probe"))
+    job.metrics(score_by_student(scoring, measure, settings))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ import numpy as np
 import numpy.typing as npt
 import polars as pl
 
-from montessori.arte.irt import correlations, fit
+from montessori.arte.irt import fit_items, rest_correlations
 from montessori.arte.settings import PreferenceParams
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import OUTCOMES, QUESTIONS
@@ -24,10 +24,10 @@ def write_preference(
     `examinees` is the folder of outcomes by name, of which `names` are read. Returns metrics: by
     task how items were ranked ("2pl" or the fallback), how many of the kept ones all examinees
     answer alike, and the least discrimination of the others. Raises MontessoriError when there are
-    no examinees, outcomes are not of these questions, every examinee answers a whole task alike, or
+    no examinees, outcomes belong to other questions, all examinees answer a whole task alike, or
     the fit does not converge and no fallback is set.
     """
-    asked = read_table(tasks / QUESTIONS_FILE, QUESTIONS)
+    pool = read_table(tasks / QUESTIONS_FILE, QUESTIONS)
     if not names:
         raise _no_examinees(tasks)
     folders = {name: examinees / name for name in names}
@@ -36,12 +36,13 @@ def write_preference(
     )
     kept: list[pl.DataFrame] = []
     metrics: dict[str, dict[str, Any]] = {}
-    for (task,), questions in asked.group_by(["task"], maintain_order=True):
-        correct = answers(outcomes, questions, str(task))
-        scores, facts = _discrimination(correct, str(task), settings)
+    for (task,), questions in pool.group_by(["task"], maintain_order=True):
+        correct = tabulate_answers(outcomes, questions, str(task))
+        scores, facts = _rank_items(correct, str(task), settings)
         best = np.argsort(-scores, kind="stable")[: settings.questions]
         kept.append(questions[sorted(best.tolist())])
-        metrics[str(task)] = facts | _facts(correct[:, best], scores[best], questions.height)
+        kept_facts = _describe_kept(correct[:, best], scores[best], questions.height)
+        metrics[str(task)] = facts | kept_facts
     table = pl.concat(kept)
     with new_folder(out, {"tasks": tasks, **folders}, {"questions": table.height}) as folder:
         write_table(table, folder / QUESTIONS_FILE, QUESTIONS)
@@ -54,17 +55,23 @@ def write_preference(
     }
 
 
-def answers(outcomes: pl.DataFrame, questions: pl.DataFrame, task: str) -> npt.NDArray[np.bool_]:
-    """Right answers (examinees, questions) bool, in the order of the outcomes and of `questions`.
+def tabulate_answers(
+    outcomes: pl.DataFrame, questions: pl.DataFrame, task: str
+) -> npt.NDArray[np.bool_]:
+    """Whether answers are right, (examinees, questions) bool, in the order of both tables.
 
     Raises MontessoriError when an examinee has not answered every question.
     """
-    mine = outcomes.filter(pl.col("task") == task)
-    names = mine["examinee"].unique(maintain_order=True).to_list()
-    known = {(e, q): c for e, q, c in mine.select("examinee", "question_id", "correct").iter_rows()}
+    of_task = outcomes.filter(pl.col("task") == task)
+    names = of_task["examinee"].unique(maintain_order=True).to_list()
+    known = {}
+    for name, question, correct in of_task.select("examinee", "question_id", "correct").iter_rows():
+        known[name, question] = correct
     ids = questions["question_id"].to_list()
+    rows = []
     try:
-        rows = [[known[name, question] for question in ids] for name in names]
+        for name in names:
+            rows.append([known[name, question] for question in ids])
     except KeyError as error:
         raise MontessoriError(
             "an examinee has not answered every question",
@@ -77,10 +84,10 @@ def answers(outcomes: pl.DataFrame, questions: pl.DataFrame, task: str) -> npt.N
     return np.array(rows, dtype=np.bool_)
 
 
-def _discrimination(
+def _rank_items(
     correct: npt.NDArray[np.bool_], task: str, settings: PreferenceParams
 ) -> tuple[npt.NDArray[np.float64], dict[str, Any]]:
-    """A number per item, higher is more discriminative, and how it was found."""
+    """A number per item, higher is more discriminative, and how it was computed."""
     varied = correct.min(axis=0) != correct.max(axis=0)
     if not varied.any():
         raise MontessoriError(
@@ -88,25 +95,26 @@ def _discrimination(
             "none tells them apart",
             where="data/examinee",
             expected="examinees of different strength, and questions that some of them can answer",
-            next="name other models in params.yaml, examinees, or leave the task out",
+            next="name other models in params.yaml, examinees, or drop the task",
         )
-    found = fit(correct, settings.prior, settings.iterations)
-    facts: dict[str, Any] = {"iterations": found.iterations, "all_alike": int((~varied).sum())}
-    if found.converged:
-        return np.where(varied, found.discrimination, -1.0), facts | {"ranking": "2pl"}
+    fitted = fit_items(correct, settings.prior, settings.iterations)
+    facts: dict[str, Any] = {"iterations": fitted.iterations, "all_alike": int((~varied).sum())}
+    if fitted.converged:
+        # Items that all examinees answer alike come last, below any discrimination.
+        return np.where(varied, fitted.discrimination, -1.0), facts | {"ranking": "2pl"}
     if settings.fallback == "error":
         raise MontessoriError(
-            f"the 2-parameter model of the task {task} does not converge: {found.message}",
+            f"the 2-parameter model of the task {task} does not converge: {fitted.message}",
             where=f"{correct.shape[0]} examinees, {correct.shape[1]} questions",
             expected="a converged fit, or a fallback",
             next="raise preference.iterations, set preference.prior above 0, add examinees, or set "
             "preference.fallback: correlation",
         )
-    scores = np.where(varied, correlations(correct), -2.0)
-    return scores, facts | {"ranking": "correlation", "reason": found.message}
+    scores = np.where(varied, rest_correlations(correct), -2.0)
+    return scores, facts | {"ranking": "correlation", "reason": fitted.message}
 
 
-def _facts(
+def _describe_kept(
     correct: npt.NDArray[np.bool_], scores: npt.NDArray[np.float64], pool: int
 ) -> dict[str, Any]:
     varied = correct.min(axis=0) != correct.max(axis=0)

@@ -1,4 +1,4 @@
-"""Where tasks come from: a file of one's own, the lab's families, or a folder of BBH files."""
+"""Where tasks come from: a file of your own, the lab's families, or a folder of BBH files."""
 
 import random
 from collections.abc import Mapping, Sequence
@@ -15,7 +15,7 @@ from montessori.graph.load import join_problems, read_section
 from montessori.seeding import seed_of
 from montessori.worlds import Bucket, World, open_world
 
-ATTEMPTS = 200  # draws for a lab question whose content is new
+ATTEMPTS = 200  # draws per lab question, at most, until one has new content
 
 
 @dataclass(frozen=True)
@@ -49,62 +49,73 @@ class LabTasks:
 def load_tasks(source: Path, settings: TaskParams) -> list[Task]:
     """The tasks of a source: a tasks file (.json), a lab recipe (.json), or a folder of BBH files.
 
-    Raises MontessoriError for whatever is malformed or too small.
+    Raises MontessoriError when the source is malformed or too small.
     """
     if source.is_dir():
-        return bbh_tasks(source, settings)
+        return read_bbh_tasks(source, settings)
     raw = read_json(source)
     if isinstance(raw, Mapping) and raw.get("kind") == "lab-tasks":
         recipe, problems = read_section({"recipe": raw}, "recipe", LabTasks)
         if recipe is None:
             raise join_problems([text.removeprefix("recipe.") for text in problems], str(source))
         world = open_world("lab", str(source))
-        return [
-            family_task(world, name, settings, recipe.test, str(source)) for name in recipe.families
-        ]
+        families, test = recipe.families, recipe.test
+        return [family_task(world, name, settings, test, str(source)) for name in families]
     return read_tasks_file(source)
 
 
 def family_task(world: World, name: str, settings: TaskParams, test: int, where: str) -> Task:
     """A family as a task: seed, validation and `test` test questions of distinct content."""
-    seen: set[str] = set()
-    seeds = _drawn(world, name, "train", settings.seeds, settings.seed, seen, where)
-    validation = _drawn(world, name, "reference", settings.validation, settings.seed, seen, where)
-    tests = _drawn(world, name, "test", test, settings.seed, seen, where)
-    closed = world.families()[name].closed
-    return Task(name, name.replace("_", " "), seeds, validation, tests, closed)
+    questions = _FamilyQuestions(world, name, settings.seed, where)
+    return Task(
+        name=name,
+        description=name.replace("_", " "),
+        seeds=questions.draw_items("train", settings.seeds),
+        validation=questions.draw_items("reference", settings.validation),
+        test=questions.draw_items("test", test),
+        closed=world.families()[name].closed,
+    )
 
 
-def _drawn(
-    world: World, name: str, bucket: Bucket, count: int, seed: int, seen: set[str], where: str
-) -> tuple[Item, ...]:
-    items: list[Item] = []
-    for index in range(count * ATTEMPTS):
-        if len(items) == count:
-            break
-        rng = random.Random(seed_of(seed, "task", name, bucket, index))
-        task = world.draw_task(name, bucket, rng)
-        if task.key not in seen:
-            seen.add(task.key)
-            turn = task.turns[0]
-            items.append(Item(turn.instruction, turn.answer, turn.response, task.key))
-    if len(items) < count:
-        raise MontessoriError(
-            f"the family {name} has {len(items)} of {count} different questions in {bucket}",
-            where=where,
-            expected="enough content for task.seeds, task.validation and the recipe's test",
-            next="lower task.validation in params.yaml or test in the recipe, or change families",
-        )
-    return tuple(items)
+class _FamilyQuestions:
+    """Questions of a family of the lab, none of which has the content of an earlier one."""
+
+    def __init__(self, world: World, family: str, seed: int, where: str) -> None:
+        self.world, self.family, self.seed, self.where = world, family, seed, where
+        self._seen: set[str] = set()
+
+    def draw_items(self, bucket: Bucket, count: int) -> tuple[Item, ...]:
+        """`count` questions of a bucket. Raises MontessoriError when it does not have so many."""
+        items: list[Item] = []
+        for index in range(count * ATTEMPTS):
+            if len(items) == count:
+                break
+            rng = random.Random(seed_of(self.seed, "task", self.family, bucket, index))
+            task = self.world.draw_task(self.family, bucket, rng)
+            if task.key not in self._seen:
+                self._seen.add(task.key)
+                turn = task.turns[0]
+                items.append(Item(turn.instruction, turn.answer, turn.response, task.key))
+        if len(items) < count:
+            raise MontessoriError(
+                f"the family {self.family} has {len(items)} of {count} different questions in "
+                f"{bucket}",
+                where=self.where,
+                expected="enough content for task.seeds, task.validation and the recipe's test",
+                next="lower task.validation in params.yaml or test in the recipe, or change "
+                "families",
+            )
+        return tuple(items)
 
 
 # ----------------------------------------------------------------------------------------- BBH
-def bbh_tasks(folder: Path, settings: TaskParams) -> list[Task]:
+def read_bbh_tasks(folder: Path, settings: TaskParams) -> list[Task]:
     """A task for each <name>.json ({"examples": [{"input", "target"}]}) of a folder.
 
     The examples of a file are shuffled by (task.seed, name) alone: the first are seeds, the next
-    validation, all others test. A file without examples left for a test is an error. The
-    description is the text of <name>.txt where there is one, else the name in words.
+    validation, all others test. The description is the text of <name>.txt if that file exists,
+    else the name in words. Raises MontessoriError for a folder without files and for a file that
+    has no examples left for a test.
     """
     files = sorted(folder.glob("*.json"))
     if not files:
@@ -114,17 +125,17 @@ def bbh_tasks(folder: Path, settings: TaskParams) -> list[Task]:
             expected='<task>.json with {"examples": [{"input": ..., "target": ...}]}',
             next="name the folder that holds the files in params.yaml, tasks",
         )
-    return [_bbh_task(file, settings) for file in files]
+    return [_read_bbh_task(file, settings) for file in files]
 
 
-def _bbh_task(file: Path, settings: TaskParams) -> Task:
-    examples = _examples(read_json(file), file)
-    taken = settings.seeds + settings.validation
-    if len(examples) <= taken:
+def _read_bbh_task(file: Path, settings: TaskParams) -> Task:
+    examples = _read_examples(read_json(file), file)
+    shown = settings.seeds + settings.validation
+    if len(examples) <= shown:
         raise MontessoriError(
             f"{len(examples)} different examples leave none to test on",
             where=str(file),
-            expected=f"more than task.seeds + task.validation = {taken}",
+            expected=f"more than task.seeds + task.validation = {shown}",
             next="lower task.validation in params.yaml",
         )
     random.Random(seed_of(settings.seed, "task", file.stem)).shuffle(examples)
@@ -134,23 +145,24 @@ def _bbh_task(file: Path, settings: TaskParams) -> Task:
         name=file.stem,
         description=description or file.stem.replace("_", " "),
         seeds=tuple(examples[: settings.seeds]),
-        validation=tuple(examples[settings.seeds : taken]),
-        test=tuple(examples[taken:]),
+        validation=tuple(examples[settings.seeds : shown]),
+        test=tuple(examples[shown:]),
     )
 
 
-def _examples(raw: Any, file: Path) -> list[Item]:
+def _read_examples(raw: Any, file: Path) -> list[Item]:
     """The examples of a file, each input once, in the file's order."""
     listed: Sequence[Any] = raw.get("examples", []) if isinstance(raw, Mapping) else []
+    items: dict[str, Item] = {}
     try:
-        items = {
-            str(each["input"]): Item(str(each["input"]), str(each["target"])) for each in listed
-        }
+        for example in listed:
+            text = str(example["input"])
+            items[text] = Item(text, str(example["target"]))
     except (TypeError, KeyError) as error:
         raise MontessoriError(
             f"an example lacks {error}",
             where=str(file),
             expected='{"examples": [{"input": ..., "target": ...}]}',
-            next="take the file as BBH's authors published it",
+            next="use the file as BBH's authors published it",
         ) from error
     return list(items.values())

@@ -5,14 +5,15 @@ A tasks file is a JSON list of tasks, or {"tasks": [...]}:
     {"name": "add", "description": "...", "closed": true,
      "seeds": [{"input": "...", "target": "..."}, ...],
      "validation": [{"input": "...", "target": "..."}, ...],
-     "test": [...],                                  # optional: of the exam, kept out of data
+     "test": [...],                                  # optional: questions of the exam
      "reasoning": ["...", ...], "strategy": "..."}   # optional: prompts of this task's own
 """
 
 import re
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
+from itertools import combinations
 from pathlib import Path
 from typing import Any
 
@@ -46,7 +47,7 @@ class Task:
     """One task. A closed one is answered at once; an open one needs working before the answer.
 
     `reasoning` are reasoning prompts of its own, `strategy` the one of the consistent-strategy
-    control; where they are empty, those of the folder of templates are taken.
+    control; if they are empty, the prompts in the folder of templates are used.
     """
 
     name: str
@@ -60,59 +61,61 @@ class Task:
 
 
 def write_tasks(tasks: Sequence[Task], source: Path, out: Path) -> dict[str, Any]:
-    """Write the folder `out`: tasks.json, the validation and test questions, and what data must
-    not hold.
+    """Write the folder `out`: tasks.json, the validation and test questions, and the eval items
+    that no data may hold.
 
     Returns metrics. Raises MontessoriError, with all problems, for a task that lacks seeds or
     validation questions, or whose sets overlap.
     """
-    problems = [text for task in tasks for text in task_problems(task)]
-    names = [task.name for task in tasks]
-    problems += [f"{name}: occurs twice" for name in {n for n in names if names.count(n) > 1}]
+    problems = []
+    for task in tasks:
+        problems += find_task_problems(task)
+    problems += [f"{name}: occurs twice" for name in _repeated(task.name for task in tasks)]
     if problems or not tasks:
-        raise _malformed(problems or ["there is no task"], source)
+        raise _unusable_tasks(problems or ["there is no task"], source)
     with new_folder(out, {"source": source}, {"tasks": len(tasks)}) as folder:
+        # Whoever reads tasks.json is about to write data, so it holds the seed questions alone.
         shown = [asdict(task) | {"validation": [], "test": []} for task in tasks]
         write_json(folder / FILE, shown)
-        write_table(_questions(tasks, "validation"), folder / QUESTIONS_FILE, QUESTIONS)
+        write_table(_tabulate_questions(tasks, "validation"), folder / QUESTIONS_FILE, QUESTIONS)
         if any(task.test for task in tasks):
-            write_table(_questions(tasks, "test"), folder / TEST_FILE, QUESTIONS)
-        _write_held_out(tasks, folder)
-    return {
-        "tasks": len(tasks),
-        **{kind: sum(len(getattr(task, kind)) for task in tasks) for kind in KINDS},
-    }
+            write_table(_tabulate_questions(tasks, "test"), folder / TEST_FILE, QUESTIONS)
+        for task in tasks:
+            _write_eval_items(task, folder)
+            _write_bbh_test(task, folder)
+    counts = {kind: sum(len(getattr(task, kind)) for task in tasks) for kind in KINDS}
+    return {"tasks": len(tasks), **counts}
 
 
 def read_tasks(folder: Path) -> list[Task]:
     """The tasks of a folder of the stage, without their validation and test questions."""
-    return [
-        Task(**{**raw, **{kind: _items(raw[kind]) for kind in KINDS},
-                "reasoning": tuple(raw["reasoning"])})
-        for raw in read_json(folder / FILE)
-    ]  # fmt: skip
+    tasks = []
+    for raw in read_json(folder / FILE):
+        sets = {kind: _read_items(raw[kind]) for kind in KINDS}
+        tasks.append(Task(**{**raw, **sets, "reasoning": tuple(raw["reasoning"])}))
+    return tasks
 
 
-def task_problems(task: Task) -> list[str]:
-    """What keeps a task from being used, each starting with its name."""
-    problems = [
-        f"{task.name}: has no {kind} questions"
-        for kind in ("seeds", "validation")
-        if not getattr(task, kind)
-    ]
+def find_task_problems(task: Task) -> list[str]:
+    """Why a task cannot be used; each problem starts with the task's name."""
+    inputs = {kind: [item.input for item in getattr(task, kind)] for kind in KINDS}
+    problems = []
+    for kind in ("seeds", "validation"):
+        if not inputs[kind]:
+            problems.append(f"{task.name}: has no {kind} questions")
     if not NAME.fullmatch(task.name):
         problems.append(f"{task.name!r}: a name has letters, digits, `-` and `_` only")
     for kind in KINDS:
-        counts = Counter(item.input for item in getattr(task, kind))
-        twice = [text for text, number in counts.items() if number > 1]
-        if twice:
-            problems.append(f"{task.name}: {len(twice)} questions occur twice in {kind}, "
-                            f"such as {min(twice)[:60]!r}")  # fmt: skip
+        repeated = _repeated(inputs[kind])
+        if repeated:
+            problems.append(
+                f"{task.name}: {len(repeated)} questions occur twice in {kind}, "
+                f"such as {min(repeated)[:60]!r}"
+            )
     if not task.description.strip():
         problems.append(f"{task.name}: has no description")
-    sets = {kind: {i.input for i in getattr(task, kind)} for kind in KINDS}
-    for first, second in (("seeds", "validation"), ("seeds", "test"), ("validation", "test")):
-        common = sets[first] & sets[second]
+    for first, second in combinations(KINDS, 2):
+        common = set(inputs[first]) & set(inputs[second])
         if common:
             problems.append(
                 f"{task.name}: {len(common)} questions are in {first} and in {second}, "
@@ -121,29 +124,35 @@ def task_problems(task: Task) -> list[str]:
     return problems
 
 
+def _repeated(texts: Iterable[str]) -> set[str]:
+    """The texts that occur more than once."""
+    return {text for text, number in Counter(texts).items() if number > 1}
+
+
 def read_tasks_file(path: Path) -> list[Task]:
     """The tasks of a user's file. Raises MontessoriError with all that is malformed."""
     raw = read_json(path)
     listed = raw.get("tasks") if isinstance(raw, Mapping) else raw
     if not isinstance(listed, list):
-        raise _malformed(["not a list of tasks"], path)
+        raise _unusable_tasks(["not a list of tasks"], path)
     tasks, problems = [], []
     for number, value in enumerate(listed, 1):
         try:
-            tasks.append(_task(value))
-        except (KeyError, TypeError, ValueError, AttributeError) as error:
-            problems.append(f"task {number}: {_reason(error)}")
+            tasks.append(_read_task(value))
+        except KeyError as error:
+            problems.append(f"task {number}: lacks {error}")
+        except (TypeError, ValueError, AttributeError) as error:
+            problems.append(f"task {number}: {error}")
     if problems:
-        raise _malformed(problems, path)
+        raise _unusable_tasks(problems, path)
     return tasks
 
 
-def _task(value: Mapping[str, Any]) -> Task:
+def _read_task(value: Mapping[str, Any]) -> Task:
+    """Raises KeyError, TypeError, ValueError or AttributeError for a malformed value."""
     unknown = sorted(set(value) - set(Task.__dataclass_fields__))
     if unknown:
         raise ValueError(f"unknown key {unknown[0]!r}")
-    name, description, strategy = (_text(value, key) for key in ("name", "description", "strategy"))
-    sets: dict[str, Any] = {kind: _items(value.get(kind, [])) for kind in KINDS}
     reasoning = value.get("reasoning", [])
     if not isinstance(reasoning, list) or not all(isinstance(text, str) for text in reasoning):
         raise ValueError("reasoning is not a list of texts")
@@ -151,75 +160,81 @@ def _task(value: Mapping[str, Any]) -> Task:
     if not isinstance(closed, bool):
         raise ValueError("closed is not true or false")
     return Task(
-        name,
-        description,
+        name=_require_text(value["name"], "name"),
+        description=_require_text(value.get("description", ""), "description"),
+        strategy=_require_text(value.get("strategy", ""), "strategy"),
         closed=closed,
         reasoning=tuple(reasoning),
-        strategy=strategy,
-        **sets,
+        seeds=_read_items(value.get("seeds", [])),
+        validation=_read_items(value.get("validation", [])),
+        test=_read_items(value.get("test", [])),
     )
 
 
-def _text(value: Mapping[str, Any], key: str) -> str:
-    text = value["name"] if key == "name" else value.get(key, "")
-    if not isinstance(text, str):
+def _require_text(value: Any, key: str) -> str:
+    if not isinstance(value, str):
         raise ValueError(f"{key} is not a text")
-    return text
+    return value
 
 
-def _items(values: Sequence[Mapping[str, Any]]) -> tuple[Item, ...]:
+def _read_items(values: Sequence[Mapping[str, Any]]) -> tuple[Item, ...]:
     items = tuple(Item(**value) for value in values)
-    if any(not isinstance(text, str) for item in items for text in (item.input, item.target)):
-        raise ValueError("input and target of a question are texts")
+    for item in items:
+        if not (isinstance(item.input, str) and isinstance(item.target, str)):
+            raise ValueError("input and target of a question are texts")
     return items
 
 
-def _reason(error: Exception) -> str:
-    return f"lacks {error}" if isinstance(error, KeyError) else str(error)
-
-
-def _questions(tasks: Sequence[Task], kind: str) -> pl.DataFrame:
-    records = [
-        {
-            "question_id": row_id(task.name, item.input, item.target),
-            "task": task.name,
-            "skill": None,
-            "input": item.input,
-            "target": item.target,
-            "response": item.response,
-            "closed": task.closed,
-        }
-        for task in tasks
-        for item in getattr(task, kind)
-    ]
+def _tabulate_questions(tasks: Sequence[Task], kind: str) -> pl.DataFrame:
+    """The validation or test questions of all tasks as a QUESTIONS table."""
+    records = []
+    for task in tasks:
+        for item in getattr(task, kind):
+            record = {
+                "question_id": row_id(task.name, item.input, item.target),
+                "task": task.name,
+                "skill": None,
+                "input": item.input,
+                "target": item.target,
+                "response": item.response,
+                "closed": task.closed,
+            }
+            records.append(record)
     return pl.DataFrame(records, schema=QUESTIONS)
 
 
-def _write_held_out(tasks: Sequence[Task], folder: Path) -> None:
-    """evals/<task>.jsonl, what no data may hold, and the test questions in the layout of BBH."""
+def _write_eval_items(task: Task, folder: Path) -> None:
+    """evals/<task>.jsonl: the validation and test questions, which no data may hold."""
     import json
 
-    for task in tasks:
-        (folder / "evals").mkdir(exist_ok=True)
-        held = [("validation", item) for item in task.validation]
-        held += [("test", item) for item in task.test]
-        lines = [
-            json.dumps({"item_id": f"{task.name}-{kind}-{n}", "turns": [item.input]}
-                       | ({"key": item.key} if item.key else {}), ensure_ascii=False)
-            for n, (kind, item) in enumerate(held)
-        ]  # fmt: skip
-        (folder / "evals" / f"{task.name}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
-        if task.test:
-            examples = [{"input": item.input, "target": item.target} for item in task.test]
-            write_json(folder / TEST / f"{task.name}.json", {"examples": examples})
+    held_out = [("validation", item) for item in task.validation]
+    held_out += [("test", item) for item in task.test]
+    lines = []
+    for number, (kind, item) in enumerate(held_out):
+        record: dict[str, Any] = {
+            "item_id": f"{task.name}-{kind}-{number}",
+            "turns": [item.input],
+        }
+        if item.key:
+            record["key"] = item.key
+        lines.append(json.dumps(record, ensure_ascii=False))
+    (folder / "evals").mkdir(exist_ok=True)
+    (folder / "evals" / f"{task.name}.jsonl").write_text("\n".join(lines) + "\n", "utf-8")
 
 
-def _malformed(problems: Sequence[str], path: Path) -> MontessoriError:
+def _write_bbh_test(task: Task, folder: Path) -> None:
+    """The test questions of a task as a file of BBH, for lm-eval; nothing if there are none."""
+    if task.test:
+        examples = [{"input": item.input, "target": item.target} for item in task.test]
+        write_json(folder / TEST / f"{task.name}.json", {"examples": examples})
+
+
+def _unusable_tasks(problems: Sequence[str], path: Path) -> MontessoriError:
     more = f"\n  and {len(problems) - SHOWN} more" if len(problems) > SHOWN else ""
     return MontessoriError(
         "the tasks cannot be used:\n  " + "\n  ".join(problems[:SHOWN]) + more,
         where=str(path),
-        expected="tasks with a description, seed questions and validation questions, which share "
-        "no question",
+        expected="tasks with a description, seed questions and validation questions; the sets "
+        "have no question in common",
         next="fix them, see docs/how-to/arte.md, then dvc repro",
     )

@@ -10,7 +10,7 @@ def user_turns(messages: Sequence[dict[str, str]]) -> Turns:
     return tuple(message["content"] for message in messages if message["role"] == "user")
 
 
-def assistant_turns(messages: list[dict[str, str]]) -> list[str]:
+def assistant_turns(messages: Sequence[dict[str, str]]) -> list[str]:
     """The assistant's texts of a dialogue."""
     return [message["content"] for message in messages if message["role"] == "assistant"]
 

@@ -14,7 +14,7 @@ import torch
 
 from montessori.bench.published import Published
 from montessori.bench.world import DTYPES, RATE, Options, World, world_of
-from montessori.signals.influence.audit import compare
+from montessori.signals.influence.audit import compare_estimates
 from montessori.signals.influence.exact import ExactStep
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
 from montessori.train.adamw import AdamWState
@@ -86,13 +86,11 @@ def _measure_estimate(
     )
     setup = _model_clock(model) - started
     if engine.alone:
-        say(f"each probe needs a backward pass of its own: {engine.alone}")
-    engine.centred(
-        world.probes[: engine.batch]
-    )  # the first batch also allocates memory, so it is not timed
+        say(f"each probe has a backward pass of its own: {engine.alone}")
+    engine.score_rows(world.probes[: engine.batch])  # the first batch pays for allocation
     seconds = floor = math.inf
-    for _ in range(REPEATS):  # in turns, so that other work on the machine slows both
-        centred, took = _time_work(model, lambda: engine.centred(world.probes))
+    for _ in range(REPEATS):  # one after the other, so that a busy moment hits both
+        centred, took = _time_work(model, lambda: engine.score_rows(world.probes))
         seconds = min(seconds, took)
         floor = min(
             floor, _time_work(model, lambda: _run_bare_passes(model, world.probes, world.pad))[1]
@@ -130,8 +128,8 @@ def _against_oracle(
     count = min(options.sizes.audit_rows or len(world.probes), len(world.probes))
     group = [list(range(len(world.references)))]
     exact = ExactStep(world.model, world.state, RATE, world.references, group, world.pad)
-    falls, seconds = _time_work(world.model, lambda: exact.centred(world.probes[:count]))
-    audit = compare(estimates[:count], falls[:, 0].tolist())
+    falls, seconds = _time_work(world.model, lambda: exact.score_rows(world.probes[:count]))
+    audit = compare_estimates(estimates[:count], falls[:, 0].tolist())
     say(
         f"oracle (fp32, {count} probes): Spearman {audit.spearman:.4f}, equal signs "
         f"{audit.sign_agreement:.1%}, {seconds / count:.2f} s a probe"

@@ -1,4 +1,4 @@
-"""A data set of two: the first rows of one, and all of the other; as LLM2LLM adds to its start."""
+"""A dataset of two: the first rows of one, and all of the other, as LLM2LLM adds to its start."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,13 +19,14 @@ class JoinParams:
     rows: Rows
 
 
-def join(first: Path, second: Path, out: Path, settings: JoinParams) -> dict[str, Any]:
-    """Write all rows of `second` behind as many first rows of `first` as make `settings.rows`.
+def join_datasets(first: Path, second: Path, out: Path, settings: JoinParams) -> dict[str, Any]:
+    """Write the first rows of `first`, then all rows of `second`: `settings.rows` together.
 
-    A row of `first` whose instruction is in `second` is passed over. Returns metrics. Raises
+    A row of `first` whose instruction is in `second` is skipped. Returns metrics. Raises
     MontessoriError when the two cannot make exactly that many rows.
     """
-    head, tail = (read_table(path / "rows.parquet", PROBE) for path in (first, second))
+    head = read_table(first / "rows.parquet", PROBE)
+    tail = read_table(second / "rows.parquet", PROBE)
     new = head.filter(~pl.col("instruction").is_in(tail["instruction"].to_list()))
     wanted = settings.rows - tail.height
     if not 0 <= wanted <= new.height:
@@ -33,7 +34,7 @@ def join(first: Path, second: Path, out: Path, settings: JoinParams) -> dict[str
             f"{new.height} new rows of {first.name} and {tail.height} of {second.name} do not make "
             f"{settings.rows} rows",
             where=f"params.yaml, joins.{out.name}",
-            expected=f"a second data set of at most {settings.rows} rows (join.rows), and enough "
+            expected=f"a second dataset of at most {settings.rows} rows (join.rows), and enough "
             "rows in the first",
             next="give the second fewer rows (datasets.NAME.synth: {rows: N}), then `dvc repro`",
         )

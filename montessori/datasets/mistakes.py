@@ -1,18 +1,17 @@
 """The rows of a set that a student gets wrong, for LLM2LLM (arXiv 2403.15042).
 
-A teacher that is shown these rows as examples writes new data around the student's mistakes: they
-are a seed pool like any other.
+They are a seed pool like any other: a teacher that is shown these rows as examples writes new data
+around the student's mistakes.
 """
 
 import math
-from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import polars as pl
 
-from montessori.artifacts.dialogue import user_turns
+from montessori.artifacts.dialogue import build_dialogue, user_turns
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
@@ -42,26 +41,27 @@ def write_mistakes(
 ) -> dict[str, Any]:
     """Write `out`/rows.parquet (ROWS): the rows of `rows` that the student gets wrong, in order.
 
-    By grader: rows that the lab's checker knows, whose greedy answers it calls wrong in any turn;
-    a row's own responses do not count, so that a wrong training row is no mistake of the student.
-    By loss: the share of rows with the highest mean loss per answer token. Returns metrics. Raises
-    MontessoriError for fewer mistakes than `settings.min_rows`.
+    By grader: rows that the lab's checker knows, if it finds the student's greedy answer wrong in
+    any turn. A row's own responses do not count, so a wrong training row is no mistake of the
+    student. By loss: the share of rows with the highest mean loss per answer token. Returns
+    metrics. Raises MontessoriError for fewer mistakes than `settings.min_rows`.
     """
     frame = read_table(rows / "rows.parquet", ROWS)
     frame = frame.head(settings.rows) if settings.rows else frame
     if settings.by == "grader":
-        wrong, work = _by_grader(student, frame, settings, machine)
+        wrong, work = _find_by_grader(student, frame, settings, machine)
     else:
-        wrong, work = _by_loss(student, rows, frame, settings, machine)
-    found = frame.filter(pl.Series([bool(answer) for answer in wrong], dtype=pl.Boolean))
-    judged = [answer for answer in wrong if answer is not None]
-    if found.height < settings.min_rows:
-        raise _too_few(found.height, len(judged), frame.height, rows, settings)
-    facts = {"rows": found.height, "by": settings.by}
+        wrong, work = _find_by_loss(student, rows, frame, settings, machine)
+    judgements = pl.Series(wrong, dtype=pl.Boolean)  # null: no task of the lab
+    mistakes = frame.filter(judgements.fill_null(False))
+    judged = judgements.drop_nulls().len()
+    if mistakes.height < settings.min_rows:
+        raise _too_few_mistakes(mistakes.height, judged, frame.height, rows, settings)
+    facts = {"rows": mistakes.height, "by": settings.by}
     with new_folder(out, {"student": student, "rows": rows}, facts) as folder:
-        write_table(found, folder / "rows.parquet", ROWS)
-    known = (
-        found.filter(pl.col("skill").is_not_null())
+        write_table(mistakes, folder / "rows.parquet", ROWS)
+    skills = (
+        mistakes.filter(pl.col("skill").is_not_null())
         .group_by("skill", maintain_order=True)
         .len()
         .sort("skill")
@@ -69,14 +69,14 @@ def write_mistakes(
     return {
         "by": settings.by,
         "oracle": settings.by == "grader",
-        "rows": found.height,
-        "judged": len(judged),
+        "rows": mistakes.height,
+        "judged": judged,
         "looked_at": frame.height,
-        "skills": dict(known.iter_rows()),
+        "skills": dict(skills.iter_rows()),
     } | work
 
 
-def _by_grader(
+def _find_by_grader(
     student: Path, frame: pl.DataFrame, settings: MistakesParams, machine: "Machine"
 ) -> tuple[list[bool | None], dict[str, int]]:
     """Whether the student's answers are wrong, None for no task of the lab; and the cost."""
@@ -89,31 +89,25 @@ def _by_grader(
     with track_progress(len(turns), "rows", "mistakes") as progress:
         for turn in range(max(map(len, turns), default=0)):
             places = [i for i, texts in enumerate(turns) if len(texts) > turn]
-            asked = [_dialogue(turns[i][: turn + 1], answers[i]) for i in places]
-            written = _greedy(engine, asked, settings.max_new_tokens)
+            dialogues = [build_dialogue(turns[i][: turn + 1], answers[i]) for i in places]
+            written = _answer_greedily(engine, dialogues, settings.max_new_tokens)
             for place, (text, number) in zip(places, written, strict=True):
                 answers[place].append(text)
                 tokens += number
             progress.advance(len(places) if turn == 0 else 0)
-    wrong = [_is_wrong(*both) for both in zip(turns, answers, strict=True)]
+    wrong = [_is_wrong(texts, replies) for texts, replies in zip(turns, answers, strict=True)]
     return wrong, {"tokens_forward": tokens, "parameters": engine.model.num_parameters()}
 
 
-def _greedy(
+def _answer_greedily(
     engine: "Engine", dialogues: list[list[dict[str, str]]], most: int
 ) -> list[tuple[str, int]]:
-    """Greedy answers, and the tokens read and written for each."""
+    """Greedy answers of at most `most` tokens, and the tokens read and written for each."""
     from montessori.generate import Request, Sampling
 
     requests = [Request(prompt) for prompt in engine.render_prompts(dialogues)]
-    written = engine.generate(requests, Sampling(most))
-    return [(out.text, len(requests[out.request].ids) + out.tokens) for out in written]
-
-
-def _dialogue(turns: Sequence[str], answers: Sequence[str]) -> list[dict[str, str]]:
-    """User turns with the answers between them."""
-    texts = [text for pair in zip(turns, [*answers, ""], strict=True) for text in pair][:-1]
-    return [{"role": ("user", "assistant")[i % 2], "content": t} for i, t in enumerate(texts)]
+    answers = engine.generate(requests, Sampling(most))
+    return [(out.text, len(requests[out.request].ids) + out.tokens) for out in answers]
 
 
 def _is_wrong(turns: tuple[str, ...], answers: list[str]) -> bool | None:
@@ -121,13 +115,14 @@ def _is_wrong(turns: tuple[str, ...], answers: list[str]) -> bool | None:
     return None if grade is None else not all(grade.correct)
 
 
-def _by_loss(
+def _find_by_loss(
     student: Path, rows: Path, frame: pl.DataFrame, settings: MistakesParams, machine: "Machine"
 ) -> tuple[list[bool | None], dict[str, int]]:
     """Whether a row's loss is among the highest (of equal ones the earlier); and the cost."""
     from montessori.models import chat
     from montessori.models.adapters import load_merged
-    from montessori.signals.student import mean_loss, require_responses, values
+    from montessori.signals.scoring import require_responses
+    from montessori.signals.student import mean_loss, measure_rows
     from montessori.train.device import choose_device
     from montessori.train.loss import tokenize_rows
 
@@ -135,7 +130,7 @@ def _by_loss(
     tokens = tokenize_rows(tokenizer, frame["messages"].to_list(), settings.max_length)
     require_responses(tokens, frame, rows, "mistakes.max_length")
     model = load_merged(student).to(choose_device(machine)).eval()
-    losses = values(mean_loss, model, tokens, tokenizer.pad_token_id or 0)
+    losses = measure_rows(mean_loss, model, tokens, tokenizer.pad_token_id or 0)
     worst = sorted(range(len(losses)), key=lambda i: -losses[i])
     chosen = set(worst[: math.ceil(settings.share * len(losses))])
     read = sum(len(row.ids) for row in tokens)
@@ -143,11 +138,11 @@ def _by_loss(
     return wrong, {"tokens_forward": read, "parameters": model.num_parameters()}
 
 
-def _too_few(
-    found: int, judged: int, looked_at: int, rows: Path, settings: MistakesParams
+def _too_few_mistakes(
+    mistakes: int, judged: int, looked_at: int, rows: Path, settings: MistakesParams
 ) -> MontessoriError:
     return MontessoriError(
-        f"{found} mistakes are too few: of {looked_at} rows {judged} could be judged",
+        f"{mistakes} mistakes are too few: of {looked_at} rows {judged} could be judged",
         where=f"{rows / 'rows.parquet'}, judged by {settings.by}",
         expected=f"at least {settings.min_rows} rows that the student gets wrong "
         "(mistakes.min_rows; the teacher needs them as examples)",

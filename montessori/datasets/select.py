@@ -1,4 +1,4 @@
-"""A data set of the best rows of a probe, by a signal; the teacher stays as it is.
+"""A dataset of the best rows of a probe, by a signal; the teacher stays as it is.
 
 `top` is the bootstrap ablation of Montessori-Instruct (arXiv 2410.14208, section 5): the most
 influential rows. `best-of-n` takes the best rows of each prompt.
@@ -43,11 +43,11 @@ def select_rows(
     scores are equal, or too few rows are left.
     """
     rows = read_table(probe / "rows.parquet", PROBE)
-    scored = _scored(rows, read_table(scores / "scores.parquet", SCORES), scores)
-    clean = scored.filter(~_eval_items(scored, evals, decontamination.ngram))
-    chosen = best(clean, settings)
+    scored = _join_scores(rows, read_table(scores / "scores.parquet", SCORES), scores)
+    clean = scored.filter(~_find_eval_items(scored, evals, decontamination.ngram))
+    chosen = take_best(clean, settings)
     if chosen.height < settings.rows:
-        raise _too_few(chosen.height, clean, settings, probe)
+        raise _too_few_rows(chosen.height, clean, settings, probe)
     inputs = {"probe": probe, "scores": scores, "evals": evals}
     with new_folder(out, inputs, {"rows": chosen.height}) as folder:
         write_table(chosen.select(list(PROBE)), folder / "rows.parquet", PROBE)
@@ -62,7 +62,7 @@ def select_rows(
     }
 
 
-def best(scored: pl.DataFrame, settings: SelectParams) -> pl.DataFrame:
+def take_best(scored: pl.DataFrame, settings: SelectParams) -> pl.DataFrame:
     """At most `settings.rows` rows of a table with column `score`, in the table's order.
 
     Of equal scores the earlier rows win. With "best-of-n" the first prompts give
@@ -71,12 +71,12 @@ def best(scored: pl.DataFrame, settings: SelectParams) -> pl.DataFrame:
     placed = scored.with_row_index("place")
     ranked = placed.sort("score", "place", descending=[True, False])
     if settings.rule == "best-of-n":
-        rank = pl.int_range(pl.len()).over("prompt_id")
+        rank = pl.int_range(pl.len()).over("prompt_id")  # within the prompt, from 0 for the best
         ranked = ranked.filter(rank < settings.per_prompt).sort("place")
     return ranked.head(settings.rows).sort("place").drop("place")
 
 
-def _scored(rows: pl.DataFrame, scores: pl.DataFrame, where: Path) -> pl.DataFrame:
+def _join_scores(rows: pl.DataFrame, scores: pl.DataFrame, where: Path) -> pl.DataFrame:
     """The kept rows of the probe that have a score on the whole reference."""
     whole = scores.filter(pl.col("reference") == ALL_REFERENCES).select("row_id", "score")
     kept = rows.filter(pl.col("dropped").is_null())
@@ -94,26 +94,26 @@ def _scored(rows: pl.DataFrame, scores: pl.DataFrame, where: Path) -> pl.DataFra
             f"all {joined.height} scores are equal, so no row is better than another",
             where=str(where / "scores.parquet"),
             expected="scores that differ",
-            next="take another signal in params.yaml, section selections",
+            next="use another signal in params.yaml, section selections",
         )
     return joined
 
 
-def _eval_items(rows: pl.DataFrame, evals: Path, ngram: int) -> pl.Series:
+def _find_eval_items(rows: pl.DataFrame, evals: Path, ngram: int) -> pl.Series:
     """Whether each row asks or answers with an eval item."""
     items, keys = read_evals(evals, ngram)
-    found = [
-        is_eval_item(user_turns(messages), assistant_turns(messages), items, keys)
-        for messages in rows["messages"]
-    ]
-    return pl.Series(found, dtype=pl.Boolean)
+    matches = []
+    for messages in rows["messages"]:
+        turns, responses = user_turns(messages), assistant_turns(messages)
+        matches.append(is_eval_item(turns, responses, items, keys))
+    return pl.Series(matches, dtype=pl.Boolean)
 
 
-def _too_few(
-    found: int, clean: pl.DataFrame, settings: SelectParams, probe: Path
+def _too_few_rows(
+    chosen: int, clean: pl.DataFrame, settings: SelectParams, probe: Path
 ) -> MontessoriError:
     return MontessoriError(
-        f"{found} of {settings.rows} rows: the probe has {clean.height} scored rows of "
+        f"{chosen} of {settings.rows} rows: the probe has {clean.height} scored rows of "
         f"{clean['prompt_id'].n_unique()} prompts",
         where=str(probe / "rows.parquet"),
         expected=f"{settings.rows} rows by rule {settings.rule}",

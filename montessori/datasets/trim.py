@@ -1,6 +1,4 @@
-"""Cuts a dataset to another one's response tokens, for comparisons at equal length."""
-
-from __future__ import annotations
+"""A dataset cut to another one's response tokens, for comparisons at equal length."""
 
 from pathlib import Path
 from typing import Any
@@ -12,30 +10,29 @@ from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 
 
-def trim(dataset: Path, like: Path, out: Path) -> dict[str, Any]:
+def trim_dataset(dataset: Path, like: Path, out: Path) -> dict[str, Any]:
     """Write the first rows of `dataset` that together hold no more response tokens than `like`.
 
-    A dataset that is not longer is kept whole, so cutting two datasets to each other leaves both
-    with (almost) the smaller number. Tokens are the writing teacher's. Returns the metrics: rows,
-    response_tokens (mean of a row, as in synth), response_tokens_total, and both of the last for
-    the whole dataset (..._before).
-
-    Raises:
-        MontessoriError: a table is missing or misshapen, or no row fits.
+    A dataset that is not longer stays whole, so cutting two datasets to each other leaves both with
+    about the smaller number. Tokens are the writing teacher's. Returns the metrics: rows,
+    response_tokens (mean of a row, as in synth), response_tokens_total, and rows and total of the
+    whole dataset (..._before). Raises MontessoriError when a table is missing or misshapen, or no
+    row fits.
     """
     rows = read_table(dataset / "rows.parquet", PROBE)
     limit = int(read_table(like / "rows.parquet", PROBE)["response_tokens"].sum())
-    kept = cut(rows, limit)
+    kept = take_tokens(rows, limit)
     if kept.is_empty():
         raise MontessoriError(
             f"no row of {dataset.name} fits into {limit} response tokens",
             where=f"params.yaml, trims.{out.name}",
             next=f"compare with a larger dataset than {like.name}",
         )
+    tokens = int(kept["response_tokens"].sum())
     metrics = {
         "rows": kept.height,
-        "response_tokens": int(kept["response_tokens"].sum()) / kept.height,
-        "response_tokens_total": int(kept["response_tokens"].sum()),
+        "response_tokens": tokens / kept.height,
+        "response_tokens_total": tokens,
         "rows_before": rows.height,
         "response_tokens_total_before": int(rows["response_tokens"].sum()),
     }
@@ -44,6 +41,6 @@ def trim(dataset: Path, like: Path, out: Path) -> dict[str, Any]:
     return metrics
 
 
-def cut(rows: pl.DataFrame, limit: int) -> pl.DataFrame:
+def take_tokens(rows: pl.DataFrame, limit: int) -> pl.DataFrame:
     """The longest start of a PROBE table whose `response_tokens` sum to at most `limit`."""
     return rows.filter(pl.col("response_tokens").cum_sum() <= limit)

@@ -7,6 +7,7 @@ rationale of one question; their prompt is the naive one, so that the special pr
 
 import random
 from dataclasses import dataclass
+from itertools import product
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -41,24 +42,24 @@ def write_arte_pairs(
     Raises MontessoriError when they do not belong together or pairs are fewer than
     `settings.min_pairs`.
     """
-    scored = join(
+    scored = join_scores(
         read_table(drafts / "rows.parquet", DRAFTS),
         read_table(scores / "scores.parquet", SCORES),
         scores,
     )
-    questions = question_pairs(scored, settings, seed)
-    rationales = rationale_pairs(scored, settings, seed)
+    questions = pair_questions(scored, settings, seed)
+    rationales = pair_rationales(scored, settings, seed)
     pairs = pl.concat([questions, rationales])
-    metrics = _metrics(scored, questions, rationales)
+    metrics = _measure_pairs(scored, questions, rationales)
     if pairs.height < settings.min_pairs:
-        raise _too_few(metrics, settings, scores)
+        raise _too_few_pairs(metrics, settings, scores)
     facts = {"pairs": pairs.height, "question_pairs": questions.height, **writer_hashes(drafts)}
     with new_folder(out, {"drafts": drafts, "scores": scores}, facts) as folder:
         write_table(pairs, folder / "pairs.parquet", PAIRS)
     return metrics
 
 
-def join(drafts: pl.DataFrame, scores: pl.DataFrame, where: Path) -> pl.DataFrame:
+def join_scores(drafts: pl.DataFrame, scores: pl.DataFrame, where: Path) -> pl.DataFrame:
     """DRAFTS rows with `score`, s(q, r). Raises MontessoriError unless each row has one."""
     whole = scores.filter(pl.col("reference") == ALL_REFERENCES).select("row_id", "score")
     scored = drafts.join(whole, on="row_id", how="left", maintain_order="left")
@@ -73,76 +74,83 @@ def join(drafts: pl.DataFrame, scores: pl.DataFrame, where: Path) -> pl.DataFram
     return scored
 
 
-def of_questions(scored: pl.DataFrame) -> pl.DataFrame:
+def average_questions(scored: pl.DataFrame) -> pl.DataFrame:
     """One row per question, in order: its columns and `score`, the mean over its rationales.
 
-    Rounded, because means of the same shares differ in their last bits, which is no preference.
+    Rounded, because means of the same shares can differ in their last bits, which is no preference.
     """
     return scored.group_by("question_id", maintain_order=True).agg(
         pl.col("skill", "prompt", "prompt_id", "raw").first(), pl.col("score").mean().round(DIGITS)
     )
 
 
-def question_pairs(scored: pl.DataFrame, settings: AlignParams, seed: int) -> pl.DataFrame:
+def pair_questions(scored: pl.DataFrame, settings: AlignParams, seed: int) -> pl.DataFrame:
     """PAIRS of questions: of each task `settings.question_pairs`, drawn without repetition.
 
     Candidates are all of the top share over all of the bottom share with unequal scores.
     """
     records: list[dict[str, Any]] = []
-    for (task,), group in of_questions(scored).group_by(["skill"], maintain_order=True):
+    for (task,), group in average_questions(scored).group_by(["skill"], maintain_order=True):
         ranked = group.sort("score", descending=True, maintain_order=True).to_dicts()
         size = max(1, int(settings.share * len(ranked)))
-        crossed = [
-            (high, low)
-            for high in ranked[:size]
-            for low in ranked[-size:]
-            if high["score"] > low["score"] and high["raw"] != low["raw"]
-        ]
-        random.Random(seed_of(seed, "question-pairs", str(task))).shuffle(crossed)
-        records += [
-            _pair(high, low, high["prompt"], high["prompt_id"], "raw", "question_id")
-            for high, low in crossed[: settings.question_pairs]
-        ]
+        candidates = []
+        for best, worst in product(ranked[:size], ranked[-size:]):
+            if best["score"] > worst["score"] and best["raw"] != worst["raw"]:
+                candidates.append((best, worst))
+        random.Random(seed_of(seed, "question-pairs", str(task))).shuffle(candidates)
+        for best, worst in candidates[: settings.question_pairs]:
+            prompt = Prompt(best["prompt"], best["prompt_id"])
+            records.append(_make_pair(best, worst, prompt, text="raw", key="question_id"))
     return pl.DataFrame(records, schema=PAIRS)
 
 
-def rationale_pairs(scored: pl.DataFrame, settings: AlignParams, seed: int) -> pl.DataFrame:
+def pair_rationales(scored: pl.DataFrame, settings: AlignParams, seed: int) -> pl.DataFrame:
     """PAIRS of rationales: the best over the worst of a question, the widest of each task first.
 
-    Of equal scores one is drawn, so that no reasoning prompt gains by its place; questions whose
-    rationales tie, or whose best and worst are the same text, give none.
+    Of equal scores one is drawn, so that no reasoning prompt gains by its place. Questions whose
+    rationales tie, or whose best and worst are the same text, give no pair.
     """
     records: list[dict[str, Any]] = []
     for _, group in scored.group_by(["skill"], maintain_order=True):
-        found = []
+        pairs = []
         for _, rows in group.group_by(["question_id"], maintain_order=True):
-            best, worst = _ends(rows.to_dicts(), seed)
+            best, worst = _best_and_worst(rows.to_dicts(), seed)
             if best["score"] > worst["score"] and best["response"] != worst["response"]:
-                prompt_id = row_id("prompt", best["skill"], best["naive"])
-                found.append(_pair(best, worst, best["naive"], prompt_id, "response", "row_id"))
-        found.sort(key=lambda pair: round(pair["rejected_score"] - pair["chosen_score"], DIGITS))
-        records += found[: settings.rationale_pairs]
+                naive = best["naive"]
+                prompt = Prompt(naive, row_id("prompt", best["skill"], naive))
+                pairs.append(_make_pair(best, worst, prompt, text="response", key="row_id"))
+        # Widest first. Rounded, so that the order does not hang on the last bits of the scores.
+        pairs.sort(key=lambda pair: round(pair["rejected_score"] - pair["chosen_score"], DIGITS))
+        records += pairs[: settings.rationale_pairs]
     return pl.DataFrame(records, schema=PAIRS)
 
 
-def _ends(rows: list[dict[str, Any]], seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
+def _best_and_worst(rows: list[dict[str, Any]], seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """The best and the worst rationale of a question, drawn among equals."""
-    draw = random.Random(seed_of(seed, "rationale-pairs", rows[0]["question_id"]))
-    scores = [row["score"] for row in rows]
-    best, worst = (
-        draw.choice([row for row in rows if row["score"] == end])
-        for end in (max(scores), min(scores))
-    )
+    rng = random.Random(seed_of(seed, "rationale-pairs", rows[0]["question_id"]))
+    highest = max(row["score"] for row in rows)
+    lowest = min(row["score"] for row in rows)
+    best = rng.choice([row for row in rows if row["score"] == highest])
+    worst = rng.choice([row for row in rows if row["score"] == lowest])
     return best, worst
 
 
-def _pair(
-    best: dict[str, Any], worst: dict[str, Any], prompt: str, prompt_id: str, text: str, key: str
+@dataclass(frozen=True)
+class Prompt:
+    """What the teacher is trained to answer with the chosen text."""
+
+    text: str
+    prompt_id: str
+
+
+def _make_pair(
+    best: dict[str, Any], worst: dict[str, Any], prompt: Prompt, text: str, key: str
 ) -> dict[str, Any]:
+    """A PAIRS row; `text` and `key` are the columns of the texts and of their ids."""
     return {
         "pair_id": row_id(best[key], worst[key]),
-        "prompt_id": prompt_id,
-        "prompt": prompt,
+        "prompt_id": prompt.prompt_id,
+        "prompt": prompt.text,
         "chosen": best[text],
         "rejected": worst[text],
         "chosen_row": best[key],
@@ -152,17 +160,15 @@ def _pair(
     }
 
 
-def _metrics(
+def _measure_pairs(
     scored: pl.DataFrame, questions: pl.DataFrame, rationales: pl.DataFrame
 ) -> dict[str, Any]:
     gap = pl.col("chosen_score") - pl.col("rejected_score")
-    by_task = scored.group_by("skill", maintain_order=True).agg(pl.col("score").n_unique())
-    tied = by_task.filter(pl.col("score") == 1)["skill"].to_list()
-    ties = (
-        scored.group_by("question_id", maintain_order=True)
-        .agg(pl.col("score").n_unique() == 1)["score"]
-        .sum()
-    )
+    different = pl.col("score").n_unique()
+    by_task = scored.group_by("skill", maintain_order=True).agg(different)
+    tasks_tied = by_task.filter(pl.col("score") == 1)["skill"].to_list()
+    by_question = scored.group_by("question_id", maintain_order=True).agg(different)
+    questions_tied = by_question.filter(pl.col("score") == 1).height
     return {
         "pairs": questions.height + rationales.height,
         "question_pairs": questions.height,
@@ -170,14 +176,14 @@ def _metrics(
         "question_gap": float(questions.select(gap.mean()).item() or 0.0),
         "rationale_gap": float(rationales.select(gap.mean()).item() or 0.0),
         "questions": scored["question_id"].n_unique(),
-        "questions_tied": int(ties),  # all rationales score the same
-        "tasks_tied": sorted(tied),  # every row scores the same: the task gives no pair
-        "chosen_styles": _styles(scored, rationales["chosen_row"]),
-        "rejected_styles": _styles(scored, rationales["rejected_row"]),
+        "questions_tied": questions_tied,  # all rationales score the same
+        "tasks_tied": sorted(tasks_tied),  # every row scores the same: the task gives no pair
+        "chosen_styles": _count_styles(scored, rationales["chosen_row"]),
+        "rejected_styles": _count_styles(scored, rationales["rejected_row"]),
     }
 
 
-def _styles(scored: pl.DataFrame, rows: pl.Series) -> dict[str, int]:
+def _count_styles(scored: pl.DataFrame, rows: pl.Series) -> dict[str, int]:
     """How often each special reasoning prompt, by its place, wrote one of `rows`."""
     counts = (
         scored.filter(pl.col("row_id").is_in(rows.to_list()))
@@ -187,7 +193,7 @@ def _styles(scored: pl.DataFrame, rows: pl.Series) -> dict[str, int]:
     return {str(style): number for style, number in counts.sort("style").iter_rows()}
 
 
-def _too_few(metrics: dict[str, Any], settings: AlignParams, scores: Path) -> MontessoriError:
+def _too_few_pairs(metrics: dict[str, Any], settings: AlignParams, scores: Path) -> MontessoriError:
     tied = ", ".join(metrics["tasks_tied"]) or "none"
     return MontessoriError(
         f"{metrics['pairs']} preference pairs are too few; {metrics['questions_tied']} of "

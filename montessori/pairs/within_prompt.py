@@ -35,25 +35,26 @@ def write_pairs(scores: Path, probe: Path, out: Path, settings: PrefsParams) -> 
 
     Raises MontessoriError when scores and probe do not belong together, or pairs are too few.
     """
-    labelled = labels(
+    labelled = label_rows(
         read_table(scores / "scores.parquet", SCORES),
         read_table(probe / "rows.parquet", PROBE),
         settings.neutral,
         settings.skills,
     )
-    pairs = pairs_of(labelled, settings)
-    facts = counts(labelled, pairs)
+    pairs = make_pairs(labelled, settings)
+    facts = count_pairs(labelled, pairs)
     if labelled["score"].n_unique() == 1:
-        raise _all_equal(labelled.height, scores)
+        raise _equal_scores(labelled.height, scores)
     if pairs.height < settings.min_pairs:
-        raise _too_few(facts, settings, scores)
-    about = {"pairs": pairs.height, **writer_hashes(probe)}
-    with new_folder(out, {"scores": scores, "probe": probe}, about) as folder:
+        raise _too_few_pairs(facts, settings, scores)
+    manifest = {"pairs": pairs.height, **writer_hashes(probe)}
+    with new_folder(out, {"scores": scores, "probe": probe}, manifest) as folder:
         write_table(pairs, folder / "pairs.parquet", PAIRS)
-    return facts | skill_shares(labelled, pairs)
+    return facts | measure_skills(labelled, pairs)
 
 
-#: Of the rows of a prompt; the mean of equal scores is that score, whatever rounding says.
+# Neutral scores from the rows of a prompt. The mean of equal scores is that score: computing it
+# could differ in the last bit, and every row would then be above or below neutral.
 _SCORE = pl.col("score")
 _MEDIAN = _SCORE.median().over("prompt_id")
 _MEAN = (
@@ -63,22 +64,23 @@ _MEAN = (
 )
 
 
-def labels(
+def label_rows(
     scores: pl.DataFrame,
     probe: pl.DataFrame,
     neutral: str = "scores",
     skills: Mapping[str, float] = MappingProxyType({}),
 ) -> pl.DataFrame:
-    """Rows scored on the whole reference set, or weighted over some skills; raw text and side.
+    """The kept rows with the side of neutral that each is on.
 
     Columns row_id, prompt_id, score, neutral, side (1 above neutral, -1 below, 0 equal), prompt,
-    raw, skill, place (row of the probe). A null neutral is the median of its prompt, with
-    `neutral` "prompt" every one is, with "prompt-mean" the mean, which also parts a prompt in which
-    most rows have the best score. Dropped rows of the probe are left out. Raises MontessoriError
-    when a scored row is not in the probe.
+    raw, skill, place (row of the probe). Scores are those on the whole reference set, or weighted
+    means over `skills`. With `neutral` "scores" the table's own neutral counts, or the median of
+    the prompt where it is null; with "prompt" always the median; with "prompt-mean" the mean, which
+    also splits a prompt in which most rows have the best score. Raises MontessoriError when a
+    scored row is not in the probe.
     """
     whole = (
-        _weighted(scores, skills)
+        _average_skills(scores, skills)
         if skills
         else scores.filter(pl.col("reference") == ALL_REFERENCES)
     )
@@ -94,17 +96,21 @@ def labels(
             expected="a scores table of this probe's rows, with reference 'all'",
             next="give the round the probe that its scores were made from, in params.yaml, rounds",
         )
-    own = {"scores": pl.col("neutral").fill_null(_MEDIAN), "prompt": _MEDIAN, "prompt-mean": _MEAN}
+    choices = {
+        "scores": pl.col("neutral").fill_null(_MEDIAN),
+        "prompt": _MEDIAN,
+        "prompt-mean": _MEAN,
+    }
     return (
         joined.filter(pl.col("dropped").is_null())
-        .with_columns(own[neutral].alias("neutral"))
+        .with_columns(choices[neutral].alias("neutral"))
         .with_columns((pl.col("score") - pl.col("neutral")).sign().cast(pl.Int64).alias("side"))
         .drop("reference", "dropped")
         .sort("place")
     )
 
 
-def _weighted(scores: pl.DataFrame, skills: Mapping[str, float]) -> pl.DataFrame:
+def _average_skills(scores: pl.DataFrame, skills: Mapping[str, float]) -> pl.DataFrame:
     """The weighted mean of scores and neutral scores over skills, per row.
 
     Raises MontessoriError for a skill that the table does not have.
@@ -120,21 +126,24 @@ def _weighted(scores: pl.DataFrame, skills: Mapping[str, float]) -> pl.DataFrame
         )
     total = sum(skills.values())
     weight = pl.col("reference").replace_strict(dict(skills), default=None) / total
-    mean = [(pl.col(name) * weight).sum().alias(name) for name in ("score", "neutral")]
-    blank = pl.col("neutral").is_null().any()
     return (
         scores.filter(pl.col("reference").is_in(list(skills)))
         .group_by("row_id", "prompt_id", maintain_order=True)
-        .agg(*mean, blank.alias("blank"))
+        .agg(
+            (pl.col("score") * weight).sum(),
+            (pl.col("neutral") * weight).sum(),
+            pl.col("neutral").is_null().any().alias("blank"),
+        )
+        # A sum passes over nulls; a neutral that is missing for one skill is missing altogether.
         .with_columns(pl.when("blank").then(None).otherwise("neutral").alias("neutral"))
         .select("row_id", "prompt_id", pl.lit("weighted").alias("reference"), "score", "neutral")
     )
 
 
-def pairs_of(labelled: pl.DataFrame, settings: PrefsParams) -> pl.DataFrame:
-    """The PAIRS table of labelled rows, in order of the probe, largest difference first.
+def make_pairs(labelled: pl.DataFrame, settings: PrefsParams) -> pl.DataFrame:
+    """The PAIRS table of labelled rows: prompts in probe order, largest differences first.
 
-    Texts that are equal never make a pair. Of equal differences the earlier rows of the probe win.
+    Equal texts never make a pair. Of equal differences the earlier rows of the probe win.
     """
     columns = ["prompt_id", "prompt", "raw", "row_id", "score", "place"]
     above = labelled.filter(pl.col("side") > 0).select(columns)
@@ -143,24 +152,22 @@ def pairs_of(labelled: pl.DataFrame, settings: PrefsParams) -> pl.DataFrame:
         pl.col("raw") != pl.col("raw_low")
     )
     deviation = labelled["score"].std(ddof=0) or 0.0
-    wide = crossed.with_columns((pl.col("score") - pl.col("score_low")).alias("gap")).filter(
+    gap = pl.col("score") - pl.col("score_low")
+    wide = crossed.with_columns(gap.alias("gap")).filter(
         pl.col("gap") >= settings.margin * deviation
     )
-    first = pl.col("place").min().over("prompt_id")
+    first_row = pl.col("place").min().over("prompt_id")
     ordered = wide.sort(
-        first, pl.col("gap"), "place", "place_low", descending=[False, True, False, False]
+        first_row, "gap", "place", "place_low", descending=[False, True, False, False]
     )
     most = 1 if settings.rule == "best-worst" else settings.max_per_prompt
     if most:
         ordered = ordered.filter(pl.int_range(pl.len()).over("prompt_id") < most)
-    return _as_pairs(ordered)
+    return _to_pairs_table(ordered)
 
 
-def _as_pairs(ordered: pl.DataFrame) -> pl.DataFrame:
-    ids = [
-        row_id(chosen, rejected)
-        for chosen, rejected in zip(ordered["row_id"], ordered["row_id_low"], strict=True)
-    ]
+def _to_pairs_table(ordered: pl.DataFrame) -> pl.DataFrame:
+    ids = [row_id(*rows) for rows in ordered.select("row_id", "row_id_low").iter_rows()]
     return ordered.select(
         pl.Series("pair_id", ids, dtype=pl.String),
         "prompt_id",
@@ -174,7 +181,7 @@ def _as_pairs(ordered: pl.DataFrame) -> pl.DataFrame:
     )
 
 
-def counts(labelled: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
+def count_pairs(labelled: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
     """Numbers of rows, prompts, ties and pairs, and the mean difference of scores in a pair."""
     prompts = labelled.group_by("prompt_id", maintain_order=True).agg(
         (pl.col("side") > 0).any().alias("above"), (pl.col("side") < 0).any().alias("below")
@@ -191,7 +198,7 @@ def counts(labelled: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def skill_shares(labelled: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
+def measure_skills(labelled: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
     """Share of each skill among chosen and among rejected texts; empty without skills."""
     known = labelled.filter(pl.col("skill").is_not_null()).select("row_id", "skill")
     if known.height == 0:
@@ -199,23 +206,22 @@ def skill_shares(labelled: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any]:
     shares = {}
     for side in ("chosen", "rejected"):
         rows = pairs.select(pl.col(f"{side}_row").alias("row_id")).join(known, on="row_id")
-        table = rows.group_by("skill", maintain_order=True).len().sort("skill")
-        shares[f"{side}_skills"] = {
-            skill: number / pairs.height for skill, number in table.iter_rows()
-        }
+        counts = rows.group_by("skill", maintain_order=True).len().sort("skill")
+        share = pl.col("len") / pairs.height
+        shares[f"{side}_skills"] = dict(counts.select("skill", share).iter_rows())
     return shares
 
 
-def _all_equal(rows: int, scores: Path) -> MontessoriError:
+def _equal_scores(rows: int, scores: Path) -> MontessoriError:
     return MontessoriError(
         f"all {rows} scores are equal, so no text is preferred to another",
         where=str(scores / "scores.parquet"),
         expected="scores that differ within prompts",
-        next="take another signal in params.yaml, section rounds, then `dvc repro`",
+        next="use another signal in params.yaml, section rounds, then `dvc repro`",
     )
 
 
-def _too_few(facts: dict[str, Any], settings: PrefsParams, scores: Path) -> MontessoriError:
+def _too_few_pairs(facts: dict[str, Any], settings: PrefsParams, scores: Path) -> MontessoriError:
     return MontessoriError(
         f"{facts['pairs']} preference pairs are too few: of {facts['prompts']} prompts "
         f"{facts['prompts_one_sided']} have rows on one side of neutral only, and "

@@ -1,16 +1,21 @@
-"""One job that scores rows with a student: what it reads, where it writes, how it is divided."""
+"""One job that scores rows with a student, and what every such job requires of its rows."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import polars as pl
+
 from montessori.artifacts.files import folder_digest
 from montessori.artifacts.schemas import Schema
+from montessori.errors import MontessoriError
 from montessori.pipeline.machine import Machine
 from montessori.pipeline.parts import Parts, Shard, parts_digest
 
 if TYPE_CHECKING:
     from montessori.pipeline.stage import Job
+    from montessori.train.loss import Row
 
 
 @dataclass(frozen=True)
@@ -44,3 +49,33 @@ def read_scoring_job(job: "Job", inputs: tuple[str, ...]) -> ScoringJob:
         label=f"{job.kind} {job.name}",
         shard=Shard.parse(job.shard or "1/1"),
     )
+
+
+def require_responses(rows: Sequence["Row"], frame: pl.DataFrame, folder: Path, key: str) -> None:
+    """Raise MontessoriError when a row has no answer token within the length that `key` sets.
+
+    `rows` are the tokens of the table `frame`, which lies in `folder`.
+    """
+    unanswered = []
+    for row, row_id in zip(rows, frame["row_id"], strict=True):
+        if not row.targets:
+            unanswered.append(row_id)
+    if unanswered:
+        raise MontessoriError(
+            f"{len(unanswered)} rows have no response within the tokens that are read",
+            where=f"{folder / 'rows.parquet'}, row {unanswered[0]}",
+            expected="at least one assistant token in every row",
+            next=f"raise {key} in params.yaml, or drop the rows",
+        )
+
+
+def require_finite(finite: Sequence[bool], row_ids: Sequence[str], signal: str) -> None:
+    """Raise MontessoriError when the value of a row is not finite; `finite` is in row order."""
+    bad = [row_id for row_id, is_finite in zip(row_ids, finite, strict=True) if not is_finite]
+    if bad:
+        raise MontessoriError(
+            f"the {signal} of {len(bad)} of {len(row_ids)} rows is not a finite number",
+            where=f"probe row {bad[0]}",
+            expected="finite weights and losses",
+            next="look at the row, and at the loss in the warm-up's metrics; then `dvc repro`",
+        )

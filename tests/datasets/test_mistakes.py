@@ -10,6 +10,7 @@ from pathlib import Path
 import polars as pl
 import pytest
 
+from montessori.artifacts.dialogue import build_dialogue
 from montessori.artifacts.files import new_folder, read_table, row_id, write_table
 from montessori.artifacts.schemas import ROWS
 from montessori.datasets import mistakes
@@ -59,7 +60,7 @@ def found(out: Path) -> list[str]:
 
 def answering(monkeypatch, *texts: str) -> None:
     """Let the student say these texts, in order, whatever it would have said."""
-    monkeypatch.setattr(mistakes, "_greedy", lambda *_: [(text, 5) for text in texts])
+    monkeypatch.setattr(mistakes, "_answer_greedily", lambda *_: [(text, 5) for text in texts])
 
 
 def test_the_students_answer_counts_not_that_of_the_row(
@@ -116,7 +117,7 @@ def test_the_first_rows_are_looked_at(rows, student, machine, tmp_path, monkeypa
 
 
 def test_the_second_turn_sees_the_students_own_first_answer():
-    dialogue = mistakes._dialogue(("Add 1 to 2.", "Add 3."), ("3",))
+    dialogue = build_dialogue(("Add 1 to 2.", "Add 3."), ("3",))
     assert [(m["role"], m["content"]) for m in dialogue] == [
         ("user", "Add 1 to 2."),
         ("assistant", "3"),

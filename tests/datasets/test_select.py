@@ -13,7 +13,7 @@ import pytest
 
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import PROBE, SCORES
-from montessori.datasets.join import JoinParams, join
+from montessori.datasets.join import JoinParams, join_datasets
 from montessori.datasets.select import SelectParams, select_rows
 from montessori.errors import MontessoriError
 from montessori.filters.settings import DecontaminationParams
@@ -98,12 +98,12 @@ def test_the_first_rows_of_one_and_all_of_another(tmp_path):
     first, second = write_probe(tmp_path / "a", 3, 4), tmp_path / "b"
     with new_folder(second, {}) as folder:
         write_table(FRAME[4:7], folder / "rows.parquet", PROBE)  # rows that are in `first` too
-    metrics = join(first, second, tmp_path / "out", JoinParams(rows=8))
+    metrics = join_datasets(first, second, tmp_path / "out", JoinParams(rows=8))
     rows = read_table(tmp_path / "out" / "rows.parquet", PROBE)["row_id"].to_list()
     ids = FRAME["row_id"].to_list()
     assert rows == [ids[i] for i in (0, 1, 2, 3, 7, 4, 5, 6)]
     assert metrics == {"rows": 8, "of_first": 5, "of_second": 3}
     for wrong in (2, 13):
         with pytest.raises(MontessoriError, match=f"do not make {wrong} rows"):
-            join(first, second, tmp_path / "no", JoinParams(rows=wrong))
+            join_datasets(first, second, tmp_path / "no", JoinParams(rows=wrong))
     assert not (tmp_path / "no").exists()

@@ -13,10 +13,10 @@ from montessori.errors import MontessoriError
 from montessori.models.lineage import writer_hashes
 from montessori.pairs.arte import (
     AlignParams,
-    join,
-    of_questions,
-    question_pairs,
-    rationale_pairs,
+    average_questions,
+    join_scores,
+    pair_questions,
+    pair_rationales,
     write_arte_pairs,
 )
 
@@ -64,11 +64,11 @@ SCORED = table(
 
 
 def test_a_question_scores_the_mean_of_its_rationales():
-    assert of_questions(SCORED)["score"].to_list() == pytest.approx([0.9, 0.5, 0.5, 0.1])
+    assert average_questions(SCORED)["score"].to_list() == pytest.approx([0.9, 0.5, 0.5, 0.1])
 
 
 def test_question_pairs_are_top_over_bottom_of_the_same_prompt():
-    pairs = question_pairs(SCORED, SETTINGS, seed=0)
+    pairs = pair_questions(SCORED, SETTINGS, seed=0)
     assert pairs.select("chosen", "rejected", "prompt").rows() == [
         ("<Question_4>0", "<Question_4>3", "write questions of t")
     ]
@@ -77,7 +77,7 @@ def test_question_pairs_are_top_over_bottom_of_the_same_prompt():
 
 def test_half_a_share_crosses_and_never_repeats():
     wide = AlignParams(share=0.5, question_pairs=10, rationale_pairs=0, min_pairs=1)
-    pairs = question_pairs(SCORED, wide, seed=0)
+    pairs = pair_questions(SCORED, wide, seed=0)
     # top {0, 1}, bottom {2, 3}; 1 over 2 ties at 0.5
     assert {(c[-1], r[-1]) for c, r in pairs.select("chosen", "rejected").rows()} == {
         ("0", "2"),
@@ -85,34 +85,34 @@ def test_half_a_share_crosses_and_never_repeats():
         ("1", "3"),
     }
     assert pairs["pair_id"].n_unique() == pairs.height == 3
-    assert question_pairs(SCORED, wide, seed=0).equals(pairs)
+    assert pair_questions(SCORED, wide, seed=0).equals(pairs)
 
 
 def test_tasks_are_not_mixed():
     both = pl.concat([SCORED, table({(7, 0): 0.0, (8, 0): 1.0}, task="u")])
-    pairs = question_pairs(both, SETTINGS, seed=0)
+    pairs = pair_questions(both, SETTINGS, seed=0)
     assert pairs["prompt"].to_list() == ["write questions of t", "write questions of u"]
 
 
 def test_rationale_pairs_have_the_naive_prompt_widest_first():
-    pairs = rationale_pairs(SCORED, SETTINGS, seed=0)
+    pairs = pair_rationales(SCORED, SETTINGS, seed=0)
     assert pairs.select("prompt", "chosen", "rejected").rows() == [
         ("naive q1", "r1-0", "r1-1"),  # 0.8 apart
         ("naive q0", "r0-0", "r0-1"),  # 0.2
         ("naive q3", "r3-1", "r3-0"),  # 0.2; question 2 ties
     ]
     capped = AlignParams(share=0.25, question_pairs=0, rationale_pairs=1, min_pairs=1)
-    assert rationale_pairs(SCORED, capped, seed=0)["prompt"].to_list() == ["naive q1"]
+    assert pair_rationales(SCORED, capped, seed=0)["prompt"].to_list() == ["naive q1"]
 
 
 def test_among_equal_rationales_no_reasoning_prompt_gains_by_its_place():
     scores = {(q, s): score for q in range(60) for s, score in enumerate((0.5, 0.25, 0.9, 0.25))}
     scores |= {(q, s): (0.0, 1.0)[s % 2] for q in range(60, 120) for s in range(4)}
     wide = AlignParams(share=0.25, question_pairs=0, rationale_pairs=200, min_pairs=1)
-    pairs = rationale_pairs(table(scores), wide, seed=0)
+    pairs = pair_rationales(table(scores), wide, seed=0)
     drawn = {(c[-1], r[-1]) for c, r in pairs.select("chosen", "rejected").rows()}
     assert drawn == {("2", "1"), ("2", "3"), *((c, r) for c in "13" for r in "02")}
-    assert rationale_pairs(table(scores), wide, seed=0).equals(pairs)
+    assert pair_rationales(table(scores), wide, seed=0).equals(pairs)
 
 
 def test_means_that_differ_in_their_last_bits_are_no_preference():
@@ -121,7 +121,7 @@ def test_means_that_differ_in_their_last_bits_are_no_preference():
     means = table(scores).group_by("question_id").agg(pl.col("score").mean())
     assert means["score"].n_unique() == 2  # as floats they are two
     wide = AlignParams(share=0.5, question_pairs=9, rationale_pairs=0, min_pairs=1)
-    assert question_pairs(table(scores), wide, seed=0).is_empty()
+    assert pair_questions(table(scores), wide, seed=0).is_empty()
 
 
 @pytest.fixture
@@ -171,4 +171,4 @@ def test_scores_of_other_drafts_are_refused(tmp_path):
     drafts = SCORED.select(list(DRAFTS))
     scores = pl.DataFrame(schema=SCORES)
     with pytest.raises(MontessoriError, match="8 of 8 drafts have no score"):
-        join(drafts, scores, tmp_path)
+        join_scores(drafts, scores, tmp_path)

@@ -14,7 +14,7 @@ import pytest
 from montessori.artifacts.files import new_folder, read_json, read_table, write_table
 from montessori.artifacts.schemas import PAIRS, PROBE, SCORES
 from montessori.errors import MontessoriError
-from montessori.pairs.within_prompt import PrefsParams, labels, pairs_of, write_pairs
+from montessori.pairs.within_prompt import PrefsParams, label_rows, make_pairs, write_pairs
 from tests.tiny_rows import probe_frame, write_probe
 
 SETTINGS = PrefsParams(
@@ -37,7 +37,7 @@ def made(values: dict[int, float], table_neutral: float | None = 0.0, **changes:
     probe = probe_frame(3, 4)
     settings = replace(SETTINGS, **changes)
     scores = scores_of(probe, values, table_neutral)
-    pairs = pairs_of(labels(scores, probe, settings.neutral), settings)
+    pairs = make_pairs(label_rows(scores, probe, settings.neutral), settings)
     place = {row_id: i for i, row_id in enumerate(probe["row_id"])}
     return {
         (place[a], place[b])
@@ -73,7 +73,7 @@ def test_a_prompts_mean_parts_a_prompt_in_which_most_rows_tie():
     assert made(values, table_neutral=None) == set()  # the median is the best score
     assert made(values, table_neutral=None, neutral="prompt-mean") == {(4, 7), (5, 7), (6, 7)}
     probe = probe_frame(3, 4)
-    tied = labels(scores_of(probe, {8: 0.1, 9: 0.1, 10: 0.1}, None), probe, "prompt-mean")
+    tied = label_rows(scores_of(probe, {8: 0.1, 9: 0.1, 10: 0.1}, None), probe, "prompt-mean")
     assert tied["side"].to_list() == [0, 0, 0]  # though the mean of three 0.1 is not 0.1
 
 
@@ -96,13 +96,13 @@ def test_skills_weigh_the_references():
         )
     ]
     scores = pl.DataFrame(table, schema=dict(SCORES), orient="row")
-    one = labels(scores, probe, skills={"a": 1.0})
+    one = label_rows(scores, probe, skills={"a": 1.0})
     assert one["side"].to_list() == [1, -1]
-    both = labels(scores, probe, skills={"a": 1.0, "b": 3.0})
+    both = label_rows(scores, probe, skills={"a": 1.0, "b": 3.0})
     assert both["score"].to_list() == [0.25, 2.25]
     assert both["neutral"].to_list() == pytest.approx([0.2, 0.2])
     with pytest.raises(MontessoriError, match="no skill 'c'"):
-        labels(scores, probe, skills={"c": 1.0})
+        label_rows(scores, probe, skills={"c": 1.0})
 
 
 def test_margin_counts_in_standard_deviations_of_the_table():
@@ -114,8 +114,8 @@ def test_margin_counts_in_standard_deviations_of_the_table():
 def test_dropped_rows_and_equal_texts_make_no_pair():
     assert made({0: 1.0, 1: -1.0, 2: -2.0}) == {(0, 2)}  # row 1 of the probe is dropped
     probe = probe_frame(3, 4).with_columns(pl.lit("the same").alias("raw"))
-    labelled = labels(scores_of(probe, {4: 1.0, 5: -1.0}, 0.0), probe)
-    assert pairs_of(labelled, SETTINGS).height == 0
+    labelled = label_rows(scores_of(probe, {4: 1.0, 5: -1.0}, 0.0), probe)
+    assert make_pairs(labelled, SETTINGS).height == 0
 
 
 def written(folder: Path, values: dict[int, float]) -> tuple[Path, Path]:
@@ -169,4 +169,4 @@ def test_too_few_pairs_are_an_error_that_counts(tmp_path):
 def test_scores_of_another_probe_are_an_error():
     scores = scores_of(probe_frame(3, 4), {4: 1.0}, 0.0)
     with pytest.raises(MontessoriError, match="not in the probe"):
-        labels(scores.with_columns(pl.lit("f" * 16).alias("row_id")), probe_frame(3, 4))
+        label_rows(scores.with_columns(pl.lit("f" * 16).alias("row_id")), probe_frame(3, 4))

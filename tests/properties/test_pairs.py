@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from montessori.artifacts.schemas import PROBE, SCORES
-from montessori.pairs.within_prompt import PrefsParams, labels, pairs_of
+from montessori.pairs.within_prompt import PrefsParams, label_rows, make_pairs
 from tests.slow_twins import pairs as slow
 
 #: Multiples of 1/4, so that ties, equal gaps and exact margins are frequent and exact.
@@ -61,8 +61,8 @@ SETTINGS = st.builds(
 
 def make(probe, scores, chosen):
     """The labelled rows and their pairs."""
-    labelled = labels(scores, probe, chosen.neutral, chosen.skills)
-    return labelled, pairs_of(labelled, chosen)
+    labelled = label_rows(scores, probe, chosen.neutral, chosen.skills)
+    return labelled, make_pairs(labelled, chosen)
 
 
 @settings(max_examples=50)

@@ -17,8 +17,10 @@ import torch
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import PAIRS, PROBE, ROWS, SCORES
 from montessori.models.weights import load_model
+from montessori.pipeline.parts import Shard
 from montessori.signals.influence.score import score_probe
 from montessori.signals.influence.settings import InfluenceParams
+from montessori.signals.scoring import ScoringJob
 from montessori.train import dpo, sft, warmup
 from montessori.train.settings import StudentSftParams, TeacherDpoParams, WarmupParams
 from tests.tiny_rows import probe_frame, row
@@ -206,13 +208,28 @@ def write_references(world: World, order: slice = slice(None)) -> None:
     write_rows(frame, world.folder / "reference", "rows.parquet", ROWS)
 
 
+def scoring_job(world: World, out: Path, shard: str = "1/1") -> ScoringJob:
+    """The scoring of the probe in `world` by its warmed-up student."""
+    folder = world.folder
+    return ScoringJob(
+        inputs={
+            "warmup": folder / "warm",
+            "probe": folder / "probe",
+            "reference": folder / "reference",
+        },
+        out=out,
+        work=folder / WORK,
+        machine=world.machine,
+        shard=Shard.parse(shard),
+    )
+
+
 def score(world: World, settings: InfluenceParams, label: str) -> dict[str, list[float]]:
     """Neutral scores and scores by reference of the warmed-up student in `world`, as series."""
     folder = world.folder
-    inputs = folder / "warm", folder / "probe", folder / "reference"
-    out, plot = folder / f"scores-{label}", folder / f"{label}.csv"
-    score_probe(*inputs, out, plot, settings, world.machine, folder / WORK)
-    scores = read_table(out / "scores.parquet", SCORES)
+    job = scoring_job(world, folder / f"scores-{label}")
+    score_probe(job, settings, folder / f"{label}.csv")
+    scores = read_table(job.out / "scores.parquet", SCORES)
     series = {}
     for name in ("all", "strings", "sums"):
         of_skill = scores.filter(pl.col("reference") == name)

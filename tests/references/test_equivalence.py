@@ -19,7 +19,6 @@ from montessori.evals.lab_benchmarks.loglikelihoods import score_pairs
 from montessori.generate.transformers_engine import TransformersEngine
 from montessori.models import chat
 from montessori.models.weights import load_model
-from montessori.pipeline.parts import Shard
 from montessori.seeding import seed_of
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
 from montessori.train import warmup
@@ -205,26 +204,22 @@ def test_influence_does_not_see_the_order_of_rows(canonical):
     rows = reference_rows(world)
     gradients = reference_gradients(model, rows, [list(range(12))], 0)
     engine = FirstOrder(model, state, 1e-5, gradients, 0)
-    forwards, backwards = engine.centred(rows), engine.centred(rows[::-1]).flip(0)
+    forwards, backwards = engine.score_rows(rows), engine.score_rows(rows[::-1]).flip(0)
     assert torch.allclose(forwards, backwards, rtol=0, atol=CLOSE * forwards.abs().max().item())
 
 
 def test_shards_of_an_influence_run_make_the_same_scores(canonical, monkeypatch):
     world, wanted = canonical("influence")
-    inputs = world.folder / "warm", world.folder / "probe", world.folder / "reference"
-    work = world.folder / "shared-work"
+    monkeypatch.setattr(recipes, "WORK", "shared-work")
     for index in (3, 1, 2):
-        shard = Shard(index, 3)
-        outputs = world.folder / "none", world.folder / "none.csv"
-        settings = recipes.INFLUENCE
-        recipes.score_probe(*inputs, *outputs, settings, world.machine, work, shard=shard)
-    assert len(list(work.rglob("*.parquet"))) > 3
+        job = recipes.scoring_job(world, world.folder / "none", f"{index}/3")
+        recipes.score_probe(job, recipes.INFLUENCE, world.folder / "none.csv")
+    assert len(list(job.work.rglob("*.parquet"))) > 3
 
     def nothing_to_do(*_):
         raise AssertionError("a part was computed that a shard had finished")
 
-    monkeypatch.setattr(FirstOrder, "centred", nothing_to_do)
-    monkeypatch.setattr(recipes, "WORK", "shared-work")
+    monkeypatch.setattr(FirstOrder, "score_rows", nothing_to_do)
     found = recipes.score(world, recipes.INFLUENCE, "shared")
     assert found["shared_all"] == wanted.series["row_all"]
 

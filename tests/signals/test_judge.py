@@ -20,6 +20,7 @@ from montessori.pipeline.machine import Machine
 from montessori.signals.judge import score_by_judge
 from montessori.signals.judge_marks import load_judge_template, read_mark, render_question
 from montessori.signals.settings import JudgeSignalParams
+from montessori.writing.order import Order
 from tests.generate.fake_server import FakeServer
 from tests.signals.conftest import TellingEngine
 from tests.tiny_rows import probe_frame
@@ -60,25 +61,31 @@ def test_the_last_line_with_a_mark_counts(text, mark):
     assert read_mark(text) == mark
 
 
+def order_of(probe, judge, work, open_engine):
+    return Order(
+        name="test",
+        inputs={"probe": probe, "judge": judge, "template": TEMPLATE},
+        work=work,
+        seed=0,
+        generation=GenerationParams("transformers"),
+        open_engine=open_engine,
+    )
+
+
 @pytest.fixture
 def judged(tmp_path, probe):
     """A function that lets an engine judge the tiny probe and gives (scores, metrics)."""
 
-    def run(engine, settings=SETTINGS, out="out", judge=None, rows=probe, generation=None):
+    def run(
+        engine, settings=SETTINGS, out="out", judge=None, rows=probe, generation="transformers"
+    ):
         (tmp_path / "model").mkdir(exist_ok=True)
         (tmp_path / "model" / "config.json").write_text("{}")
-        metrics = score_by_judge(
-            rows,
-            judge or tmp_path / "model",
-            TEMPLATE,
-            tmp_path / out,
-            settings,
-            0,
-            lambda ledger: engine,
-            tmp_path / "work",
-            "test",
-            generation or {},
+        order = order_of(
+            rows, judge or tmp_path / "model", tmp_path / "work", lambda ledger: engine
         )
+        order = replace(order, generation=GenerationParams(generation))
+        metrics = score_by_judge(order, settings, tmp_path / out)
         return read_table(tmp_path / out / "scores.parquet", SCORES), metrics
 
     return run
@@ -158,9 +165,9 @@ def test_parts_by_another_engine_are_not_taken_up(judged):
             return super().generate(*arguments)
 
     with pytest.raises(KeyboardInterrupt):
-        judged(Torn(verdict), generation={"engine": "transformers"})
+        judged(Torn(verdict), generation="transformers")
     engine = TellingEngine(verdict)
-    judged(engine, generation={"engine": "vllm"})
+    judged(engine, generation="vllm")
     assert engine.calls == 4
 
 
@@ -230,18 +237,8 @@ def test_a_hosted_judge_pays_for_each_verdict_once(tmp_path, probe):
         prices = {"usd_per_million": {"input": 1.0, "output": 1.0}}
         write_json(tmp_path / "judge" / "server.json", hosted | prices)
         engine = partial(open_engine, tmp_path / "judge", generation, machine, {"KEY": "k"}.get)
-        metrics = score_by_judge(
-            probe,
-            tmp_path / "judge",
-            TEMPLATE,
-            tmp_path / "out",
-            SETTINGS,
-            0,
-            engine,
-            tmp_path / "work",
-            "test",
-            {},
-        )
+        order = order_of(probe, tmp_path / "judge", tmp_path / "work", engine)
+        metrics = score_by_judge(order, SETTINGS, tmp_path / "out")
     scores = read_table(tmp_path / "out" / "scores.parquet", SCORES)
     assert set(scores["score"]) == {2.0, 4.0}
     assert len(server.answered) == 35 == metrics["judge_calls"]

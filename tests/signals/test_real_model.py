@@ -15,14 +15,17 @@ from montessori.bench.world import FALLBACK
 from montessori.datasets.mistakes import MistakesParams, write_mistakes
 from montessori.errors import MontessoriError
 from montessori.filters.settings import DecontaminationParams
+from montessori.generate.settings import GenerationParams
 from montessori.generate.transformers_engine import TransformersEngine
 from montessori.models.prepare import prepare_model
 from montessori.signals.judge import score_by_judge
+from montessori.signals.scoring import ScoringJob
 from montessori.signals.settings import JudgeSignalParams, StudentSignalParams
 from montessori.signals.student import score_by_student
 from montessori.sources.own_rows import probe_file
 from montessori.train.settings import WarmupParams
 from montessori.train.warmup import warm_up
+from montessori.writing.order import Order
 from tests.test_own_data import ALPACA, MODEL, write_rows
 
 ROOT = Path(__file__).parents[2]
@@ -56,9 +59,13 @@ def test_loss_and_uncertainty_of_real_rows(world, machine, tmp_path):
         ("loss", StudentSignalParams("high", 256, 40)),
         ("uncertainty", StudentSignalParams("high", 256, 40)),
     ):
-        score_by_student(
-            name, world / "warm", world / "probe", tmp_path / name, settings, machine, tmp_path
+        job = ScoringJob(
+            inputs={"warmup": world / "warm", "probe": world / "probe"},
+            out=tmp_path / name,
+            work=tmp_path,
+            machine=machine,
         )
+        score_by_student(job, name, settings)
         found[name] = read_table(tmp_path / name / "scores.parquet", SCORES)["score"]
     assert found["loss"].len() == 64
     assert found["loss"].is_finite().all()
@@ -81,18 +88,19 @@ def test_judges_that_cannot_judge_such_rows_say_so(world, machine, tmp_path):
     rows = read_table(world / "probe" / "rows.parquet", PROBE).height
 
     def judge(path: Path) -> None:
-        score_by_judge(
-            world / "probe",
-            path,
-            ROOT / "data/micro/prompts/judge_row.jinja",
-            tmp_path / "out",
-            settings,
-            0,
-            lambda ledger: TransformersEngine.open(path, machine),
-            tmp_path,
-            "real",
-            {},
+        order = Order(
+            name="real",
+            inputs={
+                "probe": world / "probe",
+                "judge": path,
+                "template": ROOT / "data/micro/prompts/judge_row.jinja",
+            },
+            work=tmp_path,
+            seed=0,
+            generation=GenerationParams("transformers"),
+            open_engine=lambda ledger: TransformersEngine.open(path, machine),
         )
+        score_by_judge(order, settings, tmp_path / "out")
 
     with pytest.raises(MontessoriError, match=f"{rows} of {rows} verdicts have no mark"):
         judge(world / "model")  # a model of 260,000 parameters that tells stories

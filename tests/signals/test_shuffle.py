@@ -7,7 +7,7 @@ so it controls for nothing.
 import polars as pl
 
 from montessori.artifacts.schemas import SCORES
-from montessori.signals.shuffle import permuted
+from montessori.signals.shuffle import permute_scores
 
 
 def table(prompts: int = 30, samples: int = 4) -> pl.DataFrame:
@@ -28,7 +28,7 @@ def sides(frame: pl.DataFrame) -> pl.DataFrame:
 
 
 def test_rows_stay_and_labels_move_within_their_prompt():
-    before, after = table(), permuted(table(), 0)
+    before, after = table(), permute_scores(table(), 0)
     assert after.select("row_id", "prompt_id", "reference").equals(
         before.select("row_id", "prompt_id", "reference")
     )
@@ -40,13 +40,13 @@ def test_rows_stay_and_labels_move_within_their_prompt():
 
 
 def test_all_references_move_alike():
-    after = permuted(table(), 0)
+    after = permute_scores(table(), 0)
     whole, sums = (after.filter(pl.col("reference") == name)["score"] for name in ("all", "sums"))
     assert (whole * 10).to_list() == sums.to_list()
 
 
 def test_the_permutation_depends_on_the_seed_and_the_prompt_alone():
-    assert permuted(table(), 3).equals(permuted(table(), 3))
-    assert not permuted(table(), 3).equals(permuted(table(), 4))
-    few = permuted(table().filter(pl.col("prompt_id") == "p7"), 3)
-    assert few.equals(permuted(table(), 3).filter(pl.col("prompt_id") == "p7"))
+    assert permute_scores(table(), 3).equals(permute_scores(table(), 3))
+    assert not permute_scores(table(), 3).equals(permute_scores(table(), 4))
+    few = permute_scores(table().filter(pl.col("prompt_id") == "p7"), 3)
+    assert few.equals(permute_scores(table(), 3).filter(pl.col("prompt_id") == "p7"))

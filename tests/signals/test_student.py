@@ -19,6 +19,7 @@ from montessori.graph.rows import StudentSignal
 from montessori.models import chat
 from montessori.models.adapters import load_merged
 from montessori.signals import student as signals
+from montessori.signals.scoring import ScoringJob
 from montessori.signals.settings import StudentSignalParams
 from montessori.signals.student import mean_entropy, score_by_student
 from montessori.train.loss import Row
@@ -33,15 +34,13 @@ def scored(tmp_path, warm, probe, machine):
     """A function that scores and gives (scores, metrics)."""
 
     def run(measure, settings, out="out", **changes):
-        inputs = {"warmup": warm, "probe": probe} | changes
-        metrics = score_by_student(
-            measure,
-            **inputs,
+        job = ScoringJob(
+            inputs={"warmup": warm, "probe": probe} | changes,
             out=tmp_path / out,
-            settings=settings,
-            machine=machine,
             work=tmp_path / "work",
+            machine=machine,
         )
+        metrics = score_by_student(job, measure, settings)
         return read_table(tmp_path / out / "scores.parquet", SCORES), metrics
 
     return run
@@ -102,7 +101,7 @@ def test_rows_are_those_that_warm_up_did_not_see_with_null_as_neutral(scored, wa
 
 def test_a_stopped_signal_continues_to_the_same_scores(scored, monkeypatch):
     whole = scored("loss", SETTINGS)[0]
-    real, calls = signals.values, []
+    real, calls = signals.measure_rows, []
 
     def torn(*arguments):
         calls.append(1)
@@ -110,7 +109,7 @@ def test_a_stopped_signal_continues_to_the_same_scores(scored, monkeypatch):
             raise KeyboardInterrupt
         return real(*arguments)
 
-    monkeypatch.setattr(signals, "values", torn)
+    monkeypatch.setattr(signals, "measure_rows", torn)
     with pytest.raises(KeyboardInterrupt):
         scored("loss", SETTINGS, "again")
     again = scored("loss", SETTINGS, "again")[0]

@@ -1,4 +1,4 @@
-"""The audit: the first-order estimate against the exact fp32 step on some probes of every run."""
+"""The audit: the first-order estimate against the exact fp32 step on some rows of every run."""
 
 import math
 from collections.abc import Sequence
@@ -9,13 +9,14 @@ import polars as pl
 from montessori.errors import MontessoriError
 
 
-def spread(scores: Sequence[float], count: int) -> list[int]:
+def spread_by_rank(scores: Sequence[float], count: int) -> list[int]:
     """Indices of `count` rows at even ranks from the lowest score to the highest."""
     order = sorted(range(len(scores)), key=lambda i: (scores[i], i))
     count = min(count, len(order))
     if count < 2:
         return order[:count]
-    return [order[round(k * (len(order) - 1) / (count - 1))] for k in range(count)]
+    last = len(order) - 1
+    return [order[round(k * last / (count - 1))] for k in range(count)]
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,8 @@ class Audit:
     max_deviation: float
 
 
-def compare(estimates: Sequence[float], exact: Sequence[float]) -> Audit:
-    """The audit of estimates against exact values of the same probes, at least two of each."""
+def compare_estimates(estimates: Sequence[float], exact: Sequence[float]) -> Audit:
+    """The audit of estimates against exact values of the same rows, at least two of each."""
     frame = pl.DataFrame({"estimate": list(estimates), "exact": list(exact)})
     correlation = frame.select(pl.corr("estimate", "exact", method="spearman")).item()
     pairs = list(zip(estimates, exact, strict=True))

@@ -1,4 +1,4 @@
-"""Local data influence by really taking the step: slow, obvious, and what the estimate must match.
+"""Local data influence by taking the step: slow, obvious, and what the estimate must match.
 
 Influence of a row x: L_ref(theta) - L_ref(theta'), theta' = AdamW step(theta, x); Montessori-
 Instruct, arXiv 2410.14208, section 3.2. The optimizer is torch's own, with the carried moments.
@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
 
 class ExactStep:
-    """One AdamW step per probe from the same weights, each followed by a full reference pass.
+    """One AdamW step per row from the same weights, each followed by a full reference pass.
 
     Works in the number format of `model`, whose weights are restored after every step. A group of
     reference rows is a list of indices; its loss is the mean over its rows of each row's mean
@@ -46,41 +46,44 @@ class ExactStep:
         self.pad, self.batch, self.max_grad_norm = pad, batch, max_grad_norm
         self.parameters = trained_parameters(model)
         self.weights = [value.detach().clone() for value in self.parameters.values()]
-        self.before = self.reference_losses()
-        self.neutral = self.influence([])  # (groups,), fp64: what the momentum alone does
+        self.before = self.reference_losses()  # (groups,), fp64, before any step
+        self.neutral = self.measure_step([])  # (groups,), fp64: what the momentum alone does
 
-    def centred(
+    def score_rows(
         self, rows: Sequence[Row], advance: Callable[[int], None] | None = None
     ) -> torch.Tensor:
         """Influence of each row less that of the momentum alone, fp64, shape (rows, groups)."""
-        found = self.neutral.new_zeros(len(rows), len(self.groups))
+        scores = self.neutral.new_zeros(len(rows), len(self.groups))
         for i, row in enumerate(rows):
-            found[i] = self.influence([row]) - self.neutral
+            scores[i] = self.measure_step([row]) - self.neutral
             if advance:
                 advance(1)
-        return found
+        return scores
 
-    def group(self, rows: Sequence[Row]) -> torch.Tensor:
+    def score_group(self, rows: Sequence[Row]) -> torch.Tensor:
         """Centred influence of the step on all rows, then without each, (1 + rows, groups)."""
-        left = [[row for i, row in enumerate(rows) if i != k - 1] for k in range(1 + len(rows))]
-        return torch.stack([self.influence(some) - self.neutral for some in left])
+        steps = [self.measure_step(rows)]
+        for k in range(len(rows)):
+            steps.append(self.measure_step([*rows[:k], *rows[k + 1 :]]))
+        return torch.stack([step - self.neutral for step in steps])
 
-    def influence(self, rows: Sequence[Row]) -> torch.Tensor:
+    def measure_step(self, rows: Sequence[Row]) -> torch.Tensor:
         """Fall of each group's loss by one step on the mean loss of `rows`, fp64, (groups,).
 
         Positive is better. Without rows it is the step of the momentum alone.
         """
         self.model.zero_grad(set_to_none=True)
         if rows:
-            (sum_mean_losses(self.model, rows, self.pad) / len(rows)).backward()
+            loss = sum_mean_losses(self.model, rows, self.pad) / len(rows)
+            loss.backward()
         for parameter in self.parameters.values():
-            if parameter.grad is None:  # a part these rows do not use: its gradient is zero
+            if parameter.grad is None:  # rows that do not use it: its gradient is zero
                 parameter.grad = torch.zeros_like(parameter)
         if self.max_grad_norm:
             torch.nn.utils.clip_grad_norm_(self.parameters.values(), self.max_grad_norm)
-        self._optimizer().step()
+        self._make_optimizer().step()
         fall = self.before - self.reference_losses()
-        self._restore()
+        self._restore_weights()
         return fall
 
     def reference_losses(self) -> torch.Tensor:
@@ -94,7 +97,8 @@ class ExactStep:
                 losses[indices] = (sums.double() / counts).cpu()
         return torch.stack([losses[group].mean() for group in self.groups])
 
-    def _optimizer(self) -> torch.optim.AdamW:
+    def _make_optimizer(self) -> torch.optim.AdamW:
+        """torch's own optimizer in the state that warm-up left, a copy for each step."""
         state = self.state
         optimizer = torch.optim.AdamW(
             self.parameters.values(),
@@ -111,7 +115,7 @@ class ExactStep:
             }
         return optimizer
 
-    def _restore(self) -> None:
+    def _restore_weights(self) -> None:
         self.model.zero_grad(set_to_none=True)
         with torch.no_grad():
             for parameter, weight in zip(self.parameters.values(), self.weights, strict=True):

@@ -1,8 +1,8 @@
 """Local data influence to first order: -grad L_ref . delta(x), delta the full AdamW step.
 
-The reference gradient is taken once; a probe costs one backward pass and one reduction over the
-parameters. Rows share a backward pass where their gradients can be separated (see `per_row`);
-elsewhere each row has its own, and hooks consume a parameter's gradient as soon as it is there.
+The reference gradient is computed once; a row costs one backward pass and one reduction over the
+parameters. Rows share a backward pass if their gradients can be separated (see `per_row`). In other
+models each row has its own, and hooks consume a parameter's gradient as soon as it is computed.
 """
 
 import math
@@ -43,6 +43,7 @@ def reference_gradients(
     for k, group in enumerate(groups):
         model.zero_grad(set_to_none=True)
         rows = [references[i] for i in group]
+        # The batches' gradients add up in `.grad`: the loss of the group is a sum over its rows.
         for indices in batch_by_length(rows, batch, comfortable_tokens(model.device)):
             loss = sum_mean_losses(model, [rows[i] for i in indices], pad) / len(rows)
             loss.backward()
@@ -57,7 +58,7 @@ class FirstOrder:
     """Centred influences of rows, and of the rows of a group, on some reference groups.
 
     `model` is in evaluation mode, without dropout; `gradients` are those of `reference_gradients`.
-    Above `max_grad_norm` (0: never) a gradient is scaled down to it, as in warm-up; that takes a
+    Above `max_grad_norm` (0: never) a gradient is scaled down to it, as in warm-up; that needs a
     second backward pass. `batch` is the most rows of a shared backward pass (0: chosen by the
     model's size and the rows' lengths); 1 gives every row its own. `compiled`: see Reduction.
     """
@@ -88,75 +89,83 @@ class FirstOrder:
             except UnsupportedLayer as layer:
                 self.batch, self.alone = 1, str(layer)
 
-    def centred(
+    def score_rows(
         self, rows: Sequence[Row], advance: Callable[[int], None] | None = None
     ) -> torch.Tensor:
         """I_c(x) = -grad L_ref . (delta(x) - delta(0)) of each row, fp64, shape (rows, groups).
 
         `advance` is called with the number of rows after each batch.
         """
-        found = self.neutral.new_zeros(len(rows), len(self.neutral))
+        sums = self.neutral.new_zeros(len(rows), len(self.neutral))  # (rows, groups)
         for indices in batch_by_length(rows, self.batch, self.tokens):
-            found[indices] = self._sums([rows[i] for i in indices])
+            sums[indices] = self._sum_each([rows[i] for i in indices])
             if advance:
                 advance(len(indices))
-        return self.learning_rate * found
+        return self.learning_rate * sums
 
-    def group(self, rows: Sequence[Row]) -> torch.Tensor:
+    def score_group(self, rows: Sequence[Row]) -> torch.Tensor:
         """Centred influences of one step on the mean gradient of `rows`, and without each row.
 
         fp64, shape (1 + rows, groups): first all rows, then all but row i. A step without any row
         is that of the momentum, with influence 0. Group steps: arXiv 2610.00779.
         """
         if 1 < len(rows) <= self.batch:
-            return self.learning_rate * self._together(rows, with_and_without)
-        found = self.neutral.new_zeros(1 + len(rows), len(self.neutral))
+            return self.learning_rate * self._sum_together(rows, with_and_without)
+        sums = self.neutral.new_zeros(1 + len(rows), len(self.neutral))  # (1 + rows, groups)
         for k in range(1 + len(rows)):
-            left = [row for i, row in enumerate(rows) if i != k - 1]
+            left = [row for i, row in enumerate(rows) if i != k - 1]  # k = 0 leaves all
             if left:
-                found[k] = self._mean(left)
-        return self.learning_rate * found
+                sums[k] = self._sum_mean_step(left)
+        return self.learning_rate * sums
 
-    def _sums(self, rows: Sequence[Row]) -> torch.Tensor:
+    def _sum_each(self, rows: Sequence[Row]) -> torch.Tensor:
+        """Sums of each row's step, (rows, groups)."""
         if self.batch == 1:
-            return torch.cat([self._mean([row])[None] for row in rows])
-        return self._together(rows)
+            return torch.cat([self._sum_mean_step([row])[None] for row in rows])
+        return self._sum_together(rows)
 
-    def _together(
+    def _sum_together(
         self, rows: Sequence[Row], mix: Callable[[torch.Tensor], torch.Tensor] | None = None
     ) -> torch.Tensor:
-        """Sums of the rows' steps, or of those that `mix` makes of their gradients, (n, groups)."""
+        """Sums of the rows' steps, or of those that `mix` makes of their gradients, (n, groups).
+
+        One backward pass of all rows; with clipping two, because a row's factor depends on its
+        whole gradient, which is never kept.
+        """
         count = len(rows) if mix is None else 1 + len(rows)
         reduction = self.reduction
         reduction.scale = None
         if self.max_grad_norm:
             norms = _Norms(count, self.neutral)
-            self._backward_by_row(rows, _after(mix, norms.add))
-            reduction.scale = norms.scale(self.max_grad_norm)
-        reduction.start(count)
+            self._separate_rows(rows, _mix_before(mix, norms.add_squares))
+            reduction.scale = norms.clip_factors(self.max_grad_norm)
+        reduction.start_sums(count)
+        # A mix of rows has a gradient at the vectors of all of them, so it is not sparse.
         sparse = reduction.add_sparse if mix is None else None
-        self._backward_by_row(rows, _after(mix, reduction.add), sparse)
+        self._separate_rows(rows, _mix_before(mix, reduction.add_dense), sparse)
         return reduction.sums
 
-    def _backward_by_row(
+    def _separate_rows(
         self, rows: Sequence[Row], dense: Consumer, sparse: SparseConsumer | None = None
     ) -> None:
-        with self._per_row.watched(len(rows), dense, sparse):
+        """One backward pass whose gradients go to the consumers row by row."""
+        with self._per_row.give_gradients(len(rows), dense, sparse):
             sum_mean_losses(self.model, rows, self.pad).backward()
 
-    def _mean(self, rows: Sequence[Row]) -> torch.Tensor:
+    def _sum_mean_step(self, rows: Sequence[Row]) -> torch.Tensor:
         """Sums of one step on the mean loss of `rows`, shape (groups,)."""
         self.reduction.scale = None
         if self.max_grad_norm:
             norms = _Norms(1, self.neutral)
-            self._backward(rows, norms.add)
-            self.reduction.scale = norms.scale(self.max_grad_norm)
-        self.reduction.start(1)
-        self._backward(rows, self.reduction.add)
+            self._take_gradient(rows, norms.add_squares)
+            self.reduction.scale = norms.clip_factors(self.max_grad_norm)
+        self.reduction.start_sums(1)
+        self._take_gradient(rows, self.reduction.add_dense)
         return self.reduction.sums[0]
 
-    def _backward(self, rows: Sequence[Row], consume: Consumer) -> None:
-        with _hooks(self.parameters, consume):
+    def _take_gradient(self, rows: Sequence[Row], consume: Consumer) -> None:
+        """One backward pass of the mean loss of `rows`; its gradient goes to `consume`."""
+        with _consume_gradients(self.parameters, consume):
             (sum_mean_losses(self.model, rows, self.pad) / len(rows)).backward()
 
 
@@ -166,7 +175,8 @@ def with_and_without(gradients: torch.Tensor) -> torch.Tensor:
     return torch.cat([total / len(gradients), (total - gradients) / others])
 
 
-def _after(mix: Callable[[torch.Tensor], torch.Tensor] | None, consume: Consumer) -> Consumer:
+def _mix_before(mix: Callable[[torch.Tensor], torch.Tensor] | None, consume: Consumer) -> Consumer:
+    """`consume`, for gradients that go through `mix` first."""
     if mix is None:
         return consume
     return lambda name, gradient: consume(name, mix(gradient))
@@ -176,31 +186,34 @@ class _Norms:
     """The norm of each row's whole gradient, and what clipping makes of it."""
 
     def __init__(self, rows: int, like: torch.Tensor) -> None:
-        self.squares = like.new_zeros(rows)
+        self.squares = like.new_zeros(rows)  # (rows,), fp64
 
-    def add(self, name: str, gradient: torch.Tensor) -> None:
+    def add_squares(self, name: str, gradient: torch.Tensor) -> None:
+        """Count a parameter's gradients, shape (rows, *parameter.shape)."""
         self.squares += gradient.flatten(1).double().square().sum(dim=1)
 
-    def scale(self, most: float) -> torch.Tensor:
-        """Factors of the rows' gradients, (rows,), as torch.nn.utils.clip_grad_norm_ has them."""
+    def clip_factors(self, most: float) -> torch.Tensor:
+        """Factors of the rows' gradients, (rows,), as by torch.nn.utils.clip_grad_norm_."""
         return (most / (self.squares.sqrt() + 1e-6)).clamp(max=1.0)
 
 
 @contextmanager
-def _hooks(parameters: dict[str, torch.nn.Parameter], consume: Consumer) -> Iterator[None]:
+def _consume_gradients(
+    parameters: dict[str, torch.nn.Parameter], consume: Consumer
+) -> Iterator[None]:
     """While open, a parameter's gradient goes to `consume`, (1, *shape), and is dropped."""
 
-    def take(name: str) -> Callable[[torch.Tensor], None]:
-        def hook(parameter: torch.Tensor) -> None:
+    def make_hook(name: str) -> Callable[[torch.Tensor], None]:
+        def hand_over(parameter: torch.Tensor) -> None:
             gradient, parameter.grad = parameter.grad, None
             if gradient is not None:
                 consume(name, gradient[None])
 
-        return hook
+        return hand_over
 
-    handles = [
-        value.register_post_accumulate_grad_hook(take(name)) for name, value in parameters.items()
-    ]
+    handles = []
+    for name, value in parameters.items():
+        handles.append(value.register_post_accumulate_grad_hook(make_hook(name)))
     try:
         yield
     finally:

@@ -1,7 +1,7 @@
-"""What influence is computed from: the probe's rows to score, and the reference rows by skill."""
+"""The inputs of influence: the probe rows to score, and the reference rows by skill."""
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -12,6 +12,7 @@ import torch
 from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
+from montessori.signals.scoring import require_responses
 from montessori.train.loss import Row, tokenize_rows
 from montessori.train.unseen import read_unseen_rows
 
@@ -25,7 +26,8 @@ if TYPE_CHECKING:
 class References:
     """Reference rows and their groups: one per skill, whose weighted mean is the whole set.
 
-    `names` are the skills; a group of rows without skill has no name and only counts in the whole.
+    `names` are the skills. The group of rows without skill has no name and only counts in the
+    whole. `groups` are lists of row indices.
     """
 
     rows: list[Row]
@@ -60,53 +62,41 @@ class Inputs:
 
 
 def read_inputs(
-    warmup: Path,
-    probe: Path,
-    reference: Path,
+    folders: Mapping[str, Path],
     tokenizer: "PreTrainedTokenizerFast",
     settings: "InfluenceParams",
 ) -> Inputs:
-    """Read and tokenise what is scored and measured.
+    """Read and tokenize the rows to score and the reference rows.
 
-    Raises MontessoriError when nothing is left after warm-up, a probe row has no response within
-    `settings.max_length` tokens, or no reference row has one.
+    `folders` are warmup, probe and reference. Raises MontessoriError when nothing is left after
+    warm-up, a probe row has no response within `settings.max_length` tokens, or no reference row
+    has one.
     """
-    frame = read_unseen_rows(warmup, probe)
+    frame = read_unseen_rows(folders["warmup"], folders["probe"])
     rows = tokenize_rows(tokenizer, frame["messages"].to_list(), settings.max_length)
-    _require_responses(rows, frame, probe, settings)
-    references = _references(tokenizer, reference, settings)
+    require_responses(rows, frame, folders["probe"], "influence.max_length")
+    references = _read_references(tokenizer, folders["reference"], settings)
     return Inputs(frame, rows, references, tokenizer.pad_token_id or 0)
 
 
-def _require_responses(
-    rows: Sequence[Row], frame: pl.DataFrame, probe: Path, settings: "InfluenceParams"
-) -> None:
-    bad = [row_id for row, row_id in zip(rows, frame["row_id"], strict=True) if not row.targets]
-    if bad:
-        raise MontessoriError(
-            f"{len(bad)} probe rows have no response within {settings.max_length} tokens",
-            where=f"{probe / 'rows.parquet'}, row {bad[0]}",
-            expected="at least one assistant token in every row",
-            next="raise influence.max_length in params.yaml, or drop the rows",
-        )
-
-
-def _references(
+def _read_references(
     tokenizer: "PreTrainedTokenizerFast", reference: Path, settings: "InfluenceParams"
 ) -> References:
     """The first `settings.references` rows of the reference set, grouped by skill."""
     frame = read_table(reference / "rows.parquet", ROWS).head(settings.references)
     every = tokenize_rows(tokenizer, frame["messages"].to_list(), settings.max_length)
-    kept = [(row, skill) for row, skill in zip(every, frame["skill"], strict=True) if row.targets]
-    if not kept:
+    rows: list[Row] = []
+    groups: dict[str | None, list[int]] = defaultdict(list)
+    for row, skill in zip(every, frame["skill"], strict=True):
+        if row.targets:  # a row that is cut before its response has no loss
+            groups[skill].append(len(rows))
+            rows.append(row)
+    if not rows:
         raise MontessoriError(
             f"none of the {frame.height} reference rows has a response to measure",
             where=str(reference / "rows.parquet"),
             expected="rows with assistant text within influence.max_length tokens",
             next="check the reference set in params.yaml, section sources",
         )
-    groups: dict[str | None, list[int]] = defaultdict(list)
-    for i, (_, skill) in enumerate(kept):
-        groups[skill].append(i)
-    names = sorted(groups, key=lambda name: (name is None, name or ""))
-    return References([row for row, _ in kept], names, [groups[name] for name in names])
+    names = sorted(groups, key=lambda name: (name is None, name or ""))  # rows without skill last
+    return References(rows, names, [groups[name] for name in names])

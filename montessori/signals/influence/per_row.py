@@ -1,9 +1,10 @@
 """The gradients of every row of a batch by one backward pass, layer by layer, never all at once.
 
-A layer's gradient for row b is `outputs'[b]^T inputs[b]`, from what enters the layer and the
-gradient that comes back to it (as per-example gradients are made for clipping, arXiv 1510.01799).
-While they are watched, layers with trained parameters run through autograd functions that hand
-these gradients, as the backward pass reaches the layer, to a consumer, and then drop them.
+The gradient of a linear layer for row b is `outputs'[b]^T inputs[b]`: the gradient that comes back
+to the layer's output, times the layer's input (per-example gradients, as computed for clipping in
+arXiv 1510.01799). Inside `give_gradients`, layers with trained parameters run through autograd
+functions. As the backward pass reaches a layer, its function hands the rows' gradients to a
+consumer and then drops them.
 """
 
 import copy
@@ -30,7 +31,7 @@ class UnsupportedLayer(Exception):
 
 
 class PerRow:
-    """The layers of `model` whose gradients can be separated by row, ready to be watched.
+    """The layers of `model`, prepared to separate their gradients by row.
 
     Raises UnsupportedLayer for a trained parameter that is not in a linear layer, an embedding or
     a norm.
@@ -40,14 +41,18 @@ class PerRow:
         named = {name: value for name, value in model.named_parameters() if value.requires_grad}
         self._name = {id(value): name for name, value in named.items()}
         self._trained = list(named.values())
-        layers = list(_layers(model, self._name))
-        self._uses = Counter(key for _, keys in layers for key in keys)
+        layers = list(_find_layers(model, self._name))
+        self._uses: Counter[int] = Counter()  # layers of each parameter; tied ones have several
+        for _, parameters in layers:
+            self._uses.update(parameters)
         missing = [name for key, name in self._name.items() if key not in self._uses]
         if missing:
             raise UnsupportedLayer(f"parameter {missing[0]}")
         device = self._trained[0].device
-        self._spark = torch.zeros(0, requires_grad=True, device=device)  # ties functions to a graph
-        self._forwards = [(module, self._forward(module)) for module, _ in layers]
+        # Parameters do not ask for gradients while they are separated. This empty tensor does, so
+        # that autograd still calls the functions' backward.
+        self._spark = torch.zeros(0, requires_grad=True, device=device)
+        self._forwards = [(module, self._make_forward(module)) for module, _ in layers]
         self._held: dict[int, torch.Tensor] = {}  # gradients of shared parameters so far
         self._seen: Counter[int] = Counter()
         self._rows = 0
@@ -55,13 +60,13 @@ class PerRow:
         self._sparse: SparseConsumer | None = None
 
     @contextmanager
-    def watched(
+    def give_gradients(
         self, rows: int, dense: Consumer, sparse: SparseConsumer | None = None
     ) -> Iterator[None]:
         """While open, a backward pass of a batch of `rows` gives its gradients to the consumers.
 
         The parameters' own `.grad` stay empty. A parameter of several layers (tied embeddings) is
-        given once, as the sum. Embeddings of one layer go to `sparse`, if it is there. Raises
+        given once, as the sum. Embeddings of one layer go to `sparse`, if it is given. Raises
         UnsupportedLayer for a layer whose first axis is not the rows.
         """
         self._rows, self._dense, self._sparse = rows, dense, sparse
@@ -79,8 +84,8 @@ class PerRow:
             self._held.clear()
             self._seen.clear()
 
-    def give(self, parameter: nn.Parameter, gradient: torch.Tensor) -> None:
-        """Pass on the gradients of a parameter, once all layers that share it have given theirs."""
+    def give_dense(self, parameter: nn.Parameter, gradient: torch.Tensor) -> None:
+        """Pass on the gradients of a parameter, (rows, *shape), summed over its layers."""
         key = id(parameter)
         if len(gradient) != self._rows:
             raise UnsupportedLayer(f"{self._name[key]}, used for {len(gradient)} rows at once")
@@ -97,45 +102,46 @@ class PerRow:
     def give_vectors(self, weight: nn.Parameter, ids: torch.Tensor, gradient: torch.Tensor) -> None:
         """Pass on the gradients of an embedding: `ids` (rows, T), `gradient` (rows, T, width)."""
         rows, width = len(ids), gradient.shape[-1]
-        first = torch.arange(rows, device=ids.device)[:, None] * len(weight)
-        places = (ids + first).flatten()  # in a table of all rows' vectors
+        # A place is the number of a vector in a table of all rows' vectors, (rows * vocabulary).
+        first = torch.arange(rows, device=ids.device)[:, None] * len(weight)  # (rows, 1)
+        places = (ids + first).flatten()  # (rows * T,)
         if self._sparse is None or self._uses[id(weight)] > 1:
-            whole = gradient.new_zeros(rows * len(weight), width)
+            whole = gradient.new_zeros(rows * len(weight), width)  # (rows * vocabulary, width)
             whole.index_add_(0, places, gradient.flatten(0, 1))
-            self.give(weight, whole.view(rows, *weight.shape))
+            self.give_dense(weight, whole.view(rows, *weight.shape))
             return
         if rows != self._rows:
             raise UnsupportedLayer(f"{self._name[id(weight)]}, used for {rows} rows at once")
-        found, where = places.unique(return_inverse=True)
-        table = gradient.new_zeros(len(found), width)
+        used, where = places.unique(return_inverse=True)  # (n,), (rows * T,)
+        table = gradient.new_zeros(len(used), width)  # (n, width)
         table.index_add_(0, where, gradient.flatten(0, 1))
-        self._sparse(self._name[id(weight)], found // len(weight), found % len(weight), table)
+        self._sparse(self._name[id(weight)], used // len(weight), used % len(weight), table)
 
-    def trained(self, parameter: nn.Parameter | None) -> bool:
+    def is_trained(self, parameter: nn.Parameter | None) -> bool:
         """Whether the parameter is one whose gradients are asked for."""
         return parameter is not None and id(parameter) in self._name
 
-    def _forward(self, module: nn.Module) -> Callable[..., torch.Tensor]:
+    def _make_forward(self, module: nn.Module) -> Callable[..., torch.Tensor]:
         if isinstance(module, nn.Linear):
             return lambda x: _Linear.apply(x, self._spark, module, self)
         if isinstance(module, nn.Embedding):
             return lambda ids: _Embedding.apply(self._spark, ids, module, self)
-        unit = _unit(module)
+        unit = _make_unit_norm(module)
         return lambda x: _Norm.apply(unit(x), self._spark, module, self)
 
 
-def _layers(model: nn.Module, names: dict[int, str]) -> Iterator[tuple[nn.Module, list[int]]]:
+def _find_layers(model: nn.Module, names: dict[int, str]) -> Iterator[tuple[nn.Module, list[int]]]:
     """Modules that own trained parameters, with the parameters' ids."""
     for path, module in model.named_modules():
         own = [id(value) for value in module.parameters(recurse=False) if id(value) in names]
         if not own:
             continue
-        if not _supported(module):
+        if not _is_supported(module):
             raise UnsupportedLayer(f"{path} ({type(module).__name__})")
         yield module, own
 
 
-def _supported(module: nn.Module) -> bool:
+def _is_supported(module: nn.Module) -> bool:
     kind = type(module)
     if kind in (nn.Linear, nn.Embedding):
         return True
@@ -145,8 +151,8 @@ def _supported(module: nn.Module) -> bool:
 def _is_norm(module: nn.Module) -> bool:
     """Whether the module is a norm: something without parameters times a weight, plus a bias.
 
-    Found by trying: both are vectors along the last axis, and the output for weight w and bias b
-    is w times the output for weight one and bias zero, plus b.
+    Tested on random inputs: weight w and bias b are vectors along the last axis, and the output is
+    w times the output for weight one and bias zero, plus b. So norms need not be known by name.
     """
     own = dict(module.named_parameters())
     weight, bias = own.pop("weight", None), own.pop("bias", None)
@@ -156,7 +162,7 @@ def _is_norm(module: nn.Module) -> bool:
     x = torch.randn(2, 3, len(weight), generator=generator).to(weight)
     try:
         with torch.no_grad():
-            expected = weight * _unit(module)(x)
+            expected = weight * _make_unit_norm(module)(x)
             if bias is not None:
                 expected = expected + bias
             return torch.allclose(module(x), expected, rtol=1e-2, atol=1e-2)
@@ -164,10 +170,10 @@ def _is_norm(module: nn.Module) -> bool:
         return False
 
 
-def _unit(module: nn.Module) -> nn.Module:
+def _make_unit_norm(module: nn.Module) -> nn.Module:
     """The norm with weight one and bias zero, neither of them trained."""
     twin = copy.copy(module)
-    twin.__dict__.pop("forward", None)
+    twin.__dict__.pop("forward", None)  # in case the module's own is replaced at the moment
     twin._parameters = dict(module._parameters)
     for name, value in (("weight", 1.0), ("bias", 0.0)):
         old = module._parameters.get(name)
@@ -190,15 +196,16 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
-        (x,), (gradient,) = ctx.saved_tensors, gradients
+        (x,), (gradient,) = ctx.saved_tensors, gradients  # (rows, T, in), (rows, T, out)
         module, rows = ctx.module, ctx.rows
         if x.dim() != 3:
             raise UnsupportedLayer(f"a linear layer with inputs of shape {tuple(x.shape)}")
-        if rows.trained(module.weight):
-            rows.give(module.weight, gradient.transpose(1, 2) @ x)
-        if rows.trained(module.bias):
-            rows.give(module.bias, gradient.sum(dim=1))
-        return (gradient @ module.weight if ctx.needs_input_grad[0] else None), None, None, None
+        if rows.is_trained(module.weight):
+            rows.give_dense(module.weight, gradient.transpose(1, 2) @ x)  # (rows, out, in)
+        if rows.is_trained(module.bias):
+            rows.give_dense(module.bias, gradient.sum(dim=1))  # (rows, out)
+        for_input = gradient @ module.weight if ctx.needs_input_grad[0] else None
+        return for_input, None, None, None
 
 
 class _Embedding(torch.autograd.Function):
@@ -214,7 +221,7 @@ class _Embedding(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
-        (ids,) = ctx.saved_tensors
+        (ids,) = ctx.saved_tensors  # (rows, T)
         ctx.rows.give_vectors(ctx.module.weight, ids, gradients[0])
         return None, None, None, None
 
@@ -235,9 +242,9 @@ class _Norm(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
         (x,), (gradient,) = ctx.saved_tensors, gradients
         module, rows = ctx.module, ctx.rows
-        if rows.trained(module.weight):
-            rows.give(module.weight, (gradient * x).sum(dim=1))
+        if rows.is_trained(module.weight):
+            rows.give_dense(module.weight, (gradient * x).sum(dim=1))  # (rows, width)
         bias = getattr(module, "bias", None)
-        if rows.trained(bias):
-            rows.give(bias, gradient.sum(dim=1))
+        if rows.is_trained(bias):
+            rows.give_dense(bias, gradient.sum(dim=1))
         return gradient * module.weight, None, None, None

@@ -1,4 +1,4 @@
-"""What is reported of influence scores: distribution, sign, and how much is between skills."""
+"""The metrics of influence scores: distribution, sign, and the variance between skills."""
 
 from collections.abc import Sequence
 from typing import Any
@@ -9,11 +9,11 @@ BINS = 40
 QUANTILES = (0.01, 0.05, 0.25, 0.5, 0.75, 0.95, 0.99)
 
 
-def summary(centred: Sequence[float], skills: Sequence[str | None]) -> dict[str, Any]:
+def summarise_scores(centred: Sequence[float], skills: Sequence[str | None]) -> dict[str, Any]:
     """Metrics of centred scores (nats of reference loss) and the skills of their rows.
 
     Rows without a skill count in the distribution, and as a group of their own ("other") between
-    skills; the skill part is left out when no row has one.
+    skills. If no row has a skill, the part about skills is missing.
     """
     score = pl.col("score")
     frame = pl.DataFrame({"score": list(centred)}, schema={"score": pl.Float64})
@@ -45,27 +45,29 @@ def _by_skill(frame: pl.DataFrame) -> dict[str, Any]:
     of_groups = pl.col("len") * (pl.col("mean") - grand) ** 2
     between: float = groups.select(of_groups.sum()).item()
     share = between / total if total > 0 else 0.0
+    skills = {}
+    for skill, mean, rows in groups.iter_rows():
+        skills[skill] = {"mean": mean, "rows": rows}
     return {
-        "skills": {
-            row["skill"]: {"mean": row["mean"], "rows": row["len"]}
-            for row in groups.iter_rows(named=True)
-        },
+        "skills": skills,
         "variance_between_skills": share,
         "variance_within_skills": 1.0 - share,
     }
 
 
-def histogram(centred: Sequence[float], bins: int = BINS) -> list[tuple[float, int, str]]:
+def make_histogram(centred: Sequence[float], bins: int = BINS) -> list[tuple[float, int, str]]:
     """Bars (middle of the bin, rows, "better" or "worse"); an edge of a bin is at zero.
 
-    Bins are equal over the range of the scores and of zero.
+    Bins are equally wide over the range of the scores and zero.
     """
     low, high = min(0.0, *centred), max(0.0, *centred)
     width = (high - low) / bins or 1.0
-    below = round(-low / width)  # bins below zero; the grid is moved so that zero is an edge
+    below = round(-low / width)  # bins below zero; the grid is shifted so that zero is an edge
     counts: dict[int, int] = {}
     for score in centred:
         index = int(score // width)
         counts[index] = counts.get(index, 0) + 1
-    every = range(min(-below, *counts), max(counts) + 1)
-    return [((i + 0.5) * width, counts.get(i, 0), "worse" if i < 0 else "better") for i in every]
+    bars = []
+    for i in range(min(-below, *counts), max(counts) + 1):
+        bars.append(((i + 0.5) * width, counts.get(i, 0), "worse" if i < 0 else "better"))
+    return bars

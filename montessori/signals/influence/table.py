@@ -19,7 +19,7 @@ def prompt_bounds(prompts: Sequence[str]) -> list[tuple[int, int]]:
 def part_bounds(prompts: Sequence[str], size: int) -> list[tuple[int, int]]:
     """Parts of at least `size` rows, up to the end of a prompt; the last may be shorter.
 
-    They depend on the order of the rows alone, so any number of processes makes the same parts.
+    They depend only on the order of the rows, so any number of processes makes the same parts.
     """
     parts: list[tuple[int, int]] = []
     begin = 0
@@ -30,7 +30,7 @@ def part_bounds(prompts: Sequence[str], size: int) -> list[tuple[int, int]]:
     return parts
 
 
-def scores_table(
+def make_scores_table(
     rows: pl.DataFrame,
     values: torch.Tensor,
     references: References,
@@ -42,19 +42,20 @@ def scores_table(
     `values` are centred scores, fp64, shape (rows, groups); `shift` is added to them, `neutral` is
     the neutral score, both fp64, (groups,).
     """
-    mixes = [(ALL_REFERENCES, references.weights)]
+    # Each reference is a weighted mean of the groups: weights are (groups,), fp64.
+    weights = [(ALL_REFERENCES, references.weights)]
+    units = torch.eye(len(references.names), dtype=torch.float64)
     for k, name in enumerate(references.names):
         if name is not None:
-            mixes.append((name, torch.eye(len(references.names), dtype=torch.float64)[k]))
-    tables = [
-        rows.select("row_id", "prompt_id")
-        .with_row_index("row")
-        .with_columns(
+            weights.append((name, units[k]))
+    numbered = rows.select("row_id", "prompt_id").with_row_index("row")
+    tables = []
+    for order, (name, mix) in enumerate(weights):
+        table = numbered.with_columns(
             reference=pl.lit(name),
             score=pl.Series(((values + shift) @ mix).tolist(), dtype=pl.Float64),
             neutral=pl.lit(float(neutral @ mix)),
             order=pl.lit(order),
         )
-        for order, (name, mix) in enumerate(mixes)
-    ]
+        tables.append(table)
     return pl.concat(tables).sort("row", "order").select(list(SCORES))

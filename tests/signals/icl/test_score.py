@@ -13,7 +13,7 @@ import pytest
 from montessori.artifacts.files import read_table, row_id, write_table
 from montessori.artifacts.schemas import PROBE, QUESTIONS, ROWS, SCORES
 from montessori.errors import MontessoriError
-from montessori.pairs.within_prompt import labels
+from montessori.pairs.within_prompt import label_rows
 from montessori.pipeline.machine import Machine
 from montessori.pipeline.parts import Shard
 from montessori.signals.icl.answers import answer_of, is_same_answer, remove_answer, tagged_answer
@@ -143,7 +143,7 @@ def test_a_probe_row_is_scored_on_the_whole_reference_set_and_each_skill(scored)
     assert whole["neutral"].n_unique() == 1
     assert whole["neutral"].null_count() == 0
     assert metrics["student_calls"] == 9
-    sides = labels(scores, pl.DataFrame(ROWS_SHOWN, schema=PROBE))
+    sides = label_rows(scores, pl.DataFrame(ROWS_SHOWN, schema=PROBE))
     assert sides["side"].to_list() == [
         (score > neutral) - (score < neutral)
         for score, neutral in whole.select("score", "neutral").iter_rows()

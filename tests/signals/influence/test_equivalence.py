@@ -64,11 +64,11 @@ def test_two_weights_by_hand(target):
     gradients = reference_gradients(model, [reference], [[0]], pad=0)
     engine = FirstOrder(model, two_state(), RATE, gradients, pad=0)
     assert engine.alone  # its weights are in no layer that batches
-    estimate = engine.centred([Row([0, target], [-100, target])]).item()
+    estimate = engine.score_rows([Row([0, target], [-100, target])]).item()
     assert estimate == pytest.approx(by_hand(target), rel=1e-9)
     assert (estimate > 0) == (target == 1)  # learning the reference's token helps
     exact = ExactStep(model, two_state(), RATE, [reference], [[0]], 0)
-    fall = exact.centred([Row([0, target], [-100, target])]).item()
+    fall = exact.score_rows([Row([0, target], [-100, target])]).item()
     assert fall == pytest.approx(by_hand(target), rel=1e-4)
 
 
@@ -106,7 +106,7 @@ def engine_of(world, groups=None, reference_batch=32, **options) -> FirstOrder:
 def estimates(world, groups=None, reference_batch=32, **options) -> torch.Tensor:
     """Centred estimates, (rows, groups), and the neutral score of each group as last row."""
     engine = engine_of(world, groups, reference_batch, **options)
-    return torch.cat([engine.centred(world[2]), engine.neutral[None]])
+    return torch.cat([engine.score_rows(world[2]), engine.neutral[None]])
 
 
 def oracle(world, groups=None, **options) -> ExactStep:
@@ -122,7 +122,7 @@ def test_first_order_is_the_exact_step_for_a_small_rate(world, batch, clip):
     assert model.config.tie_word_embeddings  # a tied weight gets one gradient from two uses
     before = [parameter.detach().clone() for parameter in model.parameters()]
     exact = oracle(world, max_grad_norm=clip)
-    falls = torch.cat([exact.centred(rows), exact.neutral[None]])
+    falls = torch.cat([exact.score_rows(rows), exact.neutral[None]])
     found = estimates(world, batch=batch, max_grad_norm=clip)
     assert torch.allclose(found, falls, rtol=1e-3, atol=1e-3 * falls.abs().max())
     assert (found[:-1].sign() == falls[:-1].sign()).all()
@@ -138,21 +138,21 @@ def test_clipping_is_something_else(world):
 @pytest.mark.parametrize("batch", [1, 8])
 def test_a_group_is_one_step_on_the_mean_of_its_rows(world, batch):
     rows = world[2][:4]
-    found, true = engine_of(world, batch=batch).group(rows), oracle(world).group(rows)
+    found, true = engine_of(world, batch=batch).score_group(rows), oracle(world).score_group(rows)
     assert found.shape == (5, 1)
     assert torch.allclose(found, true, rtol=1e-3, atol=3e-4 * true.abs().max())
-    alone = engine_of(world).group(rows[:1])
+    alone = engine_of(world).score_group(rows[:1])
     assert alone[1].item() == 0  # without its only row the group's step is the momentum's
-    assert alone[0].item() == pytest.approx(engine_of(world).centred(rows[:1]).item(), rel=1e-9)
+    assert alone[0].item() == pytest.approx(engine_of(world).score_rows(rows[:1]).item(), rel=1e-9)
 
 
 def test_freezing_the_second_moment_is_something_else(world):
     """A row's own g^2 is part of the step: without it the estimate is far off."""
     engine = engine_of(world)
-    true = engine.centred(world[2])
+    true = engine.score_rows(world[2])
     steps = engine.reduction.steps
     engine.reduction.steps = {name: replace(step, gain_sq=0.0) for name, step in steps.items()}
-    frozen = engine.centred(world[2])
+    frozen = engine.score_rows(world[2])
     assert (true - frozen).abs().max() > 0.01 * true.abs().max()
 
 

@@ -73,7 +73,7 @@ def together(model, rows, sparse=False):
         found[name] = gradient.new_zeros(len(rows), *shapes[name])
         found[name][row, index] = gradient
 
-    with PerRow(model).watched(len(rows), add, add_sparse if sparse else None):
+    with PerRow(model).give_gradients(len(rows), add, add_sparse if sparse else None):
         sum_mean_losses(model, rows, 0).backward()
     return found
 

@@ -16,7 +16,7 @@ from montessori.models import chat
 from montessori.models.adapters import AdapterParams, add_adapters
 from montessori.models.prepare import prepare_model
 from montessori.models.weights import enable_checkpointing, load_model
-from montessori.signals.influence.audit import compare
+from montessori.signals.influence.audit import compare_estimates
 from montessori.signals.influence.exact import ExactStep
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
 from montessori.train.adamw import AdamWState
@@ -65,7 +65,7 @@ def world(request, rows):
         [list(range(REFERENCES))],
         0,
     )
-    return model, state, exact.centred(probes)[:, 0].tolist()
+    return model, state, exact.score_rows(probes)[:, 0].tolist()
 
 
 def state_as(state: AdamWState, dtype: torch.dtype) -> AdamWState:
@@ -90,7 +90,7 @@ def test_estimate_ranks_as_the_exact_step(world, rows, dtype, checkpointing, bat
     gradients = reference_gradients(model, references, groups, 0)
     engine = FirstOrder(model, state, RATE, gradients, 0, batch=batch)
     assert engine.batch == batch
-    audit = compare(engine.centred(probes)[:, 0].tolist(), truth)
+    audit = compare_estimates(engine.score_rows(probes)[:, 0].tolist(), truth)
     assert audit.spearman >= 0.99
     assert audit.sign_agreement >= 0.95
     assert len({value > 0 for value in truth}) == 2  # both signs occur

@@ -11,7 +11,7 @@ from torch._dynamo.exc import TorchDynamoException
 
 from montessori.errors import MontessoriError
 from montessori.signals.influence import reduction
-from montessori.signals.influence.reduction import _compiled_share, share
+from montessori.signals.influence.reduction import _compiled_share, sum_share
 from montessori.train.adamw import Step
 
 
@@ -44,7 +44,7 @@ def inputs(rows: int, elements: int, groups: int, dtype: torch.dtype):
 def test_compiled_equals_plain(dtype, tolerance):
     for rows, elements, groups in ((1, 700, 1), (5, 64, 3), (16, 5000, 2)):
         step, rest, gradient, reference = inputs(rows, elements, groups, dtype)
-        plain = share(step, rest, gradient.clone(), reference).double()
+        plain = sum_share(step, rest, gradient.clone(), reference).double()
         fused = _compiled_share()(step, rest, gradient, reference).double()
         assert fused.shape == (rows, groups)
         assert torch.allclose(fused, plain, rtol=0, atol=tolerance * plain.abs().max().item())

@@ -15,6 +15,7 @@ from montessori.errors import MontessoriError
 from montessori.models.adapters import AdapterParams
 from montessori.signals.influence import score
 from montessori.signals.influence.settings import InfluenceParams
+from montessori.signals.scoring import ScoringJob
 from montessori.train.settings import WarmupParams
 from montessori.train.warmup import warm_up
 
@@ -49,19 +50,26 @@ def warm(tmp_path_factory, student, probe, machine):
     return folder
 
 
+def job_with(job, changes):
+    """The job with another machine, or other inputs."""
+    changes = dict(changes)
+    machine = changes.pop("machine", job.machine)
+    return replace(job, machine=machine, inputs=job.inputs | changes)
+
+
 @pytest.fixture
 def scored(tmp_path, warm, probe, reference, machine):
     """A function that scores with settings and gives (scores, metrics)."""
 
     def run(settings=SETTINGS, out="out", **changes):
-        inputs = {"warmup": warm, "probe": probe, "reference": reference, "machine": machine}
-        metrics = score.score_probe(
-            **inputs | changes,
+        job = ScoringJob(
+            inputs={"warmup": warm, "probe": probe, "reference": reference},
             out=tmp_path / out,
-            plot=tmp_path / f"{out}.csv",
-            settings=settings,
             work=tmp_path / "work",
+            machine=machine,
         )
+        job = job_with(job, changes)
+        metrics = score.score_probe(job, settings, tmp_path / f"{out}.csv")
         return read_table(tmp_path / out / "scores.parquet", SCORES), metrics
 
     return run
@@ -105,7 +113,7 @@ def test_parts_of_other_settings_are_not_picked_up(scored, monkeypatch):
         raise KeyboardInterrupt
 
     with monkeypatch.context() as patch:  # after the parts are written
-        patch.setattr(score.Parts, "clear", dies)
+        patch.setattr(score.Parts, "remove_all", dies)
         with pytest.raises(KeyboardInterrupt):
             scored()
     assert scored(other, out="again")[0].equals(whole)
@@ -114,7 +122,7 @@ def test_parts_of_other_settings_are_not_picked_up(scored, monkeypatch):
 def test_a_stopped_run_continues_to_the_same_table(scored, monkeypatch, tmp_path):
     whole = scored()[0]
     calls = []
-    centred = score.FirstOrder.centred
+    centred = score.FirstOrder.score_rows
 
     def dies(self, rows, advance=None):
         calls.append(rows)
@@ -123,7 +131,7 @@ def test_a_stopped_run_continues_to_the_same_table(scored, monkeypatch, tmp_path
         return centred(self, rows, advance)
 
     with monkeypatch.context() as patch:
-        patch.setattr(score.FirstOrder, "centred", dies)
+        patch.setattr(score.FirstOrder, "score_rows", dies)
         with pytest.raises(KeyboardInterrupt):
             scored(out="again")
     assert not (tmp_path / "again").exists()
@@ -134,7 +142,7 @@ def test_a_stopped_run_continues_to_the_same_table(scored, monkeypatch, tmp_path
         continued.extend(rows)
         return centred(self, rows, advance)
 
-    monkeypatch.setattr(score.FirstOrder, "centred", counts)
+    monkeypatch.setattr(score.FirstOrder, "score_rows", counts)
     assert scored(out="again")[0].equals(whole)
     assert len(continued) == 27 - sum(map(len, calls[:2]))
     files = [(tmp_path / name / "scores.parquet").read_bytes() for name in ("out", "again")]
@@ -214,21 +222,21 @@ def test_a_large_step_fails_the_audit_and_writes_nothing(scored, tmp_path):
 
 
 def test_a_row_without_response_is_named(scored, probe):
-    with pytest.raises(MontessoriError, match="no response within 6 tokens") as error:
+    with pytest.raises(MontessoriError, match="no response within the tokens") as error:
         scored(replace(SETTINGS, max_length=6))
     assert "row " in error.value.where
     assert "max_length" in error.value.next
 
 
 def test_an_influence_that_is_not_finite_names_its_row(scored, monkeypatch, probe):
-    centred = score.FirstOrder.centred
+    centred = score.FirstOrder.score_rows
 
     def broken(self, rows, advance=None):
         found = centred(self, rows, advance)
         found[1] = float("nan")
         return found
 
-    monkeypatch.setattr(score.FirstOrder, "centred", broken)
+    monkeypatch.setattr(score.FirstOrder, "score_rows", broken)
     with pytest.raises(MontessoriError, match="not a finite number") as error:
         scored()
     kept = read_table(probe / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
