@@ -55,6 +55,8 @@ def compare_all_pairs(seeds: Sequence[str], rows: Sequence[str], limit: float) -
     closest: list[int | None] = []
     for start in range(len(seeds), len(texts), BLOCK):
         end = min(start + BLOCK, len(texts))
+        # Scores of a block are computed before it is known which of its rows are kept; those of
+        # dropped rows are set to 0 here.
         for index, scores in enumerate(_score_block(texts, lengths, start, end), start):
             scores = np.where(kept[:index], scores[:index], 0.0)
             best = int(scores.argmax()) if index else 0

@@ -59,6 +59,7 @@ def measure_filters(options: Options, say: Callable[[str], None]) -> dict[str, A
     find_near_duplicates(
         seeds[:2], rows[:2], options.limit
     )  # imports libraries before the clock starts
+    # Half of the rows as well, to see how time grows with their number.
     half = find_near_duplicates(seeds, rows[: len(rows) // 2], options.limit)
     ours = find_near_duplicates(seeds, rows, options.limit)
     figures = _own_figures(_Passes(seeds, rows, ours, half), options, say)
@@ -204,6 +205,7 @@ def _against_published(
 ) -> dict[str, Any]:
     """Decide some rows by the published procedure; extrapolate its time to all pairs."""
     count = min(options.published_rows, len(rows))
+    # The middles of equal parts, since a later row has more earlier ones to be compared with.
     candidates = [(2 * i + 1) * len(rows) // (2 * count) for i in range(count)]
     pairs, seconds, equal = 0, 0.0, True
     for i in candidates:

@@ -143,6 +143,7 @@ def _measure_engine(
         f"{figures['tokens_per_processor_second']:.0f} a second of processor time{raw}; "
         f"opened in {opening:.1f} s"
     )
+    # The next engine needs this one's memory.
     del engine
     gc.collect()
     return figures | {"opening_seconds": opening}
@@ -168,6 +169,7 @@ def _median_rates(rates: Sequence[Rate]) -> dict[str, float]:
 def _make_requests(
     engine: Engine, dialogues: Sequence[Dialogue], samples: int, turn: int
 ) -> list[Request]:
+    # Each round has other seeds, so that no engine can repeat samples it has kept.
     first = turn * len(dialogues) * samples
     return [
         Request(prompt, tuple(first + i * samples + k for k in range(samples)))
@@ -187,6 +189,7 @@ def _beside_raw(
     rates: dict[str, list[Rate]] = {"ours": [], "raw": []}
     for turn in range(1, ROUNDS + 1):
         for who in ("ours", "raw") if turn % 2 else ("raw", "ours"):
+            # Both runs have the same prompts: the second would find the first one's in the cache.
             engine.llm.reset_prefix_cache()
             measure = _write_samples if who == "ours" else _write_raw
             rates[who].append(measure(engine, dialogues, options.samples, sampling, turn))
@@ -214,6 +217,7 @@ def _write_raw(
             settings.append(engine.sampling_params(sampling, seed))
     watch = Watch()
     outputs = engine.llm.generate(prompts, settings, use_tqdm=False)
+    # vLLM counts the token that ends a sample, our engines do not.
     ended = sum(output.outputs[0].finish_reason == "stop" for output in outputs)
     return watch.rate_of(sum(len(output.outputs[0].token_ids) for output in outputs) - ended)
 

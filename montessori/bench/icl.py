@@ -76,6 +76,7 @@ def measure_icl(
     }
     scores: dict[str, Scores] = {}
     for name, way in ways.items():
+        # First calls load code and allocate memory, so they are not timed.
         way(warm)
         started = time.perf_counter(), time.process_time()
         scores[name] = way(work)

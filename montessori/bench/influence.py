@@ -96,6 +96,7 @@ def _measure_estimate(
             floor, _time_work(model, lambda: _run_bare_passes(model, world.probes, world.pad))[1]
         )
     tokens = sum(len(row.ids) for row in world.probes)
+    # Per parameter and token: 2 operations in the forward pass and 4 in the backward pass.
     flops = 6 * _count_multiplied(model) * tokens / seconds
     rate = matrix_rate(model.device, dtype)
     figures = {
@@ -241,6 +242,7 @@ def _model_clock(model: "PreTrainedModel") -> float:
 
 def _device_clock(device: torch.device) -> float:
     if device.type == "cuda":
+        # A call on the GPU returns before its work is done.
         torch.cuda.synchronize(device)
     return time.perf_counter()
 
@@ -249,5 +251,6 @@ def _peak_memory(device: torch.device) -> float:
     """Largest memory so far in MiB, of the GPU or of this process."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
+    # macOS reports bytes, Linux KiB.
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit

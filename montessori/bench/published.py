@@ -75,6 +75,7 @@ class Published:
             parts.load += times[1] - times[0]
             parts.step += times[2] - times[1]
             parts.reference += times[3] - times[2]
+        # The last step changed the weights; later measurements need the original ones.
         self._load_state()
         return parts
 

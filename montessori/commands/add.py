@@ -84,6 +84,8 @@ def standard_round(rows: Rows, name: str, old: str) -> dict[str, dict[str, dict[
             next=f"montessori add round NAME --from {old}",
         )
     probe = rows["rounds"][old].probe
+    # Rows of a round have its name by convention. Where one does not exist, `getattr` with None
+    # gives the default.
     scored = _find_row(rows, "influences", name=old, probe=probe)
     warmed = _find_row(rows, "warmups", name=getattr(scored, "warmup", old), probe=probe)
     data = rows["datasets"].get(old)
@@ -141,6 +143,7 @@ def _apply_changes(params: Path, changes: Mapping[str, Any], dry_run: bool) -> s
 
 def _replace_text(path: Path, text: str) -> None:
     """Write a file at once, where its link points to and with the mode it has."""
+    # Moving a file onto a link would replace the link, and a new file has the default mode.
     file = path.resolve()
     with atomic_path(file) as temporary:
         temporary.write_text(text, encoding="utf-8")

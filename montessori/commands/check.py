@@ -58,6 +58,8 @@ def find_problems(raw: Mapping[str, Any], graph: Graph, root: Path | None = None
         found.append(
             f"{name_row(circle[0])}: goes in a circle: {' needs '.join(map(name_row, circle))}"
         )
+    # These checks follow references from row to row: they need well-formed rows and would not end
+    # in a circle.
     if not (of_rows or circle):
         found += _probe_problems(rows, graph)
         found += _draft_problems(rows) + _preference_problems(rows)
@@ -78,6 +80,7 @@ def _read_classes(graph: Graph) -> dict[str, type[Any]]:
 def _section_problems(raw: Mapping[str, Any], graph: Graph, known: set[str]) -> list[str]:
     found = [f"{name}: unknown section" for name in raw if name not in known]
     seed = raw.get("seed")
+    # A bool is an int in Python, but `seed: true` is a slip.
     if not isinstance(seed, int) or isinstance(seed, bool):
         found.append(
             "seed: section is missing" if seed is None else f"seed: {seed!r} is not a whole number"
@@ -125,12 +128,11 @@ def _baseline_problem(raw: Mapping[str, Any]) -> list[str]:
 
 # -------------------------------------------------------------------------- names and references
 def _name_problems(rows: Rows, graph: Graph) -> list[str]:
-    found = [
-        f"{section}.{name}: a name has letters, digits, '-', '_' and '.' only"
-        for section, named in rows.items()
-        for name in named
-        if not _NAME.fullmatch(name)
-    ]
+    found = []
+    for section, named in rows.items():
+        for name in named:
+            if not _NAME.fullmatch(name):
+                found.append(f"{section}.{name}: a name has letters, digits, '-', '_' and '.' only")
     for first, second in dict.fromkeys(_sharing_folders(graph)):
         found += [
             f"{second}.{name}: {first} has a row of this name too"

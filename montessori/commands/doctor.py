@@ -79,6 +79,7 @@ def lock_findings(root: Path) -> list[Finding]:
     other = sorted(
         f"{name} {found} (locked: {locked[name]})"
         for name, found in installed.items()
+        # What follows the plus, as in 2.9.0+cpu, only says for which device a package was built.
         if found is not None and found.partition("+")[0] != locked[name].partition("+")[0]
     )
     if not missing and not other:
@@ -99,6 +100,7 @@ def _locked_versions(text: str) -> Iterator[tuple[str, str]]:
 
     for line in text.splitlines():
         line = line.split(" #")[0].strip()
+        # Other lines are options, hashes and comments.
         if not re.match(r"[A-Za-z0-9]", line):
             continue
         try:
@@ -121,6 +123,7 @@ def _installed_version(name: str) -> str | None:
 def device_finding() -> Finding:
     """GPUs that torch can use."""
     try:
+        # Imported here: the examination must run on a machine where torch does not load.
         import torch
     except (ImportError, OSError) as error:
         return Finding("device", "bad", f"torch does not load: {error}", "make repro")
@@ -150,6 +153,7 @@ def engine_finding() -> Finding:
 
 def core_finding() -> Finding:
     """CPU cores this process may use."""
+    # A container may allow fewer cores than the machine has. macOS lacks this call.
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     if cores == 1:
         return Finding("cores", "note", "1", "expect the lab to take about twice as long")
@@ -159,6 +163,8 @@ def core_finding() -> Finding:
 def memory_finding() -> Finding:
     """Memory of the machine or, where lower, of the container."""
     total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # Version 2 of control groups, then version 1. Without a limit the first holds "max" and the
+    # second a number above any memory.
     for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
         if Path(path).is_file():
             limit = Path(path).read_text().strip()

@@ -14,6 +14,7 @@ from montessori.errors import MontessoriError
 from montessori.graph.load import FILE
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
+# YAML 1.1 reads these as booleans or null.
 _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
@@ -91,6 +92,7 @@ def _replace(text: str, node: Any, new: str) -> str:
     rest = text[end:]
     gap = re.match(r" +(?=#)", rest)
     if gap:
+        # YAML needs one blank before a comment; the project's files have two.
         width = max(2, len(gap.group()) - (len(new) - (end - start)))
         rest = " " * width + rest[gap.end() :]
     return text[:start] + new + rest

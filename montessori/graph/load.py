@@ -116,6 +116,7 @@ def _convert(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
     if origin in (Union, types.UnionType):
         return _union(value, arguments, key, problems)
     if origin is Literal:
+        # The types too, because True == 1 and 1 == 1.0 in Python.
         if any(value == choice and type(value) is type(choice) for choice in arguments):
             return value
         return _wrong(value, "one of " + ", ".join(map(str, arguments)), key, problems)
@@ -145,6 +146,7 @@ def _scalar(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
         return value
     if kind is float and isinstance(value, int | float) and not isinstance(value, bool):
         return _number(value, key, problems)
+    # A bool is an int in Python, but `rows: true` is a slip.
     if isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool):
         return value
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
@@ -156,6 +158,7 @@ def _number(value: float, key: str, problems: list[str]) -> Any:
     try:
         number = float(value)
     except OverflowError:
+        # A whole number too large for a float, refused below like infinity.
         number = math.inf
     if math.isfinite(number):
         return number
@@ -196,6 +199,7 @@ def _union(value: Any, kinds: tuple[Any, ...], key: str, problems: list[str]) ->
         if not found:
             return converted
         trials.append(found)
+    # With one type besides null, all its problems are shown; with several, the first of each.
     problems += trials[0] if len(trials) == 1 else [" or ".join(trial[0] for trial in trials)]
     return _WRONG
 

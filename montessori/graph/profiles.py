@@ -42,6 +42,7 @@ def _read(folder: Path, name: str, above: tuple[str, ...]) -> dict[str, Any]:
             expected=f"one of {known}",
             next="montessori profile lab",
         )
+    # A section with nothing below it is None in YAML, which would replace all its rows.
     own = {name: value for name, value in read_yaml(path).items() if value is not None}
     whole: dict[str, Any] = {}
     for other in _included(own.pop(INCLUDE, []), path):
@@ -52,7 +53,11 @@ def _read(folder: Path, name: str, above: tuple[str, ...]) -> dict[str, Any]:
 def _committed_params(root: Path) -> dict[str, Any]:
     try:
         done = subprocess.run(
-            ["git", "show", f"HEAD:./{FILE}"], cwd=root, capture_output=True, text=True
+            # `./` makes the path relative to the folder: the project may lie below git's root.
+            ["git", "show", f"HEAD:./{FILE}"],
+            cwd=root,
+            capture_output=True,
+            text=True,
         )
         problem = done.stderr.strip()
     except OSError as error:

@@ -74,11 +74,11 @@ def find_references(rows: Rows, graph: Graph) -> Iterator[Reference]:
 
 def _keys_by_name(section: str, graph: Graph) -> dict[str, tuple[str, ...]]:
     """Keys of a section's rows that name a row: the sections that may have it."""
-    return {
-        key: graph.sections_of(folder)
-        for stage in graph.stages_of(section)
-        for key, folder in stage.by_name.items()
-    }
+    keys: dict[str, tuple[str, ...]] = {}
+    for stage in graph.stages_of(section):
+        for key, folder in stage.by_name.items():
+            keys[key] = graph.sections_of(folder)
+    return keys
 
 
 def _keys_by_path(section: str, graph: Graph) -> dict[str, Names]:
@@ -101,6 +101,7 @@ def _refer_by_path(row: Node, key: str, text: str, names: Names, graph: Graph) -
         *(other.replace("*", "FILE") for other in names.others),
         *(f"{folder}/NAME" for folder in names.folders),
     )
+    # Files come first: `micro/judge.json` would otherwise read as a row in a folder `micro`.
     if any(fnmatch(text, other) for other in names.others):
         return Reference(row, key, text, forms, True, ())
     folder, slash, name = text.partition("/")
@@ -116,12 +117,13 @@ def find_needs(rows: Rows, graph: Graph) -> dict[Step, set[Step]]:
     needs: dict[Step, set[Step]] = {}
     for stage in graph.stages:
         for name, row in rows.get(stage.section or "", {}).items():
-            needs[stage.kind, name] = {
-                (writer.kind, needed)
-                for folder, needed in _read_rows_of(stage, name, row)
-                for writer in graph.writers_of(folder)
-                if needed in rows.get(writer.section or "", {})
-            }
+            steps: set[Step] = set()
+            for folder, needed in _read_rows_of(stage, name, row):
+                for writer in graph.writers_of(folder):
+                    # Several sections may write into a folder; only one of them has this row.
+                    if needed in rows.get(writer.section or "", {}):
+                        steps.add((writer.kind, needed))
+            needs[stage.kind, name] = steps
     return needs
 
 
@@ -147,6 +149,8 @@ def find_circle(rows: Rows, graph: Graph) -> list[Node]:
             return [*path[path.index(step) :], step]
         if step in done:
             return []
+        # Sorted, so that the same circle is reported in every process. A generator, so that the
+        # search ends with the first one.
         circles = (walk(needed, [*path, step]) for needed in sorted(needs.get(step, ())))
         circle = next((found for found in circles if found), [])
         done.add(step)

@@ -61,12 +61,13 @@ def rows_of(*sections: str) -> Callable[[C], C]:
 def names_of(cls: type[Any]) -> dict[str, Names]:
     """The keys of a row class that name a row by folder and name, and what each may name."""
     hints = get_type_hints(cls, include_extras=True)
-    return {
-        key: kind
-        for key, hint in hints.items()
-        for kind in getattr(hint, "__metadata__", ())
-        if isinstance(kind, Names)
-    }
+    names: dict[str, Names] = {}
+    for key, hint in hints.items():
+        # `__metadata__` holds what stands behind the type in `Annotated`.
+        for kind in getattr(hint, "__metadata__", ()):
+            if isinstance(kind, Names):
+                names[key] = kind
+    return names
 
 
 def changes_of(section: str) -> tuple[str, ...]:

@@ -23,12 +23,12 @@ class Script:
 def find_settings_classes(graph: Graph) -> dict[str, str]:
     """The class of each section of settings that a stage script reads, as MODULE:CLASS."""
     scripts = dict.fromkeys(stage.script for stage in graph.stages)
-    return {
-        section: cls
-        for script in scripts
-        for section, cls in read_script(graph.root, script).sections.items()
-        if cls
-    }
+    classes: dict[str, str] = {}
+    for script in scripts:
+        for section, cls in read_script(graph.root, script).sections.items():
+            if cls:
+                classes[section] = cls
+    return classes
 
 
 def read_script(root: Path, script: str) -> Script:

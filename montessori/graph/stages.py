@@ -26,6 +26,7 @@ CODE = "data/code"  # where the stage `code` lists which files a stage script ma
 
 _WORD = r"([A-Za-z][\w-]*)"
 #: How a path may look, and what it means. Each pattern is matched against the whole path.
+# The first pattern that matches counts: a list of code has the form of a fixed path too.
 _INPUTS: Mapping[str, str] = {
     "code": rf"{CODE}/{_WORD}",
     "own": rf"data/{_WORD}/\$\{{key\}}",

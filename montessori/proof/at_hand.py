@@ -43,6 +43,8 @@ def _compare_record(project: Project, profile: str, record: Record) -> Record:
     """Add `profile`, `older` and `definitions` to a record."""
     variants = _possible_params(project, profile, record)
     digests = {project.digest_inputs(params) for params in variants}
+    # The first student of a proof has the profile's rows, later ones do not; the record's runs tell
+    # which of the two it was.
     matching = [p for p in variants if set(p["runs"]) == set(record["order"])]
     params: Params = next(iter(matching or variants), {"runs": {}})
     return {
@@ -79,6 +81,7 @@ def define_runs(params: Params, graph: Graph, runs: Iterable[str], profile: str)
     for ref in find_references(rows, graph):
         existing = [(section, name) for section, name in ref.targets if name in rows[section]]
         needs.setdefault(ref.row, []).extend(existing)
+    # Rows count below, and only those behind the run. The seed is no part of what a run is.
     hidden = {*ROWS, *UNTRACKED, "seed"}
     settings = {key: value for key, value in params.items() if key not in hidden}
     definitions = {}

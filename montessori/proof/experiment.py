@@ -46,8 +46,10 @@ def _process_environment(root: Path, threads: int) -> dict[str, str]:
     environment = dict(os.environ)
     # not resolve(): stages must find the link in the virtual environment's bin
     environment["PATH"] = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
+    # Passive: experiments share the cores, so a waiting thread should sleep rather than spin.
     environment.update(OMP_NUM_THREADS=str(threads), OMP_WAIT_POLICY="passive")
     environment["DVC_NO_ANALYTICS"] = "1"
+    # DVC commits each experiment, and git refuses to commit without an identity.
     if not run_git(root, "config", "user.email", check=False).strip():
         for role in ("AUTHOR", "COMMITTER"):
             for part, value in IDENTITY.items():
@@ -84,6 +86,7 @@ def check_repository(root: Path) -> None:
         )
     present = [name for name in WATCHED if (root / name).exists()]
     changed = run_git(root, "status", "--porcelain", "--untracked-files=all", "--", *present)
+    # In this format two letters and a blank come before the name.
     names = [line[3:] for line in changed.splitlines()]
     if names:
         raise MontessoriError(
@@ -141,6 +144,7 @@ def remove_leftovers(root: Path) -> int:
     for path in folder.glob("run/*/*.run"):
         info = json.loads(path.read_text(encoding="utf-8"))
         copy = Path(info.get("root_dir") or folder)
+        # Experiments that a user started in the same repository are left alone.
         own = str(info.get("name", "")).startswith("proof-")
         if own and copy.parent == (folder / "standalone").resolve() and copy.is_dir():
             shutil.rmtree(copy)

@@ -54,6 +54,7 @@ def parse_seeds(text: str) -> list[int]:
         if high < low:
             raise _bad_seeds(text)
         seeds.extend(range(low, high + 1))
+    # Unlike a set, a dict keeps the given order.
     return list(dict.fromkeys(seeds))
 
 
@@ -146,6 +147,8 @@ def _override_options(
     for section, rows in extra.items():
         if isinstance(rows, Mapping):
             for name, row in rows.items():
+                # In DVC's overrides `++` adds a key or replaces it; without it a new key is an
+                # error.
                 options.append(f"++{section}.{name}={_override_value(row)}")
         else:
             options.append(f"++{section}={_override_value(rows)}")
@@ -179,6 +182,7 @@ def _digest_inputs(
     digest = hashlib.blake2b(text.encode(), digest_size=4)
     paths_in_params = {root / value for value in _all_strings(tracked) if "/" in value}
     for path in sorted(_list_files(named | paths_in_params)):
+        # The zero byte separates name and content, so that no two lists of files read alike.
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
         digest.update(hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
     return digest.hexdigest()
@@ -188,9 +192,12 @@ def _stage_inputs(root: Path, stages: Mapping[str, Any]) -> set[Path]:
     """The files and folders that stages have as dependencies, and the code files they load."""
     deps: set[str] = set()
     for stage in stages.values():
+        # A stage with rows has its dependencies below `do`, any other at its top.
         deps.update(stage.get("do", stage).get("deps", []))
     scripts = [script_of(dep.removeprefix(CODE)) for dep in deps if dep.startswith(CODE)]
     named = set().union(*find_loaded_files(root, scripts).values())
+    # Templates and outputs of other stages are no inputs of the project. Base models below data/
+    # come in through their paths in params.
     named |= {dep for dep in deps if "${" not in dep and not dep.startswith(("data/", "metrics/"))}
     return {root / name for name in named}
 

@@ -43,6 +43,7 @@ def own_figures(record: Record, run: str) -> Record:
 
 def _age_key(record: Record) -> tuple[bool, str]:
     """A key that sorts records from the oldest to the newest."""
+    # False sorts before True, so records of today's code come last, whatever their dates.
     return not record["older"], date_of(record)
 
 

@@ -38,6 +38,7 @@ def papers_block(proofs: Sequence[Mapping[str, Any]]) -> str:
     recorded: dict[str, Any] = {}
     for proof in proofs:
         for student in list(proof["students"].values())[:1]:
+            # `runs` comes second, so an earlier proof keeps its figures.
             runs = {**student["runs"], **runs, **student.get("steps", {})}
             recorded |= student["recorded"]
     provenances = []

@@ -52,6 +52,7 @@ def write_record(root: Path, experiment: Experiment, reference: str) -> None:
     """
     graph = read_graph(root)
     texts = read_files(root, reference, (".json", ".csv"))
+    # Only from the commit: the working tree may hold another experiment's metrics.
     metrics = _stage_metrics(graph, texts)
     runs = _describe_runs(experiment.params)
     _check_complete(experiment, runs, metrics["eval"], texts)
@@ -145,6 +146,7 @@ def _run_budgets(
     params: Mapping[str, Any], graph: Graph, texts: Mapping[str, str]
 ) -> dict[str, dict[str, Any]]:
     """The costs of each run, without seconds, which are not in git."""
+    # The costs are computed from a folder of metrics, and the experiment's exist only in git.
     with tempfile.TemporaryDirectory() as folder:
         for name, text in texts.items():
             path = Path(folder, name)

@@ -45,10 +45,12 @@ def complete_proof(
     threads = max(1, (os.cpu_count() or 1) // jobs)
     planned = plan_experiments(root, profile, parse_seeds(seeds), students, threads)
     work = root / ".work" / "proof"
+    # Leftovers may be removed under the lock only, when no earlier experiment is alive.
     with _exclusive_lock(work) as lock:
         experiments.remove_leftovers(root)
         failed = _run_all(root, work, planned, jobs, threads, lock)
     complete = [entry for entry in planned if record.is_complete(root, entry)]
+    # Failed experiments do not keep the finished ones from the pages.
     written = write_pages(root) if complete or not failed else []
     if failed:
         raise MontessoriError(
@@ -68,6 +70,7 @@ def _exclusive_lock(work: Path) -> Iterator[int]:
         with track_progress(
             1, "proof", "waiting for experiments of an earlier proof to end"
         ) as progress:
+            # Polled, because a blocking lock could show no progress while it waits.
             while not _try_lock(descriptor):
                 progress.advance(0)
                 time.sleep(POLL_SECONDS)
@@ -103,6 +106,8 @@ def _run_all(
                 running.append(_start_running(root, work, waiting.pop(0), threads, lock))
                 _wait_for_copy(running[-1])
             time.sleep(POLL_SECONDS)
+            # A list of its own, since `running` changes in the loop. It changes in place, because
+            # the guard around the loop stops whatever is in it.
             for ended in [entry for entry in running if entry.process.poll() is not None]:
                 running.remove(ended)
                 _record_ended(root, ended, failed)
@@ -113,6 +118,7 @@ def _run_all(
 
 def _still_to_run(root: Path, planned: list[Experiment]) -> list[Experiment]:
     """List the experiments without a record, after recording those that finished without one."""
+    # A proof that was killed after an experiment ended has it in git, but no record yet.
     finished = experiments.find_finished(root)
     for entry in planned:
         if not record.is_complete(root, entry) and entry.name in finished:
@@ -164,6 +170,7 @@ def _stop_on_interrupt(running: list[_Running]) -> Iterator[None]:
     def stop(number: int, frame: object) -> None:
         raise KeyboardInterrupt
 
+    # SIGTERM raises what Ctrl-C raises, so both take the same way out.
     before = signal.signal(signal.SIGTERM, stop)
     try:
         yield

@@ -193,12 +193,14 @@ def _run_name(run: str, other: str, common: str) -> str:
 def _metric_cell(entry: Mapping[str, float | None]) -> str:
     """`53.0 (+4.0; +1.2 to +6.8)`, bold and with an asterisk as the introduction explains."""
     value, delta, low, high = (entry[key] for key in ("value", "delta", "low", "high"))
+    # A run that is compared with itself.
     if delta == 0 and not low and not high:
         return f"{value:.1f}"
     if low is None or high is None:
         return f"{value:.1f} ({format_signed(delta)})"
     text = f"{value:.1f} ({format_signed(delta)}; {format_signed(low)} to {format_signed(high)})"
     corrected = entry["p_holm"]
+    # A bare asterisk would open an emphasis in Markdown.
     text += "\\*" if corrected is not None and corrected <= ALPHA else ""
     return f"**{text}**" if low > 0 or high < 0 else text
 

@@ -129,6 +129,7 @@ def _skills_section(root: Path, runs: Sequence[str]) -> str:
                 counts.setdefault(row["skill"], {})[name] = number
     if not counts:
         return _missing_note("metrics/plots/synth/*.csv")
+    # The first dataset decides the order of the families, so that its bars fall from top to bottom.
     first = next(iter(next(iter(counts.values()))))
     ordered = dict(sorted(counts.items(), key=lambda item: -item[1].get(first, 0.0)))
     text = "Rows of each task family in each dataset."
@@ -146,6 +147,7 @@ def _training_section(root: Path, runs: Sequence[str]) -> str:
             if points:
                 curves[name] = points
         names = list(curves)
+        # More curves than colours would repeat a colour in one chart.
         for start in range(0, len(names), MOST_CURVES):
             part = {name: curves[name] for name in names[start : start + MOST_CURVES]}
             charts.append((caption, line_chart(part, caption, "step", "loss")))

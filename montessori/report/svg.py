@@ -55,6 +55,8 @@ class Axis:
     def tick_values(self, about: int = 5) -> list[float]:
         """List about `about` round values inside the range."""
         step = _round_step((self.high - self.low) / about)
+        # The small number keeps a tick at the very end of the range, which rounding may push
+        # outside.
         first = math.ceil(self.low / step - 1e-9)
         last = math.floor(self.high / step + 1e-9)
         return [index * step for index in range(first, last + 1)]
@@ -68,6 +70,8 @@ def fit_axis(values: Sequence[float], start: float, end: float, *, zero: bool = 
         low, high = min(low, 0.0), max(high, 0.0)
     if low == high == 0.0:
         high = 1.0
+    # Equal values would give an axis of length 0. Below, an end at zero gets no margin, so that
+    # bars stand on the edge.
     margin = (high - low) * 0.06 or abs(high) * 0.1
     return Axis(low - (margin if low else 0.0), high + (margin if high else 0.0), start, end)
 
@@ -118,6 +122,7 @@ def line_chart(
     finite = {name: _finite_points(points) for name, points in series.items()}
     every_point = [point for points in finite.values() for point in points]
     x = fit_axis([point[0] for point in every_point], 48, WIDTH - 12)
+    # SVG's y grows downwards, so the lowest value has the largest coordinate.
     y = fit_axis([point[1] for point in every_point], 190, 22)
     body = [_horizontal_grid(y, 48), _svg_text(4, 12, y_label, "start", "soft")]
     body += [_svg_text(x.place(t), 206, short_number(t), "middle", "soft") for t in x.tick_values()]
@@ -141,6 +146,7 @@ def step_chart(
     gap = (WIDTH - 68 - 56) / max(1, len(names) - 1)
     body = [_horizontal_grid(y, 48), _svg_text(4, 12, y_label, "start", "soft")]
     for index, name in enumerate(names):
+        # Neighbouring names alternate between two lines, so that long ones do not overlap.
         body.append(_svg_text(68 + gap * index, 200 + 13 * (index % 2), name, "middle", "soft"))
     for index, row in enumerate(series.values()):
         points = [(68 + gap * i, y.place(v)) for i, v in enumerate(row) if v is not None]
@@ -158,6 +164,7 @@ def histogram_chart(bins: Sequence[tuple[float, float, int]], title: str, x_labe
     """Draw bars of (position, count, colour) on a numeric axis; neighbouring bars touch."""
     x = fit_axis([b[0] for b in bins], 48, WIDTH - 16)
     y = fit_axis([b[1] for b in bins], 180, 14, zero=True)
+    # With few bins the bars would be as wide as blocks, hence at least 8.
     width = (WIDTH - 64) / max(8, len({b[0] for b in bins})) * 0.9
     body = [_horizontal_grid(y, 48)]
     for position, count, colour in bins:
@@ -196,6 +203,7 @@ def grouped_bars(rows: Mapping[str, Mapping[str, float]], title: str) -> str:
 
 def standalone_chart(chart: str) -> str:
     """Turn a chart into a file of its own, with its style and the XML namespace."""
+    # HTML needs no namespace for an inline picture; an SVG file does.
     head, _, rest = chart.partition(">")
     return f'{head} xmlns="http://www.w3.org/2000/svg"><style>{STYLE}</style>{rest}\n'
 
@@ -217,6 +225,7 @@ def _colour_legend(names: Sequence[str], top: float) -> tuple[str, float]:
     parts, x, y = [], 10.0, top
     for index, name in enumerate(names):
         width = 26 + TEXT * len(name)
+        # A name that is wider than a line must not leave an empty line before it.
         if x + width > WIDTH and x > 10:
             x, y = 10.0, y + 18
         parts.append(_svg_bar(x, y - 9, 10, 10, index) + _svg_text(x + 15, y, name, "start"))

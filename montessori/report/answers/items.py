@@ -133,6 +133,7 @@ def compare_items(ours: Side, theirs: Side, facts: Facts) -> list[Item]:
     """
     other = theirs.answers.select(*KEYS, pl.col("answer", "note").name.prefix("their_"))
     others = theirs.verdicts.select(*KEYS, pl.col("score", "judged").name.prefix("their_"))
+    # A join need not keep the order of the rows, so the place is kept to sort by.
     table = ours.answers.with_row_index("place")
     for more in (other, ours.verdicts, others):
         table = table.join(more, on=KEYS, how="left")
@@ -189,6 +190,7 @@ def judge_outcome(
         lead = (preference - 0.5) * 2.0
     else:
         return {"outcome": "not judged", "lead": None, "disagreement": 0.0}
+    # Equal means may differ in their last bits after the division.
     outcome = "tied" if abs(lead) < 1e-9 else "won" if lead > 0 else "lost"
     return {
         "outcome": outcome,
@@ -202,6 +204,7 @@ def show_text(text: str) -> str:
     rest = len(text) - LONGEST
     if rest > 0:
         text = f"{text[:LONGEST]}\u2026 ({rest:,} more characters)"
+    # A carriage return is a hidden character too, but not as part of a Windows line end.
     return text.replace("\r\n", "\n").translate(VISIBLE)
 
 

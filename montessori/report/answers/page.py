@@ -42,6 +42,7 @@ def answers_page(data: Mapping[str, Any]) -> str:
 
 def embed_json(data: Mapping[str, Any]) -> str:
     """JSON that stays inside its script element whatever the texts hold."""
+    # NaN is no JSON: the browser could not read the page's data.
     text = json.dumps(data, ensure_ascii=False, separators=(",", ":"), allow_nan=False)
     return text.translate(UNSAFE)
 
