@@ -129,6 +129,7 @@ class Elicitor:
             most = max(1, round(attempts * wanted[task.name] / self.settings.per_call))
             keeper = self.make_keeper(task)
             quotas.append(Quota(number, task, wanted[task.name], most, keeper))
+        # Quotas are asked anew each time: reading a wave below may have filled one.
         while unfinished := [quota for quota in quotas if quota.is_open]:
             missing: list[Wave] = []
             for quota in unfinished:
@@ -145,6 +146,7 @@ class Elicitor:
         """
         size = self.settings.wave
         first = quota.calls + later * size
+        # The parts of all tasks share one folder of numbers; each task has room for 10,000 waves.
         part = quota.number * 10_000 + quota.waves + later
         return Wave(quota, range(first, first + size), part)
 
@@ -160,12 +162,14 @@ class Elicitor:
         needed = _divide_up(quota.wanted - quota.kept, size * self.settings.per_call)
         allowed = _divide_up(quota.most - quota.calls, size)
         waves = (self._next_wave(quota, later) for later in range(min(AHEAD, needed, allowed)))
+        # A finished wave has to be read first: what it holds decides how many more are needed.
         return takewhile(lambda wave: not self._is_done(wave), waves)
 
     def _take_wave(self, quota: Quota) -> pl.DataFrame:
         """The rows of the task's next wave, from disk; the quota moves on."""
         wave = self._next_wave(quota)
         frame = self.parts.read_part(wave.part)
+        # For a wave that was just written this adds nothing, because the keeper has its questions.
         _remember_questions(quota.keeper, frame)
         quota.kept += count_questions(frame)
         quota.calls, quota.waves = wave.calls.stop, quota.waves + 1
@@ -240,6 +244,7 @@ class Elicitor:
     def _find_scored_item(self, turns: tuple[str, ...]) -> str | None:
         """ "eval item" or "held out" for a question that something is scored with, else None."""
         task = find_task(turns)
+        # None, for a question that no world knows, is in no set of keys.
         key = None if task is None else task.key
         if key in self.eval_keys:
             return "eval item"
@@ -297,6 +302,7 @@ class Elicitor:
             "target": question.target,
             "style": style,
             "naive": self.prompts.rationale_prompt(task, question.input, self.prompts.naive),
+            # A question has a row for each style; its tokens count once.
             "question_tokens": draft.tokens if style == 0 else 0,
         }
 

@@ -31,6 +31,7 @@ def take_questions(
     questions = read_table(job.inputs["tasks"] / QUESTIONS_FILE, QUESTIONS)
     student = Student.open(job.inputs["model"], job.machine, icl.stop)
     texts = Texts.read_folder(job.inputs["templates"], icl)
+    # The ranking of questions is fitted to right and wrong answers, not to probabilities.
     settings = replace(icl, measure="accuracy")
     records: list[dict[str, Any]] = []
     for shots in examinee.shots:

@@ -42,6 +42,7 @@ def fit_items(correct: npt.NDArray[np.bool_], prior: float, iterations: int) -> 
     answers = correct.astype(np.float64)  # (examinees, items)
     items = answers.shape[1]
     # Start at discrimination 1 and at the intercept that explains each item's share by itself.
+    # Clipped, because the start of an item that all get right would be infinite.
     share = answers.mean(axis=0).clip(0.02, 0.98)
     start = np.concatenate([np.zeros(items), np.log(share / (1 - share))])
     bounds = [BOUNDS] * items + [(-INTERCEPT, INTERCEPT)] * items
@@ -55,6 +56,7 @@ def fit_items(correct: npt.NDArray[np.bool_], prior: float, iterations: int) -> 
         options={"maxiter": iterations, "maxfun": 20 * iterations, "ftol": 1e-10, "gtol": 1e-5},
     )
     log_a, d = result.x[:items], result.x[items:]
+    # Items that all answer alike end on a bound by nature, and a prior keeps every estimate finite.
     varied = (answers.min(axis=0) < answers.max(axis=0)) & (prior == 0)
     stuck = varied & ((log_a >= BOUNDS[1] - 1e-6) | (np.abs(d) >= INTERCEPT - 1e-6))
     converged = bool(result.success) and not stuck.any()
@@ -89,6 +91,7 @@ def _loss_and_gradient(x: Array, answers: Array, prior: float) -> tuple[float, A
 
 def _normal_quadrature() -> tuple[Array, Array]:
     """Points and weights of a sum that approximates the mean over N(0, 1), both (points,)."""
+    # These weights sum to sqrt(2 pi), those of a mean to 1.
     points, weights = np.polynomial.hermite_e.hermegauss(POINTS)
     return points, weights / weights.sum()
 
@@ -102,6 +105,7 @@ def rest_correlations(correct: npt.NDArray[np.bool_]) -> Array:
     total = answers.sum(axis=1)
     values = np.zeros(answers.shape[1])
     for i in range(answers.shape[1]):
+        # Without its own answer, with which an item would correlate in any case.
         item, rest = answers[:, i], total - answers[:, i]
         if item.std() > 0 and rest.std() > 0:
             values[i] = np.corrcoef(item, rest)[0, 1]

@@ -39,7 +39,9 @@ def write_preference(
     for (task,), questions in pool.group_by(["task"], maintain_order=True):
         correct = tabulate_answers(outcomes, questions, str(task))
         scores, facts = _rank_items(correct, str(task), settings)
+        # Stable, so that of equal scores the earlier question is taken.
         best = np.argsort(-scores, kind="stable")[: settings.questions]
+        # Back in the order of the pool, not of the ranking.
         kept.append(questions[sorted(best.tolist())])
         kept_facts = _describe_kept(correct[:, best], scores[best], questions.height)
         metrics[str(task)] = facts | kept_facts
@@ -110,6 +112,7 @@ def _rank_items(
             next="raise preference.iterations, set preference.prior above 0, add examinees, or set "
             "preference.fallback: correlation",
         )
+    # A correlation is at least -1, so questions that all answer alike come last.
     scores = np.where(varied, rest_correlations(correct), -2.0)
     return scores, facts | {"ranking": "correlation", "reason": fitted.message}
 

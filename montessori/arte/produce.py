@@ -77,6 +77,7 @@ def write_tailored(
     each, more = divmod(tailor.rows, len(tasks))
     wanted, reasoning = {}, {}
     for number, task in enumerate(tasks):
+        # The first tasks get one more each, so that the shares sum to the rows.
         wanted[task.name] = each + (number < more)
         reasoning[task.name] = (
             (prompts.naive,) if strategy == "naive" else (prompts.strategy_of(task),)
@@ -119,6 +120,7 @@ def _make_elicitor(
         temperature=temperature,
         make_keeper=lambda task: _make_task_keeper(settings.filter, task, evals),
         eval_keys=eval_keys,
+        # 0: by whole texts only, as questions of a task often share long runs of words.
         held_out=read_evals(order.inputs["tasks"] / "evals", 0),
         parts=order.open_parts(depends, PART),
     )
@@ -149,9 +151,12 @@ def _write_questions(
             frames[quota.task.name].append(frame)
             kept_before = quota.kept - count_questions(frame)
             progress.advance(min(quota.kept, quota.wanted) - min(kept_before, quota.wanted))
+            # At once: the stage fails anyway, and the other tasks' waves would cost time for
+            # nothing.
             if not quota.is_open and quota.kept < quota.wanted:
                 written = pl.concat(frames[quota.task.name])
                 raise _too_few_questions(order, quota, written, elicitor.stage)
+    # Waves came in turns of the tasks; a dataset has one task after the other.
     in_task_order: list[pl.DataFrame] = []
     for waves in frames.values():
         in_task_order += waves
@@ -173,6 +178,7 @@ def _take_first_questions(written: pl.DataFrame, wanted: Mapping[str, int]) -> p
     questions = kept.unique("question_id", keep="first", maintain_order=True).with_columns(
         place.alias("place")
     )
+    # The last wave of a task may have brought more questions than wanted.
     limit = pl.col("skill").replace_strict(dict(wanted), return_dtype=pl.Int64)
     first = questions.filter(pl.col("place") < limit).select("question_id")
     return kept.join(first, on="question_id", how="semi", maintain_order="left")

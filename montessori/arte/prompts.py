@@ -18,6 +18,8 @@ from montessori.signals.icl.templates import fill_template, read_templates
 
 NAMES = ("questions", "rationale", "response")
 REASONING = "reasoning.json"
+# No part may run over the next tag: an unclosed question would swallow those behind it. The number
+# of the closing tag must be that of the opening one.
 _QUESTION = re.compile(
     r"<Question_(\d+)>\s*<input>((?:(?!</?input>|<Question_).)*)</input>"
     r"\s*<target>((?:(?!</?target>|<Question_).)*)</target>\s*</Question_\1>",

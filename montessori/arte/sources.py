@@ -90,6 +90,7 @@ class _FamilyQuestions:
         for index in range(count * ATTEMPTS):
             if len(items) == count:
                 break
+            # A generator for each draw: more questions leave the earlier ones as they are.
             rng = random.Random(seed_of(self.seed, "task", self.family, bucket, index))
             task = self.world.draw_task(self.family, bucket, rng)
             if task.key not in self._seen:

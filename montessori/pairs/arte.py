@@ -127,6 +127,7 @@ def pair_rationales(scored: pl.DataFrame, settings: AlignParams, seed: int) -> p
 
 def _best_and_worst(rows: list[dict[str, Any]], seed: int) -> tuple[dict[str, Any], dict[str, Any]]:
     """The best and the worst rationale of a question, drawn among equals."""
+    # One generator for both: the best is drawn first, and that order is part of the result.
     rng = random.Random(seed_of(seed, "rationale-pairs", rows[0]["question_id"]))
     highest = max(row["score"] for row in rows)
     lowest = min(row["score"] for row in rows)

@@ -43,6 +43,7 @@ def write_pairs(scores: Path, probe: Path, out: Path, settings: PrefsParams) -> 
     )
     pairs = make_pairs(labelled, settings)
     facts = count_pairs(labelled, pairs)
+    # Before the number of pairs: this message names the cause.
     if labelled["score"].n_unique() == 1:
         raise _equal_scores(labelled.height, scores)
     if pairs.height < settings.min_pairs:
@@ -151,6 +152,7 @@ def make_pairs(labelled: pl.DataFrame, settings: PrefsParams) -> pl.DataFrame:
     crossed = above.join(below, on="prompt_id", suffix="_low").filter(
         pl.col("raw") != pl.col("raw_low")
     )
+    # The deviation of an empty table is None.
     deviation = labelled["score"].std(ddof=0) or 0.0
     gap = pl.col("score") - pl.col("score_low")
     wide = crossed.with_columns(gap.alias("gap")).filter(

@@ -129,7 +129,6 @@ def _run_entries(sources: Sources, against: Mapping[str, str]) -> dict[str, Entr
 
 def _step_entries(sources: Sources) -> dict[str, Entries]:
     """The steps of which both runs exist, on the main metrics."""
-    # Fewer metrics mean fewer comparisons to correct for.
     names = main_metrics(shared_metrics(sources))
     entries = {}
     for run, other in STEPS:
