@@ -1,4 +1,4 @@
-"""Tables with a schema, digests, atomic writes and the manifest inside every artifact."""
+"""What every stage reads and writes: tables, JSON, digests, folders with a manifest."""
 
 import hashlib
 import json
@@ -37,9 +37,9 @@ def file_digest(path: Path) -> str:
 
 
 def folder_digest(path: Path) -> str:
-    """SHA-256 over the relative paths and contents of all files below a folder.
+    """SHA-256 over the relative paths and contents of all files below a folder, in hexadecimal.
 
-    A file is accepted too and gives its `file_digest`. Raises MontessoriError if nothing is there.
+    For a file it is the `file_digest`. Raises MontessoriError if nothing is there.
     """
     if path.is_file():
         return file_digest(path)
@@ -52,16 +52,19 @@ def folder_digest(path: Path) -> str:
 
 
 def _digests_below(folder: Path) -> dict[str, str]:
-    files = (file for file in folder.rglob("*") if file.is_file())
-    return {file.relative_to(folder).as_posix(): file_digest(file) for file in files}
+    digests = {}
+    for file in folder.rglob("*"):
+        if file.is_file():
+            digests[file.relative_to(folder).as_posix()] = file_digest(file)
+    return digests
 
 
 # -------------------------------------------------------------------------------------- tables
 def read_table(path: Path, schema: Schema | None) -> pl.DataFrame:
-    """The columns of `schema`, in its order, from a Parquet file; other columns are left out.
+    """The columns of `schema`, in its order, from a Parquet file; other columns are dropped.
 
-    Without a schema the table is given as it is. Raises MontessoriError if the file is missing or
-    unreadable, or a column or dtype differs.
+    Without a schema the table comes as it is. Raises MontessoriError if the file is missing or
+    unreadable, or if a column is missing or has another dtype.
     """
     if not Path(path).is_file():
         raise MontessoriError("table not found", where=str(path), next="dvc repro, or dvc pull")
@@ -77,7 +80,7 @@ def read_table(path: Path, schema: Schema | None) -> pl.DataFrame:
 def write_table(frame: pl.DataFrame, path: Path, schema: Schema) -> None:
     """Write a table as Parquet, atomically, with exactly the columns of `schema` in its order.
 
-    Columns without any value may have dtype Null. Raises MontessoriError on any other difference.
+    A column without any value may have dtype Null. Raises MontessoriError on any other difference.
     """
     frame = _fit_to_schema(frame, schema, str(path), extra_allowed=False)
     with atomic_path(Path(path)) as temporary:
@@ -89,16 +92,16 @@ def _fit_to_schema(
 ) -> pl.DataFrame:
     problems = []
     for name, dtype in schema.items():
-        found = frame.schema.get(name)
-        if found is None:
+        present = frame.schema.get(name)
+        if present is None:
             problems.append(f"column {name!r} is missing, expected {dtype}")
-        elif found == pl.Null:
+        elif present == pl.Null:  # polars cannot tell the type of a column without values
             frame = frame.with_columns(pl.col(name).cast(dtype))
-        elif found != dtype:
-            problems.append(f"column {name!r} is {found}, expected {dtype}")
-    extra = [name for name in frame.columns if name not in schema]
-    if extra and not extra_allowed:
-        problems += [f"column {name!r} is not in the schema" for name in extra]
+        elif present != dtype:
+            problems.append(f"column {name!r} is {present}, expected {dtype}")
+    for name in frame.columns:
+        if name not in schema and not extra_allowed:
+            problems.append(f"column {name!r} is not in the schema")
     if problems:
         raise MontessoriError(
             "the table does not fit its schema: " + "; ".join(problems),
@@ -110,9 +113,9 @@ def _fit_to_schema(
 
 # ---------------------------------------------------------------------------------------- JSON
 def write_json(path: Path, value: Any) -> None:
-    """Write JSON atomically: sorted keys, two spaces, a newline at the end.
+    """Write JSON atomically: sorted keys, indented by two spaces, a newline at the end.
 
-    Raises MontessoriError for values JSON cannot hold, NaN and infinity among them.
+    Raises MontessoriError for values that JSON cannot hold, NaN and infinity among them.
     """
     try:
         text = json.dumps(value, indent=2, sort_keys=True, ensure_ascii=False, allow_nan=False)
@@ -150,15 +153,16 @@ def new_folder(
 ) -> Iterator[Path]:
     """A folder to fill that becomes `out` at once, with its manifest, or not at all.
 
-    `inputs` are files or folders by name and enter the manifest as digests; `facts` is read when
-    the block ends, so it may be filled inside it. The manifest holds nothing that changes between
-    two equal runs: no times, hosts or absolute paths. An old `out` is replaced.
+    `inputs` are files or folders by name and enter the manifest as digests. `facts` may be filled
+    inside the block, because it is read when the block ends. The manifest holds nothing that
+    differs between two equal runs: no times, hosts or absolute paths. An old `out` is replaced.
     """
     out = Path(out)
     temporary = out.with_name(f".{out.name}.partial")
     shutil.rmtree(temporary, ignore_errors=True)
     temporary.mkdir(parents=True)
     try:
+        # before the block, so that the digests are those of what the block reads
         digests = {name: folder_digest(Path(path)) for name, path in inputs.items()}
         yield temporary
         manifest = {
@@ -176,6 +180,7 @@ def new_folder(
 
 
 def _replace_folder(temporary: Path, out: Path) -> None:
+    # a rename cannot replace a folder that holds files, so the old one moves away first
     old = out.with_name(f".{out.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if out.is_dir():
@@ -186,7 +191,7 @@ def _replace_folder(temporary: Path, out: Path) -> None:
 
 
 def _installed_versions(libraries: Sequence[str]) -> dict[str, str]:
-    """Installed versions; a library that is not installed had no part in the artifact."""
+    """Versions of the libraries that are installed; the others had no part in the artifact."""
     installed = {}
     for name in libraries:
         try:

@@ -1,4 +1,4 @@
-"""The columns of every table that a stage writes."""
+"""The columns of every table that a stage writes, and what a row of it stands for."""
 
 from collections.abc import Mapping
 
@@ -58,7 +58,7 @@ PAIRS: Schema = {
 
 
 #: Questions with their answers: a preference set. `response` is the full gold text or null; a
-#: closed question is answered at once, without working.
+#: `closed` question is answered at once, without working.
 QUESTIONS: Schema = {
     "question_id": pl.String,
     "task": pl.String,
@@ -70,7 +70,7 @@ QUESTIONS: Schema = {
 }
 
 
-#: What examinees made of questions: one row per examinee (model and shots) and question.
+#: Whether examinees answered right: one row per examinee (model and shots) and question.
 OUTCOMES: Schema = {
     "examinee": pl.String,
     "task": pl.String,
@@ -79,8 +79,8 @@ OUTCOMES: Schema = {
 }
 
 
-#: ARTE's drafts, one row per question and rationale; `instruction` is the question, `response`
-#: the rationale as written, `skill` the task, `prompt` and `raw` those of the question.
+#: ARTE's drafts, one row per question and rationale. `instruction` is the question, `response`
+#: the rationale as written, `skill` the task; `prompt` and `raw` are those of the question.
 DRAFTS: Schema = {
     **PROBE,
     "question_id": pl.String,
@@ -102,8 +102,8 @@ ANSWERS: Schema = {
 }
 
 
-#: Raw verdicts of a judge on a run's answers, one row each (evals/judging/verdicts.py says what the
-#: the columns hold): all that metrics need, so that nobody is asked again for them.
+#: Raw verdicts of a judge on a run's answers, one row each (evals/judging/verdicts.py says what
+#: the columns hold): all that the metrics need, so that no judge is asked twice.
 VERDICTS: Schema = {
     "item_id": pl.String,
     "benchmark": pl.String,

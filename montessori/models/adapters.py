@@ -1,13 +1,12 @@
-"""LoRA adapters of a student: what is trained instead of all its parameters (arXiv 2106.09685)."""
+"""LoRA adapters (arXiv 2106.09685): small matrices that are trained instead of all parameters."""
 
-import shutil
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from montessori.errors import MontessoriError
 from montessori.graph.limits import Positive, Whole
-from montessori.models.weights import TOKENIZER_FILES, load_model
+from montessori.models.weights import TOKENIZER_FILES, copy_files, load_model
 
 if TYPE_CHECKING:
     import torch
@@ -15,6 +14,7 @@ if TYPE_CHECKING:
 
 FOLDER = "adapter"  # inside a model folder
 WEIGHTS = "adapter_model.safetensors"
+MODEL_FILES = ("*.safetensors", "config.json", "generation_config.json", *TOKENIZER_FILES)
 
 
 @dataclass(frozen=True)
@@ -29,9 +29,9 @@ NO_ADAPTERS = AdapterParams(rank=0, alpha=1.0)
 
 
 def add_adapters(model: "PreTrainedModel", settings: AdapterParams, seed: int) -> "PreTrainedModel":
-    """The model with fresh adapters on all linear layers but the last, which alone are trained.
+    """The model with new adapters on all linear layers but the last; only the adapters train.
 
-    Without a rank it is the model as it is. `seed` draws the adapters' first weights.
+    With rank 0 it is the model as it is. `seed` draws the adapters' first weights.
     """
     if not settings.rank:
         return model
@@ -49,20 +49,18 @@ def add_adapters(model: "PreTrainedModel", settings: AdapterParams, seed: int) -
 
 
 def merge_adapters(model: "PreTrainedModel") -> "PreTrainedModel":
-    """The model with its adapters, if it has some, added to its weights."""
+    """The model with its adapters, if it has any, added to its weights."""
     return model.merge_and_unload() if hasattr(model, "merge_and_unload") else model
 
 
 def save_adapters(model: "PreTrainedModel", start: Path, out: Path) -> None:
     """Write the adapters into `out`/adapter, beside a copy of the model in folder `start`."""
-    for pattern in ("*.safetensors", "config.json", "generation_config.json", *TOKENIZER_FILES):
-        for file in sorted(Path(start).glob(pattern)):
-            shutil.copyfile(file, out / file.name)
+    copy_files(Path(start), out, MODEL_FILES)
     model.save_pretrained(out / FOLDER)
 
 
 def find_adapters(folder: Path) -> Path | None:
-    """The adapters of a model folder, if it has some. Raises MontessoriError for pickled ones."""
+    """The folder of a model folder's adapters, or None. Raises MontessoriError for pickled ones."""
     adapters = Path(folder) / FOLDER
     if not adapters.is_dir():
         return None
@@ -77,7 +75,7 @@ def find_adapters(folder: Path) -> Path | None:
 
 
 def load_student(folder: Path) -> "PreTrainedModel":
-    """The fp32 model of a folder, with its adapters, if it has some, ready to be trained."""
+    """The fp32 model of a folder, with its adapters, if it has any, ready to be trained."""
     model = load_model(folder)
     adapters = find_adapters(folder)
     if adapters is None:
@@ -90,7 +88,7 @@ def load_student(folder: Path) -> "PreTrainedModel":
 def load_merged(
     folder: Path, dtype: "torch.dtype | None" = None, attention: str | None = None
 ) -> "PreTrainedModel":
-    """`load_model`, with the folder's adapters, if it has some, added to the weights."""
+    """`load_model`, with the folder's adapters, if it has any, added to the weights."""
     model = load_model(folder, dtype, attention)
     adapters = find_adapters(folder)
     if adapters is None:

@@ -1,4 +1,4 @@
-"""Addresses of servers and names of variables with keys: what is wrong with them, never the key."""
+"""Addresses of servers and names of variables that hold keys; no error repeats a key."""
 
 import re
 from dataclasses import dataclass
@@ -13,7 +13,7 @@ class ServerAddress:
     """A limit of settings: the address of a server, without credentials."""
 
     def find_problem(self, value: str) -> str | None:
-        """What is wrong with the address, which is not repeated: it may hold credentials."""
+        """What is wrong, without the address itself: it may hold credentials."""
         try:
             parts = urlsplit(value)
             right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
@@ -34,7 +34,7 @@ class VariableName:
     """A limit of settings: the name of an environment variable, in capitals."""
 
     def find_problem(self, value: str) -> str | None:
-        """What is wrong with the name, which is not repeated: it may be the key itself."""
+        """What is wrong, without the name itself: it may be the key."""
         if _VARIABLE.fullmatch(value):
             return None
         return (
@@ -52,5 +52,5 @@ def base_url(url: str) -> str:
 
 
 def is_loopback(url: str) -> bool:
-    """Whether a server runs on this machine, so that no proxy is asked."""
+    """Whether a server runs on this machine, where no proxy should be in between."""
     return urlsplit(url).hostname in _LOOPBACK

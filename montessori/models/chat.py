@@ -1,4 +1,4 @@
-"""The one chat template path: rendering, loss masks and the template hash.
+"""Dialogues as text and tokens by a model's chat template, with loss masks and template hashes.
 
 Generation, SFT, DPO, influence and evaluation all tokenise dialogues here, so that a model sees
 the same tokens in training as in use. Messages are dicts `{"role": str, "content": str}`.
@@ -64,10 +64,10 @@ def folder_template(folder: Path) -> str:
 
 
 def require_same_template(first: Path, second: Path) -> str:
-    """The common template hash of two folders of one role's line.
+    """The common template hash of two model folders, of which one was trained from the other.
 
-    Raises MontessoriError when the hashes differ: a model would be used with other tokens than it
-    was trained with.
+    Raises MontessoriError when the hashes differ: the model would be used with other tokens than it
+    was trained on.
     """
     hashes = [text_hash(folder_template(folder)) for folder in (first, second)]
     if hashes[0] != hashes[1]:
@@ -146,11 +146,11 @@ def tokenize_dialogues(
         return_offsets_mapping=True,
         verbose=False,
     )
-    rows = zip(encoded["input_ids"], encoded["offset_mapping"], located, strict=True)
-    return [
-        Tokens(ids[:max_length], _loss_mask(offsets[:max_length], spans))
-        for ids, offsets, (_, spans) in rows
-    ]
+    rows = []
+    encoded_rows = zip(encoded["input_ids"], encoded["offset_mapping"], located, strict=True)
+    for ids, offsets, (_, spans) in encoded_rows:
+        rows.append(Tokens(ids[:max_length], _loss_mask(offsets[:max_length], spans)))
+    return rows
 
 
 def end_of_turn_ids(tokenizer: "PreTrainedTokenizerFast") -> tuple[int, ...]:
@@ -163,8 +163,8 @@ def end_of_turn_ids(tokenizer: "PreTrainedTokenizerFast") -> tuple[int, ...]:
 def special_texts(tokenizer: "PreTrainedTokenizerFast") -> tuple[str, ...]:
     """Texts that the tokenizer turns into special tokens; no row may contain one."""
     added = tokenizer.added_tokens_decoder.values()
-    marked = {str(token) for token in added if token.special}
-    return tuple(sorted(marked | set(tokenizer.all_special_tokens)))
+    special = {str(token) for token in added if token.special}
+    return tuple(sorted(special | set(tokenizer.all_special_tokens)))
 
 
 def _no_template(where: str) -> MontessoriError:
@@ -194,7 +194,7 @@ def _render_dialogue(
     prompt: bool,
     spans: bool = False,
 ) -> tuple[str, list[tuple[int, int]]]:
-    """Text and, with `spans`, the character ranges of its `{% generation %}` blocks."""
+    """The dialogue's text and, with `spans`, the character ranges of `{% generation %}` blocks."""
     from jinja2 import TemplateError
     from transformers.utils.chat_template_utils import render_jinja_template
 
@@ -225,6 +225,7 @@ def _locate_answers(
     if _marks_generation(_require_template(tokenizer)):
         text, spans = _render_dialogue(tokenizer, messages, prompt=False, spans=True)
         return text, [(start, _with_end(text, end, ends)) for start, end in spans]
+    # without such blocks a turn is found by rendering the dialogue up to it and up to its end
     text = render_text(tokenizer, messages)
     spans = []
     for i, message in enumerate(messages):
@@ -238,13 +239,13 @@ def _locate_answers(
 
 
 def _with_end(text: str, end: int, ends: tuple[str, ...]) -> int:
-    """`end` moved behind an end-of-turn token that stands right there, outside the block."""
+    """`end` moved behind an end-of-turn token that follows right after the block."""
     stop = next((mark for mark in ends if text.startswith(mark, end)), "")
     return end + len(stop)
 
 
 def _without_tail(turn: str, ends: tuple[str, ...]) -> int:
-    """Length of the turn without white space that follows its end-of-turn token."""
+    """Length of the turn without white space after its end-of-turn token."""
     stripped = turn.rstrip()
     return len(stripped) if stripped.endswith(ends) else len(turn)
 
@@ -262,11 +263,11 @@ def _check_prefix(tokenizer: "PreTrainedTokenizerFast", prefix: str, whole: str)
 
 
 def _loss_mask(offsets: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]) -> list[int]:
-    """1 for tokens that begin inside a span; a token without characters takes no part.
+    """1 for tokens that begin inside a span, 0 for others and for tokens without characters.
 
     `offsets` are (start, end) characters per token, in order, as are the spans.
     """
-    mask, k = [], 0
+    mask, k = [], 0  # span k is the first that ends behind the token's start
     for start, end in offsets:
         while k < len(spans) and spans[k][1] <= start:
             k += 1

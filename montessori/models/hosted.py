@@ -1,7 +1,7 @@
 """Hosted teachers: models that only a server has, named by a .json file instead of a folder.
 
-The stage models writes their description to `server.json`; keys never enter it, only the name of
-the environment variable that holds one.
+Stage `models` writes their description to `server.json`. A key never enters it, only the name of
+the environment variable that holds the key.
 """
 
 import logging
@@ -28,7 +28,7 @@ class Prices:
     output: Annotated[NotNegative, "USD"] = 0.0
 
     def price_in_usd(self, prompt: int, completion: int) -> float:
-        """The price of so many tokens."""
+        """The price of a request with that many prompt and completion tokens."""
         return (self.input * prompt + self.output * completion) / 1e6
 
 
@@ -36,9 +36,9 @@ class Prices:
 class HostedModel:
     """A model of an OpenAI-compatible server, as a .json file.
 
-    `model` is the server's name for it; one with a date stays the same model. `key_env` names the
-    environment variable with the key, empty where the server needs none. `limit` is the server's
-    name for the most tokens of an answer.
+    `model` is the server's name for it; a name with a date stays the same model. `key_env` names
+    the environment variable with the key, empty where the server needs none. `limit` is the name of
+    the request's field for the most tokens of an answer.
     """
 
     server: Annotated[str, ServerAddress()]
@@ -57,11 +57,11 @@ _DATED = re.compile(
 
 @cache
 def warn_undated(model: str) -> None:
-    """Say, once for each name, that a model without a date may change behind its name."""
+    """Warn, once for each name, that the model behind a name without a date may change."""
     if not _DATED.search(model):
         LOG.warning(
-            "the model id %r carries no date: its server may replace the model, and nobody would "
-            "notice; name a dated one, such as gpt-4o-2024-08-06",
+            "the model id %r has no date: its server may replace the model without notice; name a "
+            "dated one, such as gpt-4o-2024-08-06",
             model,
         )
 

@@ -1,4 +1,4 @@
-"""Which template and tokenizer wrote the texts of an artifact, and whether a model has the same.
+"""Whether a model has the template and tokenizer that the texts of an artifact were written with.
 
 A line of models (base teacher, tuned teachers) keeps both. Training a model with another chat
 template or tokenizer on these texts would silently change how they are rendered and tokenized.
@@ -15,22 +15,22 @@ NAMES = {"template_hash": "chat template", "tokenizer_hash": "tokenizer"}
 
 
 def model_hashes(model: Path) -> dict[str, str]:
-    """The hashes of a model folder's template and, where there is a file for it, tokenizer."""
-    found = {"template_hash": text_hash(folder_template(model))}
+    """The hashes of a model folder's template and, if it has tokenizer.json, of its tokenizer."""
+    hashes = {"template_hash": text_hash(folder_template(model))}
     if (model / TOKENIZER).is_file():
-        found["tokenizer_hash"] = file_digest(model / TOKENIZER)
-    return found
+        hashes["tokenizer_hash"] = file_digest(model / TOKENIZER)
+    return hashes
 
 
 def writer_hashes(artifact: Path) -> dict[str, str]:
-    """The same hashes of who wrote an artifact, from its manifest; empty where no model did."""
+    """The same hashes of an artifact's writer, from its manifest; empty if no model wrote it."""
     manifest = artifact / "manifest.json"
     facts = read_json(manifest)["facts"] if manifest.is_file() else {}
     return {name: facts[name] for name in NAMES if name in facts}
 
 
 def require_same_line(model: Path, artifact: Path) -> None:
-    """Raise MontessoriError when the artifact's texts are of another template or tokenizer."""
+    """Raise MontessoriError when another template or tokenizer wrote the artifact's texts."""
     own = model_hashes(model)
     for name, value in writer_hashes(artifact).items():
         if own.get(name, value) != value:

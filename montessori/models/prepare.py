@@ -1,6 +1,7 @@
-"""Base models in one layout: safetensors, tokenizer files, the chat template settled.
+"""Stage `models`: base models in one layout of safetensors, tokenizer files and chat template.
 
-Files are copied, never loaded: no torch, no remote code, no pickles.
+Files are copied, never loaded: no torch, no remote code, no pickles. Only LoRA adapters are merged
+into the weights, which loads both.
 """
 
 import hashlib
@@ -21,6 +22,7 @@ from montessori.models.adapters import find_adapters, load_merged
 from montessori.models.hosted import FILE as HOSTED
 from montessori.models.hosted import HostedModel, parse_hosted
 from montessori.models.template_check import check_template
+from montessori.models.weights import matching_files
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
@@ -65,11 +67,12 @@ def prepare_model(source: Path, fallback: Path, out: Path) -> None:
     """Write the model at `source`, a folder or a .json of HubModel, to `out` in one layout.
 
     The weights stay as they are; adapters in a folder `adapter` are added to them. The chat
-    template is the .json's, else the model's own, else the file `fallback`; it ends up in
-    chat_template.jinja only, and its SHA-256 in the manifest.
-    A .json of a model that a server has (`generate/hosted.py`) becomes a folder without weights.
+    template is the .json's, else the model's own, else the file `fallback`. It is written to
+    chat_template.jinja alone, and its SHA-256 to the manifest. A .json of a model that a server
+    has (models/hosted.py) becomes a folder without weights.
+
     Raises MontessoriError for pickled or missing weights, a missing config, tokenizer or
-    end-of-sequence token, a vocabulary smaller than the tokenizer, an unusable template.
+    end-of-sequence token, a vocabulary smaller than the tokenizer, and an unusable template.
     """
     if source.suffix == ".json" and "server" in (described := read_json(source)):
         _write_hosted(parse_hosted(described, str(source)), source, out)
@@ -99,7 +102,7 @@ def prepare_model(source: Path, fallback: Path, out: Path) -> None:
 
 
 def _write_hosted(model: HostedModel, source: Path, out: Path) -> None:
-    """The folder of a model that only a server has."""
+    """Write the folder of a model that only a server has."""
     facts = {"server": model.server, "model": model.model}
     with new_folder(out, {"source": source}, facts, libraries=()) as made:
         write_json(made / HOSTED, asdict(model))
@@ -159,7 +162,7 @@ def _check_weights(folder: Path) -> None:
             )
     if shards:
         return
-    pickled = sorted(path.name for pattern in PICKLES for path in folder.glob(pattern))
+    pickled = [path.name for path in matching_files(folder, PICKLES)]
     if pickled:
         raise _model_error(
             f"the weights are pickled ({', '.join(pickled)}), which can run any code",
@@ -176,7 +179,7 @@ def _check_weights(folder: Path) -> None:
 
 
 def _read_tokenizer_config(folder: Path) -> dict[str, Any]:
-    """tokenizer_config.json, of a folder that has a tokenizer."""
+    """The content of tokenizer_config.json. Raises MontessoriError without a tokenizer."""
     if not any((folder / name).is_file() for name in TOKENIZERS):
         raise _model_error(
             "the model folder has no tokenizer",
@@ -188,15 +191,15 @@ def _read_tokenizer_config(folder: Path) -> dict[str, Any]:
 
 
 def _special_tokens(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
-    """bos_token, eos_token, ... as texts; the map file counts where the config is silent."""
+    """bos_token, eos_token, ... as texts: from the config, else from special_tokens_map.json."""
     path = folder / "special_tokens_map.json"
-    known = {**(read_json(path) if path.is_file() else {}), **settings}
-    named = {name: value for name, value in known.items() if name.endswith("_token")}
-    texts = {
-        name: value.get("content") if isinstance(value, Mapping) else value
-        for name, value in named.items()
-    }
-    return {name: text for name, text in texts.items() if isinstance(text, str)}
+    merged = {**(read_json(path) if path.is_file() else {}), **settings}
+    texts = {}
+    for name, value in merged.items():
+        text = value.get("content") if isinstance(value, Mapping) else value
+        if name.endswith("_token") and isinstance(text, str):
+            texts[name] = text
+    return texts
 
 
 def _end_token(folder: Path, settings: Mapping[str, Any]) -> str:
@@ -206,7 +209,7 @@ def _end_token(folder: Path, settings: Mapping[str, Any]) -> str:
             "the tokenizer has no end-of-sequence token",
             folder,
             "eos_token in tokenizer_config.json",
-            "set it, to what ends a model's turn",
+            "set it to the token that ends the model's turn",
         )
     tokenizer = folder / "tokenizer.json"
     if tokenizer.is_file() and eos not in _read_vocabulary(tokenizer):
@@ -220,17 +223,18 @@ def _end_token(folder: Path, settings: Mapping[str, Any]) -> str:
 
 
 def _further_end_tokens(folder: Path, config: Mapping[str, Any]) -> set[str]:
-    """Further tokens that generation stops at: the ids in generation_config.json or config.json."""
+    """Other tokens that end generation: the ids in generation_config.json, else in config.json."""
     path, tokenizer = folder / "generation_config.json", folder / "tokenizer.json"
     if not tokenizer.is_file():
         return set()
-    stops = {**config, **(read_json(path) if path.is_file() else {})}.get("eos_token_id")
+    generation = read_json(path) if path.is_file() else {}
+    stops = generation.get("eos_token_id", config.get("eos_token_id"))
     ids = set(stops) if isinstance(stops, list) else {stops}
     return {token for token, number in _read_vocabulary(tokenizer).items() if number in ids}
 
 
 def _check_vocabulary(folder: Path, config: Mapping[str, Any]) -> int | None:
-    """Size of the embedding; an error if the tokenizer knows ids beyond it."""
+    """Size of the embedding. Raises MontessoriError if the tokenizer has ids beyond it."""
     size = config.get("vocab_size", config.get("text_config", {}).get("vocab_size"))
     tokenizer = folder / "tokenizer.json"
     if tokenizer.is_file() and isinstance(size, int):
@@ -246,21 +250,23 @@ def _check_vocabulary(folder: Path, config: Mapping[str, Any]) -> int | None:
 
 
 def _read_vocabulary(path: Path) -> dict[str, int]:
-    """Token to id, of a tokenizer.json with any kind of model."""
+    """The id of each token, from a tokenizer.json with any kind of model."""
     raw = read_json(path)
     pieces = raw.get("model", {}).get("vocab", {})
     if isinstance(pieces, Mapping):
-        known = dict(pieces)
-    else:
-        known = {piece[0]: number for number, piece in enumerate(pieces)}
-    return known | {token["content"]: token["id"] for token in raw.get("added_tokens", [])}
+        vocabulary = dict(pieces)
+    else:  # of a unigram model: pairs of a piece and its score
+        vocabulary = {piece[0]: number for number, piece in enumerate(pieces)}
+    for token in raw.get("added_tokens", []):
+        vocabulary[token["content"]] = token["id"]
+    return vocabulary
 
 
 # ------------------------------------------------------------------------------------ template
 def _find_template(
     folder: Path, settings: Mapping[str, Any], named: Path | None, fallback: Path
 ) -> tuple[str, str]:
-    """Where the chat template comes from, and its text."""
+    """The file that the chat template comes from, and its text."""
     if named is not None:
         return str(named), _read_template(named)
     if (folder / TEMPLATE).is_file():
@@ -289,19 +295,17 @@ def _read_template(path: Path) -> str:
 # ---------------------------------------------------------------------------------------- copy
 def _copy_files(folder: Path, made: Path, config: dict[str, Any], settings: dict[str, Any]) -> None:
     """Copy weights and tokenizer; configs lose remote code and second copies of the template."""
-    names = {path for pattern in COPIED for path in folder.glob(pattern)}
-    for path in sorted(names):
-        if path.name == "README.txt":
-            continue
-        shutil.copyfile(path, made / path.name)
+    for path in matching_files(folder, COPIED):
+        if path.name != "README.txt":  # COPIED has *.txt for vocabularies
+            shutil.copyfile(path, made / path.name)
     write_json(made / "config.json", _drop_keys(config, "auto_map"))
     write_json(made / "tokenizer_config.json", _drop_keys(settings, "auto_map", "chat_template"))
 
 
 def _merge_adapters(folder: Path, made: Path, config: Mapping[str, Any]) -> None:
-    """Put LoRA adapters, if the folder has some, into the copied weights; the number format stays.
+    """Add LoRA adapters, if the folder has any, to the copied weights; the number format stays.
 
-    From here on every stage has the model as it is meant, whatever it does with it.
+    So every later stage has the model with its adapters, whether it knows of adapters or not.
     """
     if find_adapters(folder) is None:
         return

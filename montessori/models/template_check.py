@@ -1,4 +1,4 @@
-"""Checks of a chat template, by rendering it as transformers does, without transformers."""
+"""Checks a chat template by rendering it as transformers does, without importing transformers."""
 
 import json
 from collections.abc import Collection, Mapping
@@ -32,12 +32,12 @@ class _Generation(Extension):
 def check_template(
     template: str, special_tokens: Mapping[str, str], endings: Collection[str], where: str
 ) -> None:
-    """Raise MontessoriError unless a chat template can carry a dialogue.
+    """Raise MontessoriError unless a chat template can show a dialogue.
 
-    It must render, show user and assistant texts, ask for an answer with add_generation_prompt,
-    and close an assistant turn with a token that ends generation. `special_tokens` are what it
-    may name (bos_token, eos_token, ...), `endings` the tokens that the model stops at, and
-    `where` is its file.
+    It must render, show the texts of user and assistant, ask for an answer with
+    add_generation_prompt, and close an assistant turn with a token that ends generation.
+    `special_tokens` are the names it may use (bos_token, eos_token, ...), `endings` the tokens that
+    the model stops at, and `where` is the template's file.
     """
     problem = _template_problem(template, special_tokens, endings)
     if problem:
@@ -54,8 +54,8 @@ def check_template(
 def _template_problem(
     template: str, special_tokens: Mapping[str, str], endings: Collection[str]
 ) -> str:
-    asked, other = [_message("user", FIRST)], [_message("user", SECOND)]
-    answered = [*asked, _message("assistant", ANSWER)]
+    first, second = [_message("user", FIRST)], [_message("user", SECOND)]
+    answered = [*first, _message("assistant", ANSWER)]
     try:
         compiled = _chat_environment().from_string(template)
 
@@ -68,21 +68,23 @@ def _template_problem(
                 **special_tokens,
             )
 
-        plain, prompt = render(asked, False), render(asked, True)
-        full, second = render(answered, False), render(other, True)
-        longer = render([*answered, *other], False)
+        open_text, prompt = render(first, False), render(first, True)
+        other_prompt = render(second, True)
+        answered_text = render(answered, False)
+        long_text = render([*answered, *second], False)
     except (TemplateError, TypeError, ValueError, KeyError) as error:
         return f"it does not render ({type(error).__name__}: {error})"
-    if FIRST not in prompt or SECOND not in second:
+    if FIRST not in prompt or SECOND not in other_prompt:
         return "it does not show what the user says"
-    if ANSWER not in full:
+    if ANSWER not in answered_text:
         return "it does not show what the assistant says"
-    if prompt == plain:
+    if prompt == open_text:
         return "it has no generation prompt"
-    if not any(token in full.rpartition(ANSWER)[2] for token in endings):
+    after_answer = answered_text.rpartition(ANSWER)[2]
+    if not any(token in after_answer for token in endings):
         stops = ", ".join(sorted(endings))
         return f"an assistant turn does not end with a token the model stops at ({stops})"
-    if not (FIRST in longer and ANSWER in longer and SECOND in longer):
+    if not (FIRST in long_text and ANSWER in long_text and SECOND in long_text):
         return "it does not show all turns of a dialogue"
     return ""
 

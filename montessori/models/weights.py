@@ -1,6 +1,7 @@
 """Weights of a model folder: loaded safely, saved with the tokenizer that belongs to them."""
 
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -28,10 +29,10 @@ def load_model(
 ) -> "PreTrainedModel":
     """The causal language model of a folder, on the CPU, from safetensors only, without network.
 
-    fp32 unless `dtype` says otherwise, because an update at a small learning rate is lost in a bf16
-    weight. `attention` is a name that
-    transformers knows, by default its own choice. Raises MontessoriError when the folder
-    holds no safetensors or no model that transformers can load.
+    It is fp32 unless `dtype` says otherwise, because an update at a small learning rate is lost in
+    a bf16 weight. `attention` names an implementation that transformers knows; None is its own
+    choice. Raises MontessoriError when the folder holds no safetensors or no model that
+    transformers can load.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -64,13 +65,14 @@ def load_model(
 
 
 def enable_checkpointing(model: "PreTrainedModel") -> "PreTrainedModel":
-    """The model, which recomputes activations in the backward pass also when it is evaluated.
+    """The model in evaluation mode, but with activations recomputed in the backward pass.
 
-    Non-reentrant. Only the checkpointed layers are told that they train, so dropout stays off.
+    Recomputation is non-reentrant.
     """
     from transformers.modeling_layers import GradientCheckpointingLayer
 
     model.eval().gradient_checkpointing_enable({"use_reentrant": False})
+    # A checkpointed layer recomputes only in training mode. Dropout, in other modules, stays off.
     for module in model.modules():
         if isinstance(module, GradientCheckpointingLayer):
             module.training = True
@@ -80,6 +82,18 @@ def enable_checkpointing(model: "PreTrainedModel") -> "PreTrainedModel":
 def save_model(model: "PreTrainedModel", start: Path, out: Path) -> None:
     """Write weights and config of `model` into `out`, and the tokenizer files of folder `start`."""
     model.save_pretrained(out)
-    for pattern in TOKENIZER_FILES:
-        for file in sorted(Path(start).glob(pattern)):
-            shutil.copyfile(file, out / file.name)
+    copy_files(Path(start), out, TOKENIZER_FILES)
+
+
+def copy_files(start: Path, out: Path, patterns: Sequence[str]) -> None:
+    """Copy the files of folder `start` that match any of `patterns` into folder `out`."""
+    for file in matching_files(start, patterns):
+        shutil.copyfile(file, out / file.name)
+
+
+def matching_files(folder: Path, patterns: Sequence[str]) -> list[Path]:
+    """The files of a folder that match any of `patterns`, each once, sorted."""
+    files: set[Path] = set()
+    for pattern in patterns:
+        files.update(folder.glob(pattern))
+    return sorted(files)

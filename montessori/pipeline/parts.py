@@ -1,4 +1,4 @@
-"""Resumable parts of a long job, in a work folder keyed by the digest of what they come from."""
+"""Resumable parts of a long job, in a work folder named by the digest of the job's inputs."""
 
 import hashlib
 import json
@@ -24,7 +24,7 @@ def parts_digest(params: Mapping[str, Any], inputs: Mapping[str, str], schema: S
 
 @dataclass(frozen=True)
 class Shard:
-    """One of `count` processes or machines that fill the same parts: the `index`-th, from 1."""
+    """One of `count` processes or machines that share the parts: the `index`-th, from 1."""
 
     index: int
     count: int
@@ -43,7 +43,7 @@ class Shard:
         )
 
     def owns_part(self, part: int) -> bool:
-        """Whether part `part`, counted from 0, is this shard's to fill."""
+        """Whether this shard fills part `part`, counted from 0."""
         return part % self.count == self.index - 1
 
 
@@ -51,7 +51,7 @@ class Parts:
     """The finished parts of one job: `<work>/<digest>/<index>.parquet`.
 
     Another digest is another folder, so parts of other inputs are never picked up. A part is
-    written to a temporary file and renamed: it is there whole, or not at all.
+    written atomically: it is there whole, or not at all.
     """
 
     def __init__(self, work: Path, digest: str) -> None:

@@ -1,7 +1,7 @@
 """Time, devices and peak memory of a stage run, written to metrics/runtime; only reports read it.
 
-An interrupted run, and a process that filled some parts for another, leave their figures below
-.work; the run that finishes the stage adds them up.
+An interrupted run, and a process that filled some parts for another, leave their times below
+.work. The run that finishes the stage adds them up.
 """
 
 import json
@@ -10,10 +10,8 @@ import platform
 import resource
 import shutil
 import sys
-from collections.abc import Mapping
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any
 
 from montessori.artifacts.atomic import write_text
 
@@ -22,20 +20,20 @@ UNFINISHED = Path(".work") / "runtime"
 
 
 def record_run(kind: str, name: str, seconds: float, devices: int) -> None:
-    """Write metrics/runtime/<kind>/<name>.json; earlier, unfinished starts are counted in.
+    """Write metrics/runtime/<kind>/<name>.json, with earlier, unfinished starts added up.
 
-    `seconds` is the time on the wall of this start, `devices` the number of its GPUs. In the file
-    `seconds` is the sum over starts and shards, `device_seconds` the same times each one's GPUs.
+    `seconds` is the wall time of this start, `devices` its number of GPUs. In the file `seconds` is
+    the sum over starts and shards, and `device_seconds` the sum of seconds times GPUs.
     """
     folder = UNFINISHED / kind / name
-    starts = [_read_start(path) for path in sorted(folder.glob("*.json"))]
+    starts = [json.loads(path.read_text("utf-8")) for path in sorted(folder.glob("*.json"))]
     starts.append({"seconds": seconds, "devices": devices})
     facts = {
         "date": datetime.now(UTC).isoformat(timespec="seconds"),
-        "device_seconds": round(sum(each["seconds"] * each["devices"] for each in starts), 3),
+        "device_seconds": round(sum(start["seconds"] * start["devices"] for start in starts), 3),
         "host": platform.node(),
         "peak_memory_mib": round(_peak_memory(), 1),
-        "seconds": round(sum(each["seconds"] for each in starts), 3),
+        "seconds": round(sum(start["seconds"] for start in starts), 3),
         "starts": len(starts),
     }
     write_text(RECORDS / kind / f"{name}.json", json.dumps(facts, indent=2) + "\n")
@@ -43,22 +41,17 @@ def record_run(kind: str, name: str, seconds: float, devices: int) -> None:
 
 
 def keep_unfinished(kind: str, name: str, seconds: float, devices: int) -> None:
-    """Remember a start that did not finish its stage."""
+    """Keep the time of a start that did not finish its stage, for the one that does."""
     path = UNFINISHED / kind / name / f"{os.getpid()}-{datetime.now(UTC).timestamp():.6f}.json"
     write_text(path, json.dumps({"seconds": seconds, "devices": devices}, indent=2) + "\n")
 
 
 def devices_used(device: str, tensor_parallel: int) -> int:
-    """GPUs that this process has worked on: 0 on a CPU, `tensor_parallel` for vLLM, else one."""
+    """Number of GPUs that this process used: 0 on a CPU, `tensor_parallel` with vLLM, else 1."""
     torch = sys.modules.get("torch")
     if torch is None or device == "cpu" or not torch.cuda.is_available():
         return 0
     return tensor_parallel if "vllm" in sys.modules else 1
-
-
-def _read_start(path: Path) -> Mapping[str, Any]:
-    found: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))
-    return found
 
 
 def _peak_memory() -> float:
@@ -69,7 +62,10 @@ def _peak_memory() -> float:
 
 
 def _own_peak(unit: int) -> float:
-    """Of this process; on Linux `ru_maxrss` starts at the size of the process that started it."""
+    """Peak of this process in MiB; `unit` is that of `ru_maxrss` per MiB.
+
+    On Linux `ru_maxrss` starts at the size of the process that started this one; VmHWM does not.
+    """
     try:
         status = Path("/proc/self/status").read_text(encoding="ascii", errors="replace")
     except OSError:

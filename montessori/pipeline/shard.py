@@ -1,4 +1,4 @@
-"""`montessori shard`: fill some of a stage's parts in a process of its own, next to others."""
+"""`montessori shard`: several processes or machines share the parts of one stage."""
 
 import shlex
 import subprocess
@@ -10,10 +10,10 @@ from montessori.pipeline.parts import Shard
 
 
 def run_shard(root: Path, target: str, text: str) -> int:
-    """Run the command of DVC stage `target` with `--shard text`; its exit status.
+    """Run the command of DVC stage `target` with `--shard text`; returns its exit status.
 
-    Raises MontessoriError for a text that is no shard, a target that is not in dvc.yaml, and a
-    stage whose parts cannot be shared.
+    Raises MontessoriError for a malformed shard, a target that is not in dvc.yaml, and a stage
+    whose parts cannot be shared.
     """
     Shard.parse(text)
     command = shlex.split(_stage_command(root, target))
@@ -45,6 +45,7 @@ def _stage_command(root: Path, target: str) -> str:
 
 
 def _shares_parts(command: list[str], root: Path) -> bool:
-    """Whether the stage's script offers --shard, by what its --help says."""
-    asked = [sys.executable, *command[1:3], "--help"]
-    return "--shard" in subprocess.run(asked, cwd=root, capture_output=True, text=True).stdout
+    """Whether the help of the stage's script lists the option --shard."""
+    help_command = [sys.executable, *command[1:3], "--help"]
+    result = subprocess.run(help_command, cwd=root, capture_output=True, text=True)
+    return "--shard" in result.stdout

@@ -1,6 +1,6 @@
-"""What every stage script shares: command line, params, runtime record, clean ends.
+"""How a stage script runs: command line, params, runtime record, readable errors.
 
-Only the standard library is loaded when a stage starts, so that a stage started outside the
+When a stage starts, only the standard library is imported, so that a stage started outside the
 environment can say so in one line.
 """
 
@@ -13,8 +13,8 @@ import os
 import signal
 import sys
 import time
-from collections.abc import Callable
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from functools import cached_property
 from pathlib import Path
 from types import FrameType, SimpleNamespace
@@ -26,7 +26,7 @@ from montessori.pipeline.machine import Machine
 
 T = TypeVar("T")
 PARAMS = "params.yaml"
-AT_ONCE = 1.0  # seconds
+AT_ONCE = 1.0  # seconds; a start that fails sooner has done no work
 CODE = Path("data/code")  # where stage `code` lists which files a stage may load
 
 
@@ -35,7 +35,7 @@ class Job:
 
     `name` is the row's key (option --name), `kind` the stage's name in dvc.yaml ("probe",
     "teacher-dpo"), `paths.<option>` a Path for each path option, `work` the git-ignored folder
-    for resumable parts, `shard` the text of --shard where the stage has it.
+    for resumable parts, `shard` the text of --shard if the stage has that option.
     """
 
     def __init__(
@@ -75,8 +75,9 @@ class Job:
     def section(self, name: str, cls: type[T], rows: str | tuple[str, ...] = "") -> T:
         """A section of params.yaml as a frozen dataclass; all its problems in one error.
 
-        With `rows`, a plural section, what the job's row there says under the same name goes first.
-        A script of several stages names the section of each; its rows have names of their own.
+        With `rows`, a plural section, the values that the job's row there has under the same name
+        take precedence. A script of several stages gives the section of each; their rows have
+        different names.
         """
         from montessori.graph.load import apply_row_changes, require_section
 
@@ -85,7 +86,7 @@ class Job:
     def row(self, section: str, cls: type[T]) -> T:
         """The job's row of a plural section as a frozen dataclass; all its problems in one error.
 
-        For what a row says beside paths, which are on the command line.
+        For values of a row that are not paths: paths are on the command line.
         """
         from montessori.graph.load import require_section
 
@@ -95,7 +96,7 @@ class Job:
 
     @staticmethod
     def secret(name: str) -> str | None:
-        """The value of an environment variable that holds a key; it is written nowhere."""
+        """The value of an environment variable that holds a key; no stage may write it."""
         return os.environ.get(name)
 
     def metrics(self, values: dict[str, Any]) -> None:
@@ -108,27 +109,46 @@ class Job:
 def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
     """Parse `--name` and one option per path, run `body(job)`, and record its runtime.
 
-    With `shards` there is an option --shard, for a stage whose parts several processes may fill.
+    `shards` adds the option --shard, for a stage whose parts several processes may share.
 
-    Started by DVC, a stage ends at once where its code has changed since stage `code` listed it.
-    A MontessoriError ends the process with its text and status 2, a missing library with one line
-    and status 2, SIGTERM and SIGINT with 128 + the signal after clean-up.
+    Under DVC a stage stops at once if its code has changed since stage `code` listed it. A
+    MontessoriError ends the process with its text and status 2, a missing library with one line and
+    status 2, SIGTERM and SIGINT with status 128 + signal after clean-up.
     """
     job = _parse_arguments(body, paths, shards)
+    _prepare_process(job.kind)
+    started, finished = time.monotonic(), False
+    try:
+        with _readable_errors(job):
+            logging.basicConfig(level=job.machine.log_level.upper(), format="%(name)s: %(message)s")
+            if "DVC_STAGE" in os.environ:
+                _require_listed_code(CODE / job.kind)
+            body(job)
+            if job.shard is None:
+                seconds = time.monotonic() - started
+                runtime.record_run(job.kind, job.name, seconds, _count_devices(job))
+                finished = True
+    finally:
+        if not finished:
+            _keep_time(job, time.monotonic() - started)
+        # or Python looks through all objects once more as it ends, which takes over a second
+        gc.freeze()
+
+
+def _prepare_process(kind: str) -> None:
+    """What must be set before anything large is imported."""
     gc.set_threshold(*gc.get_threshold()[:2], startup.OLDEST)
-    startup.set_environment(job.kind)
+    startup.set_environment(kind)
     startup.hide_unused_libraries()
     signal.signal(signal.SIGTERM, _leave_on_signal)
     signal.signal(signal.SIGINT, _leave_on_signal)
-    started, finished = time.monotonic(), False
+
+
+@contextmanager
+def _readable_errors(job: Job) -> Iterator[None]:
+    """End the process with a text, instead of a traceback, for what the user can solve."""
     try:
-        logging.basicConfig(level=job.machine.log_level.upper(), format="%(name)s: %(message)s")
-        if "DVC_STAGE" in os.environ:
-            _require_listed_code(CODE / job.kind)
-        body(job)
-        if job.shard is None:
-            runtime.record_run(job.kind, job.name, time.monotonic() - started, _count_devices(job))
-            finished = True
+        yield
     except MontessoriError as error:
         _exit_with(f"{job.kind} {job.name}: {error}")
     except OSError as error:
@@ -146,10 +166,6 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
             f"{job.kind}: library {library!r} not found; run `make repro`, or activate the "
             "environment first"
         )
-    finally:
-        if not finished:
-            _keep_time(job, time.monotonic() - started)
-        gc.freeze()  # or Python looks through all objects once more as it ends: over a second
 
 
 def _count_devices(job: Job) -> int:
@@ -157,20 +173,18 @@ def _count_devices(job: Job) -> int:
 
 
 def _keep_time(job: Job, seconds: float) -> None:
-    """Count an unfinished start into the next one, unless it failed at once and did no work.
-
-    What ended it is being said, so trouble with this is not.
-    """
+    """Keep the time of an unfinished start for the next one, unless it failed at once."""
     if seconds >= AT_ONCE:
+        # the error that ended the stage matters more than one of keeping its time
         with suppress(OSError, MontessoriError):
             runtime.keep_unfinished(job.kind, job.name, seconds, _count_devices(job))
 
 
 def _require_listed_code(listed: Path) -> None:
-    """Raise MontessoriError when code differs from the list that DVC will record it under.
+    """Raise MontessoriError when a file of the stage differs from the list of its code.
 
-    A file that was edited after stage `code` ran would make an output that counts as the old
-    code's, in dvc.lock and in the run cache.
+    DVC records the output under that list. If a file was edited after stage `code` ran, the output
+    would count as the old code's, in dvc.lock and in the run cache.
     """
     if not listed.is_file():
         return

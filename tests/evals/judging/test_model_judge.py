@@ -306,7 +306,7 @@ def test_a_model_id_without_a_date_is_warned_of_once(tmp_path, evals, sides, cap
         with caplog.at_level(logging.WARNING):
             judged(tmp_path, evals, model, *sides)
             judged(tmp_path, evals, model, *sides, name="again")
-    found = [record for record in caplog.records if "carries no date" in record.message]
+    found = [record for record in caplog.records if "has no date" in record.message]
     assert len(found) == 1
 
 
