@@ -1,4 +1,7 @@
-"""The reference of the stages: what is in dvc.yaml and not on the page, nobody looks up there."""
+"""The reference of the stages, made from dvc.yaml.
+
+What would break: the page lacks a stage, or says that it reads something else than it does.
+"""
 
 import re
 from pathlib import Path
