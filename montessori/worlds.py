@@ -144,6 +144,7 @@ def installed() -> Mapping[str, World]:
 
 
 def _has_code(name: str) -> bool:
+    # Looked up without importing, so that nothing of a world is loaded before it is asked.
     spec = find_spec(f"montessori.{name}")
     return spec is not None and spec.origin is not None  # a folder without code has no origin
 

@@ -85,7 +85,8 @@ def _score_block(
     common = cdist(
         texts[start:end], texts[:end], scorer=LCSseq.similarity, workers=-1, dtype=np.int64
     )
-    scores = np.zeros(common.shape)
+    scores = np.zeros(common.shape)  # (end - start, end)
+    # Only pairs with a word in common: the F-measure of none would divide by zero.
     row, column = common.nonzero()
     lengths_in_common = common[row, column]
     scores[row, column] = f_measure(lengths_in_common, lengths[start:end][row], lengths[column])

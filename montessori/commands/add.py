@@ -152,6 +152,7 @@ def _replace_text(path: Path, text: str) -> None:
 
 def _check_text(text: str, params: Path) -> None:
     """Check the new content before it is written."""
+    # A trial file rather than the real one: a mistake must not reach params.yaml.
     trial = params.with_name(f".{params.name}.trial")
     try:
         trial.write_text(text, encoding="utf-8")

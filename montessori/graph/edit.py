@@ -91,6 +91,7 @@ def _replace(text: str, node: Any, new: str) -> str:
     start, end = node.start_mark.index, _end(node)
     rest = text[end:]
     gap = re.match(r" +(?=#)", rest)
+    # Only a comment on the same line has a column to keep.
     if gap:
         # YAML needs one blank before a comment; the project's files have two.
         width = max(2, len(gap.group()) - (len(new) - (end - start)))

@@ -218,6 +218,7 @@ def made_up_word(rng: random.Random, shortest: int, longest: int) -> str:
     """Return an invented word such as `mavok`, of `shortest` to `longest` letters."""
     while True:
         length = rng.randint(shortest, longest)
+        # Consonants and vowels in turn make words that can be spoken.
         word = "".join(rng.choice(VOWELS if i % 2 else CONSONANTS) for i in range(length))
         if is_clean(word):
             return word

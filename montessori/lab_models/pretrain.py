@@ -92,6 +92,7 @@ def _weighted_loss(
     """Weighted mean of the next-token losses. Right padding needs no attention mask."""
     device = model.device
     with torch.autocast(device.type, dtype=torch.bfloat16):
+        # The last position has no next token to predict.
         logits = model(input_ids=ids.to(device), use_cache=False).logits[:, :-1]
     weights = weights[:, 1:].to(device)  # (rows, length - 1)
     losses = cross_entropy(

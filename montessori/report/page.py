@@ -80,6 +80,7 @@ def html_paragraph(text: str, kind: str = "") -> Markup:
 def link_list(targets: Mapping[str, str]) -> Markup:
     """List links by their texts; targets are relative paths."""
     items = "".join(
+        # Quoted for the address, then escaped for HTML: a run's name may need both.
         f'<li><a href="{escape(quote(target), quote=True)}">{to_html(name)}</a></li>'
         for name, target in targets.items()
     )
