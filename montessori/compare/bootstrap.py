@@ -45,7 +45,7 @@ def draw_item_counts(items: int, resamples: int, seed: int) -> Iterator[Floats]:
     block = max(1, CELLS // items)
     for start in range(0, resamples, block):
         counts = random.multinomial(items, even, size=min(block, resamples - start))
-        yield counts.astype(np.float64)
+        yield counts.astype(np.float64)  # floats, for which matrix products are fast
 
 
 def observed_metric(name: str, outcome: Outcome) -> float:

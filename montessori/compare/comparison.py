@@ -94,7 +94,7 @@ def find_counterparts(runs: Mapping[str, Run], baseline: str) -> dict[str, str]:
     A win rate is against the run's own `against`, so only runs that share it are comparable. Runs
     judged against the same run as the baseline are compared with the baseline, all others with
     their own `against`. The baseline, and a run that is its own `against`, map to themselves.
-    Raises MontessoriError when the baseline or the run to compare with is no run.
+    Raises MontessoriError when the baseline or the run to compare with is not a run.
     """
     if baseline not in runs:
         raise _no_run(f"the baseline {baseline!r}", "compare.baseline", runs)
@@ -110,7 +110,7 @@ def find_counterparts(runs: Mapping[str, Run], baseline: str) -> dict[str, str]:
 
 def _no_run(what: str, key: str, runs: Mapping[str, Run]) -> MontessoriError:
     return MontessoriError(
-        f"{what} is no run",
+        f"{what} is not a run",
         where=f"params.yaml: {key}",
         expected="one of " + ", ".join(runs),
         next="montessori check",
@@ -185,6 +185,7 @@ def _measure_runs(
         for run, samples in bootstrap_metric(name, outcomes, resamples).items():
             value = observed_metric(name, outcomes[run])
             reported = published.get(run, {}).get(name, value)
+            # The published fit sets the value, the fit of the samples the spread around it.
             measured[run][name] = Measured(reported, samples + (reported - value))
     for metrics in measured.values():
         averaged = [metrics[name] for name in compared.in_mean]
@@ -224,6 +225,7 @@ def _require_fresh(path: Path, row: Mapping[str, Entry], names: list[str]) -> No
         value = float(metrics.get(name, float("nan")))
         if name in ONE_TO_TEN:
             value = float(to_percent(value))
+        # Not `> TOLERANCE`, which is false for a metric that is missing and therefore NaN.
         if not abs(value - row[name]["value"]) <= TOLERANCE:
             raise MontessoriError(
                 f"{name} is {value:.4f} here and {row[name]['value']:.4f} by the outcomes",

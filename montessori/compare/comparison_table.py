@@ -73,7 +73,7 @@ def write_plot(path: Path, comparison: Mapping[str, Any]) -> None:
 def format_markdown(comparison: Mapping[str, Any]) -> str:
     """The table, its legend, a sentence for each run that is compared, and notes."""
     runs = comparison["runs"]
-    names = order_metrics(name for row in runs.values() for name in row)
+    names = order_metrics(set().union(*runs.values()))
     lines = [
         "# Comparison of the runs",
         "",
@@ -102,6 +102,7 @@ def _format_cell(entry: Mapping[str, float] | None, alone: bool, confidence: flo
         return ""
     if alone:
         return f"{entry['value']:.1f}"
+    # Escaped, so that Markdown shows the asterisk and does not begin italics.
     mark = "" if verdict_on(entry, confidence) == "undecided" else "\\*"
     delta, low, high = entry["delta"], entry["low"], entry["high"]
     return f"{entry['value']:.1f} ({delta:+.1f}; {low:+.1f} to {high:+.1f}){mark}"

@@ -89,7 +89,7 @@ def _is_current(
     digests: MD5 of each list of code, by its path.
     """
     for path, md5 in _deps_of(entry):
-        if path in digests and md5 != digests[path]:
+        if path in digests and md5 != digests[path]:  # other deps change by their own stages
             return False
     recorded = entry.get("params", {}).get(PARAMS, {})
     return all(_value_at(params, key) == value for key, value in recorded.items())

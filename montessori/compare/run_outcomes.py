@@ -4,7 +4,8 @@ A run has the outcomes of its own eval stage, and those of each `harnesses` and 
 evaluates the same model.
 """
 
-from collections.abc import Iterable, Iterator, Mapping
+import itertools
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -37,7 +38,7 @@ class RunOutcomes:
     @property
     def benchmarks(self) -> list[str]:
         """All benchmarks of any run, in the order of tables."""
-        return order_metrics(name for outcomes in self.runs.values() for name in outcomes)
+        return order_metrics(set().union(*self.runs.values()))
 
     def runs_with(self, benchmark: str) -> list[str]:
         """The runs that have outcomes of a benchmark, in order."""
@@ -80,7 +81,7 @@ def read_run_outcomes(
     outcomes = {}
     for run in runs:
         outcomes[run] = read_outcomes(Path(folder) / f"{run}.csv", f"eval@{run}")
-    own: frozenset[str] = frozenset().union(*outcomes.values())
+    own: frozenset[str] = frozenset().union(*outcomes.values())  # before others are added
     _add_shared(outcomes, runs, harnesses, exams, Path(folder))
     return _require_comparable(RunOutcomes(outcomes, own))
 
@@ -124,7 +125,11 @@ def drop_unpaired_items(outcomes: RunOutcomes) -> RunOutcomes:
     A benchmark without any value in a run is dropped from that run first, so that it costs the
     other runs no items.
     """
-    runs = {run: dict(_with_values(by_benchmark)) for run, by_benchmark in outcomes.runs.items()}
+    runs: dict[str, dict[str, Outcome]] = {run: {} for run in outcomes.runs}
+    for run, by_benchmark in outcomes.runs.items():
+        for name, outcome in by_benchmark.items():
+            if np.isfinite(outcome.value).any():
+                runs[run][name] = outcome
     dropped = {}
     for name in outcomes.benchmarks:
         having = [run for run in runs if name in runs[run]]
@@ -135,22 +140,15 @@ def drop_unpaired_items(outcomes: RunOutcomes) -> RunOutcomes:
         if dropped[name] == 0:
             continue
         for run in having:
-            if kept.any():
+            if kept.any():  # otherwise no item is shared, as if the run had not been asked
                 runs[run][name] = _select_items(runs[run][name], kept)
             else:
                 del runs[run][name]
     return replace(outcomes, runs=runs, dropped=dropped)
 
 
-def _with_values(outcomes: Outcomes) -> Iterator[tuple[str, Outcome]]:
-    """Benchmarks with at least one value, and their outcomes."""
-    for name, outcome in outcomes.items():
-        if np.isfinite(outcome.value).any():
-            yield name, outcome
-
-
 def _select_items(outcome: Outcome, kept: NDArray[np.bool_]) -> Outcome:
-    items = tuple(item for item, keep in zip(outcome.items, kept, strict=True) if keep)
+    items = tuple(itertools.compress(outcome.items, kept))
     return Outcome(items, outcome.value[kept], outcome.difference[kept])
 
 

@@ -108,7 +108,7 @@ def write_exam_outcomes(path: Path, table: pl.DataFrame, benchmark: str) -> None
         item_id="question_id",
         benchmark=pl.lit(benchmark),
         value=100.0 * pl.col("correct"),
-        length_difference=pl.lit(None, pl.Float64),
+        length_difference=pl.lit(None, pl.Float64),  # no answer is compared with another one
     )
     text = frame.select(COLUMNS).sort("item_id").write_csv(float_precision=4)
     write_text(path, text)

@@ -121,16 +121,16 @@ def _item_problems(raw: Any, benchmark: str) -> list[str]:
     problems = []
     for name in _TEXTS:
         if not isinstance(raw.get(name), str):
-            problems.append(f"{name!r} is no text")
+            problems.append(f"{name!r} is not a text")
     if not isinstance(raw.get("key", ""), str):
-        problems.append("'key' is no text")
+        problems.append("'key' is not a text")
     for name in _LISTS:
         if not _is_text_list(raw.get(name)):
-            problems.append(f"{name!r} is no list of texts")
+            problems.append(f"{name!r} is not a list of texts")
     if not problems and not len(raw["turns"]) == len(raw["answers"]) == len(raw["responses"]):
         problems.append("turns, answers and responses differ in number")
     if not isinstance(raw.get("difficulty", 0.0), int | float | None):
-        problems.append("'difficulty' is no number")
+        problems.append("'difficulty' is not a number")
     if benchmark == MMLU and not _is_multiple_choice(raw):
         problems.append("'choices' and 'gold' (an index into them) are needed")
     return problems

@@ -67,6 +67,7 @@ def read_outcomes(path: Path, stage: str) -> dict[str, Outcome]:
         raise _outcome_error("an item occurs twice in one benchmark", path, stage)
     outcomes = {}
     for (name,), part in frame.group_by("benchmark", maintain_order=True):
+        # NaN survives arithmetic, so an item without a verdict cannot pass for one with value 0.
         value = part["value"].fill_null(float("nan")).to_numpy()
         difference = part["length_difference"].fill_null(0.0).to_numpy()
         outcomes[str(name)] = Outcome(tuple(part["item_id"]), value, difference)

@@ -43,6 +43,7 @@ def correct_by_holm(p_values: Mapping[Key, float]) -> dict[Key, float]:
     corrected: dict[Key, float] = {}
     floor = 0.0
     for rank, name in enumerate(sorted(p_values, key=lambda name: p_values[name])):
+        # Never below the value before it, or a larger p could be rejected and a smaller one not.
         floor = max(floor, min(1.0, (len(p_values) - rank) * p_values[name]))
         corrected[name] = floor
     return {name: corrected[name] for name in p_values}

@@ -31,7 +31,7 @@ def t_interval(deltas: ArrayLike, confidence: float = 0.95) -> tuple[float | Non
 
     mean -/+ t(1 - (1 - confidence) / 2; seeds - 1) * sd / sqrt(seeds), sd with n - 1.
     """
-    from scipy.special import stdtrit
+    from scipy.special import stdtrit  # here, because SciPy takes long to import
 
     deltas = np.asarray(deltas, dtype=np.float64)
     if deltas.size < 2:

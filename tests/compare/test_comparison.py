@@ -189,7 +189,7 @@ def test_other_runs_change_nothing(metrics_root: Path) -> None:
 
 
 def test_errors_name_what_is_wrong(metrics_root: Path) -> None:
-    with pytest.raises(MontessoriError, match="'self-instruct' is no run"):
+    with pytest.raises(MontessoriError, match="'self-instruct' is not a run"):
         compared(metrics_root, "montessori-1")
     with pytest.raises(MontessoriError, match="missing"):
         compared(metrics_root, "self-instruct", "montessori-9")
@@ -261,7 +261,9 @@ def test_runs_are_compared_with_the_baseline_or_their_own_against() -> None:
         "montessori-1-to-2": "self-instruct-to-2",
     }
     lost = judged({"self-instruct": "self-instruct", "montessori-1": "gone"})
-    with pytest.raises(MontessoriError, match="'gone', which montessori-1 is against, is no run"):
+    with pytest.raises(
+        MontessoriError, match="'gone', which montessori-1 is against, is not a run"
+    ):
         find_counterparts(lost, "self-instruct")
 
 

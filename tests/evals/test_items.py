@@ -33,10 +33,10 @@ def test_items_come_in_the_order_of_the_file(evals: Path) -> None:
 @pytest.mark.parametrize(
     ("change", "message"),
     [
-        ({"turns": []}, "'turns' is no list of texts"),
+        ({"turns": []}, "'turns' is not a list of texts"),
         ({"answers": ["1", "2"]}, "differ in number"),
-        ({"key": 3}, "'key' is no text"),
-        ({"difficulty": "hard"}, "'difficulty' is no number"),
+        ({"key": 3}, "'key' is not a text"),
+        ({"difficulty": "hard"}, "'difficulty' is not a number"),
         ({"gold": 4}, "index into them"),
         ({"choices": None}, "index into them"),
     ],

@@ -132,7 +132,7 @@ def _read_grading(path: Path) -> dict[str, tuple[Message, ...]]:
                 {"role": "user", "content": str(user)},
             )
         except (ValueError, KeyError, TypeError) as error:
-            raise _prompt_error(f"line {number} is no judge prompt ({error})", path) from error
+            raise _prompt_error(f"line {number} is not a judge prompt ({error})", path) from error
     return prompts
 
 

@@ -80,7 +80,8 @@ class ModelJudge:
                 methods.add(verdict.method)
         if methods and self.params.top_logprobs and "logprobs" not in methods:
             LOG.warning("%s gives no log-probabilities: its text is read instead", self.name)
-        problems = Counter(verdict.problem for verdict in verdicts if verdict.problem)
+        problems = Counter(verdict.problem for verdict in verdicts)
+        del problems[""]
         if problems:
             listed = ", ".join(f"{count} {problem}" for problem, count in problems.items())
             LOG.warning("of %d verdicts of %s: %s", len(verdicts), self.name, listed)
@@ -92,6 +93,7 @@ class ModelJudge:
             dialogues = [without_system(dialogue) for dialogue in dialogues]
         requests = []
         for question, prompt in zip(questions, self.engine.render_prompts(dialogues), strict=True):
+            # Of the repeat alone, so that two runs with the same answers share a paid verdict.
             seed = seed_of(0, "judge", question.repeat)
             requests.append(JudgeRequest(question, prompt, seed, self._sampling_for(question)))
         return requests

@@ -173,6 +173,6 @@ def shows_other_first(question: Question) -> bool:
 
     So two runs that are compared with each other share their verdicts, and pay for them once.
     """
-    pair = sorted((question.texts, question.other_texts))
+    pair = sorted((question.texts, question.other_texts))  # the same pair from either side
     coin = seed_of(0, "judge order", *question.item.turns, *pair[0], *pair[1]) % 2
     return pair[coin] != question.texts

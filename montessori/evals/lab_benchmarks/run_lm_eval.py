@@ -54,7 +54,7 @@ class HarnessModel(HFLM):
             pretrained=engine.model,
             tokenizer=engine.tokenizer,
             batch_size=batch,
-            add_bos_token=False,
+            add_bos_token=False,  # the chat template writes it
         )
         self.engine = engine
         self.truncated: set[str] = set()  # prompts whose answer reached the limit of tokens

@@ -37,6 +37,7 @@ def turn_metrics(name: str, rows: pl.DataFrame) -> dict[str, Any]:
     """
     single = single_grades(rows)
     metrics = {
+        # Sorted, so that the last digit of the mean does not depend on the order of the items.
         name: _mean_score(scores_by_item(rows).sort("score")),
         f"{name}_turns": _means_by(single, "turn"),
     }

@@ -67,7 +67,7 @@ def _open_vllm(folder: Path, settings: HarnessParams, machine: Machine) -> "VLLM
             from lm_eval.models.vllm_causallms import VLLM
     except ImportError as error:
         raise vllm_engine.not_installed_error(error, "harness.engine") from error
-    vllm_engine.end_running()
+    vllm_engine.end_running()  # vLLM has one parallel state per process
     try:
         model = VLLM(pretrained=str(folder), **options)
     except vllm_engine.LOADING as error:

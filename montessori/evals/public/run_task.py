@@ -84,7 +84,7 @@ def _run_lm_eval(model: "LM", loaded: dict[str, Any], settings: HarnessParams) -
     results: dict[str, Any] | None = evaluate(
         model,
         loaded,
-        limit=settings.limit or None,
+        limit=settings.limit or None,  # lm-eval takes None for all items
         bootstrap_iters=RESAMPLES,
         log_samples=True,
         apply_chat_template=settings.chat_template,
@@ -162,5 +162,5 @@ def _data_digest(data: LocalData) -> str:
     lines = []
     for file in data.files:
         lines.append(f"{file.relative_to(data.folder).as_posix()} {file_digest(file)}\n")
-    lines.sort()
+    lines.sort()  # the order in which files were read may change
     return hashlib.sha256("".join(lines).encode()).hexdigest()

@@ -159,7 +159,7 @@ def score_comparison(comparison: Comparison, control: LengthControl) -> dict[str
     if np.isnan(comparison.preference).all():
         raise MontessoriError(
             f"none of {comparison.preference.size} rows has a verdict: {comparison.unparsed} "
-            f"without preference, {comparison.invalid} with one that is no number from 1 to 2",
+            f"without preference, {comparison.invalid} with one that is not a number from 1 to 2",
             where=comparison.source,
             expected="preferences from 1 to 2",
             next="judge the answers again",

@@ -46,7 +46,7 @@ class Comparison:
     source: str  # the file that the rows come from
     swapped: int  # rows that name the model first
     unparsed: int  # rows whose preference is null or NaN
-    invalid: int  # rows whose preference is no number from 1 to 2
+    invalid: int  # rows whose preference is not a number from 1 to 2
 
     @property
     def duplicates(self) -> int:
@@ -70,6 +70,7 @@ def read_annotations(
     """
     rows = _read_rows(path)
     model, reference = _find_sides(rows, model, path)
+    # Where a model is its own reference, no row is swapped.
     swapped = np.array([to_printable(row["generator_1"]) == model != reference for row in rows])
     given = np.array([_parse_preference(row["preference"]) for row in rows])
     missing = np.array([_is_missing(row["preference"]) for row in rows])

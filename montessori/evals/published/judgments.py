@@ -27,8 +27,16 @@ SINGLE = ("question_id", "model", "turn")
 PAIRWISE = ("question_id", "model_1", "model_2", "g1_winner", "g2_winner", "turn")
 FAILED = -1  # the score of a row without a verdict
 LOWEST, HIGHEST = 1.0, 10.0
-CATEGORIES = ("writing", "roleplay", "reasoning", "math", "coding", "extraction", "stem",
-              "humanities")  # fmt: skip
+CATEGORIES = (
+    "writing",
+    "roleplay",
+    "reasoning",
+    "math",
+    "coding",
+    "extraction",
+    "stem",
+    "humanities",
+)
 FIRST_QUESTION, QUESTIONS_PER_CATEGORY = 81, 10
 
 # FastChat's patterns: [[5]], which the prompt asks for, and [5] only in a text without it
@@ -103,7 +111,7 @@ def read_judgments(path: Path) -> list[Judgment] | list[Match]:
     key or with an ill-typed one, no rows, rows of both kinds.
     """
     rows = read_lines(path)
-    pairwise = {"model_1" in row for _, row, _ in rows}
+    pairwise = {"model_1" in row for _, row, _ in rows}  # only a comparison has two models
     if len(pairwise) != 1:
         raise MontessoriError(
             "rows of single grading and of comparison in one file" if rows else "no judgments",
@@ -119,7 +127,7 @@ def read_judgments(path: Path) -> list[Judgment] | list[Match]:
 def read_categories(path: Path) -> dict[int, str]:
     """Read the category of each question from a `question.jsonl`.
 
-    Raises MontessoriError: an unreadable file, a line that is no question with a category.
+    Raises MontessoriError: an unreadable file, a line that is not a question with a category.
     """
     rows = read_lines(path)
     for line, row, _ in rows:

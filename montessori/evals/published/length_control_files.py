@@ -52,6 +52,7 @@ def find_files(
     Only for verdicts of the judge ANNOTATOR, because no other judge has published weights.
     """
     names = {"annotator": comparison.annotator, "reference": comparison.reference}
+    # The reference becomes part of a path and is named by a file of any origin.
     if comparison.annotator != ANNOTATOR or not re.fullmatch(r"[\w.-]+", comparison.reference):
         return files
     folders = list(Path(annotations).resolve().parents)[:LEVELS]

@@ -7,6 +7,7 @@ once.
 
 from collections import Counter, defaultdict
 from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from operator import attrgetter
 from typing import Any, TypeVar
 
 import numpy as np
@@ -36,7 +37,7 @@ def score_judgments(
             next="judge the answers again",
         )
     models = {}
-    for model, rows in _group_by(judgments, lambda row: row.model).items():
+    for model, rows in _group_by(judgments, attrgetter("model")).items():
         models[model] = score_model([row for row in rows if row.score is not None], categories)
     return {"kind": "single", "models": models, **_count_rows(judgments)}
 
@@ -47,7 +48,7 @@ def score_model(graded: Sequence[Judgment], categories: Mapping[int, str]) -> di
     def category_of(row: Judgment) -> str:
         return categories.get(row.question, "other")
 
-    by_turn = _group_by(graded, lambda row: row.turn)
+    by_turn = _group_by(graded, attrgetter("turn"))
     return {
         "score": _mean_score(graded),
         "turns": _means_by(graded, lambda row: str(row.turn)),
@@ -68,7 +69,8 @@ def scores_by_answer(graded: Iterable[Judgment]) -> Verdicts:
     """The scores of each answer of one model, in order of time; a row copied whole counts once."""
     scores: dict[tuple[int, int], list[float]] = defaultdict(list)
     seen = set()
-    for row in sorted(graded, key=lambda row: row.time):
+    # A row copied whole is the same verdict twice; the same grade at another time is a new one.
+    for row in sorted(graded, key=attrgetter("time")):
         if row.score is not None and row.source not in seen:
             scores[row.question, row.turn].append(row.score)
             seen.add(row.source)
@@ -118,18 +120,17 @@ def _each_once(verdicts: Verdicts) -> dict[str, Any]:
 def _count_rows(judgments: Sequence[Judgment]) -> dict[str, Any]:
     differing = [row for row in judgments if row.disagrees]
     ungraded = [row for row in judgments if row.score is None]
-    copies = Counter(row.source for row in judgments)
-    answers = Counter((row.model, row.question, row.turn) for row in judgments)
+    answers = {(row.model, row.question, row.turn) for row in judgments}
     return {
         "n_rows": len(judgments),
         "n_graded": len(judgments) - len(ungraded),
-        "left_out": dict(Counter(row.why for row in ungraded)),
+        "left_out": _count_by(ungraded, "why"),
         "left_out_rows": list(map(_show_row, ungraded[:SHOWN])),
         "n_disagreements": len(differing),
         "disagreements": list(map(_show_row, differing[:SHOWN])),
         "n_repeated": len(judgments) - len(answers),
-        "n_copies": len(judgments) - len(copies),
-        "judges": dict(Counter(row.judge for row in judgments)),
+        "n_copies": len(judgments) - len(_count_by(judgments, "source")),
+        "judges": _count_by(judgments, "judge"),
     }
 
 
@@ -139,8 +140,12 @@ def _show_row(row: Judgment) -> dict[str, Any]:
 
 
 def _list_reasons(judgments: Sequence[Judgment]) -> str:
-    counts = Counter(row.why for row in judgments)
-    return ", ".join(f"{count} {why}" for why, count in counts.items())
+    return ", ".join(f"{count} {why}" for why, count in _count_by(judgments, "why").items())
+
+
+def _count_by(judgments: Sequence[Judgment], name: str) -> dict[str, int]:
+    """How many rows have each value of a field."""
+    return dict(Counter(map(attrgetter(name), judgments)))
 
 
 def _group_by(

@@ -7,6 +7,7 @@ count.
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from operator import attrgetter
 from typing import Any
 
 from montessori.errors import MontessoriError
@@ -53,7 +54,7 @@ def score_matches(
         "left_out": {"error": len(chosen) - len(counted)},
         "n_inconsistent": sum(row.winners[0] != row.winners[1] for row in counted),
         "n_disagreements": sum(_text_disagrees(row) for row in chosen),
-        "judges": dict(Counter(row.judge for row in matches)),
+        "judges": dict(Counter(map(attrgetter("judge"), matches))),
     }
 
 
@@ -61,6 +62,7 @@ def _score_models(
     matches: Sequence[Match], categories: Mapping[int, str], baseline: str | None
 ) -> dict[str, Any]:
     """Win and loss rates of each model but the baseline: overall, by turn and by category."""
+    # A comparison is a result of both models: what one wins, the other loses.
     results: dict[str, list[tuple[Match, str]]] = {}
     for row in matches:
         winner = overall_winner(row.winners)

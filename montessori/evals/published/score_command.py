@@ -43,6 +43,7 @@ def alpaca_eval(
     of the model (with --difficulty), a fit as published (--difficulty, --gamed), a fit with
     --difficulty, a fit on length alone. The last two are approximate. The output names the method.
     """
+    # Imported here, because `montessori --help` must not wait for NumPy and polars.
     from montessori.evals.published.alpaca_scores import control_length, score_comparison
     from montessori.evals.published.annotations import read_annotations, read_outputs
     from montessori.evals.published.length_control_files import (

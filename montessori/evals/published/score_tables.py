@@ -23,7 +23,7 @@ def format_alpaca_eval(figures: Mapping[str, Any]) -> list[str]:
         f"  answers of {_format_count(figures['avg_length'])} characters on average, "
         f"the reference's of {_format_count(figures['avg_length_reference'])}",
         f"  not counted: {figures['n_unparsed']} without a preference, {figures['n_invalid']} "
-        "whose preference is no number from 1 to 2",
+        "whose preference is not a number from 1 to 2",
     ]
     for other, rate in figures["length_controlled_by_method"].items():
         if other != figures["length_controlled_method"]:

@@ -15,7 +15,7 @@ def read_value(path: Path) -> Any:
     """Read the value in a JSON file. Raises MontessoriError if it is unreadable or malformed."""
     try:
         return json.loads(_read_text(path))
-    except (ValueError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:  # RecursionError: too deeply nested
         raise MontessoriError(
             f"not valid JSON ({error})", where=str(path), next="fix the file, or the path"
         ) from error

@@ -90,8 +90,8 @@ def row(**changes):
         ("no markers {instruction} {output_1} {output_2}", None, "choice lacks"),
         (None, row(prompt_template="{question}"), "single-v1 lacks {answer}"),
         (None, row(prompt_template="{question} {answer} {mood}"), "single-v1 has ['mood']"),
-        (None, row() + "\nnonsense", "line 2 is no judge prompt"),
-        (None, '{"name": "single-v1"}', "line 1 is no judge prompt"),
+        (None, row() + "\nnonsense", "line 2 is not a judge prompt"),
+        (None, '{"name": "single-v1"}', "line 1 is not a judge prompt"),
     ],
 )
 def test_bad_folders_say_what_is_wrong(tmp_path, choice, grading, message):

@@ -225,7 +225,7 @@ def test_left_out_rows_and_duplicates_are_counted_and_told(
     assert counts == [5, 3, 1, 1]
     assert figures["n_duplicates"] == 4
     assert figures["win_rate"] == pytest.approx(200 / 3)
-    assert "not counted: 1 without a preference, 1 whose preference is no number" in text
+    assert "not counted: 1 without a preference, 1 whose preference is not a number" in text
     assert "4 rows repeat an instruction" in text
 
 
