@@ -74,7 +74,7 @@ def write_tasks(tasks: Sequence[Task], source: Path, out: Path) -> dict[str, Any
     if problems or not tasks:
         raise _unusable_tasks(problems or ["there is no task"], source)
     with new_folder(out, {"source": source}, {"tasks": len(tasks)}) as folder:
-        # Whoever reads tasks.json is about to write data, so it holds the seed questions alone.
+        # Stages read tasks.json to write data, so it holds the seed questions alone.
         shown = [asdict(task) | {"validation": [], "test": []} for task in tasks]
         write_json(folder / FILE, shown)
         write_table(_tabulate_questions(tasks, "validation"), folder / QUESTIONS_FILE, QUESTIONS)
