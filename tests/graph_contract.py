@@ -9,7 +9,7 @@ from collections.abc import Iterator, Set
 from dataclasses import fields
 from pathlib import Path
 
-from montessori.graph.rows import ROWS, names_of
+from montessori.graph.rows import ROWS, changes_of, names_of
 from montessori.graph.scripts import Script, read_script
 from montessori.graph.stages import CODE, Graph, Stage
 
@@ -71,9 +71,10 @@ def find_script_problems(graph: Graph) -> list[str]:
     for path in sorted((graph.root / "stages").glob("*.py")):
         script = f"stages/{path.name}"
         if script not in used:
-            module = f"stages.{path.stem}"
-            found.append(f"{script}: no stage runs it; add one to dvc.yaml with cmd: python -m "
-                         f"{module} --name ..., or remove the script")  # fmt: skip
+            command = f"python -m stages.{path.stem} --name ..."
+            found.append(
+                f"{script}: no stage runs it; add one to dvc.yaml with cmd: {command}, or remove it"
+            )
             continue
         odd = read_script(graph.root, script).rows - used[script]
         found += [
@@ -84,31 +85,33 @@ def find_script_problems(graph: Graph) -> list[str]:
 
 def find_row_problems(graph: Graph) -> Iterator[str]:
     """Where the row classes and dvc.yaml disagree on which keys name rows, and which rows."""
-    for section in graph.sections():
-        if section not in ROWS:
-            yield (f"{section}: dvc.yaml goes over its rows, but no class in "
-                   f'montessori/graph/rows.py has @rows_of("{section}")')  # fmt: skip
-            continue
-        stages = graph.stages_of(section)
-        typed = names_of(ROWS[section])
-        by_path = {key for stage in stages for key in stage.by_path}
-        place = f"class {ROWS[section].__name__} in montessori/graph/rows.py"
-        for key in sorted(by_path - set(typed)):
-            yield (f"{place}: key {key} names a row, as dvc.yaml reads data/${{item.{key}}}; give "
-                   f"it a type: {key}: Annotated[str, Names((FOLDER, ...))]")  # fmt: skip
-        for key in sorted(set(typed) - by_path):
-            yield f"{place}: key {key} has a type, but no stage reads data/${{item.{key}}}"
-        for key, names in typed.items():
-            for folder in names.folders:
-                if not graph.writers_of(folder):
-                    yield f"{place}: key {key} may name {folder}/NAME, but no stage writes there"
-        yield from _unused_keys(section, stages, place)
-    for section in sorted(set(ROWS) - set(graph.sections())):
+    for section in graph.row_sections():
+        if section in ROWS:
+            yield from _class_problems(section, graph)
+        else:
+            missing = f'no class in montessori/graph/rows.py has @rows_of("{section}")'
+            yield f"{section}: dvc.yaml goes over its rows, but {missing}"
+    for section in sorted(set(ROWS) - set(graph.row_sections())):
         yield f"{section}: no stage in dvc.yaml has foreach: ${{{section}}}"
 
 
-def _unused_keys(section: str, stages: tuple[Stage, ...], place: str) -> Iterator[str]:
-    """Keys that no stage reads, and keys that stages read and the class does not have."""
+def _class_problems(section: str, graph: Graph) -> Iterator[str]:
+    """Where the class of a section's rows and the stages that go over them disagree."""
+    stages, typed = graph.stages_of(section), names_of(ROWS[section])
+    place = f"class {ROWS[section].__name__} in montessori/graph/rows.py"
+    by_path = {key for stage in stages for key in stage.by_path}
+    for key in sorted(by_path - set(typed)):
+        fix = f"give it a type: {key}: Annotated[str, Names((FOLDER, ...))]"
+        yield f"{place}: key {key} names a row, as dvc.yaml reads data/${{item.{key}}}; {fix}"
+    for key in sorted(set(typed) - by_path):
+        yield f"{place}: key {key} has a type, but no stage reads data/${{item.{key}}}"
+    for key, names in typed.items():
+        for folder in names.folders:
+            if not graph.writers_of(folder):
+                yield f"{place}: key {key} may name {folder}/NAME, but no stage writes there"
+    settings = {name for stage in stages for name in stage.settings if stage.changes}
+    for key in sorted(set(changes_of(section)) - settings):
+        yield f"{place}: key {key} replaces settings, but no stage reads section {key} and the row"
     known = {key.name for key in fields(ROWS[section])}
     read = {key for stage in stages for key in (*stage.by_name, *stage.by_path, *stage.files)}
     if any(stage.changes for stage in stages):  # the script is given the whole row

@@ -5,14 +5,14 @@ stay in place.
 """
 
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Annotated
 
 import pytest
 
 from montessori.graph.load import read_yaml
-from montessori.graph.rows import ROWS, TEACHER
+from montessori.graph.rows import ROWS, TEACHER, Changes, Names
 from montessori.graph.stages import CODE, Stage, read_graph
 from montessori.pipeline.code import PLUMBING, find_loaded_files
 from tests.graph_contract import find_row_problems, find_script_problems, find_stage_problems
@@ -61,7 +61,7 @@ def test_each_script_has_a_stage():
 
 def test_row_classes_have_the_keys_and_types_that_the_graph_reads():
     assert list(find_row_problems(GRAPH)) == []
-    assert set(GRAPH.sections()) <= set(read_yaml(ROOT / "params.yaml"))
+    assert set(GRAPH.row_sections()) <= set(read_yaml(ROOT / "params.yaml"))
 
 
 def test_every_data_file_of_the_package_belongs_to_a_stage():
@@ -222,3 +222,23 @@ def test_a_row_class_that_does_not_fit_the_graph_is_seen(monkeypatch: pytest.Mon
     found = "\n".join(find_row_problems(GRAPH))
     assert "exams: dvc.yaml goes over its rows, but no class" in found
     assert "wishes: no stage in dvc.yaml has foreach: ${wishes}" in found
+
+
+@dataclass(frozen=True)
+class Odd:
+    """A row of shuffles with keys that no stage knows, and a folder that none writes."""
+
+    scores: Annotated[str, Names(("wishes",))]
+    mood: str
+    loss: Changes = field(default_factory=dict)
+
+
+def test_a_row_class_with_keys_of_its_own_is_seen(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setitem(ROWS, "shuffles", Odd)
+    place = "class Odd in montessori/graph/rows.py"
+    assert list(find_row_problems(GRAPH)) == [
+        f"{place}: key scores may name wishes/NAME, but no stage writes there",
+        f"{place}: key loss replaces settings, but no stage reads section loss and the row",
+        f"{place}: no stage in dvc.yaml reads key loss",
+        f"{place}: no stage in dvc.yaml reads key mood",
+    ]

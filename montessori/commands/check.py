@@ -34,9 +34,9 @@ def check_params(raw: Mapping[str, Any], root: Path, file: str = FILE) -> None:
 
     `root` has dvc.yaml and the stage scripts; the files that params name must exist below it.
     """
-    found = find_problems(raw, read_graph(root), root)
-    if found:
-        raise join_problems(found, file)
+    problems = find_problems(raw, read_graph(root), root)
+    if problems:
+        raise join_problems(problems, file)
 
 
 def find_problems(raw: Mapping[str, Any], graph: Graph, root: Path | None = None) -> list[str]:
@@ -46,74 +46,72 @@ def find_problems(raw: Mapping[str, Any], graph: Graph, root: Path | None = None
     """
     classes = _read_classes(graph)
     rows, of_rows = read_rows(raw)
-    found = _section_problems(raw, graph, {*classes, *ROWS, *RENAMED, "seed", "machine"}) + of_rows
-    found += _settings_problems(raw, classes)
-    found += _name_problems(rows, graph)
-    found += [
-        text for ref in find_references(rows, graph) if (text := _reference_problem(ref, rows))
-    ]
-    found += _change_problems(raw, rows, classes)
+    problems = _section_problems(raw, graph, {*classes, *ROWS, *RENAMED, "seed", "machine"})
+    problems += of_rows + _settings_problems(raw, classes)
+    problems += _name_problems(rows, graph)
+    problems += _reference_problems(rows, graph)
+    problems += _change_problems(raw, rows, classes)
     circle = find_circle(rows, graph)
     if circle:
-        found.append(
+        problems.append(
             f"{name_row(circle[0])}: goes in a circle: {' needs '.join(map(name_row, circle))}"
         )
     # These checks follow references from row to row: they need well-formed rows and would not end
     # in a circle.
     if not (of_rows or circle):
-        found += _probe_problems(rows, graph)
-        found += _draft_problems(rows) + _preference_problems(rows)
-    found += _baseline_problem(raw)
+        problems += _probe_problems(rows, graph)
+        problems += _draft_problems(rows) + _preference_problems(rows)
+    problems += _baseline_problem(raw)
     if root is None:
-        return found
-    return found + file_problems(raw, rows, graph, root) + hosted_problems(rows, graph, root)
+        return problems
+    return problems + file_problems(raw, rows, graph, root) + hosted_problems(rows, graph, root)
 
 
 # ------------------------------------------------------------------------ sections and settings
 def _read_classes(graph: Graph) -> dict[str, type[Any]]:
     """The class of each section of settings, imported from where stage scripts import it."""
     places = {section: place.split(":") for section, place in find_settings_classes(graph).items()}
-    found = {name: getattr(import_module(module), cls) for name, (module, cls) in places.items()}
-    return {**found, **UNREAD}
+    classes = {name: getattr(import_module(module), cls) for name, (module, cls) in places.items()}
+    return {**classes, **UNREAD}
 
 
 def _section_problems(raw: Mapping[str, Any], graph: Graph, known: set[str]) -> list[str]:
-    found = [f"{name}: unknown section" for name in raw if name not in known]
+    problems = [f"{name}: unknown section" for name in raw if name not in known]
     seed = raw.get("seed")
     # A bool is an int in Python, but `seed: true` is a slip.
     if not isinstance(seed, int) or isinstance(seed, bool):
-        found.append(
+        problems.append(
             "seed: section is missing" if seed is None else f"seed: {seed!r} is not a whole number"
         )
     # DVC stops at a section that is missing or null, although it has no rows either way.
-    found += [
+    problems += [
         f"{section}: section is missing; {GRAPH} goes over its rows, so write {section}: {{}}"
-        for section in graph.sections()
+        for section in graph.row_sections()
         if raw.get(section) is None
     ]
-    return found
+    return problems
 
 
 def _settings_problems(raw: Mapping[str, Any], classes: Mapping[str, type[Any]]) -> list[str]:
-    found = read_section(raw, "machine", Machine)[1]
+    problems = read_section(raw, "machine", Machine)[1]
     for name, cls in classes.items():
-        found += read_section(raw, name, cls)[1]
-    return found
+        problems += read_section(raw, name, cls)[1]
+    return problems
 
 
 def _change_problems(
     raw: Mapping[str, Any], rows: Rows, classes: Mapping[str, type[Any]]
 ) -> list[str]:
     """Problems of the settings that rows replace for themselves."""
-    found = []
+    problems = []
     for section, named in rows.items():
         for name, row in named.items():
             for key in changes_of(section):
                 if getattr(row, key):
                     place = f"{section}.{name}.{key}"
                     settings = apply_row_changes(raw, key, section, name).get(key)
-                    found += read_section({place: settings}, place, classes[key])[1]
-    return found
+                    problems += read_section({place: settings}, place, classes[key])[1]
+    return problems
 
 
 def _baseline_problem(raw: Mapping[str, Any]) -> list[str]:
@@ -128,24 +126,31 @@ def _baseline_problem(raw: Mapping[str, Any]) -> list[str]:
 
 # -------------------------------------------------------------------------- names and references
 def _name_problems(rows: Rows, graph: Graph) -> list[str]:
-    found = []
+    problems = []
     for section, named in rows.items():
         for name in named:
             if not _NAME.fullmatch(name):
-                found.append(f"{section}.{name}: a name has letters, digits, '-', '_' and '.' only")
+                problems.append(
+                    f"{section}.{name}: a name has letters, digits, '-', '_' and '.' only"
+                )
     for first, second in dict.fromkeys(_sharing_folders(graph)):
-        found += [
+        problems += [
             f"{second}.{name}: {first} has a row of this name too"
             for name in rows[second]
             if name in rows[first]
         ]
-    return found
+    return problems
 
 
 def _sharing_folders(graph: Graph) -> Iterator[tuple[str, str]]:
     """Pairs of sections whose rows are written to the same folder."""
     for folder in dict.fromkeys(folder for stage in graph.stages for folder in stage.folders):
         yield from combinations(graph.sections_of(folder), 2)
+
+
+def _reference_problems(rows: Rows, graph: Graph) -> list[str]:
+    problems = (_reference_problem(ref, rows) for ref in find_references(rows, graph))
+    return [problem for problem in problems if problem is not None]
 
 
 def _reference_problem(ref: Reference, rows: Rows) -> str | None:
@@ -165,16 +170,16 @@ def _reference_problem(ref: Reference, rows: Rows) -> str | None:
 # -------------------------------------------------------------------------- rows that must agree
 def _probe_problems(rows: Rows, graph: Graph) -> list[str]:
     """Scores must be of the row's own probe: the rows of another probe have other ids."""
-    found = []
+    problems = []
     for section, what in (("rounds", "round"), ("selections", "selection")):
         for name, row in rows[section].items():
             scored = _scored_probe(rows, row.scores, graph)
             if scored is not None and scored != row.probe:
-                found.append(
+                problems.append(
                     f"{section}.{name}.scores: {row.scores} scores the probe {scored}, "
                     f"but the {what}'s probe is {row.probe}"
                 )
-    return found
+    return problems
 
 
 def _scored_probe(rows: Rows, scores: str, graph: Graph) -> str | None:
@@ -192,15 +197,15 @@ def _scored_probe(rows: Rows, scores: str, graph: Graph) -> str | None:
 
 def _draft_problems(rows: Rows) -> list[str]:
     """An alignment pairs the very drafts that its scores are of."""
-    found = []
+    problems = []
     for name, row in rows["alignments"].items():
         icl = rows["icls"].get(row.scores.removeprefix("icl/"))
         if icl is not None and icl.rows != f"drafts/{row.drafts}":
-            found.append(
+            problems.append(
                 f"alignments.{name}.scores: {row.scores} scores {icl.rows}, "
                 f"but the alignment's drafts are drafts/{row.drafts}"
             )
-    return found
+    return problems
 
 
 def _preference_problems(rows: Rows) -> list[str]:

@@ -69,15 +69,15 @@ def _is_made(path: str, rows: Rows, graph: Graph) -> bool:
 
 def hosted_problems(rows: Rows, graph: Graph, root: Path) -> list[str]:
     """A model that only a server has writes data; it has no weights to train or to evaluate."""
-    found, hosted = [], set()
+    problems, hosted = [], set()
     for name, row in rows["models"].items():
         path = root / row.path
         described = read_json(path) if path.suffix == ".json" and path.is_file() else {}
         if isinstance(described, Mapping) and "server" in described:
             hosted.add(("models", name))
-            problems = read_section({name: described}, name, HostedModel)[1]
-            found += [f"models.{problem} (in {row.path})" for problem in problems]
+            wrong = read_section({name: described}, name, HostedModel)[1]
+            problems += [f"models.{problem} (in {row.path})" for problem in wrong]
     for ref in find_references(rows, graph):
         if ref.key not in ("teacher", "judge") and hosted & set(ref.targets):
-            found.append(f"{ref.place}: {ref.text!r} is hosted; only a teacher or a judge can")
-    return found
+            problems.append(f"{ref.place}: {ref.text!r} is hosted; only a teacher or a judge can")
+    return problems

@@ -38,20 +38,24 @@ def read_script(root: Path, script: str) -> Script:
     the texts that it is given with it. Raises MontessoriError if the script is missing or is no
     Python, or if such a function is not imported by name from the package.
     """
-    tree = _parse(root, script)
-    found = _Reading()
-    found.read(tree, tree)
+    tree = _parse_file(root, script)
+    reading = _Reading()
+    reading.add_tree(tree, tree)
     options: list[str] = []
-    for call in _calls(tree):
-        if _called(call) == "run":
+    for call in _walk_calls(tree):
+        if _called_name(call) == "run":
             options += [ast.literal_eval(text) for text in call.args[1:]]
         if any(isinstance(argument, ast.Name) and argument.id == "job" for argument in call.args):
             texts = (node.value for node in ast.walk(call) if isinstance(node, ast.Constant))
-            found.paths |= {text.replace("_", "-") for text in texts if isinstance(text, str)}
-            module, function = _definition(root, tree, _called(call), script)
-            found.read(function, module)
+            reading.paths |= {text.replace("_", "-") for text in texts if isinstance(text, str)}
+            module, function = _find_function(root, tree, _called_name(call), script)
+            reading.add_tree(function, module)
     return Script(
-        tuple(options), frozenset(found.paths), found.sections, frozenset(found.rows), found.seed
+        tuple(options),
+        frozenset(reading.paths),
+        reading.sections,
+        frozenset(reading.rows),
+        reading.seed,
     )
 
 
@@ -64,17 +68,17 @@ class _Reading:
         self.rows: set[str] = set()
         self.seed = False
 
-    def read(self, tree: ast.AST, module: ast.AST) -> None:
+    def add_tree(self, tree: ast.AST, module: ast.AST) -> None:
         """Add what is read below a node; `module` has the imports that name its classes."""
         for node in ast.walk(tree):
             if isinstance(node, ast.Call):
-                self._read_call(node, module)
+                self._add_call(node, module)
             elif isinstance(node, ast.Attribute):
                 self.seed |= ast.unparse(node) == "job.seed"
                 if ast.unparse(node.value) in ("job.paths", "paths"):
                     self.paths.add(node.attr.replace("_", "-"))
 
-    def _read_call(self, call: ast.Call, module: ast.AST) -> None:
+    def _add_call(self, call: ast.Call, module: ast.AST) -> None:
         function = ast.unparse(call.func)
         if function == "job.section":
             section = ast.literal_eval(call.args[0])
@@ -88,11 +92,11 @@ class _Reading:
             self.paths.add("metrics")
 
 
-def _calls(tree: ast.AST) -> Iterator[ast.Call]:
+def _walk_calls(tree: ast.AST) -> Iterator[ast.Call]:
     return (node for node in ast.walk(tree) if isinstance(node, ast.Call))
 
 
-def _called(node: ast.Call) -> str:
+def _called_name(node: ast.Call) -> str:
     function = node.func
     return function.attr if isinstance(function, ast.Attribute) else getattr(function, "id", "")
 
@@ -113,13 +117,13 @@ def _module_of(tree: ast.AST, name: str) -> str:
     return ""
 
 
-def _definition(
+def _find_function(
     root: Path, tree: ast.AST, name: str, script: str
 ) -> tuple[ast.Module, ast.FunctionDef]:
     """The function of the package that a script imports by this name, and its module."""
     module = _module_of(tree, name)
     if module:
-        parsed = _parse(root, module.replace(".", "/") + ".py")
+        parsed = _parse_file(root, module.replace(".", "/") + ".py")
         for node in parsed.body:
             if isinstance(node, ast.FunctionDef) and node.name == name:
                 return parsed, node
@@ -130,7 +134,7 @@ def _definition(
     )
 
 
-def _parse(root: Path, path: str) -> ast.Module:
+def _parse_file(root: Path, path: str) -> ast.Module:
     try:
         return ast.parse((root / path).read_text(encoding="utf-8"))
     except (OSError, SyntaxError, ValueError) as error:

@@ -90,7 +90,7 @@ class Graph:
         sections = (stage.section for stage in self.writers_of(folder))
         return tuple(dict.fromkeys(section for section in sections if section))
 
-    def sections(self) -> tuple[str, ...]:
+    def row_sections(self) -> tuple[str, ...]:
         """The sections that stages go over the rows of."""
         return tuple(dict.fromkeys(stage.section for stage in self.stages if stage.section))
 

@@ -76,7 +76,7 @@ def test_a_stage_says_what_it_reads_and_writes(tmp_path: Path):
 
 def test_a_graph_says_whose_rows_lie_in_a_folder(tmp_path: Path):
     graph = graph_of(tmp_path, TEXT)
-    assert graph.sections() == ("toys",)
+    assert graph.row_sections() == ("toys",)
     assert [stage.kind for stage in graph.stages_of("toys")] == ["toy", "box"]
     assert graph.sections_of("boxes") == graph.sections_of("toys") == ("toys",)
     assert graph.sections_of("nothing") == ()
