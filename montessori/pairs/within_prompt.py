@@ -209,8 +209,10 @@ def measure_skills(labelled: pl.DataFrame, pairs: pl.DataFrame) -> dict[str, Any
     for side in ("chosen", "rejected"):
         rows = pairs.select(pl.col(f"{side}_row").alias("row_id")).join(known, on="row_id")
         counts = rows.group_by("skill", maintain_order=True).len().sort("skill")
-        share = pl.col("len") / pairs.height
-        shares[f"{side}_skills"] = dict(counts.select("skill", share).iter_rows())
+        # Python divides: Polars multiplies by the reciprocal, which may move the last digit.
+        shares[f"{side}_skills"] = {
+            skill: count / pairs.height for skill, count in counts.iter_rows()
+        }
     return shares
 
 

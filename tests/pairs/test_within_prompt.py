@@ -14,7 +14,13 @@ import pytest
 from montessori.artifacts.files import new_folder, read_json, read_table, write_table
 from montessori.artifacts.schemas import PAIRS, PROBE, SCORES
 from montessori.errors import MontessoriError
-from montessori.pairs.within_prompt import PrefsParams, label_rows, make_pairs, write_pairs
+from montessori.pairs.within_prompt import (
+    PrefsParams,
+    label_rows,
+    make_pairs,
+    measure_skills,
+    write_pairs,
+)
 from tests.tiny_rows import probe_frame, write_probe
 
 SETTINGS = PrefsParams(
@@ -170,3 +176,12 @@ def test_scores_of_another_probe_are_an_error():
     scores = scores_of(probe_frame(3, 4), {4: 1.0}, 0.0)
     with pytest.raises(MontessoriError, match="not in the probe"):
         label_rows(scores.with_columns(pl.lit("f" * 16).alias("row_id")), probe_frame(3, 4))
+
+
+def test_shares_of_skills_are_quotients_to_the_last_digit():
+    """Metrics are compared by their hash, so a share is the division that it says it is."""
+    skills = ["sums"] * 24 + ["units"] * 183
+    labelled = pl.DataFrame({"row_id": [str(i) for i in range(207)], "skill": skills})
+    pairs = pl.DataFrame({"chosen_row": labelled["row_id"], "rejected_row": labelled["row_id"]})
+    shares = {"sums": 24 / 207, "units": 183 / 207}
+    assert measure_skills(labelled, pairs) == {"chosen_skills": shares, "rejected_skills": shares}
