@@ -142,7 +142,7 @@ def test_what_is_out_of_date_is_counted(
 ):
     """After a change of code the count would be wrong: lists of code come first."""
     answers = {"dvc status": status, "dvc remote": "origin\t/data/store\nsecond\ts3://b"}
-    monkeypatch.setattr(doctor, "_answer", answering(answers))
+    monkeypatch.setattr(doctor, "_command_output", answering(answers))
     state, remote = doctor.dvc_findings(checkout)
     assert (state.level, state.text) == (level, text)
     assert state.next.startswith(next_step)
@@ -152,7 +152,7 @@ def test_what_is_out_of_date_is_counted(
 def test_no_remote_is_a_note_that_says_how_to_add_one(
     checkout: Path, monkeypatch: pytest.MonkeyPatch
 ):
-    monkeypatch.setattr(doctor, "_answer", answering({"dvc status": "", "dvc remote": ""}))
+    monkeypatch.setattr(doctor, "_command_output", answering({"dvc status": "", "dvc remote": ""}))
     _, remote = doctor.dvc_findings(checkout)
     assert (remote.level, remote.text) == ("note", "none")
     assert "dvc remote add -d NAME" in remote.next
@@ -174,7 +174,7 @@ def test_a_command_that_fails_is_missing_or_hangs_has_no_answer(
     monkeypatch.setattr(
         doctor.subprocess, "run", lambda *a, **more: run(*a, **more | {"timeout": 0.2})
     )
-    assert doctor._answer(command) is None
+    assert doctor._command_output(command) is None
 
 
 # ------------------------------------------------------------------------------- the machine
@@ -188,11 +188,11 @@ class TorchWithoutGpu:
 def test_a_gpu_that_torch_cannot_use_is_said_with_the_way_out(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(sys.modules, "torch", TorchWithoutGpu)
     monkeypatch.setattr(doctor.shutil, "which", lambda name: "/usr/bin/nvidia-smi")
-    monkeypatch.setattr(doctor, "_answer", lambda command: "GPU 0: H200")
+    monkeypatch.setattr(doctor, "_command_output", lambda command: "GPU 0: H200")
     finding = doctor.device_finding()
     assert finding.level == "bad"
     assert "MONTESSORI_ACCELERATOR=cuda" in finding.next
-    monkeypatch.setattr(doctor, "_answer", lambda command: None)  # a driver without a GPU
+    monkeypatch.setattr(doctor, "_command_output", lambda command: None)  # a driver without a GPU
     assert doctor.device_finding().level == "ok"
 
 
