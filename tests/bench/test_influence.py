@@ -101,7 +101,7 @@ def test_what_is_not_offered_is_said(student: Path, rows: Path) -> None:
         run(student, against="truth")
     with pytest.raises(MontessoriError, match="neither a model folder nor a shape"):
         run("llama9-80b")
-    with pytest.raises(MontessoriError, match="40 references are fewer than the 41"):
+    with pytest.raises(MontessoriError, match="40 references are fewer than the requested 41"):
         run(student, probes=rows, references=rows, rows=2, reference_rows=41, max_length=128)
 
 
