@@ -240,7 +240,7 @@ def test_one_core_is_a_note(monkeypatch: pytest.MonkeyPatch):
 
 def test_python_outside_an_environment_is_a_note(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setattr(doctor.sys, "base_prefix", "/usr")
-    monkeypatch.setattr(doctor.sys, "prefix", "/work/.venv")
+    monkeypatch.setattr(doctor.sys, "prefix", "/project/.venv")
     assert doctor.python_finding().level == "ok"
     monkeypatch.setattr(doctor.sys, "prefix", "/usr")
     assert "activate .venv" in doctor.python_finding().next
