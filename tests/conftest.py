@@ -1,6 +1,7 @@
 """What all tests share: an offline, single-threaded process and tiny models made once."""
 
 import os
+import sys
 
 os.environ |= {
     "HF_HUB_OFFLINE": "1",
@@ -20,6 +21,16 @@ from montessori.pipeline.machine import Machine
 #: Property tests draw the same examples in every run, on every machine, and take their time.
 settings.register_profile("same examples", derandomize=True, database=None, deadline=None)
 settings.load_profile("same examples")
+
+
+@pytest.fixture(autouse=True)
+def _settable_threads():
+    """Give torch back the function that sets its threads: vLLM on a CPU takes it away for good."""
+    yield
+    if "torch" in sys.modules:
+        import torch
+
+        torch.set_num_threads = torch._C.set_num_threads
 
 
 @pytest.fixture(scope="session")

@@ -125,8 +125,8 @@ def test_the_published_procedure_is_the_exact_step_of_one_batch(
     probe = Row([3, 4, 5, 6], [-100, 4, 5, 6])
     slow = Published(model, state, 1e-4, references, 0, tmp_path)
     slow.length = 8
-    slow.references = [slow._padded(some) for some in references]
-    parts = slow.measure([probe])
+    slow.references = [slow._pad_row(some) for some in references]
+    parts = slow.measure_rows([probe])
     exact = ExactStep(load_model(student), state, 1e-4, references, [[0, 1]], 0)
     assert parts.falls[0] == pytest.approx(exact.influence([probe]).item(), rel=1e-3)
     assert all(

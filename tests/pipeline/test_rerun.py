@@ -102,7 +102,7 @@ def test_machine_settings_touch_nothing(fresh: Checkout):
 
 
 def test_a_change_of_code_touches_what_loads_it(fresh: Checkout):
-    with (fresh.root / "montessori" / "outputs" / "page.css").open("a") as style:
+    with (fresh.root / "montessori" / "report" / "answers" / "page.css").open("a") as style:
         style.write("/* more */\n")
     assert set(json.loads(fresh.run("dvc", "status", "--json"))) == {"code"}
     assert fresh.repro("code") == ["code"]

@@ -77,7 +77,7 @@ def served(folder, **more):
 
 def test_killed_in_a_wave_it_pays_only_for_what_is_missing(folder):
     with served(folder) as server:
-        whole = write(folder, server.url, work="first", out="first")
+        whole = write(folder, server.url, work="first work", out="first")
         total = len(server.asked)
         assert len({(str(b["prompt"]), b["seed"]) for b in server.asked}) == total
         server.asked.clear()
