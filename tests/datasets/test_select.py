@@ -107,3 +107,14 @@ def test_the_first_rows_of_one_and_all_of_another(tmp_path):
         with pytest.raises(MontessoriError, match=f"do not make {wrong} rows"):
             join_datasets(first, second, tmp_path / "no", JoinParams(rows=wrong))
     assert not (tmp_path / "no").exists()
+
+
+@pytest.mark.parametrize(("wanted", "of_first"), [(3, 0), (12, 9)])
+def test_a_join_may_take_none_or_all_of_the_first(tmp_path, wanted, of_first):
+    """Three rows of the second, nine of the first that are not among them."""
+    first, second = write_probe(tmp_path / "a", 3, 4), tmp_path / "b"
+    with new_folder(second, {}) as folder:
+        write_table(FRAME[4:7], folder / "rows.parquet", PROBE)
+    metrics = join_datasets(first, second, tmp_path / "out", JoinParams(rows=wanted))
+    assert metrics == {"rows": wanted, "of_first": of_first, "of_second": 3}
+    assert read_table(tmp_path / "out" / "rows.parquet", PROBE).height == wanted

@@ -117,6 +117,12 @@ def test_margin_counts_in_standard_deviations_of_the_table():
     assert made(values, margin=0.8) == {(4, 5), (8, 9)}
 
 
+def test_a_difference_of_exactly_the_margin_makes_a_pair():
+    """Scores 1 and -1 deviate by 1, so their difference is two deviations."""
+    assert made({4: 1.0, 5: -1.0}, margin=2.0) == {(4, 5)}
+    assert made({4: 1.0, 5: -1.0}, margin=2.001) == set()
+
+
 def test_dropped_rows_and_equal_texts_make_no_pair():
     assert made({0: 1.0, 1: -1.0, 2: -2.0}) == {(0, 2)}  # row 1 of the probe is dropped
     probe = probe_frame(3, 4).with_columns(pl.lit("the same").alias("raw"))
@@ -145,6 +151,23 @@ def test_written_pairs_hold_raw_texts_and_metrics_count(tmp_path):
     assert metrics["prompts_one_sided"] == 1
     assert metrics["mean_difference"] == 3.0
     assert metrics["chosen_skills"] == {"sums": 1.0}
+
+
+def test_shares_of_skills_are_of_pairs(tmp_path):
+    """Rows 4 and 6 are sums, 5 and 7 spellings: 4 > 5, 4 > 7 and 6 > 5, 6 > 7; 8 > 10 are sums."""
+    values = {4: 2.0, 5: -1.0, 6: 1.0, 7: -2.0, 8: 1.0, 10: -1.0}
+    scores, probe = written(tmp_path, values)
+    metrics = write_pairs(scores, probe, tmp_path / "prefs", SETTINGS)
+    assert metrics["pairs"] == 5
+    assert metrics["chosen_skills"] == {"sums": 1.0}
+    assert metrics["rejected_skills"] == {"strings": 0.8, "sums": 0.2}
+
+
+def test_rows_without_skills_have_no_shares():
+    """Rows of a user's own need no skill; a share of nothing would be a column of zeros."""
+    probe = probe_frame(3, 4).with_columns(pl.lit(None, pl.String).alias("skill"))
+    labelled = label_rows(scores_of(probe, {4: 1.0, 5: -1.0}, 0.0), probe)
+    assert measure_skills(labelled, make_pairs(labelled, SETTINGS)) == {}
 
 
 def test_scores_that_are_all_equal_are_an_error_of_their_own(tmp_path):
