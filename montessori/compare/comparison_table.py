@@ -53,6 +53,7 @@ def read_comparison(path: Path, runs: Iterable[str]) -> dict[str, Any]:
             expected="one that this version made",
             next="dvc repro compare",
         )
+    # The comparison may be older than params.yaml and have other runs.
     recorded = comparison["runs"]
     return {**comparison, "runs": {run: recorded[run] for run in runs if run in recorded}}
 

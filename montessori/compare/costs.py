@@ -137,6 +137,7 @@ def _cost_of(stage: Stage, name: str, metrics: Path) -> Cost:
     """The cost of a stage for one row, from its metrics and its runtime record."""
     if stage.kind in FREE:
         return Cost()
+    # Every stage has a runtime record; not every stage has metrics.
     what = f"{stage.kind} {name}"
     cost = _runtime_cost(_read_if_there(metrics / "runtime" / stage.code / f"{name}.json"), what)
     if stage.metrics is None:

@@ -61,4 +61,5 @@ def _count_leaks(leaks: Path) -> dict[str, dict[str, dict[str, int]]]:
 
 
 def _metric_files(folder: Path) -> list[Path]:
+    # Those of the stage leaks are in folders of their own, `learned` and `probed`.
     return sorted(folder.rglob("*.json"))

@@ -56,7 +56,7 @@ def write_sentence(run: str, row: Row, other: str, confidence: float) -> str:
     """On which benchmarks a run beats another one or loses to it, and which are undecided."""
     names: dict[str, list[str]] = {"better": [], "worse": [], "undecided": []}
     for name in order_metrics(row):
-        if name != MEAN:
+        if name != MEAN:  # it has a sentence of its own
             names[verdict_on(row[name], confidence)].append(name)
     count = sum(map(len, names.values()))
     parts = []
@@ -163,6 +163,7 @@ def _note_resamples(comparison: Mapping[str, Any]) -> list[str]:
     smallest = comparisons / (resamples + 1)
     if smallest <= alpha + 1e-12:
         return []
+    # Solved for resamples; a rounding error must not ask for one more.
     needed = math.ceil(comparisons / alpha - 1 - 1e-9)
     return [
         f"No difference can be significant here: {comparisons} comparisons need "

@@ -93,6 +93,7 @@ def answer_items(
     Items of all benchmarks are answered in one batch per turn. In a later turn the model sees its
     own earlier answers, even those that were cut off.
     """
+    # All benchmarks together, because engines are faster on large batches.
     conversations = []
     for name, listed in items.items():
         conversations += [Conversation(name, item) for item in listed]

@@ -59,6 +59,7 @@ def _require_verdicts(judged: pl.DataFrame, name: str, turns: int, where: Path) 
     """Raise MontessoriError unless a benchmark has a verdict on each turn, one of them usable."""
     rows = judged.filter(pl.col("benchmark") == name)
     _require_count(rows.select("item_id", "turn").n_unique(), turns, name, where)
+    # A comparison has a preference, a grade has a score.
     if rows.select(pl.coalesce("preference", "score").is_null().all()).item():
         raw = rows["raw"].drop_nulls()
         said = f", the first is {raw[0][:80]!r}" if raw.len() else ""

@@ -45,7 +45,7 @@ def take_exam(
     Returns accuracies in %: of all questions, the mean of the tasks' (as in ARTE's tables), and of
     each task. Raises MontessoriError for tasks without test questions, before the model is opened.
     """
-    questions = read_test_questions(tasks)
+    questions = read_test_questions(tasks)  # first: opening a model takes long
     answers = answer_questions(
         open_model(model), questions["input"].to_list(), settings.max_new_tokens
     )

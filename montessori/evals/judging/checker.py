@@ -28,6 +28,7 @@ class Checker:
         return {"name": self.name}
 
     def _verdict_on(self, question: Question, known: Known) -> Verdict:
+        # Each turn is graded as a task of one turn, hence `correct[0]`.
         grade = _grade(question, [answer.text for answer in question.answers], known)
         if not question.others:
             return Verdict(score=score_of(grade.quality), correct=grade.correct[0])

@@ -137,6 +137,7 @@ def read_verdict(question: Question, answer: Answer, key: str, cost: Cost) -> Ve
     preference = score = None
     by_logprobs = choice_by_logprobs(answer.first) if question.is_choice else None
     problem = ""
+    # An empty answer that was not finished is none: the prompt left no room for it.
     if not (answer.finished or answer.tokens or answer.text or answer.first):
         problem = "context"
     elif question.others:

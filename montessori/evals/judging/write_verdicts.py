@@ -83,6 +83,7 @@ def _keep_ledger(ledger: Path) -> None:
     """Move the ledger of a finished stage to where the stages of other runs look for verdicts."""
     paid = ledger.parent / PAID
     paid.mkdir(exist_ok=True)
+    # Named by content, so that two runs with equal verdicts leave one copy.
     ledger.replace(paid / f"{folder_digest(ledger)[:16]}.jsonl")
 
 

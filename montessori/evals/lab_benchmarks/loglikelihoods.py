@@ -73,6 +73,7 @@ def _score_rows(engine: "TransformersEngine", rows: list[TokenPair]) -> list[Sco
     chosen = torch.tensor([number[pair.context] for pair in rows], device=model.device)
     ids, mask = pad_with_mask(contexts, 0, model.device, left=True)
     cache = DynamicCache(config=model.config)
+    # Padding on the left must not shift the positions of the tokens.
     positions = (mask.cumsum(-1) - 1).clamp_(min=0)
     context_logits = model(
         input_ids=ids,
@@ -107,6 +108,7 @@ def _sum_scores(logits: torch.Tensor, targets: torch.Tensor, present: torch.Tens
     """
     logits = logits.float()
     token = logits.gather(2, targets.unsqueeze(-1)).squeeze(-1) - logits.logsumexp(dim=-1)
+    # Padding counts as greedy, so that it decides nothing.
     greedy = (logits.argmax(dim=-1) == targets) | (present == 0)
     sums = (token * present).sum(dim=1).tolist()
     return list(zip(sums, greedy.all(dim=1).tolist(), strict=True))

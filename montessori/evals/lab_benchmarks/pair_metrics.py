@@ -92,6 +92,7 @@ def position_bias(rows: pl.DataFrame) -> dict[str, Any]:
     asked = rows.filter((pl.col("method") != "identical") & pl.col("preference").is_not_null())
     swapped = asked["swapped"]
     first = pl.when(pl.col("swapped")).then(1.0 - pl.col("preference")).otherwise("preference")
+    # 1 where the answer shown first was preferred, however clearly, and 0.5 for a tie.
     better = ((first - 0.5).sign() + 1.0) / 2.0
     return {
         "swapped": _mean_percent(swapped),

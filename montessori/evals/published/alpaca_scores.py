@@ -111,7 +111,7 @@ def _fit_regressions(
     usable = int((~np.isnan(comparison.preference + length)).sum())
     unknown = int(np.isnan(length).sum())
     notes = [f"{unknown} rows have no length: not in the fits"] if unknown else []
-    if usable < FOLDS:
+    if usable < FOLDS:  # each fold of the cross-validation needs a row
         return {}, [*notes, f"{usable} rows with verdict and lengths are too few for a fit"]
     if files.difficulty is not None and difficulty is None:
         notes.append("instruction difficulty is not used: the rows are not those it was made for")

@@ -167,6 +167,7 @@ def _is_missing(value: Any) -> bool:
 
 def _parse_preference(value: Any) -> float:
     """A preference from 1 to 2; a 0 of older files is a tie; NaN for anything else."""
+    # In Python true and false are integers too.
     if isinstance(value, bool) or not isinstance(value, int | float):
         return math.nan
     if value == 0:

@@ -228,6 +228,6 @@ def _require_keys(row: Row, keys: tuple[str, ...], line: int, path: Path) -> Non
     if missing:
         raise wrong_line(f"no {', '.join(missing)}", line, path)
     for key in ("question_id", "turn"):
-        value = row.get(key, 1)
+        value = row.get(key, 1)  # 1: a question of a question.jsonl has no turn
         if isinstance(value, bool) or not isinstance(value, int):
             raise wrong_line(f"{key} is {value!r}, not a whole number", line, path)

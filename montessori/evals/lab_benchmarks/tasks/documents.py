@@ -40,6 +40,7 @@ def _document_row(item: Mapping[str, Any]) -> dict[str, Any]:
         "prompt": item["turns"][0],
         "answer": item["answers"][0],
         "choices": item.get("choices") or [],
+        # A column of an Arrow table has one type, so -1 stands for None.
         "gold": -1 if item.get("gold") is None else item["gold"],
     }
 
