@@ -74,15 +74,21 @@ def find_adapters(folder: Path) -> Path | None:
     return adapters
 
 
-def load_student(folder: Path) -> "PreTrainedModel":
-    """The fp32 model of a folder, with its adapters, if it has any, ready to be trained."""
-    model = load_model(folder)
+def load_student(folder: Path, dtype: "torch.dtype | None" = None) -> "PreTrainedModel":
+    """The model of a folder, with its adapters, if it has any, ready to be trained.
+
+    Its parameters are fp32 unless `dtype` says otherwise; rotary frequencies are fp32 always.
+    """
+    model = load_model(folder, dtype)
     adapters = find_adapters(folder)
     if adapters is None:
         return model
     from peft import PeftModel
 
-    return PeftModel.from_pretrained(model, adapters, is_trainable=True)
+    # peft keeps the adapters of a model in 16 bits in fp32 unless it is told not to.
+    return PeftModel.from_pretrained(
+        model, adapters, is_trainable=True, autocast_adapter_dtype=False
+    )
 
 
 def load_merged(

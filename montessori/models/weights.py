@@ -64,6 +64,18 @@ def load_model(
         ) from error
 
 
+def cast_parameters(model: "PreTrainedModel", dtype: "torch.dtype") -> "PreTrainedModel":
+    """The model with its floating-point parameters in `dtype`; its buffers keep their format.
+
+    `model.to(dtype=...)` would cast buffers too, and rotary frequencies in bf16 put a token of a
+    long text at the wrong place. What transformers loads in a format keeps them in fp32 as well.
+    """
+    for parameter in model.parameters():
+        if parameter.is_floating_point():
+            parameter.data = parameter.data.to(dtype)
+    return model
+
+
 def enable_checkpointing(model: "PreTrainedModel") -> "PreTrainedModel":
     """The model in evaluation mode, but with activations recomputed in the backward pass.
 

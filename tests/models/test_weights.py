@@ -22,7 +22,12 @@ from montessori.models.adapters import (
     merge_adapters,
     save_adapters,
 )
-from montessori.models.weights import enable_checkpointing, load_model, save_model
+from montessori.models.weights import (
+    cast_parameters,
+    enable_checkpointing,
+    load_model,
+    save_model,
+)
 
 ADAPTERS = AdapterParams(rank=2, alpha=4.0)
 IDS = torch.arange(1, 12)[None]
@@ -54,6 +59,24 @@ def test_weights_are_fp32_whatever_the_folder_holds(copy):
     assert {value.dtype for value in load_model(copy, torch.float64).parameters()} == {
         torch.float64
     }
+
+
+def test_rotary_frequencies_stay_fp32_in_every_format(copy, tmp_path):
+    """In bf16 they are off by 0.5 radians at token 300 of a Llama-3-8B, and by 1.8 at 1,023."""
+    wanted = dict(load_model(copy).named_buffers())
+    (tmp_path / "lora").mkdir()
+    save_adapters(add_adapters(load_model(copy), ADAPTERS, seed=0), copy, tmp_path / "lora")
+    for dtype in (torch.bfloat16, torch.float64):
+        for model in (
+            load_model(copy, dtype),
+            load_student(copy, dtype),
+            load_student(tmp_path / "lora", dtype),
+            cast_parameters(load_model(copy), dtype),
+        ):
+            assert {value.dtype for value in model.parameters()} == {dtype}
+            for name, buffer in model.named_buffers():
+                assert torch.equal(buffer, wanted[name.removeprefix("base_model.model.")])
+                assert buffer.dtype == torch.float32
 
 
 def test_a_folder_without_safetensors_is_refused_although_it_has_a_pickle(copy):
