@@ -5,6 +5,7 @@ parameters. Rows share a backward pass if their gradients can be separated (see 
 models each row has its own, and hooks consume a parameter's gradient as soon as it is computed.
 """
 
+import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -20,8 +21,13 @@ from montessori.train.loss import Row, batch_by_length, comfortable_tokens, sum_
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+LOG = logging.getLogger(__name__)
+
 #: Most rows of a shared backward pass, and most elements of a parameter's gradients in it.
 ROWS, ELEMENTS = 16, 2**26
+#: Largest difference between rows' sums from a shared pass and from a pass for each row, as a share
+#: of the largest sum, by the format of the products: rounding gives 1e-5 in fp32, 5e-2 in bf16.
+AGREE = {torch.float64: 1e-2, torch.float32: 1e-2, torch.bfloat16: 0.2}
 
 
 def reference_gradients(
@@ -34,24 +40,36 @@ def reference_gradients(
     """Gradients of the reference loss by parameter name, each (len(groups), elements).
 
     A group is a list of row indices; its loss is the mean over its rows of each row's mean token
-    loss, so neither `batch` nor the lengths of the other rows in it matter.
+    loss, so neither `batch` nor the lengths of the other rows in it matter. The result is in the
+    parameters' format; batches add up in fp32 at least, because many small ones vanish in bf16.
     """
+    parameters = trained_parameters(model)
     stacked = {
         name: parameter.new_zeros(len(groups), parameter.numel())
-        for name, parameter in trained_parameters(model).items()
+        for name, parameter in parameters.items()
     }
-    for k, group in enumerate(groups):
-        model.zero_grad(set_to_none=True)
-        rows = [references[i] for i in group]
-        # The batches' gradients add up in `.grad`: the loss of the group is a sum over its rows.
-        for indices in batch_by_length(rows, batch, comfortable_tokens(model.device)):
-            loss = sum_mean_losses(model, [rows[i] for i in indices], pad) / len(rows)
-            loss.backward()
-        for name, parameter in trained_parameters(model).items():
-            if parameter.grad is not None:
-                stacked[name][k] = parameter.grad.flatten()
     model.zero_grad(set_to_none=True)
+    for k, group in enumerate(groups):
+        rows = [references[i] for i in group]
+        sums = {name: _zeros_to_sum(parameter) for name, parameter in parameters.items()}
+
+        def add(name: str, gradient: torch.Tensor, sums: dict[str, torch.Tensor] = sums) -> None:
+            sums[name] += gradient.flatten()
+
+        # The loss of the group is a sum over its rows.
+        for indices in batch_by_length(rows, batch, comfortable_tokens(model.device)):
+            with _consume_gradients(parameters, add):
+                (sum_mean_losses(model, [rows[i] for i in indices], pad) / len(rows)).backward()
+        for name, total in sums.items():
+            stacked[name][k] = total
     return stacked
+
+
+def _zeros_to_sum(parameter: torch.Tensor) -> torch.Tensor:
+    """Zeros for a sum over gradients of the parameter, as a vector, fp32 or finer."""
+    return parameter.new_zeros(
+        parameter.numel(), dtype=torch.promote_types(parameter.dtype, torch.float32)
+    )
 
 
 class FirstOrder:
@@ -83,11 +101,12 @@ class FirstOrder:
         self.batch = batch or max(1, min(ROWS, ELEMENTS // largest))
         self.tokens = math.inf if batch else comfortable_tokens(model.device)
         self.alone = ""  # why every row has a backward pass of its own
+        self._checked = False  # whether rows that share a pass were compared with rows alone
         if self.batch > 1:
             try:
                 self._per_row = PerRow(model)
             except UnsupportedLayer as layer:
-                self.batch, self.alone = 1, str(layer)
+                self._separate_passes(str(layer))
 
     def score_rows(
         self, rows: Sequence[Row], advance: Callable[[int], None] | None = None
@@ -96,6 +115,7 @@ class FirstOrder:
 
         `advance` is called with the number of rows after each batch.
         """
+        self._check_sharing(rows)
         sums = self.neutral.new_zeros(len(rows), len(self.neutral))  # (rows, groups)
         for indices in batch_by_length(rows, self.batch, self.tokens):
             sums[indices] = self._sum_each([rows[i] for i in indices])
@@ -109,8 +129,12 @@ class FirstOrder:
         fp64, shape (1 + rows, groups): first all rows, then all but row i. A step without any row
         is that of the momentum, with influence 0. Group steps: arXiv 2610.00779.
         """
+        self._check_sharing(rows)
         if 1 < len(rows) <= self.batch:
-            return self.learning_rate * self._sum_together(rows, with_and_without)
+            try:
+                return self.learning_rate * self._sum_together(rows, with_and_without)
+            except UnsupportedLayer as layer:
+                self._separate_passes(str(layer))
         sums = self.neutral.new_zeros(1 + len(rows), len(self.neutral))  # (1 + rows, groups)
         for k in range(1 + len(rows)):
             left = [row for i, row in enumerate(rows) if i != k - 1]  # k = 0 leaves all
@@ -118,11 +142,34 @@ class FirstOrder:
                 sums[k] = self._sum_mean_step(left)
         return self.learning_rate * sums
 
+    def _separate_passes(self, reason: str) -> None:
+        """Give every row a backward pass of its own from here on, and say why."""
+        self.batch, self.alone = 1, reason
+        LOG.warning("influence: every row has a backward pass of its own: %s", reason)
+
+    def _check_sharing(self, rows: Sequence[Row]) -> None:
+        """Once: two rows, of different lengths if there are any, must score as each by itself."""
+        if self._checked or self.batch == 1 or len(rows) < 2:
+            return
+        self._checked = True
+        others = sorted(rows[1:], key=lambda row: len(row.ids) == len(rows[0].ids))
+        pair = [rows[0], others[0]]
+        shared = self._sum_each(pair)
+        alone = torch.stack([self._sum_mean_step([row]) for row in pair])
+        difference, scale = (shared - alone).abs().max(), alone.abs().max()
+        # A score that is not finite is found, with the name of its row, by who asks for it.
+        if difference > AGREE.get(self.model.dtype, 0.2) * scale:
+            share = float(difference / scale)
+            self._separate_passes(f"rows that share one score otherwise, by {share:.2g} of a score")
+
     def _sum_each(self, rows: Sequence[Row]) -> torch.Tensor:
         """Sums of each row's step, (rows, groups)."""
-        if self.batch == 1:
-            return torch.cat([self._sum_mean_step([row])[None] for row in rows])
-        return self._sum_together(rows)
+        if self.batch > 1:
+            try:
+                return self._sum_together(rows)
+            except UnsupportedLayer as layer:
+                self._separate_passes(str(layer))
+        return torch.stack([self._sum_mean_step([row]) for row in rows])
 
     def _sum_together(
         self, rows: Sequence[Row], mix: Callable[[torch.Tensor], torch.Tensor] | None = None
@@ -149,8 +196,9 @@ class FirstOrder:
         self, rows: Sequence[Row], dense: Consumer, sparse: SparseConsumer | None = None
     ) -> None:
         """One backward pass whose gradients go to the consumers row by row."""
-        with self._per_row.give_gradients(len(rows), dense, sparse):
-            sum_mean_losses(self.model, rows, self.pad).backward()
+        self._per_row.separate_rows(
+            lambda: sum_mean_losses(self.model, rows, self.pad), len(rows), dense, sparse
+        )
 
     def _sum_mean_step(self, rows: Sequence[Row]) -> torch.Tensor:
         """Sums of one step on the mean loss of `rows`, shape (groups,)."""

@@ -2,9 +2,13 @@
 
 The gradient of a linear layer for row b is `outputs'[b]^T inputs[b]`: the gradient that comes back
 to the layer's output, times the layer's input (per-example gradients, as computed for clipping in
-arXiv 1510.01799). Inside `give_gradients`, layers with trained parameters run through autograd
+arXiv 1510.01799). Inside `separate_rows`, layers with trained parameters run through autograd
 functions. As the backward pass reaches a layer, its function hands the rows' gradients to a
 consumer and then drops them.
+
+What cannot be separated is never left out silently. A layer whose input is not rows first raises
+in the forward pass. A weight that is used without a call of its layer (adapters on experts, whose
+matrices are multiplied first) gets a gradient from autograd itself, and that is an error too.
 """
 
 import copy
@@ -25,6 +29,9 @@ Consumer = Callable[[str, torch.Tensor], None]
 #: Takes a parameter's name, rows (n,), indices along its first axis (n,) and gradients (n, width).
 SparseConsumer = Callable[[str, torch.Tensor, torch.Tensor, torch.Tensor], None]
 
+#: What a module raises that is given one tensor and wants something else.
+NOT_A_NORM = (TypeError, ValueError, RuntimeError, AttributeError, LookupError, AssertionError)
+
 
 class UnsupportedLayer(Exception):
     """A model whose gradients cannot be separated by row; the text says which layer."""
@@ -42,36 +49,49 @@ class PerRow:
         self._name = {id(value): name for name, value in named.items()}
         self._trained = list(named.values())
         layers = list(_find_layers(model, self._name))
-        self._uses: Counter[int] = Counter()  # layers of each parameter; tied ones have several
-        for _, parameters in layers:
-            self._uses.update(parameters)
-        missing = [name for key, name in self._name.items() if key not in self._uses]
+        owned = {key for _, keys in layers for key in keys}
+        missing = [name for key, name in self._name.items() if key not in owned]
         if missing:
             raise UnsupportedLayer(f"parameter {missing[0]}")
         device = self._trained[0].device
-        # Parameters do not ask for gradients while they are separated. This empty tensor does, so
-        # that autograd still calls the functions' backward.
+        # The functions take no parameter as an input. This empty tensor asks for a gradient, so
+        # that autograd still calls their backward.
         self._spark = torch.zeros(0, requires_grad=True, device=device)
-        self._forwards = [(module, self._make_forward(module)) for module, _ in layers]
-        self._held: dict[int, torch.Tensor] = {}  # gradients of shared parameters so far
-        self._seen: Counter[int] = Counter()
+        self._forwards = [(module, self._make_forward(module, keys)) for module, keys in layers]
+        self._held: dict[int, torch.Tensor] = {}  # gradients of parameters used several times
+        self._uses: Counter[int] = Counter()  # calls of a parameter's layers in the forward pass
+        self._seen: Counter[int] = Counter()  # of these calls, those that the backward pass reached
+        self._counts_calls = False
         self._rows = 0
         self._dense: Consumer | None = None
         self._sparse: SparseConsumer | None = None
 
-    @contextmanager
-    def give_gradients(
-        self, rows: int, dense: Consumer, sparse: SparseConsumer | None = None
-    ) -> Iterator[None]:
-        """While open, a backward pass of a batch of `rows` gives its gradients to the consumers.
+    def separate_rows(
+        self,
+        compute_loss: Callable[[], torch.Tensor],
+        rows: int,
+        dense: Consumer,
+        sparse: SparseConsumer | None = None,
+    ) -> None:
+        """Run the backward pass of `compute_loss()`, a sum over `rows` rows, row by row.
 
-        The parameters' own `.grad` stay empty. A parameter of several layers (tied embeddings) is
-        given once, as the sum. Embeddings of one layer go to `sparse`, if it is given. Raises
-        UnsupportedLayer for a layer whose first axis is not the rows.
+        The parameters' own `.grad` stay empty. A parameter that is used several times (tied
+        embeddings, a block that runs twice) is given once, as the sum. Embeddings of one layer go
+        to `sparse`, if it is given. Raises UnsupportedLayer, perhaps after some gradients were
+        given, where the rows of a trained parameter cannot be separated.
         """
         self._rows, self._dense, self._sparse = rows, dense, sparse
-        for parameter in self._trained:
-            parameter.requires_grad_(False)
+        with self._replace_forwards():
+            self._counts_calls = True
+            loss = compute_loss()
+            self._counts_calls = False  # a recomputed layer is called again, but used once
+            loss.backward()
+            self._require_no_other_use()
+            for key in list(self._held):  # a use that the loss does not depend on adds nothing
+                self._pass_on(key, self._held.pop(key))
+
+    @contextmanager
+    def _replace_forwards(self) -> Iterator[None]:
         for module, forward in self._forwards:
             module.forward = forward
         try:
@@ -80,22 +100,30 @@ class PerRow:
             for module, _ in self._forwards:
                 del module.forward
             for parameter in self._trained:
-                parameter.requires_grad_(True)
+                parameter.grad = None
             self._held.clear()
+            self._uses.clear()
             self._seen.clear()
 
+    def _require_no_other_use(self) -> None:
+        """Raise where autograd itself found a gradient: a use that is no call of the layer."""
+        for parameter in self._trained:
+            if parameter.grad is not None:
+                name = self._name[id(parameter)]
+                raise UnsupportedLayer(f"{name}, used without a call of its layer")
+
     def give_dense(self, parameter: nn.Parameter, gradient: torch.Tensor) -> None:
-        """Pass on the gradients of a parameter, (rows, *shape), summed over its layers."""
+        """Pass on the gradients of a parameter, (rows, *shape), summed over its uses."""
         key = id(parameter)
-        if len(gradient) != self._rows:
-            raise UnsupportedLayer(f"{self._name[key]}, used for {len(gradient)} rows at once")
         self._seen[key] += 1
         if key in self._held:
             gradient = self._held.pop(key).add_(gradient)
         if self._seen[key] < self._uses[key]:
             self._held[key] = gradient
             return
-        self._seen[key] = 0
+        self._pass_on(key, gradient)
+
+    def _pass_on(self, key: int, gradient: torch.Tensor) -> None:
         assert self._dense is not None
         self._dense(self._name[key], gradient)
 
@@ -110,8 +138,6 @@ class PerRow:
             whole.index_add_(0, places, gradient.flatten(0, 1))
             self.give_dense(weight, whole.view(rows, *weight.shape))
             return
-        if rows != self._rows:
-            raise UnsupportedLayer(f"{self._name[id(weight)]}, used for {rows} rows at once")
         used, where = places.unique(return_inverse=True)  # (n,), (rows * T,)
         table = gradient.new_zeros(len(used), width)  # (n, width)
         table.index_add_(0, where, gradient.flatten(0, 1))
@@ -121,12 +147,27 @@ class PerRow:
         """Whether the parameter is one whose gradients are asked for."""
         return parameter is not None and id(parameter) in self._name
 
-    def _make_forward(self, module: nn.Module) -> Callable[..., torch.Tensor]:
+    def _make_forward(self, module: nn.Module, keys: list[int]) -> Callable[..., torch.Tensor]:
+        apply = self._choose_function(module)
+        is_embedding = isinstance(module, nn.Embedding)
+
+        def forward(x: torch.Tensor, *others: object, **options: object) -> torch.Tensor:
+            known = x.dim() == 2 if is_embedding else x.dim() >= 3  # rows, tokens, ..., width
+            if others or options or not known or len(x) != self._rows:
+                shape = tuple(x.shape)
+                raise UnsupportedLayer(f"{self._name[keys[0]]}, whose layer reads {shape}")
+            if self._counts_calls:
+                self._uses.update(keys)
+            return apply(x)
+
+        return forward
+
+    def _choose_function(self, module: nn.Module) -> Callable[[torch.Tensor], torch.Tensor]:
         if isinstance(module, nn.Linear):
             return lambda x: _Linear.apply(x, self._spark, module, self)
         if isinstance(module, nn.Embedding):
             return lambda ids: _Embedding.apply(self._spark, ids, module, self)
-        unit = _make_unit_norm(module)
+        unit = _make_twin(module)
         return lambda x: _Norm.apply(unit(x), self._spark, module, self)
 
 
@@ -152,7 +193,8 @@ def _is_norm(module: nn.Module) -> bool:
     """Whether the module is a norm: something without parameters times a weight, plus a bias.
 
     Tested on random inputs: weight w and bias b are vectors along the last axis, and the output is
-    w times the output for weight one and bias zero, plus b. So norms need not be known by name.
+    w times the output for weight one and bias zero, plus b. So norms need not be known by name. w
+    and b are random too: where a norm has (1 + w), a w of one would look like a factor.
     """
     own = dict(module.named_parameters())
     weight, bias = own.pop("weight", None), own.pop("bias", None)
@@ -160,26 +202,27 @@ def _is_norm(module: nn.Module) -> bool:
         return False
     generator = torch.Generator().manual_seed(0)
     x = torch.randn(2, 3, len(weight), generator=generator).to(weight)
+    w, b = (torch.rand(2, len(weight), generator=generator) + 0.5).to(weight)
     try:
         with torch.no_grad():
-            expected = weight * _make_unit_norm(module)(x)
-            if bias is not None:
-                expected = expected + bias
-            return torch.allclose(module(x), expected, rtol=1e-2, atol=1e-2)
-    except (TypeError, RuntimeError, ValueError):
+            expected = w * _make_twin(module)(x) + (0.0 if bias is None else b)
+            return torch.allclose(_make_twin(module, w, b)(x), expected, rtol=1e-2, atol=1e-2)
+    except NOT_A_NORM:
         return False
 
 
-def _make_unit_norm(module: nn.Module) -> nn.Module:
-    """The norm with weight one and bias zero, neither of them trained."""
+def _make_twin(
+    module: nn.Module, weight: torch.Tensor | None = None, bias: torch.Tensor | None = None
+) -> nn.Module:
+    """The norm with another weight and bias, by default one and zero, neither of them trained."""
     twin = copy.copy(module)
     twin.__dict__.pop("forward", None)  # in case the module's own is replaced at the moment
     twin._parameters = dict(module._parameters)
-    for name, value in (("weight", 1.0), ("bias", 0.0)):
+    for name, value, constant in (("weight", weight, 1.0), ("bias", bias, 0.0)):
         old = module._parameters.get(name)
         if old is not None:
-            constant = torch.full_like(old, value)
-            twin._parameters[name] = nn.Parameter(constant, requires_grad=False)
+            new = torch.full_like(old, constant) if value is None else value.detach()
+            twin._parameters[name] = nn.Parameter(new, requires_grad=False)
     return twin
 
 
@@ -196,14 +239,14 @@ class _Linear(torch.autograd.Function):
 
     @staticmethod
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
-        (x,), (gradient,) = ctx.saved_tensors, gradients  # (rows, T, in), (rows, T, out)
+        (x,), (gradient,) = ctx.saved_tensors, gradients  # (rows, ..., in), (rows, ..., out)
         module, rows = ctx.module, ctx.rows
-        if x.dim() != 3:
-            raise UnsupportedLayer(f"a linear layer with inputs of shape {tuple(x.shape)}")
+        outputs = gradient.flatten(1, -2)  # (rows, places, out)
         if rows.is_trained(module.weight):
-            rows.give_dense(module.weight, gradient.transpose(1, 2) @ x)  # (rows, out, in)
+            product = outputs.transpose(1, 2) @ x.flatten(1, -2)  # (rows, out, in)
+            rows.give_dense(module.weight, product)
         if rows.is_trained(module.bias):
-            rows.give_dense(module.bias, gradient.sum(dim=1))  # (rows, out)
+            rows.give_dense(module.bias, outputs.sum(dim=1))  # (rows, out)
         for_input = gradient @ module.weight if ctx.needs_input_grad[0] else None
         return for_input, None, None, None
 
@@ -242,9 +285,11 @@ class _Norm(torch.autograd.Function):
     def backward(ctx: Any, *gradients: torch.Tensor) -> Any:
         (x,), (gradient,) = ctx.saved_tensors, gradients
         module, rows = ctx.module, ctx.rows
+        # A norm over each head has (rows, tokens, heads, width): all axes in between are places.
         if rows.is_trained(module.weight):
-            rows.give_dense(module.weight, (gradient * x).sum(dim=1))  # (rows, width)
+            product = (gradient * x).flatten(1, -2).sum(dim=1)  # (rows, width)
+            rows.give_dense(module.weight, product)
         bias = getattr(module, "bias", None)
         if rows.is_trained(bias):
-            rows.give_dense(bias, gradient.sum(dim=1))
+            rows.give_dense(bias, gradient.flatten(1, -2).sum(dim=1))
         return gradient * module.weight, None, None, None
