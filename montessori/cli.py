@@ -96,6 +96,29 @@ def doctor() -> None:
         raise typer.Exit(1)
 
 
+@app.command("try")
+def try_a_model(
+    model: Annotated[
+        Path, typer.Argument(help="A model folder, or a .json file, as in section models.")
+    ],
+    roles: Annotated[
+        list[str] | None,
+        typer.Option("--as", help="teacher, student or judge; all by default. May be repeated."),
+    ] = None,
+) -> None:
+    """Ask of a model what the stages will ask, on eight rows, and say what to do.
+
+    Settings are those of params.yaml here, else those of one GPU. Status 1 if there is a problem.
+    """
+    from montessori.commands.try_model import read_roles, try_model
+
+    def tell(text: str) -> None:
+        typer.echo(text, err=True)
+
+    if not try_model(model, read_roles(roles or []), typer.echo, tell):
+        raise typer.Exit(1)
+
+
 @app.command()
 def table() -> None:
     """Print the comparison of the runs: values, differences, intervals."""

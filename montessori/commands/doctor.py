@@ -13,6 +13,8 @@ from importlib import metadata
 from pathlib import Path
 from typing import Literal
 
+from montessori.pipeline.runtime import total_memory
+
 GIB = 1024**3
 MEMORY, DISK = 4.0, 5.0  # GiB that the lab needs
 LOCK = "requirements/lock.txt"
@@ -162,13 +164,7 @@ def core_finding() -> Finding:
 
 def memory_finding() -> Finding:
     """Memory of the machine or, where lower, of the container."""
-    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
-    # Version 2 of control groups, then version 1. Without a limit the first holds "max" and the
-    # second a number above any memory.
-    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
-        if Path(path).is_file():
-            limit = Path(path).read_text().strip()
-            total = min(total, int(limit)) if limit.isdigit() else total
+    total = total_memory()
     text = f"{total / GIB:.1f} GiB"
     if total < MEMORY * GIB:
         return Finding(

@@ -17,6 +17,7 @@ from montessori.artifacts.atomic import write_text
 
 RECORDS = Path("metrics") / "runtime"
 UNFINISHED = Path(".work") / "runtime"
+_UNIT = 1024 * 1024 if sys.platform == "darwin" else 1024  # of `ru_maxrss` in a MiB
 
 
 def record_run(kind: str, name: str, seconds: float, devices: int) -> None:
@@ -56,13 +57,12 @@ def devices_used(device: str, tensor_parallel: int) -> int:
 
 def _peak_memory() -> float:
     """Largest resident memory so far in MiB: this process plus its largest child."""
-    unit = 1024 * 1024 if sys.platform == "darwin" else 1024
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / unit
-    return _own_peak(unit) + children
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / _UNIT
+    return own_peak() + children
 
 
-def _own_peak(unit: int) -> float:
-    """Peak of this process in MiB; `unit` is that of `ru_maxrss` per MiB.
+def own_peak() -> float:
+    """Largest resident memory of this process so far in MiB.
 
     On Linux `ru_maxrss` starts at the size of the process that started this one; VmHWM does not.
     """
@@ -73,4 +73,16 @@ def _own_peak(unit: int) -> float:
     for line in status.splitlines():
         if line.startswith("VmHWM:"):
             return int(line.split()[1]) / 1024
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / _UNIT
+
+
+def total_memory() -> int:
+    """Bytes of memory of the machine or, where lower, of the container."""
+    total = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    # Version 2 of control groups, then version 1. Without a limit the first holds "max" and the
+    # second a number above any memory.
+    for path in ("/sys/fs/cgroup/memory.max", "/sys/fs/cgroup/memory/memory.limit_in_bytes"):
+        if Path(path).is_file():
+            limit = Path(path).read_text().strip()
+            total = min(total, int(limit)) if limit.isdigit() else total
+    return total

@@ -26,6 +26,7 @@ COMMANDS = [
     ["add", "benchmark"],
     ["profile"],
     ["doctor"],
+    ["try"],
     ["table"],
     ["budgets"],
     ["report"],

@@ -111,7 +111,7 @@ def test_the_peak_is_this_process_own_and_not_that_of_who_started_it(
     """On Linux `ru_maxrss` of a fresh process is that of its parent; VmHWM is its own."""
     text = "Name:\tpython\nVmHWM:\t   2048 kB\nVmRSS:\t   1024 kB\n"
     monkeypatch.setattr(runtime.Path, "read_text", lambda path, **_: text)
-    assert runtime._own_peak(unit=1024) == 2.0
+    assert runtime.own_peak() == 2.0
 
     def missing(path, **_):
         raise OSError
@@ -119,4 +119,4 @@ def test_the_peak_is_this_process_own_and_not_that_of_who_started_it(
     monkeypatch.setattr(runtime.Path, "read_text", missing)
     usage = SimpleNamespace(ru_maxrss=3 * 1024)
     monkeypatch.setattr(runtime.resource, "getrusage", lambda who: usage)
-    assert runtime._own_peak(unit=1024) == 3.0
+    assert runtime.own_peak() == 3.0
