@@ -1,10 +1,11 @@
 """Attention of one new token per row without copying keys and values for each query head.
 
 Registered with transformers under the name GROUPED; every other shape goes to its own sdpa path.
+Only models that would take sdpa by themselves get it: see `takes_grouped`.
 """
 
 import torch
-from transformers import AttentionInterface
+from transformers import AttentionInterface, PreTrainedModel
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import AttentionMaskInterface, sdpa_mask
 
@@ -45,3 +46,17 @@ def register_attention() -> str:
     AttentionInterface.register(GROUPED, grouped_attention)
     AttentionMaskInterface.register(GROUPED, sdpa_mask)
     return GROUPED
+
+
+def takes_grouped(model: PreTrainedModel) -> bool:
+    """Whether GROUPED stands for what `model` does by itself; it is registered then.
+
+    So it is where transformers chose sdpa and the model calls attention by name. Attention sinks
+    and soft-caps need another one, and older models have their own code.
+    """
+    own = model.config.get_text_config(decoder=True)._attn_implementation
+    by_name = model._supports_attention_backend and model._can_set_attn_implementation()
+    if own != "sdpa" or not by_name:
+        return False
+    register_attention()
+    return True

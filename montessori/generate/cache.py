@@ -5,7 +5,13 @@ short rows this costs more than the model. Here a layer allocates room once.
 """
 
 import torch
-from transformers.cache_utils import DynamicCache, DynamicLayer
+from transformers.cache_utils import (
+    Cache,
+    CacheLayerMixin,
+    DynamicCache,
+    DynamicLayer,
+    LinearAttentionCacheLayerMixin,
+)
 from transformers.configuration_utils import PreTrainedConfig
 
 
@@ -67,3 +73,25 @@ def buffer_cache(config: PreTrainedConfig, capacity: int) -> DynamicCache:
         BufferLayer(capacity) if type(layer) is DynamicLayer else layer for layer in cache.layers
     ]
     return cache
+
+
+def holds_states(layer: object) -> bool:
+    """Whether a cache's layer holds states that take in each token: linear attention, SSM, conv."""
+    return isinstance(layer, LinearAttentionCacheLayerMixin)
+
+
+def holds_keys(layer: object) -> bool:
+    """Whether a cache's layer holds keys and values of tokens, alone or beside states."""
+    return isinstance(layer, CacheLayerMixin)
+
+
+def select_rows(cache: Cache, rows: torch.Tensor) -> None:
+    """Go on with the rows at `rows` (int64) of a cache only, in that order.
+
+    Layers with states have no selection of their own; their reordering for beam search is one.
+    """
+    for layer in cache.layers:
+        if holds_states(layer):
+            layer.reorder_cache(rows)
+        else:
+            layer.batch_select_indices(rows)

@@ -9,9 +9,11 @@ from montessori.generate.engine import Message
 from montessori.models import chat
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
+    from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 UNBOUNDED = 10**9  # context of a model whose config names none
+#: Where configs have their context; most older names are mapped to the first by transformers.
+CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len")
 
 
 class LocalModel:
@@ -52,4 +54,14 @@ def folder_facts(folder: Path) -> tuple[Any, int]:
         eos = GenerationConfig.from_pretrained(folder, local_files_only=True).eos_token_id
     else:
         eos = config.eos_token_id
-    return eos, getattr(config, "max_position_embeddings", None) or UNBOUNDED
+    return eos, context_length(config)
+
+
+def context_length(config: "PreTrainedConfig") -> int:
+    """Tokens that a model reads at most, by its config; UNBOUNDED where it names none.
+
+    Of a model that reads more than text it is in the config of the part that reads text.
+    """
+    text = config.get_text_config(decoder=True)
+    found = (getattr(text, name, None) for name in CONTEXT_NAMES)
+    return next((length for length in found if length), UNBOUNDED)

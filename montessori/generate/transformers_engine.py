@@ -1,10 +1,12 @@
 """The engine on transformers: a decoding loop of our own around the model's forward pass.
 
 Prompts of similar length form a batch; a prompt runs through the model once and its keys and
-values are repeated for its samples; rows that ended leave the batch. Weights are fp32 on a CPU:
-sampled text is then the same in any batch but for rounding at near-ties (1e-7 of a logit).
+values are repeated for its samples; rows that ended leave the batch. Models that cannot be read so
+are read more slowly: see `reading`. Weights are fp32 on a CPU: sampled text is then the same in any
+batch but for rounding at near-ties (1e-7 of a logit).
 """
 
+import logging
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -12,12 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self
 
 import torch
-from transformers import Cache
 
-from montessori.generate.attention import register_attention
-from montessori.generate.cache import buffer_cache
 from montessori.generate.engine import FirstTokens, Generated, Request, Sampling
-from montessori.generate.local import UNBOUNDED, LocalModel
+from montessori.generate.local import LocalModel, context_length
+from montessori.generate.reading import Texts, choose_way, has_rotary, left_positions
 from montessori.generate.sampling import Sampler
 from montessori.models.adapters import load_merged
 from montessori.models.padding import pad_with_mask
@@ -26,6 +26,10 @@ from montessori.pipeline.workers import Workers
 if TYPE_CHECKING:
     from montessori.pipeline.machine import Machine
 
+LOG = logging.getLogger(__name__)
+
+#: What a model is tried on when it is opened.
+SOME_TEXT = "One morning, 12 of the 30 children were late: what did the other ones do until ten?"
 #: Rows leave the batch when no more than this share of it is still being written.
 COMPACT = 0.8
 
@@ -68,9 +72,13 @@ class TransformersEngine(LocalModel):
         self.dtype = default if dtype == "auto" else getattr(torch, dtype)
         self.batch = batch
         self.threads = threads or torch.get_num_threads()
-        self.model = load_merged(folder, self.dtype, register_attention()).to(self.device).eval()
+        self.model = load_merged(folder, self.dtype).to(self.device).eval()
         self.end_ids = self.find_end_ids(self.model.generation_config.eos_token_id)
-        self.limit = getattr(self.model.config, "max_position_embeddings", None) or UNBOUNDED
+        self.limit = context_length(self.model.config)
+        self.rotary = has_rotary(self.model)
+        self.way = choose_way(self.model, self.tokenizer(SOME_TEXT)["input_ids"])
+        if not self.way.padded:
+            LOG.info("%s is read %s", folder, self.way)
         self.workers = Workers(self, self.threads, self.device)
 
     @classmethod
@@ -96,25 +104,36 @@ class TransformersEngine(LocalModel):
         """
         made: dict[tuple[int, int], Generated] = {}
         work = partial(TransformersEngine.decode_batch, sampling=sampling)
-        for results in self.workers.map_batches(work, list(self._batches(requests))):
+        for results in self.workers.map_batches(
+            work, list(self._batches(requests, sampling.max_new_tokens))
+        ):
             made |= {(result.request, result.sample): result for result in results}
             if on_done is not None:
                 on_done(len(results))
         return [made[i, k] for i, request in enumerate(requests) for k in range(len(request.seeds))]
 
-    def _batches(self, requests: Sequence[Request]) -> Iterator[list[Placed]]:
-        """Requests of similar length, about `batch` samples together."""
+    def _batches(self, requests: Sequence[Request], new: int) -> Iterator[list[Placed]]:
+        """Requests of similar length, about `batch` samples of up to `new` tokens together."""
         order = sorted(range(len(requests)), key=lambda i: (-len(requests[i].ids), i))
         group: list[Placed] = []
         rows = 0
         for i in order:
-            if group and rows + len(requests[i].seeds) > self.batch:
+            full = rows + len(requests[i].seeds) > self.batch
+            if group and (full or not self._goes_with(requests[i], group[0][1], new)):
                 yield group
                 group, rows = [], 0
             group.append((i, requests[i]))
             rows += len(requests[i].seeds)
         if group:
             yield group
+
+    def _goes_with(self, request: Request, longest: Request, new: int) -> bool:
+        """Whether `request` may share a batch with one that is no shorter."""
+        width = len(longest.ids)
+        if not self.way.padded and len(request.ids) != width:
+            return False
+        # Padding counts where positions are looked up in a table of the context's length.
+        return self.rotary or width + min(new, self.limit - len(request.ids)) <= self.limit
 
     def decode_batch(self, group: Sequence[Placed], sampling: Sampling) -> list[Generated]:
         """All samples of the requests of a batch."""
@@ -146,12 +165,12 @@ class TransformersEngine(LocalModel):
         pad = self.tokenizer.pad_token_id or 0
         ids, mask = pad_with_mask(prompts, pad, self.device, left=True)  # (prompts, width)
         width = ids.shape[1]
-        cache = buffer_cache(self.model.config, width + sampling.max_new_tokens)
-        positions = (mask.cumsum(-1) - 1).clamp_(min=0)
-        logits = self._forward(ids, mask, positions, cache)
+        state = Texts(self.model, self.way, width + sampling.max_new_tokens)
+        positions = left_positions(mask)
+        logits = state.read(ids, mask, positions)
         mask = torch.cat([mask, mask.new_ones(len(prompts), sampling.max_new_tokens)], dim=1)
         chosen = torch.tensor(copies, device=self.device)
-        cache.batch_select_indices(chosen)
+        state.select_rows(chosen)
         logits, mask, position = logits[chosen], mask[chosen], positions[chosen, -1:]
         if sampling.logprobs:
             self._keep_first(rows, logits, sampling.logprobs)
@@ -163,14 +182,14 @@ class TransformersEngine(LocalModel):
                 return
             if len(alive) <= COMPACT * len(rows):
                 kept = torch.tensor(alive, device=self.device)
-                cache.batch_select_indices(kept)
+                state.select_rows(kept)
                 sampler.keep_rows(kept)
                 rows = [rows[r] for r in alive]
                 tokens, mask, position = tokens[kept], mask[kept], position[kept]
             position = position + 1
             if step + 1 < sampling.max_new_tokens:
                 seen = mask[:, : width + step + 1]
-                logits = self._forward(tokens[:, None], seen, position, cache)
+                logits = state.read(tokens[:, None], seen, position)
 
     def _keep_first(self, rows: list[Row], logits: torch.Tensor, count: int) -> None:
         """Give each row its `count` likeliest first tokens, from logits (rows, vocabulary)."""
@@ -179,20 +198,6 @@ class TransformersEngine(LocalModel):
         for row, found, tokens in zip(rows, values.tolist(), ids.tolist(), strict=True):
             texts = self.decode_texts([[token] for token in tokens])
             row.first = tuple(zip(texts, found, strict=True))
-
-    def _forward(
-        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, cache: Cache
-    ) -> torch.Tensor:
-        """Logits (rows, vocabulary) after the last token of `ids` (rows, new)."""
-        output = self.model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        )
-        return output.logits[:, -1]
 
 
 def _append_tokens(rows: list[Row], tokens: list[int], ends: frozenset[int]) -> list[int]:
