@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import torch
+from transformers import Cache, DynamicCache
 
 from montessori.errors import MontessoriError
 from montessori.generate.attention import GROUPED, takes_grouped
@@ -19,7 +20,7 @@ from montessori.generate.cache import buffer_cache, holds_keys, holds_states, se
 from montessori.models.padding import pad_with_mask
 
 if TYPE_CHECKING:
-    from transformers import Cache, PreTrainedModel
+    from transformers import PreTrainedModel
 
 LOG = logging.getLogger(__name__)
 
@@ -54,27 +55,38 @@ WAYS = (Way(True, True, True), Way(False, True, False), Way(False, False, False)
 
 
 class Texts:
-    """Rows in the middle of a text; `capacity` is the most tokens of a row that are cached."""
+    """Rows in the middle of a text.
+
+    `capacity` is the most tokens of a row that are cached: room for them is taken once. 0 lets the
+    cache grow, which is faster for one or two passes.
+    """
 
     def __init__(self, model: "PreTrainedModel", way: Way, capacity: int) -> None:
         self.model, self.way = model, way
         self.names = set(inspect.signature(model.forward).parameters)
-        self.cache = buffer_cache(model.config, capacity) if way.cached else None
+        self.cache: Cache | None = None
+        if way.cached:
+            growing = DynamicCache(config=model.config)
+            self.cache = buffer_cache(model.config, capacity) if capacity else growing
         self.ids: torch.Tensor | None = None  # all tokens so far, where nothing is cached
 
-    def read(self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor) -> torch.Tensor:
-        """Logits (rows, vocabulary) after the last token of `ids` (rows, new).
+    def read(
+        self, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor, keep: int = 1
+    ) -> torch.Tensor:
+        """Logits (rows, keep, vocabulary) after the last `keep` tokens (0: all) of `ids`.
 
-        `mask` (rows, all tokens so far) is 0 at padding; `positions` (rows, new) are the tokens'.
+        `ids` (rows, new) are tokens that were not read yet. `mask` (rows, all tokens so far) is 0
+        at padding; `positions` (rows, new) are the tokens'.
         """
         if self.cache is None:
             self.ids = ids if self.ids is None else torch.cat([self.ids, ids], dim=1)
             given: dict[str, Any] = {"input_ids": self.ids, "use_cache": False}
         else:
             given = self._cached_arguments(self.cache, ids, mask, positions)
+            given["logits_to_keep"] = keep
         known = {name: value for name, value in given.items() if name in self.names}
         logits: torch.Tensor = self.model(**known).logits
-        return logits[:, -1]
+        return logits[:, -keep or -ids.shape[1] :]
 
     def select_rows(self, rows: torch.Tensor) -> None:
         """Go on with the rows at `rows` (int64) only, in that order; a row may occur twice."""
@@ -84,7 +96,7 @@ class Texts:
             select_rows(self.cache, rows)
 
     def _cached_arguments(
-        self, cache: "Cache", ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor
+        self, cache: Cache, ids: torch.Tensor, mask: torch.Tensor, positions: torch.Tensor
     ) -> dict[str, Any]:
         name = "past_key_values" if "past_key_values" in self.names else "cache_params"
         given = {
@@ -92,7 +104,6 @@ class Texts:
             "position_ids": positions,
             name: cache,
             "use_cache": True,
-            "logits_to_keep": 1,
         }
         # A model without attention holds earlier tokens in its states: the mask is for new ones.
         states_alone = not any(map(holds_keys, cache.layers))
@@ -181,7 +192,7 @@ def _read_together(
     for end in range(width + 1, ids.shape[1] + 1):
         new = slice(end - 1, end)
         logits.append(state.read(ids[:, new], mask[:, :end], positions[:, new]))
-    stacked = torch.stack(logits, dim=1).float()  # (rows, 1 + STEPS, vocabulary)
+    stacked = torch.cat(logits, dim=1).float()  # (rows, 1 + STEPS, vocabulary)
     return [stacked[order.index(i)] for i in range(len(texts))]
 
 

@@ -167,7 +167,7 @@ class TransformersEngine(LocalModel):
         width = ids.shape[1]
         state = Texts(self.model, self.way, width + sampling.max_new_tokens)
         positions = left_positions(mask)
-        logits = state.read(ids, mask, positions)
+        logits = state.read(ids, mask, positions)[:, -1]
         mask = torch.cat([mask, mask.new_ones(len(prompts), sampling.max_new_tokens)], dim=1)
         chosen = torch.tensor(copies, device=self.device)
         state.select_rows(chosen)
@@ -189,7 +189,7 @@ class TransformersEngine(LocalModel):
             position = position + 1
             if step + 1 < sampling.max_new_tokens:
                 seen = mask[:, : width + step + 1]
-                logits = state.read(tokens[:, None], seen, position)
+                logits = state.read(tokens[:, None], seen, position)[:, -1]
 
     def _keep_first(self, rows: list[Row], logits: torch.Tensor, count: int) -> None:
         """Give each row its `count` likeliest first tokens, from logits (rows, vocabulary)."""

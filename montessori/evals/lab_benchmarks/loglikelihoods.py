@@ -1,7 +1,8 @@
 """Log-likelihoods of continuations, with each shared context run through the model once.
 
 The choices of one question share their prompt, so the prompt's keys and values are computed once
-and repeated for the choices. The numbers are those of scoring each choice by itself, apart from
+and repeated for the choices. Models with states beside or instead of keys and values read each
+choice with its context. The numbers are those of scoring each choice by itself, apart from
 rounding.
 """
 
@@ -10,14 +11,17 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import torch
-from transformers import DynamicCache
 
+from montessori.generate.reading import Texts, left_positions
 from montessori.models.padding import pad_with_mask
 
 if TYPE_CHECKING:
     from montessori.generate.transformers_engine import TransformersEngine
 
 Score = tuple[float, bool]
+
+#: Tokens of a pass that gives logits for all of them.
+WHOLE = 4096
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,8 @@ def score_pairs(
     """
     batches = list(_batch_by_context(pairs, batch))
     scores: dict[int, Score] = {}
-    results = engine.workers.map_batches(_score_rows, batches)
+    score = _score_rows if engine.way.joined else _score_whole
+    results = engine.workers.map_batches(score, batches)
     for rows, row_scores in zip(batches, results, strict=True):
         for pair, score in zip(rows, row_scores, strict=True):
             scores[pair.index] = score
@@ -72,33 +77,55 @@ def _score_rows(engine: "TransformersEngine", rows: list[TokenPair]) -> list[Sco
     number = {context: n for n, context in enumerate(contexts)}
     chosen = torch.tensor([number[pair.context] for pair in rows], device=model.device)
     ids, mask = pad_with_mask(contexts, 0, model.device, left=True)
-    cache = DynamicCache(config=model.config)
     # Padding on the left must not shift the positions of the tokens.
-    positions = (mask.cumsum(-1) - 1).clamp_(min=0)
-    context_logits = model(
-        input_ids=ids,
-        attention_mask=mask,
-        position_ids=positions,
-        past_key_values=cache,
-        use_cache=True,
-        logits_to_keep=1,
-    ).logits
+    positions = left_positions(mask)
+    state = Texts(model, engine.way, capacity=0)
+    context_logits = state.read(ids, mask, positions)
     logits = context_logits[chosen]  # (rows, 1, vocabulary): of the first token after the context
     targets, present = pad_with_mask([pair.continuation for pair in rows], 0, model.device)
     if targets.shape[1] > 1:
         # Each row takes its context's keys and values, then reads its own continuation. The last
         # token of a continuation predicts nothing that is scored, so it is not read.
-        cache.batch_select_indices(chosen)
+        state.select_rows(chosen)
         start = positions[chosen, -1:] + 1
-        rest = model(
-            input_ids=targets[:, :-1],
-            attention_mask=torch.cat([mask[chosen], present[:, :-1]], dim=1),
-            position_ids=start + torch.arange(targets.shape[1] - 1, device=model.device),
-            past_key_values=cache,
-            use_cache=True,
-        ).logits
+        steps = torch.arange(targets.shape[1] - 1, device=model.device)
+        seen = torch.cat([mask[chosen], present[:, :-1]], dim=1)
+        rest = state.read(targets[:, :-1], seen, start + steps, keep=0)
         logits = torch.cat([logits, rest], dim=1)  # (rows, width, vocabulary)
     return _sum_scores(logits, targets, present)
+
+
+def _score_whole(engine: "TransformersEngine", rows: list[TokenPair]) -> list[Score]:
+    """Scores of pairs that are each read from the beginning, padded at the right if at all."""
+    scores: list[Score] = []
+    for pairs in _split_rows(rows, engine.way.padded):
+        texts = [[*pair.context, *pair.continuation] for pair in pairs]
+        ids, mask = pad_with_mask(texts, 0, engine.model.device)
+        # No token sees the padding behind it, so equal lengths need no mask, and others only one.
+        padded = {} if bool(mask.all()) else {"attention_mask": mask}
+        logits = engine.model(input_ids=ids, **padded).logits
+        for pair, row in zip(pairs, logits, strict=True):
+            start, end = len(pair.context), len(pair.context) + len(pair.continuation)
+            targets = ids.new_tensor([pair.continuation])
+            seen = row[None, start - 1 : end - 1]
+            scores += _sum_scores(seen, targets, torch.ones_like(targets))
+    return scores
+
+
+def _split_rows(rows: list[TokenPair], padded: bool) -> Iterator[list[TokenPair]]:
+    """Rows in passes of at most `WHOLE` tokens, in their order; of one length unless `padded`."""
+    together: list[TokenPair] = []
+    longest = 0
+    for pair in rows:
+        length = len(pair.context) + len(pair.continuation)
+        full = max(longest, length) * (len(together) + 1) > WHOLE
+        if together and (full or (not padded and length != longest)):
+            yield together
+            together, longest = [], 0
+        together.append(pair)
+        longest = max(longest, length)
+    if together:
+        yield together
 
 
 def _sum_scores(logits: torch.Tensor, targets: torch.Tensor, present: torch.Tensor) -> list[Score]:
