@@ -25,6 +25,7 @@ def main(job: Job) -> None:
             },
             paths.out_evals,
             decontamination.ngram,
+            paths.heldout,
         )
     )
 
@@ -36,6 +37,7 @@ if __name__ == "__main__":
         "reference",
         "other-reference",
         "evals",
+        "heldout",
         "out-seeds",
         "out-reference",
         "out-other-reference",

@@ -1,10 +1,12 @@
-"""The runs side by side: each metric on 0-100, its difference from another run, how sure that is.
+"""The runs side by side: each metric, its difference from another run, how sure that is.
+
+Metrics are on 0-100; the loss on held-out rows is in nats per token, and less of it is better.
 
 A run is compared with the baseline, or with its own `against` if it was judged against another run
 than the baseline was.
 """
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,15 +15,24 @@ import numpy as np
 
 from montessori.artifacts.files import read_json
 from montessori.compare.bootstrap import bootstrap_metric, observed_metric
-from montessori.compare.run_outcomes import MEAN, RunOutcomes, order_metrics, read_run_outcomes
+from montessori.compare.run_outcomes import (
+    MEAN,
+    RunOutcomes,
+    drop_losses,
+    order_metrics,
+    read_run_outcomes,
+)
 from montessori.compare.settings import CompareParams
 from montessori.errors import MontessoriError
 from montessori.evals.items import (
     AGAINST_REFERENCE,
+    HELDOUT,
     LENGTH_CONTROLLED,
     ONE_TO_TEN,
     ORDER,
     PUBLIC_ALPACA,
+    is_heldout_part,
+    is_loss,
 )
 from montessori.evals.lab_benchmarks.score_scale import to_percent
 from montessori.evals.significance import bootstrap_p, correct_by_holm
@@ -30,6 +41,7 @@ from montessori.graph.rows import Exam, Harness, Run
 
 #: Largest difference between a metric file and the outcomes, which are written with 4 decimals.
 TOLERANCE = 0.01
+LOSS_TOLERANCE = 0.001  # the same of a loss in nats
 #: Length-controlled rates by AlpacaEval's own regression, whose cross-validated penalties are too
 #: slow to find in every sample. Their values are those of the metric file, and their spread is
 #: that of the simpler regression fitted in every sample.
@@ -70,6 +82,9 @@ def compare_runs(
     """
     against = find_counterparts(runs, params.baseline)
     compared = read_run_outcomes(runs, harnesses or {}, exams or {}, Path(outcomes))
+    tokens = {run: _read_tokens(Path(evals) / f"{run}.json") for run in runs}
+    other_tokens = [run for run in runs if tokens[run] != tokens[against[run]]]
+    compared = drop_losses(compared, other_tokens)
     published = {run: _read_published(Path(evals) / f"{run}.json") for run in runs}
     table = compute_entries(compared, params, published, against)
     for run in runs:
@@ -83,7 +98,9 @@ def compare_runs(
         "confidence": params.confidence,
         "resamples": params.resamples,
         "comparisons": len(_p_values(table)),
-        "benchmarks": {name: _describe_benchmark(compared, name) for name in compared.benchmarks},
+        "benchmarks": {
+            name: _describe_benchmark(compared, name, other_tokens) for name in compared.benchmarks
+        },
         "runs": table,
     }
 
@@ -117,19 +134,32 @@ def _no_run(what: str, key: str, runs: Mapping[str, Run]) -> MontessoriError:
     )
 
 
-def _describe_benchmark(compared: RunOutcomes, name: str) -> dict[str, Any]:
+def _describe_benchmark(
+    compared: RunOutcomes, name: str, other_tokens: Sequence[str]
+) -> dict[str, Any]:
     """Items and metric of a benchmark, whether it counts in the mean, and the runs without it.
 
-    left_out: items on which no run is compared, because some run has no usable verdict there.
+    left_out: items on which no run is compared, because some run has no value there.
+    other_tokens: runs whose losses are not compared, only for held-out rows.
     """
     first = compared.runs[compared.runs_with(name)[0]][name]
-    return {
+    unlike = [run for run in other_tokens if is_loss(name)]
+    missing = [run for run in compared.runs_without(name) if run not in unlike]
+    metric = "length-controlled win rate" if name in LENGTH_CONTROLLED else "mean"
+    facts = {
         "items": len(first.items),
         "left_out": compared.dropped[name],
-        "metric": "length-controlled win rate" if name in LENGTH_CONTROLLED else "mean",
+        "metric": "mean loss in nats per token, less is better" if is_loss(name) else metric,
         "in_mean": name in compared.in_mean,
-        "missing_in": ", ".join(compared.runs_without(name)),
+        "missing_in": ", ".join(missing),
     }
+    return facts | ({"other_tokens": ", ".join(unlike)} if unlike else {})
+
+
+def _read_tokens(path: Path) -> int | None:
+    """Response tokens of the held-out rows that a metric file counts; None without such rows."""
+    tokens: int | None = read_json(path).get(f"{HELDOUT}_tokens")
+    return tokens
 
 
 def _read_published(path: Path) -> dict[str, float]:
@@ -149,7 +179,7 @@ def compute_entries(
 
     There is none where the run or the run that it is compared with lacks the benchmark. p-values
     are those of a paired bootstrap, corrected for their number in the whole table. A run that is
-    compared with itself has delta 0 and no p-value.
+    compared with itself has delta 0 and no p-value, and neither has a skill of the held-out rows.
 
     published: values by run and metric that replace those of the outcomes; samples move with them.
     counterparts: the run that each run is compared with; None: the baseline for all.
@@ -162,8 +192,10 @@ def compute_entries(
         table[run] = {}
         for name in order_metrics(metrics.keys() & measured[other].keys()):
             entry = _compare_metric(metrics[name], measured[other][name], params.confidence)
-            if run == other:
-                del entry["p"]  # a run against itself is no test, and must not enter the correction
+            # A run against itself is no test, and the skills of held-out rows are not tested: both
+            # must not enter the correction.
+            if run == other or is_heldout_part(name):
+                del entry["p"]
             table[run][name] = entry
     for (run, name), value in correct_by_holm(_p_values(table)).items():
         table[run][name]["p_holm"] = value
@@ -226,7 +258,8 @@ def _require_fresh(path: Path, row: Mapping[str, Entry], names: list[str]) -> No
         if name in ONE_TO_TEN:
             value = float(to_percent(value))
         # Not `> TOLERANCE`, which is false for a metric that is missing and therefore NaN.
-        if not abs(value - row[name]["value"]) <= TOLERANCE:
+        tolerance = LOSS_TOLERANCE if is_loss(name) else TOLERANCE
+        if not abs(value - row[name]["value"]) <= tolerance:
             raise MontessoriError(
                 f"{name} is {value:.4f} here and {row[name]['value']:.4f} by the outcomes",
                 where=str(path),

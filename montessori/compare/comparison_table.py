@@ -12,6 +12,8 @@ from montessori.compare.run_outcomes import order_metrics
 from montessori.compare.sentences import (
     Row,
     counterpart_of,
+    digits_of,
+    format_value,
     metric_title,
     run_label,
     verdict_on,
@@ -20,10 +22,15 @@ from montessori.compare.sentences import (
     write_sentences,
 )
 from montessori.errors import MontessoriError
+from montessori.evals.items import is_heldout_part
 
 KEYS = ("over", "baseline", "confidence", "resamples", "comparisons", "benchmarks", "runs")
 FIGURES = ("value", "delta", "low", "high", "p", "p_holm")
 PLOT = ("bar", "run", "metric", *FIGURES)
+PARTS_TITLE = (
+    "The loss on held-out rows by skill, in nats per token, less is better. The intervals are made "
+    "in the same way; these differences are not tested."
+)
 
 
 def format_comparison(comparison: Path, params: Mapping[str, Any]) -> str:
@@ -72,38 +79,45 @@ def write_plot(path: Path, comparison: Mapping[str, Any]) -> None:
 
 
 def format_markdown(comparison: Mapping[str, Any]) -> str:
-    """The table, its legend, a sentence for each run that is compared, and notes."""
-    runs = comparison["runs"]
-    names = order_metrics(set().union(*runs.values()))
-    lines = [
-        "# Comparison of the runs",
-        "",
-        write_legend(comparison),
-        "",
-        "| run | " + " | ".join(map(metric_title, names)) + " |",
-        "|---|" + "---|" * len(names),
-    ]
-    lines += [_format_row(run, row, names, comparison) for run, row in runs.items()]
+    """The table, its legend, a sentence for each run that is compared, and notes.
+
+    Held-out rows have a second table, by skill.
+    """
+    names = order_metrics(set().union(*comparison["runs"].values()))
+    skills = [name for name in names if is_heldout_part(name)]
+    lines = ["# Comparison of the runs", "", write_legend(comparison), ""]
+    lines += _format_table(comparison, [name for name in names if name not in skills])
+    if skills:
+        lines += ["", PARTS_TITLE, "", *_format_table(comparison, skills)]
     for listed in (write_sentences(comparison), write_notes(comparison)):
         lines += ["", *(f"- {text}" for text in listed)] if listed else []
     return "\n".join(lines) + "\n"
 
 
+def _format_table(comparison: Mapping[str, Any], names: list[str]) -> list[str]:
+    head = "| run | " + " | ".join(map(metric_title, names)) + " |"
+    rows = [_format_row(run, row, names, comparison) for run, row in comparison["runs"].items()]
+    return [head, "|---|" + "---|" * len(names), *rows]
+
+
 def _format_row(run: str, row: Row, names: list[str], comparison: Mapping[str, Any]) -> str:
     alone = counterpart_of(comparison, run) == run
-    cells = [_format_cell(row.get(name), alone, comparison["confidence"]) for name in names]
+    cells = [_format_cell(row.get(name), name, alone, comparison["confidence"]) for name in names]
     label = run_label(comparison, run)
     head = f"**{run}** (baseline)" if run == comparison["baseline"] else label
     return f"| {head} | " + " | ".join(cells) + " |"
 
 
-def _format_cell(entry: Mapping[str, float] | None, alone: bool, confidence: float) -> str:
+def _format_cell(
+    entry: Mapping[str, float] | None, name: str, alone: bool, confidence: float
+) -> str:
     """Value and difference; only the value of a run that is compared with no other (`alone`)."""
     if entry is None:
         return ""
+    value, digits = format_value(entry["value"], name), digits_of(name)
     if alone:
-        return f"{entry['value']:.1f}"
+        return value
     # Escaped, so that Markdown shows the asterisk and does not begin italics.
-    mark = "" if verdict_on(entry, confidence) == "undecided" else "\\*"
-    delta, low, high = entry["delta"], entry["low"], entry["high"]
-    return f"{entry['value']:.1f} ({delta:+.1f}; {low:+.1f} to {high:+.1f}){mark}"
+    mark = "" if verdict_on(entry, confidence, name) == "undecided" else "\\*"
+    delta, low, high = (f"{entry[key]:+.{digits}f}" for key in ("delta", "low", "high"))
+    return f"{value} ({delta}; {low} to {high}){mark}"

@@ -5,7 +5,7 @@ evaluates the same model.
 """
 
 import itertools
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from montessori.errors import MontessoriError
-from montessori.evals.items import EXAM, HARNESS, ORDER
+from montessori.evals.items import EXAM, HARNESS, ORDER, is_loss
 from montessori.evals.outcomes import Outcome, read_outcomes, require_same_items
 from montessori.graph.rows import Exam, Harness, Run
 
@@ -50,13 +50,14 @@ class RunOutcomes:
 
     @property
     def in_mean(self) -> list[str]:
-        """The benchmarks of the eval stage that all runs have.
+        """The benchmarks of the eval stage that all runs have, on 0-100.
 
-        Metrics of lm-eval are not in the mean: one task has several, and not all lie on 0-100.
-        Neither are exams, because only some runs' datasets are about what they ask.
+        The loss on held-out rows is in nats. Metrics of lm-eval are not in the mean: one task has
+        several, and not all lie on 0-100. Neither are exams, because only some runs' datasets are
+        about what they ask.
         """
         everywhere = [name for name in self.benchmarks if not self.runs_without(name)]
-        return [name for name in everywhere if name in self.own]
+        return [name for name in everywhere if name in self.own and not is_loss(name)]
 
 
 def order_metrics(names: Iterable[str]) -> list[str]:
@@ -145,6 +146,17 @@ def drop_unpaired_items(outcomes: RunOutcomes) -> RunOutcomes:
             else:
                 del runs[run][name]
     return replace(outcomes, runs=runs, dropped=dropped)
+
+
+def drop_losses(outcomes: RunOutcomes, runs: Sequence[str]) -> RunOutcomes:
+    """The outcomes without the losses on held-out rows of some runs.
+
+    A loss per token does not compare with that of a run which divides texts into other tokens.
+    """
+    kept = dict(outcomes.runs)
+    for run in runs:
+        kept[run] = {name: found for name, found in kept[run].items() if not is_loss(name)}
+    return replace(outcomes, runs=kept)
 
 
 def _select_items(outcome: Outcome, kept: NDArray[np.bool_]) -> Outcome:

@@ -5,19 +5,31 @@ from collections.abc import Mapping
 from typing import Any
 
 from montessori.compare.run_outcomes import MEAN, order_metrics
-from montessori.evals.items import LENGTH_CONTROLLED
+from montessori.evals.items import HELDOUT, LENGTH_CONTROLLED, is_heldout_part, is_loss
 
 Row = Mapping[str, Mapping[str, float]]  # metric -> entry
 MOST_NAMES = 8  # benchmarks that a sentence names
 
 
-def format_signed(value: float | None) -> str:
-    """A number with one digit and its sign, the typographic minus; nearly nothing is +0.0."""
-    return f"{value or 0.0:+z.1f}".replace("-", "\u2212")
+def format_signed(value: float | None, metric: str = MEAN) -> str:
+    """A difference of a metric with its sign, the typographic minus; nearly nothing is +0.0."""
+    return f"{value or 0.0:+z.{digits_of(metric)}f}".replace("-", "\u2212")
+
+
+def format_value(value: float, metric: str) -> str:
+    """A value of a metric with as many digits as its unit needs."""
+    return f"{value:.{digits_of(metric)}f}"
+
+
+def digits_of(metric: str) -> int:
+    """Digits behind the point: one on 0-100, three of a loss in nats."""
+    return 3 if is_loss(metric) else 1
 
 
 def metric_title(metric: str) -> str:
     """A metric's name in tables: (LC) stands for length-controlled."""
+    if metric == HELDOUT:
+        return f"{metric} (nats, less is better)"
     return f"{metric} (LC)" if metric in LENGTH_CONTROLLED else metric
 
 
@@ -34,12 +46,15 @@ def run_label(comparison: Mapping[str, Any], run: str) -> str:
     return run if ordinary else f"{run} (against {counterpart})"
 
 
-def verdict_on(entry: Mapping[str, float], confidence: float) -> str:
-    """ "better", "worse" or "undecided", by the corrected p-value of a difference."""
+def verdict_on(entry: Mapping[str, float], confidence: float, metric: str = MEAN) -> str:
+    """ "better", "worse" or "undecided", by the corrected p-value of a difference.
+
+    Of a loss less is better, of every other metric more.
+    """
     # 1 - 0.95 is not exactly 0.05, and a p-value of exactly 0.05 counts as significant.
     if entry.get("p_holm", 1.0) > 1.0 - confidence + 1e-12:
         return "undecided"
-    return "better" if entry["delta"] > 0 else "worse"
+    return "better" if (entry["delta"] > 0) != is_loss(metric) else "worse"
 
 
 def write_sentences(comparison: Mapping[str, Any]) -> list[str]:
@@ -56,8 +71,9 @@ def write_sentence(run: str, row: Row, other: str, confidence: float) -> str:
     """On which benchmarks a run beats another one or loses to it, and which are undecided."""
     names: dict[str, list[str]] = {"better": [], "worse": [], "undecided": []}
     for name in order_metrics(row):
-        if name != MEAN:  # it has a sentence of its own
-            names[verdict_on(row[name], confidence)].append(name)
+        # The mean has a sentence of its own, and the skills of held-out rows are no benchmarks.
+        if name != MEAN and not is_heldout_part(name):
+            names[verdict_on(row[name], confidence, name)].append(name)
     count = sum(map(len, names.values()))
     parts = []
     for verdict, verb in (("better", "beats"), ("worse", "loses to")):
@@ -68,11 +84,18 @@ def write_sentence(run: str, row: Row, other: str, confidence: float) -> str:
         parts.append(f"has no significant difference from {other} on any benchmark")
     elif names["undecided"]:
         parts.append(f"{_list_names(names['undecided'])} undecided")
-    mean = row[MEAN]
+    figures = [f"{run} {'; '.join(parts)}.", _figure_sentence("Mean", MEAN, row, confidence)]
+    if HELDOUT in row:
+        figures.append(_figure_sentence("Held-out loss", HELDOUT, row, confidence))
+    return " ".join(figures)
+
+
+def _figure_sentence(title: str, name: str, row: Row, confidence: float) -> str:
+    entry, digits = row[name], digits_of(name)
+    low, high = (f"{entry[end]:+.{digits}f}" for end in ("low", "high"))
     return (
-        f"{run} {'; '.join(parts)}. Mean {mean['delta']:+.1f} ({mean['low']:+.1f} to "
-        f"{mean['high']:+.1f}), corrected p {format_p(mean.get('p_holm', 1.0))}: "
-        f"{verdict_on(mean, confidence)}."
+        f"{title} {entry['delta']:+.{digits}f} ({low} to {high}), corrected p "
+        f"{format_p(entry.get('p_holm', 1.0))}: {verdict_on(entry, confidence, name)}."
     )
 
 
@@ -96,8 +119,15 @@ def write_legend(comparison: Mapping[str, Any]) -> str:
     if any(run_label(comparison, run) != run for run in comparison["runs"]):
         base += ", or from the run that a row names,"
     in_mean = sum(bool(facts["in_mean"]) for facts in comparison["benchmarks"].values())
+    scale = "All metrics on 0-100"
+    if HELDOUT in comparison["benchmarks"]:
+        scale = (
+            "Metrics on 0-100, but for the loss on held-out rows: it is the mean over rows of the "
+            "mean over a row's response tokens, in nats, less is better, and it is not part of the "
+            "mean"
+        )
     return (
-        f"All metrics on 0-100; the mean is over {_count_of(in_mean, 'benchmark')}. In "
+        f"{scale}; the mean is over {_count_of(in_mean, 'benchmark')}. In "
         f"brackets the difference from {base} with its {percent} % interval: a "
         f"paired bootstrap over items ({comparison['resamples']} samples). An asterisk marks "
         "differences whose p-value from the same samples, by Holm's correction for all "
@@ -126,15 +156,21 @@ def write_notes(comparison: Mapping[str, Any]) -> list[str]:
                 f"{run} is compared with no run: it is judged against itself, not against what "
                 f"{baseline} is judged against."
             )
-    for name in order_metrics(benchmarks):
+    for name in order_metrics(name for name in benchmarks if not is_heldout_part(name)):
         if benchmarks[name]["missing_in"]:
             texts.append(_note_missing(comparison, name))
+        if benchmarks[name].get("other_tokens"):
+            texts.append(
+                f"{name}: {benchmarks[name]['other_tokens']} and the run to compare with divide "
+                "the rows into different tokens, so their losses per token do not compare."
+            )
         dropped = benchmarks[name]["left_out"]
         if dropped:
             asked = dropped + benchmarks[name]["items"]
+            lacking = "response within eval.max_length" if is_loss(name) else "usable verdict"
             texts.append(
-                f"{name}: {dropped} of {asked} items are dropped, because some run has no usable "
-                "verdict on them."
+                f"{name}: {dropped} of {asked} items are dropped, because some run has no "
+                f"{lacking} on them."
             )
     return [*texts, *_note_resamples(comparison)]
 

@@ -122,15 +122,14 @@ def _find_by_loss(
     from montessori.models import chat
     from montessori.models.adapters import load_merged
     from montessori.signals.scoring import require_responses
-    from montessori.signals.student import mean_loss, measure_rows
     from montessori.train.device import choose_device
-    from montessori.train.loss import tokenize_rows
+    from montessori.train.loss import mean_losses, measure_rows, tokenize_rows
 
     tokenizer = chat.load_tokenizer(student)
     tokens = tokenize_rows(tokenizer, frame["messages"].to_list(), settings.max_length)
     require_responses(tokens, frame, rows, "mistakes.max_length")
     model = load_merged(student).to(choose_device(machine)).eval()
-    losses = measure_rows(mean_loss, model, tokens, tokenizer.pad_token_id or 0)
+    losses = measure_rows(mean_losses, model, tokens, tokenizer.pad_token_id or 0)
     worst = sorted(range(len(losses)), key=lambda i: -losses[i])
     chosen = set(worst[: math.ceil(settings.share * len(losses))])
     read = sum(len(row.ids) for row in tokens)

@@ -8,6 +8,7 @@ import polars as pl
 from montessori.artifacts.files import read_json, read_table
 from montessori.artifacts.schemas import VERDICTS
 from montessori.errors import MontessoriError
+from montessori.evals.heldout import measure_heldout
 from montessori.evals.items import (
     AGAINST_REFERENCE,
     CLOSED,
@@ -51,8 +52,9 @@ def evaluate_run(
         if name == PUBLIC_ALPACA:
             _require_verdicts(judged, AGAINST_REFERENCE, turns, verdicts)
     harness = _run_closed(model, evals, bench, params, machine)
-    write_outcomes(outcomes, compute_outcomes(judged, harness))
-    return compute_metrics(judged, harness, judge)
+    heldout = measure_heldout(model, evals, params.max_length, machine)
+    write_outcomes(outcomes, compute_outcomes(judged, harness, heldout))
+    return compute_metrics(judged, harness, judge, heldout)
 
 
 def _require_verdicts(judged: pl.DataFrame, name: str, turns: int, where: Path) -> None:

@@ -13,10 +13,12 @@ ALPACA, MT_BENCH = "micro_alpaca_eval", "micro_mt_bench"
 PUBLIC_ALPACA, PUBLIC_MT_BENCH = "alpaca_eval", "mt_bench"
 #: Answers to PUBLIC_ALPACA judged against its public reference outputs. It has no file of its own.
 AGAINST_REFERENCE = "alpaca_eval_public"
+#: The loss on held-out rows, which are a split of their own: <evals>/heldout/heldout.jsonl.
+HELDOUT = "heldout"
 #: The lab's benchmarks, in the order of tables.
 BENCHMARKS = (ALPACA, MT_BENCH, MMLU, GSM8K)
 #: Every benchmark that a run may have outcomes of, in the order of tables.
-ORDER = (*BENCHMARKS, PUBLIC_ALPACA, AGAINST_REFERENCE, PUBLIC_MT_BENCH)
+ORDER = (*BENCHMARKS, PUBLIC_ALPACA, AGAINST_REFERENCE, PUBLIC_MT_BENCH, HELDOUT)
 #: Open benchmarks: the model answers in its own words, and a judge scores the answers.
 OPEN = (ALPACA, MT_BENCH, PUBLIC_ALPACA, PUBLIC_MT_BENCH)
 #: Open benchmarks whose answers are compared with those of another run.
@@ -152,6 +154,21 @@ def _item_error(what: str, where: str) -> MontessoriError:
         expected='{"item_id", "family", "turns", "answers", "responses", ...} per line',
         next="fix the source named by sources.evals, then run `dvc repro seed`",
     )
+
+
+def heldout_part(skill: str) -> str:
+    """Name of the held-out rows of one skill, such as "heldout: units"."""
+    return f"{HELDOUT}: {skill}"
+
+
+def is_heldout_part(benchmark: str) -> bool:
+    """Whether a benchmark is the held-out rows of one skill."""
+    return benchmark.startswith(f"{HELDOUT}: ")
+
+
+def is_loss(benchmark: str) -> bool:
+    """Whether a metric is a loss in nats per token: lower is better, and it is not on 0-100."""
+    return benchmark == HELDOUT or is_heldout_part(benchmark)
 
 
 def exam_name(tasks: str) -> str:

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 import polars as pl
 
-from montessori.evals.items import GSM8K, LENGTH_CONTROLLED, MMLU, ONE_TO_TEN, ORDER
+from montessori.evals.heldout import heldout_metrics, heldout_outcomes
+from montessori.evals.items import GSM8K, HELDOUT, LENGTH_CONTROLLED, MMLU, ONE_TO_TEN, ORDER
 from montessori.evals.judging.checker import Checker
 from montessori.evals.judging.diagnostics import summarize_judging
 from montessori.evals.lab_benchmarks.pair_metrics import (
@@ -29,12 +30,16 @@ def compute_metrics(
     judged: pl.DataFrame,
     harness: "HarnessResult | None",
     judge: Mapping[str, Any] = CHECKER,
+    heldout: pl.DataFrame | None = None,
 ) -> dict[str, Any]:
     """Metrics of a run: rates on 0-100, MT-Bench on 1-10, `mean` the plain average on 0-100.
 
+    The loss on held-out rows, in nats, has another unit and is not part of the mean.
+
     judged: verdicts (schema VERDICTS). harness: results of the closed benchmarks, if it has any.
     judge: judge.json of the verdicts; unless it is the lab's checker, the metrics also have its
-    facts under `judge` and counts of its verdicts under `judging`.
+    facts under `judge` and counts of its verdicts under `judging`. heldout: losses on held-out rows
+    (`measure_heldout`), if there are any.
     """
     values: dict[str, Any] = {}
     for name, rows in _by_benchmark(judged):
@@ -43,8 +48,9 @@ def compute_metrics(
     values |= _closed_metrics(harness)
     metrics = {
         **values,
+        **({} if heldout is None else heldout_metrics(heldout)),
         "mean": _mean_of_headlines(values),
-        "items": _count_items(judged, harness),
+        "items": _count_items(judged, harness, heldout),
         **_count_odd_answers(judged, harness),
         "length": _means_by(judged, "benchmark", "length"),  # characters of an answer
         "versions": {} if harness is None else harness.versions,
@@ -89,12 +95,16 @@ def _mean_of_headlines(values: Mapping[str, Any]) -> float | None:
     return float(np.mean(scaled)) if scaled else None
 
 
-def _count_items(judged: pl.DataFrame, harness: "HarnessResult | None") -> dict[str, int]:
+def _count_items(
+    judged: pl.DataFrame, harness: "HarnessResult | None", heldout: pl.DataFrame | None
+) -> dict[str, int]:
     counts = {name: rows["item_id"].n_unique() for name, rows in _by_benchmark(judged)}
     if harness is not None and harness.choices:
         counts[MMLU] = len(harness.choices)
     if harness is not None and harness.words:
         counts[GSM8K] = len(harness.words)
+    if heldout is not None:
+        counts[HELDOUT] = heldout.height
     return counts
 
 
@@ -119,8 +129,15 @@ def _count_noted(rows: pl.DataFrame, note: str) -> int:
 
 
 # ------------------------------------------------------------------------------------ outcomes
-def compute_outcomes(judged: pl.DataFrame, harness: "HarnessResult | None") -> pl.DataFrame:
-    """One row per item, with the columns of `montessori.evals.outcomes`."""
+def compute_outcomes(
+    judged: pl.DataFrame,
+    harness: "HarnessResult | None",
+    heldout: pl.DataFrame | None = None,
+) -> pl.DataFrame:
+    """One row per item, with the columns of `montessori.evals.outcomes`.
+
+    A held-out row has one for all such rows and one for those of its skill.
+    """
     tables = []
     for name, rows in _by_benchmark(judged):
         if name in LENGTH_CONTROLLED:
@@ -138,6 +155,8 @@ def compute_outcomes(judged: pl.DataFrame, harness: "HarnessResult | None") -> p
     if harness is not None and harness.words:
         words = pl.DataFrame(harness.words)
         tables.append(_outcome_rows(GSM8K, words["item_id"], words["strict"] * 100.0, None))
+    for name, losses in ({} if heldout is None else heldout_outcomes(heldout)).items():
+        tables.append(_outcome_rows(name, losses["item_id"], losses["loss"], None))
     return pl.concat(tables)
 
 

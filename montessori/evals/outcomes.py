@@ -1,9 +1,10 @@
 """Outcomes of single items: the unit of every interval and test between runs.
 
 The eval stage writes metrics/outcomes/<run>.csv, the stages of public benchmarks and exams write
-files of the same form beside it. Columns: item_id, benchmark, value (0-100; empty where no verdict
-on the item could be used), length_difference (characters of the answer minus those of the answer
-it is compared with; empty for answers that are compared with none).
+files of the same form beside it. Columns: item_id, benchmark, value (0-100, or the loss of a
+held-out row in nats; empty where the item has none, such as one without a usable verdict),
+length_difference (characters of the answer minus those of the answer it is compared with; empty for
+answers that are compared with none).
 """
 
 from collections.abc import Sequence
@@ -31,7 +32,7 @@ COLUMNS = tuple(SCHEMA)
 class Outcome:
     """A run on one benchmark: items sorted by id, value (items,) on 0-100, difference (items,).
 
-    value: NaN where no verdict on the item could be used. difference: the column
+    value: NaN where the item has none. Losses of held-out rows are in nats. difference: the column
     length_difference in characters, 0 where it is empty.
     """
 
@@ -41,9 +42,14 @@ class Outcome:
 
 
 def write_outcomes(path: Path, frame: pl.DataFrame) -> None:
-    """Write outcomes (columns COLUMNS) as CSV, atomically, sorted by benchmark and item."""
-    order = frame["benchmark"].cast(pl.Enum(ORDER)).rename("order")
-    frame = frame.select(COLUMNS).with_columns(order).sort("order", "item_id").drop("order")
+    """Write outcomes (columns COLUMNS) as CSV, atomically, sorted by benchmark and item.
+
+    Benchmarks are in the order of tables, those that it does not name behind the others.
+    """
+    rank = {name: number for number, name in enumerate(ORDER)}
+    order = frame["benchmark"].replace_strict(rank, default=len(ORDER), return_dtype=pl.Int64)
+    frame = frame.select(COLUMNS).with_columns(order.alias("order"))
+    frame = frame.sort("order", "benchmark", "item_id").drop("order")
     write_text(path, frame.write_csv(float_precision=4))
 
 

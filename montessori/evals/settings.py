@@ -39,6 +39,7 @@ class JudgeParams:
 
 @dataclass(frozen=True)
 class EvalParams:
-    """Section `eval`: how the answers of closed benchmarks are scored."""
+    """Section `eval`: how the answers of closed benchmarks and held-out rows are scored."""
 
     batch: Rows
+    max_length: Tokens = 256

@@ -85,12 +85,13 @@ class Model:
 
 @dataclass(frozen=True)
 class Sources:
-    """Where the seed pool, the reference sets and the eval sets come from."""
+    """Where the seed pool, the reference sets, the eval sets and held-out rows come from."""
 
     seeds: FilePath
     reference: FilePath
     other_reference: FilePath
     evals: FilePath
+    heldout: FilePath
 
 
 @rows_of("probes")

@@ -5,7 +5,7 @@ from typing import Any
 
 from montessori.compare.run_outcomes import MEAN, order_metrics
 from montessori.errors import MontessoriError
-from montessori.evals.items import ONE_TO_TEN, ORDER, is_exam
+from montessori.evals.items import HELDOUT, ONE_TO_TEN, ORDER, is_exam
 from montessori.evals.significance import correct_by_holm
 from montessori.evals.statistics import compare_over_seeds
 from montessori.proof.newest import Choose, own_figures, provenance_of
@@ -47,7 +47,10 @@ Tables = Mapping[str, Mapping[str, Mapping[str, dict[str, Any]]]]  # table -> ro
 
 
 def score_points(record: Record, run: str, metric: str) -> float:
-    """A metric of a run on 0-100: MT-Bench as (score - 1) / 9 x 100, the others as they are."""
+    """A metric of a run on 0-100: MT-Bench as (score - 1) / 9 x 100, the others as they are.
+
+    The loss on held-out rows stays in nats.
+    """
     value = float(record["metrics"]["eval"][run][metric])
     return (value - 1.0) / 9.0 * 100.0 if metric in ONE_TO_TEN else value
 
@@ -62,8 +65,8 @@ def shared_metrics(sources: Sources) -> list[str]:
 
 
 def main_metrics(names: Iterable[str]) -> list[str]:
-    """The metrics of sentences and steps: the mean, then the exams among `names`."""
-    return [MEAN, *filter(is_exam, names)]
+    """The metrics of sentences and steps: the mean, then exams and held-out loss among `names`."""
+    return [MEAN, *(name for name in names if is_exam(name) or name == HELDOUT)]
 
 
 def summarise_records(records: Sequence[Record], choose: Choose = own_figures) -> dict[str, Any]:

@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from montessori.compare.run_outcomes import MEAN, order_metrics
-from montessori.compare.sentences import format_p, format_signed, metric_title
+from montessori.compare.sentences import format_p, format_signed, format_value, metric_title
+from montessori.evals.items import HELDOUT, is_loss
 from montessori.proof.markdown import markdown_table
 from montessori.proof.newest import older_note, recorded_text
 from montessori.proof.summary import ASKED, main_metrics
@@ -80,7 +81,8 @@ def _introduce_figures(proof: Proof, common: str) -> str:
         seeds = student["seeds"]
         counts.append(f"{name}: {_count_seeds(seeds)} ({seed_ranges(seeds)})")
     return (
-        f"{'; '.join(counts)}. Figures are means over seeds on 0-100. In brackets is the "
+        f"{'; '.join(counts)}. Figures are means over seeds on 0-100"
+        f"{_describe_losses(proof)}. In brackets is the "
         f"difference to the run of comparison (`{common}` unless the row names another), paired by "
         "seed, with its 95 % t-interval, bold where the interval excludes zero. A seed varies "
         "sampling and training, not the base models, so the intervals hold for the shipped "
@@ -90,6 +92,12 @@ def _introduce_figures(proof: Proof, common: str) -> str:
         f"{_describe_families(proof)} A run that several profiles have is shown with its newest "
         "record."
     )
+
+
+def _describe_losses(proof: Proof) -> str:
+    """Say that losses on held-out rows have another unit, where there are any."""
+    rows = next(iter(proof["students"].values()))["runs"].values()
+    return ", held-out losses in nats per token" if any(HELDOUT in row for row in rows) else ""
 
 
 def _describe_families(proof: Proof) -> str:
@@ -144,17 +152,18 @@ def finding_sentences(student: Mapping[str, Any]) -> list[str]:
     sentences = []
     for run, other, entries in comparisons:
         for name in main_metrics(entries):
-            metric = "" if name == MEAN else f", {name}"
+            metric = "" if name == MEAN else f", {metric_title(name)}"
             subject = f"`{run}` against `{other}`{metric}"
-            sentences.append(_finding_sentence(subject, entries[name]))
+            sentences.append(_finding_sentence(subject, name, entries[name]))
     return sentences
 
 
-def _finding_sentence(subject: str, entry: Mapping[str, float | None]) -> str:
+def _finding_sentence(subject: str, metric: str, entry: Mapping[str, float | None]) -> str:
     delta, low, high = entry["delta"], entry["low"], entry["high"]
     if low is None or high is None:
-        return f"{subject}: {format_signed(delta)} (one seed, no interval)."
-    text = f"{subject}: {format_signed(delta)} ({format_signed(low)} to {format_signed(high)})"
+        return f"{subject}: {format_signed(delta, metric)} (one seed, no interval)."
+    span = f"{format_signed(low, metric)} to {format_signed(high, metric)}"
+    text = f"{subject}: {format_signed(delta, metric)} ({span})"
     p, corrected = entry["p"], entry["p_holm"]
     if p is None or corrected is None:
         return f"{text}."
@@ -180,7 +189,7 @@ def metric_table(student: Mapping[str, Any], common: str) -> str:
     columns = [MEAN, *(name for name in order_metrics(names) if name != MEAN)]
     rows = []
     for run, metrics in runs.items():
-        cells = [_metric_cell(metrics[name]) for name in columns]
+        cells = [_metric_cell(metrics[name], name) for name in columns]
         recorded = recorded_text(student["recorded"][run])
         rows.append([_run_name(run, against[run], common), *cells, recorded])
     return markdown_table(["run", *map(metric_title, columns), "recorded"], rows)
@@ -190,15 +199,17 @@ def _run_name(run: str, other: str, common: str) -> str:
     return f"`{run}`" if other in (run, common) else f"`{run}` (against `{other}`)"
 
 
-def _metric_cell(entry: Mapping[str, float | None]) -> str:
+def _metric_cell(entry: Mapping[str, float | None], metric: str) -> str:
     """`53.0 (+4.0; +1.2 to +6.8)`, bold and with an asterisk as the introduction explains."""
     value, delta, low, high = (entry[key] for key in ("value", "delta", "low", "high"))
+    shown = format_value(value or 0.0, metric)
     # A run that is compared with itself.
     if delta == 0 and not low and not high:
-        return f"{value:.1f}"
+        return shown
     if low is None or high is None:
-        return f"{value:.1f} ({format_signed(delta)})"
-    text = f"{value:.1f} ({format_signed(delta)}; {format_signed(low)} to {format_signed(high)})"
+        return f"{shown} ({format_signed(delta, metric)})"
+    span = f"{format_signed(low, metric)} to {format_signed(high, metric)}"
+    text = f"{shown} ({format_signed(delta, metric)}; {span})"
     corrected = entry["p_holm"]
     # A bare asterisk would open an emphasis in Markdown.
     text += "\\*" if corrected is not None and corrected <= ALPHA else ""
@@ -275,7 +286,8 @@ def proof_figure(proof: Proof) -> str:
     rows: list[Interval] = []
     colour = 0
     for name, student in proof["students"].items():
-        for metric in main_metrics(next(iter(student["runs"].values()))):
+        metrics = main_metrics(next(iter(student["runs"].values())))
+        for metric in (metric for metric in metrics if not is_loss(metric)):  # on another scale
             for run in _compared_runs(student):
                 entry = student["runs"][run][metric]
                 label = _figure_label(run, metric, name if name != first else "")

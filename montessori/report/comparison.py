@@ -4,11 +4,13 @@ from collections.abc import Mapping
 from html import escape
 from typing import Any
 
+from montessori.compare.comparison_table import PARTS_TITLE
 from montessori.compare.run_outcomes import MEAN, order_metrics
 from montessori.compare.sentences import (
     counterpart_of,
     format_p,
     format_signed,
+    format_value,
     metric_title,
     run_label,
     verdict_on,
@@ -16,6 +18,7 @@ from montessori.compare.sentences import (
     write_notes,
     write_sentences,
 )
+from montessori.evals.items import is_heldout_part, is_loss
 from montessori.report.page import Markup, html_paragraph, html_table
 from montessori.report.svg import COLOURS, Interval, interval_chart, step_chart
 
@@ -49,30 +52,48 @@ def explain_table(comparison: Mapping[str, Any]) -> Markup:
 
 
 def metric_table(comparison: Mapping[str, Any]) -> Markup:
-    """Show runs by metrics: the value, and below it the difference, its interval and p-values."""
-    names, baseline = metrics_of(comparison), comparison["baseline"]
+    """Show runs by metrics: the value, and below it the difference, its interval and p-values.
+
+    The skills of held-out rows are a table of their own below it.
+    """
+    names = metrics_of(comparison)
+    skills = [name for name in names if is_heldout_part(name)]
+    table = _table_of(comparison, [name for name in names if name not in skills])
+    if not skills:
+        return table
+    return Markup(table + html_paragraph(PARTS_TITLE, "soft") + _table_of(comparison, skills))
+
+
+def _table_of(comparison: Mapping[str, Any], names: list[str]) -> Markup:
     rows = []
     for run, entries in comparison["runs"].items():
-        name = f"{run} (baseline)" if run == baseline else run_label(comparison, run)
-        cells = [_metric_cell(entries.get(metric), comparison["confidence"]) for metric in names]
+        is_baseline = run == comparison["baseline"]
+        name = f"{run} (baseline)" if is_baseline else run_label(comparison, run)
+        alone = counterpart_of(comparison, run) == run
+        cells = []
+        for metric in names:
+            cells.append(_metric_cell(entries.get(metric), metric, alone, comparison["confidence"]))
         rows.append([name, *cells])
     return html_table(["run", *map(metric_title, names)], rows)
 
 
-def _metric_cell(entry: Mapping[str, float] | None, confidence: float) -> Markup:
+def _metric_cell(
+    entry: Mapping[str, float] | None, metric: str, alone: bool, confidence: float
+) -> Markup:
     if entry is None:
         return Markup("")
-    if "p_holm" not in entry:
-        return Markup(f"{entry['value']:.1f}")
-    outcome = verdict_on(entry, confidence)
-    span = f"{format_signed(entry['low'])} to {format_signed(entry['high'])}"
+    value = format_value(entry["value"], metric)
+    if alone:
+        return Markup(value)
+    outcome = verdict_on(entry, confidence, metric)
+    low, high = format_signed(entry["low"], metric), format_signed(entry["high"], metric)
     mark = "" if outcome == "undecided" else "*"
-    text = escape(f"{format_signed(entry['delta'])} ({span}){mark}")
+    text = escape(f"{format_signed(entry['delta'], metric)} ({low} to {high}){mark}")
+    difference = f'{value}<small><span class="{CLASSES[outcome]}">{text}</span></small>'
+    if "p_holm" not in entry:
+        return Markup(difference)
     p_values = escape(f"p {format_p(entry['p'])}, corrected {format_p(entry['p_holm'])}")
-    return Markup(
-        f'{entry["value"]:.1f}<small><span class="{CLASSES[outcome]}">{text}</span></small>'
-        f"<small>{p_values}</small>"
-    )
+    return Markup(f"{difference}<small>{p_values}</small>")
 
 
 def mean_chart(comparison: Mapping[str, Any]) -> str:
@@ -92,14 +113,25 @@ def mean_chart(comparison: Mapping[str, Any]) -> str:
 
 
 def metric_charts(comparison: Mapping[str, Any]) -> list[str]:
-    """Draw every metric over the runs in order, as many in a chart as there are colours."""
-    runs, names = comparison["runs"], metrics_of(comparison)
-    charts = []
+    """Draw every metric over the runs in order, as many in a chart as there are colours.
+
+    Losses on held-out rows are in charts of their own, because they are not on 0-100.
+    """
+    names = metrics_of(comparison)
+    shares = [name for name in names if not is_loss(name)]
+    losses = [name for name in names if is_loss(name)]
+    return _charts_of(comparison, shares, "0-100") + _charts_of(
+        comparison, losses, "nats per token"
+    )
+
+
+def _charts_of(comparison: Mapping[str, Any], names: list[str], unit: str) -> list[str]:
+    runs, charts = comparison["runs"], []
     for start in range(0, len(names), COLOURS):
         series = {}
         for name in names[start : start + COLOURS]:
             series[metric_title(name)] = [
                 entries.get(name, {}).get("value") for entries in runs.values()
             ]
-        charts.append(step_chart(list(runs), series, "Metric by run", "0-100"))
+        charts.append(step_chart(list(runs), series, "Metric by run", unit))
     return charts

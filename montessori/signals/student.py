@@ -1,7 +1,7 @@
 """Signals from forward passes of a warmed-up student: its loss on a row, and its uncertainty."""
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -18,9 +18,8 @@ from montessori.train.device import choose_device
 from montessori.train.loss import (
     IGNORED,
     Row,
-    batch_by_length,
-    comfortable_tokens,
-    row_losses,
+    mean_losses,
+    measure_rows,
     tokenize_rows,
 )
 from montessori.train.unseen import read_unseen_rows
@@ -32,8 +31,6 @@ if TYPE_CHECKING:
 
 Measure = Literal["loss", "uncertainty"]
 PART = {"row_id": pl.String, "value": pl.Float64}
-BATCH = 64  # rows of a forward pass at most
-TOKENS = 8192  # tokens of a forward pass at most: their logits fit beside an 8B student
 
 
 def score_by_student(
@@ -82,29 +79,6 @@ def score_by_student(
     return metrics | {"tokens_forward": tokens, "parameters": model.num_parameters()}
 
 
-def measure_rows(
-    measure: Callable[["PreTrainedModel", Sequence[Row], int], torch.Tensor],
-    model: "PreTrainedModel",
-    rows: Sequence[Row],
-    pad: int,
-) -> list[float]:
-    """The measure of each row, in order; rows of similar length share a forward pass."""
-    values = [0.0] * len(rows)
-    tokens = min(TOKENS, comfortable_tokens(model.device))
-    with torch.inference_mode():
-        for places in batch_by_length(rows, BATCH, tokens):
-            measured = measure(model, [rows[i] for i in places], pad).tolist()
-            for place, value in zip(places, measured, strict=True):
-                values[place] = value
-    return values
-
-
-def mean_loss(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> torch.Tensor:
-    """Mean loss of the answer tokens, nats, shape (rows,)."""
-    sums, counts = row_losses(model, rows, pad)
-    return sums / counts
-
-
 def mean_entropy(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> torch.Tensor:
     """Mean entropy of the model's distribution at the answer tokens, nats, shape (rows,)."""
     device = model.device
@@ -120,4 +94,4 @@ def mean_entropy(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> tor
     return table.sum(dim=1) / kept.sum(dim=1)
 
 
-MEASURES = {"loss": mean_loss, "uncertainty": mean_entropy}
+MEASURES = {"loss": mean_losses, "uncertainty": mean_entropy}

@@ -11,12 +11,15 @@ from montessori.sources.recipe import EvalsRecipe, HubRecipe, LabRecipe
 from montessori.sources.rows import Row, read_rows
 
 T = TypeVar("T")
+#: The recipe of a set that has no rows.
+NO_ROWS = {"kind": "none"}
 
 
-def load_rows(path: Path) -> list[Row]:
+def load_rows(path: Path, optional: bool = False) -> list[Row]:
     """The rows of a source: a file of rows (.jsonl, or .json with a list), or a recipe (.json).
 
-    Raises MontessoriError for whatever is malformed. Only a hub recipe uses the network.
+    An `optional` source may be a recipe of kind `none`, which has no rows. Raises MontessoriError
+    for whatever is malformed. Only a hub recipe uses the network.
     """
     path = Path(path)
     if path.suffix != ".json":
@@ -24,6 +27,8 @@ def load_rows(path: Path) -> list[Row]:
     raw = read_json(path)
     if isinstance(raw, list):
         return read_rows(path)
+    if optional and raw == NO_ROWS:
+        return []
     if _recipe_kind(raw) == "hub":
         # Imported only when a recipe asks for it: no other source needs the network.
         from montessori.sources.hub import hub_rows
@@ -35,7 +40,7 @@ def load_rows(path: Path) -> list[Row]:
         from montessori.sources.drawn import draw_rows
 
         return draw_rows(_read_recipe(raw, LabRecipe, path), str(path))
-    raise _unknown_kind_error(path, raw, "lab, hub")
+    raise _unknown_kind_error(path, raw, "lab, hub, none" if optional else "lab, hub")
 
 
 def load_evals_recipe(path: Path) -> EvalsRecipe:

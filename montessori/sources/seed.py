@@ -10,6 +10,7 @@ from montessori.artifacts.files import new_folder, write_table
 from montessori.artifacts.schemas import ROWS
 from montessori.sources.benchmarks import SPLIT, own_items, public_items
 from montessori.sources.drawn import draw_items
+from montessori.sources.heldout import HELDOUT, heldout_facts, heldout_items, load_heldout
 from montessori.sources.load import load_evals_recipe, load_rows
 from montessori.sources.overlap import check_disjoint, item_members, row_members
 from montessori.sources.rows import Row
@@ -32,25 +33,43 @@ def prepare_sources(
     outs: Mapping[str, Path],
     out_evals: Path,
     ngram: int,
+    heldout: Path | None = None,
 ) -> dict[str, Any]:
     """Read all sources, check that they share no content, write one folder for each.
 
     `sources` and `outs` have the keys of SETS; a source is a file of rows or a recipe. `evals` is
     a recipe of the lab, a folder of public benchmarks or a JSON Lines file of items; `ngram` words
-    in a row tell a long eval item. Nothing is written unless everything is right. Returns
-    the stage's metrics: rows, dropped repeated rows and rows per skill of each set, items of each
-    benchmark. Raises MontessoriError.
+    in a row tell a long eval item; `heldout` has held-out rows, which join the eval items as a
+    split of their own. Nothing is written unless everything is right. Returns the stage's metrics:
+    rows, dropped repeated rows and rows per skill of each set, items of each benchmark. Raises
+    MontessoriError.
     """
     # All sources are read and checked before the first folder is written.
     rows = {name: load_rows(sources[name]) for name in SETS}
-    splits = load_items(evals)
-    check_disjoint(
-        {title: row_members(rows[name]) for name, title in SETS.items()},
-        {f"{split} items": item_members(items) for split, items in splits.items()},
-        ngram,
-    )
+    splits, origin = dict(load_items(evals)), {"source": evals}
+    own, repeated = load_heldout(heldout)
+    if heldout is not None and own:
+        splits[HELDOUT] = {HELDOUT: heldout_items(own)}
+        origin[HELDOUT] = heldout
+    _require_disjoint(rows, splits, ngram)
     metrics = {name: _write_rows(rows[name], sources[name], outs[name]) for name in SETS}
-    return metrics | {"evals": _write_evals(splits, evals, out_evals), "overlaps": 0}
+    if own:
+        metrics[HELDOUT] = heldout_facts(own, repeated)
+    return metrics | {"evals": _write_evals(splits, origin, out_evals), "overlaps": 0}
+
+
+def _require_disjoint(rows: Mapping[str, Sequence[Row]], splits: Splits, ngram: int) -> None:
+    members = {title: row_members(rows[name]) for name, title in SETS.items()}
+    items = {
+        f"{split} items": item_members(listed)
+        for split, listed in splits.items()
+        if split != HELDOUT
+    }
+    check_disjoint(members, items, ngram)
+    if HELDOUT in splits:
+        # By themselves, because held-out rows may be items of a benchmark as well: then one row is
+        # measured in two ways, and no training data are concerned.
+        check_disjoint(members, {"held-out rows": item_members(splits[HELDOUT])}, ngram)
 
 
 def load_items(evals: Path) -> Splits:
@@ -74,12 +93,14 @@ def _write_rows(rows: Sequence[Row], source: Path, out: Path) -> dict[str, Any]:
     return facts | ({"skills": dict(skills)} if skills else {})
 
 
-def _write_evals(splits: Splits, source: Path, out: Path) -> dict[str, dict[str, int]]:
+def _write_evals(
+    splits: Splits, sources: Mapping[str, Path], out: Path
+) -> dict[str, dict[str, int]]:
     counts = {
         split: {name: len(items) for name, items in benchmarks.items()}
         for split, benchmarks in splits.items()
     }
-    with new_folder(out, {"source": source}, counts, LIBRARIES) as folder:
+    with new_folder(out, sources, counts, LIBRARIES) as folder:
         for split, benchmarks in splits.items():
             (folder / split).mkdir()
             for name, items in benchmarks.items():

@@ -1,0 +1,50 @@
+"""Held-out rows of one's own: dialogues on which the loss of every run is measured."""
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from montessori.sources.load import load_rows
+from montessori.sources.rows import Row
+
+Item = dict[str, Any]
+#: Split and benchmark of the held-out rows among the eval items: <evals>/heldout/heldout.jsonl.
+HELDOUT = "heldout"
+
+
+def load_heldout(source: Path | None) -> tuple[list[Row], int]:
+    """The rows of `sources.heldout`, each once, and how many repeat an earlier one.
+
+    No rows for None and for a recipe of kind `none`. Raises MontessoriError for a file without
+    rows and for a malformed row, which includes one without a response.
+    """
+    rows = [] if source is None else load_rows(source, optional=True)
+    kept: dict[tuple[tuple[str, ...], tuple[str, ...]], Row] = {}
+    for row in rows:
+        kept.setdefault((row.turns, row.responses), row)
+    return list(kept.values()), len(rows) - len(kept)
+
+
+def heldout_items(rows: Sequence[Row]) -> list[Item]:
+    """Rows in the form of eval items, numbered in their order."""
+    return [_make_item(row, number) for number, row in enumerate(rows, 1)]
+
+
+def _make_item(row: Row, number: int) -> Item:
+    item: Item = {
+        "item_id": f"{HELDOUT}-{number:04d}",
+        "family": row.skill or HELDOUT,
+        "skill": row.skill or "",
+        "turns": list(row.turns),
+        "answers": [""] * len(row.turns),  # no short answer is known, and none is needed
+        "responses": list(row.responses),
+    }
+    return item | ({} if row.key is None else {"key": row.key})
+
+
+def heldout_facts(rows: Sequence[Row], repeated: int) -> dict[str, Any]:
+    """Numbers of rows, of repeated ones that were left out, and of rows by skill."""
+    skills = Counter(row.skill for row in rows if row.skill is not None)
+    facts: dict[str, Any] = {"rows": len(rows), "repeated": repeated}
+    return facts | ({"skills": dict(skills)} if skills else {})
