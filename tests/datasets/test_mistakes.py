@@ -18,8 +18,7 @@ from montessori.datasets.mistakes import MistakesParams, write_mistakes
 from montessori.errors import MontessoriError
 from montessori.models import chat
 from montessori.models.adapters import load_merged
-from montessori.signals.student import mean_loss
-from montessori.train.loss import tokenize_rows
+from montessori.train.loss import mean_losses, tokenize_rows
 
 SETTINGS = MistakesParams(
     by="grader", rows=0, share=0.25, max_new_tokens=8, max_length=128, min_rows=1
@@ -102,7 +101,7 @@ def test_by_loss_the_worst_share_is_taken(rows, student, machine, tmp_path):
     tokenizer, model = chat.load_tokenizer(student), load_merged(student).eval()
     dialogues = read_table(rows / "rows.parquet", ROWS)["messages"].to_list()
     losses = [
-        mean_loss(model, [row], tokenizer.pad_token_id).item()
+        mean_losses(model, [row], tokenizer.pad_token_id).item()
         for row in tokenize_rows(tokenizer, dialogues, 128)
     ]
     worst = sorted(sorted(range(4), key=lambda i: losses[i])[2:])
