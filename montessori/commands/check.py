@@ -20,11 +20,10 @@ from montessori.graph.references import (
 from montessori.graph.rows import RENAMED, ROWS, Sources, changes_of
 from montessori.graph.scripts import find_settings_classes
 from montessori.graph.stages import GRAPH, Graph, read_graph
-from montessori.models.prepare import ModelParams
 from montessori.pipeline.machine import Machine
 
 #: Sections that no stage script reads: dvc.yaml has keys of them on command lines.
-UNREAD: Mapping[str, type[Any]] = {"model": ModelParams, "sources": Sources}
+UNREAD: Mapping[str, type[Any]] = {"sources": Sources}
 
 _NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
 

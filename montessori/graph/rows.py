@@ -81,6 +81,7 @@ class Model:
     """A base model: the path of its folder, or of a .json file that names a hub model."""
 
     path: FilePath
+    model: Changes = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -7,21 +7,27 @@ the same tokens in training as in use. Messages are dicts `{"role": str, "conten
 import hashlib
 import json
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from montessori.errors import MontessoriError
+from montessori.models.turns import (
+    HiddenTurnError,
+    Message,
+    Span,
+    closing_token,
+    locate_turns,
+    settle_end,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-Message = Mapping[str, str]
-
-#: Special tokens that end a turn in the templates of common model families.
-END_OF_TURN = ("<|end|>", "<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end_of_text|>")
+#: Dialogues of a call whose prompts are compared with those of generation.
+COMPARED = 32
 
 _GENERATION = re.compile(r"\{%[-+]?\s*generation\s*[-+]?%\}")
 
@@ -134,12 +140,13 @@ def tokenize_dialogues(
     """Token ids and loss masks of finished dialogues, each cut to its first `max_length` tokens.
 
     The mask comes from the template's `{% generation %}` blocks, or, where it has none, from
-    rendering ever longer prefixes of the dialogue. Raises MontessoriError when a prefix does not
-    render to a prefix of the whole, because then no mask is right.
+    rendering parts of the dialogue (models/turns.py). Raises MontessoriError when no mask is right,
+    or generation would see another prompt: looked at in up to `COMPARED` dialogues of a call.
     """
     if not dialogues:
         return []
-    located = [_locate_answers(tokenizer, messages) for messages in dialogues]
+    ends = _end_texts(tokenizer)
+    located = [_locate_answers(tokenizer, messages, ends) for messages in dialogues]
     encoded = tokenizer(
         [text for text, _ in located],
         add_special_tokens=False,
@@ -150,14 +157,13 @@ def tokenize_dialogues(
     encoded_rows = zip(encoded["input_ids"], encoded["offset_mapping"], located, strict=True)
     for ids, offsets, (_, spans) in encoded_rows:
         rows.append(Tokens(ids[:max_length], _loss_mask(offsets[:max_length], spans)))
+    _require_same_prompts(tokenizer, dialogues, rows)
     return rows
 
 
 def end_of_turn_ids(tokenizer: "PreTrainedTokenizerFast") -> tuple[int, ...]:
-    """Ids at which an assistant turn ends: the eos token and the usual end-of-turn tokens."""
-    vocabulary = tokenizer.get_added_vocab()
-    ids = {vocabulary[name] for name in END_OF_TURN if name in vocabulary}
-    return tuple(sorted(ids | {tokenizer.eos_token_id} - {None}))
+    """Ids at which an assistant turn ends: the eos token, and what the template closes it with."""
+    return tuple(sorted(map(tokenizer.convert_tokens_to_ids, _end_texts(tokenizer))))
 
 
 def special_texts(tokenizer: "PreTrainedTokenizerFast") -> tuple[str, ...]:
@@ -217,59 +223,83 @@ def _render_dialogue(
     return texts[0], ranges[0] if spans else []
 
 
+def _end_texts(tokenizer: "PreTrainedTokenizerFast") -> tuple[str, ...]:
+    """The eos token and the token that the template closes an assistant turn with, if another."""
+    eos = {tokenizer.eos_token} - {None}
+    render = partial(render_text, tokenizer)
+    tokens = {*tokenizer.get_added_vocab(), *tokenizer.all_special_tokens}
+    closing = closing_token(lambda messages, prompt: render(messages, prompt=prompt), tokens, eos)
+    return tuple(sorted(eos | {closing} - {""}))
+
+
 def _locate_answers(
-    tokenizer: "PreTrainedTokenizerFast", messages: Sequence[Message]
-) -> tuple[str, list[tuple[int, int]]]:
+    tokenizer: "PreTrainedTokenizerFast", messages: Sequence[Message], ends: Sequence[str]
+) -> tuple[str, list[Span]]:
     """The dialogue's text and the character range of each assistant turn with its end token."""
-    ends = tuple({tokenizer.eos_token, *END_OF_TURN} - {None})
     if _marks_generation(_require_template(tokenizer)):
         text, spans = _render_dialogue(tokenizer, messages, prompt=False, spans=True)
-        return text, [(start, _with_end(text, end, ends)) for start, end in spans]
-    # without such blocks a turn is found by rendering the dialogue up to it and up to its end
-    text = render_text(tokenizer, messages)
-    spans = []
-    for i, message in enumerate(messages):
-        if message["role"] == "assistant":
-            opening = render_text(tokenizer, messages[:i], prompt=True)
-            turn = render_text(tokenizer, messages[: i + 1])
-            _check_prefix(tokenizer, opening, turn)
-            _check_prefix(tokenizer, turn, text)
-            spans.append((len(opening), _without_tail(turn, ends)))
-    return text, spans
+        return text, [settle_end(text, span, ends) for span in spans]
 
+    def render(part: Sequence[Message], prompt: bool) -> str:
+        return _render_dialogue(tokenizer, part, prompt)[0]
 
-def _with_end(text: str, end: int, ends: tuple[str, ...]) -> int:
-    """`end` moved behind an end-of-turn token that follows right after the block."""
-    stop = next((mark for mark in ends if text.startswith(mark, end)), "")
-    return end + len(stop)
-
-
-def _without_tail(turn: str, ends: tuple[str, ...]) -> int:
-    """Length of the turn without white space after its end-of-turn token."""
-    stripped = turn.rstrip()
-    return len(stripped) if stripped.endswith(ends) else len(turn)
-
-
-def _check_prefix(tokenizer: "PreTrainedTokenizerFast", prefix: str, whole: str) -> None:
-    if not whole.startswith(prefix):
+    try:
+        return locate_turns(render, messages, ends)
+    except HiddenTurnError as error:
         raise MontessoriError(
-            "the chat template changes earlier turns when a dialogue goes on, so the assistant's "
-            "tokens cannot be found",
-            where=str(tokenizer.name_or_path),
+            f"the chat template cannot be trained with: {error}",
+            where=f"{tokenizer.name_or_path}, roles {', '.join(m['role'] for m in messages)}",
             expected="a template in which each turn only adds text, or {% generation %} blocks",
             next="put {% generation %}...{% endgeneration %} around the assistant's text in "
-            "chat_template.jinja of the base model",
-        )
+            "chat_template.jinja of the base model, or leave rows of several turns out",
+        ) from error
 
 
-def _loss_mask(offsets: Sequence[tuple[int, int]], spans: Sequence[tuple[int, int]]) -> list[int]:
-    """1 for tokens that begin inside a span, 0 for others and for tokens without characters.
+def _require_same_prompts(
+    tokenizer: "PreTrainedTokenizerFast",
+    dialogues: Sequence[Sequence[Message]],
+    rows: Sequence[Tokens],
+) -> None:
+    """Raise unless rows begin with the tokens that generation sees.
 
-    `offsets` are (start, end) characters per token, in order, as are the spans.
+    Answers that begin with white space are left out: such a text may merge with the prompt's end
+    in any model, and says nothing about the template.
+    """
+    step = max(1, len(rows) // COMPARED)
+    places = [i for i in range(0, len(rows), step) if _ends_with_text(dialogues[i])]
+    prompts = render_prompts(tokenizer, [dialogues[i][:-1] for i in places])
+    for i, prompt in zip(places, prompts, strict=True):
+        kept = rows[i].ids[: len(prompt)]
+        if kept != prompt[: len(kept)]:
+            raise MontessoriError(
+                "a row does not begin with the tokens that generation sees, so the model would be "
+                "trained on other prompts than it is asked with",
+                where=f"{tokenizer.name_or_path}, question {dialogues[i][-2]['content'][:60]!r}"
+                if len(dialogues[i]) > 1
+                else "",
+                expected="a chat template whose generation prompt is how an assistant turn begins, "
+                "and ends where a token ends",
+                next="fix chat_template.jinja of the base model, then `dvc repro`",
+            )
+
+
+def _ends_with_text(messages: Sequence[Message]) -> bool:
+    """Whether the last message is an answer that begins with a character."""
+    last = messages[-1] if messages else {"role": "", "content": ""}
+    return last["role"] == "assistant" and last["content"][:1].strip() != ""
+
+
+def _loss_mask(offsets: Sequence[tuple[int, int]], spans: Sequence[Span]) -> list[int]:
+    """1 for tokens that begin inside a span, 0 for others.
+
+    `offsets` are (start, end) characters per token, in order, as are the spans. A token without
+    characters stands for blanks before its place, which ByteLevel's post-processor leaves out of
+    the offsets (tokenizers, `trim_offsets`).
     """
     mask, k = [], 0  # span k is the first that ends behind the token's start
     for start, end in offsets:
-        while k < len(spans) and spans[k][1] <= start:
+        begin = start if start < end else start - 1
+        while k < len(spans) and spans[k][1] <= begin:
             k += 1
-        mask.append(int(k < len(spans) and start < end and spans[k][0] <= start))
+        mask.append(int(k < len(spans) and spans[k][0] <= begin))
     return mask

@@ -9,9 +9,10 @@ import json
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Annotated, Any
 
 from montessori.artifacts.files import new_folder, read_json, write_json
@@ -21,7 +22,8 @@ from montessori.graph.load import join_problems, read_section
 from montessori.models.adapters import find_adapters, load_merged
 from montessori.models.hosted import FILE as HOSTED
 from montessori.models.hosted import HostedModel, parse_hosted
-from montessori.models.template_check import check_template
+from montessori.models.prepare_template import TEMPLATE, find_template, settle_found
+from montessori.models.settled_template import Option
 from montessori.models.weights import matching_files
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -36,7 +38,6 @@ COPIED = (
     "added_tokens.json",
     "generation_config.json",
 )
-TEMPLATE = "chat_template.jinja"
 CONVERT = (
     'python -c "from transformers import AutoModelForCausalLM as M, AutoTokenizer as T; '
     "M.from_pretrained('{0}', weights_only=True).save_pretrained('{0}-safe'); "
@@ -46,9 +47,14 @@ CONVERT = (
 
 @dataclass(frozen=True)
 class ModelParams:
-    """Section `model`: the chat template of models that have none."""
+    """Section `model`: the chat template of models that have none, and options of any template.
+
+    `template_options` are names that chat templates read, such as enable_thinking, with their
+    values; a template that does not read a name is left as it is.
+    """
 
     fallback_template: FilePath
+    template_options: dict[str, Option] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -63,13 +69,16 @@ class HubModel:
     chat_template: str | None = None
 
 
-def prepare_model(source: Path, fallback: Path, out: Path) -> None:
+def prepare_model(
+    source: Path, fallback: Path, out: Path, options: Mapping[str, Option] = MappingProxyType({})
+) -> None:
     """Write the model at `source`, a folder or a .json of HubModel, to `out` in one layout.
 
     The weights stay as they are; adapters in a folder `adapter` are added to them. The chat
     template is the .json's, else the model's own, else the file `fallback`. It is written to
-    chat_template.jinja alone, and its SHA-256 to the manifest. A .json of a model that a server
-    has (models/hosted.py) becomes a folder without weights.
+    chat_template.jinja alone, with `options` and a fixed date set in it, and its SHA-256 to the
+    manifest. A .json of a model that a server has (models/hosted.py) becomes a folder without
+    weights.
 
     Raises MontessoriError for pickled or missing weights, a missing config, tokenizer or
     end-of-sequence token, a vocabulary smaller than the tokenizer, and an unusable template.
@@ -83,17 +92,20 @@ def prepare_model(source: Path, fallback: Path, out: Path) -> None:
         settings = _read_tokenizer_config(folder)
         eos, endings = _end_token(folder, settings), _further_end_tokens(folder, config)
         size = _check_vocabulary(folder, config)
-        origin, template = _find_template(folder, settings, named_template, fallback)
-        check_template(template, _special_tokens(folder, settings), {eos, *endings}, origin)
+        found = find_template(folder, settings, named_template, fallback)
+        stops = {eos, *endings}
+        template, told = settle_found(
+            found, folder, options, _special_tokens(folder, settings), stops
+        )
         facts = {
-            "template": "fallback" if origin == str(fallback) else "own",
+            **told,
             "template_hash": hashlib.sha256(template.encode()).hexdigest(),
             "eos_token": eos,
             "model_type": config.get("model_type"),
             "vocabulary": size,
         }
         inputs = {"source": source}
-        if origin == str(fallback):
+        if found.fallback:
             inputs["template"] = fallback
         with new_folder(out, inputs, facts, libraries=()) as made:
             _copy_files(folder, made, config, settings)
@@ -260,36 +272,6 @@ def _read_vocabulary(path: Path) -> dict[str, int]:
     for token in raw.get("added_tokens", []):
         vocabulary[token["content"]] = token["id"]
     return vocabulary
-
-
-# ------------------------------------------------------------------------------------ template
-def _find_template(
-    folder: Path, settings: Mapping[str, Any], named: Path | None, fallback: Path
-) -> tuple[str, str]:
-    """The file that the chat template comes from, and its text."""
-    if named is not None:
-        return str(named), _read_template(named)
-    if (folder / TEMPLATE).is_file():
-        return str(folder / TEMPLATE), _read_template(folder / TEMPLATE)
-    own = settings.get("chat_template")
-    if own is None and (folder / "chat_template.json").is_file():
-        own = read_json(folder / "chat_template.json").get("chat_template")
-    if isinstance(own, list):  # several, by name
-        own = {entry["name"]: entry["template"] for entry in own}.get("default")
-    if isinstance(own, str):
-        return str(folder / "tokenizer_config.json"), own
-    return str(fallback), _read_template(fallback)
-
-
-def _read_template(path: Path) -> str:
-    if not path.is_file():
-        raise _model_error(
-            "the chat template file does not exist",
-            path,
-            "a jinja file",
-            "set model.fallback_template in params.yaml to an existing file",
-        )
-    return path.read_text(encoding="utf-8")
 
 
 # ---------------------------------------------------------------------------------------- copy

@@ -1,112 +1,178 @@
-"""Checks a chat template by rendering it as transformers does, without importing transformers."""
+"""Checks a chat template by rendering it as transformers does, without importing transformers.
 
-import json
-from collections.abc import Collection, Mapping
-from datetime import datetime
-from typing import TYPE_CHECKING, Any, NoReturn
+By the rule that training finds an answer's tokens with (models/turns.py), so that what passes here
+does not fail when a model is trained, hours later.
+"""
 
-from jinja2 import TemplateError, nodes
-from jinja2.ext import Extension, loopcontrols
-from jinja2.parser import Parser
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import dataclass
+from itertools import product
 
-from montessori.artifacts.templates import sandboxed_environment
+from jinja2 import TemplateError
+
 from montessori.errors import MontessoriError
+from montessori.models.settled_template import (
+    CLOCK,
+    chat_environment,
+    read_names,
+    settle_template,
+)
+from montessori.models.turns import (
+    ANSWER,
+    QUESTION,
+    HiddenTurnError,
+    Message,
+    Render,
+    closing_token,
+    locate_turns,
+)
 
-if TYPE_CHECKING:
-    from jinja2.sandbox import ImmutableSandboxedEnvironment
-
-FIRST, SECOND, ANSWER = "What is the first?", "Name the second one.", "It is the answer."
-
-
-class _Generation(Extension):
-    """`{% generation %}`: marks what the assistant writes; rendered as its content."""
-
-    tags = {"generation"}
-
-    def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
-        """The nodes inside the block."""
-        next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+SECOND = "Name the second one."
+_OPEN: list[Message] = [{"role": "user", "content": QUESTION}]
+_OTHER: list[Message] = [{"role": "user", "content": SECOND}]
+_ANSWER: Message = {"role": "assistant", "content": ANSWER}
+_SYSTEM: Message = {"role": "system", "content": "Be brief and kind."}
+#: Names that a caller gives, which are no options.
+_GIVEN = {"messages", "add_generation_prompt", "tools", "documents", "raise_exception", CLOCK}
+#: What a template raises that cannot render a dialogue.
+RENDERING = (TemplateError, TypeError, ValueError, KeyError, IndexError)
+#: The token ids of a text, special tokens by their texts and nothing put before it.
+Encode = Callable[[str], Sequence[int]]
 
 
-def check_template(
-    template: str, special_tokens: Mapping[str, str], endings: Collection[str], where: str
-) -> None:
-    """Raise MontessoriError unless a chat template can show a dialogue.
+@dataclass(frozen=True)
+class TriedTokens:
+    """What a template is tried with, of a model and its tokenizer.
 
-    It must render, show the texts of user and assistant, ask for an answer with
-    add_generation_prompt, and close an assistant turn with a token that ends generation.
-    `special_tokens` are the names it may use (bos_token, eos_token, ...), `endings` the tokens that
-    the model stops at, and `where` is the template's file.
+    `special` are the names that a template may use (bos_token, eos_token, ...), `endings` the
+    tokens that the model is said to stop at, `known` all texts that are tokens of their own.
+    `encode` gives the token ids of a text; without it only texts are compared.
     """
-    problem = _template_problem(template, special_tokens, endings)
+
+    special: Mapping[str, str]
+    endings: Collection[str]
+    known: Collection[str] = ()
+    encode: Encode | None = None
+
+
+def check_template(template: str, tried: TriedTokens, where: str) -> list[str]:
+    """Raise MontessoriError unless a chat template can show a dialogue and be trained with.
+
+    It must render, show the texts of user and assistant, ask for an answer in the way in which an
+    answered question begins, and close an assistant turn with a token that ends generation.
+    `where` is the template's file. Returns, in sentences, what cannot be done with it all the same.
+    """
+    problem = _template_problem(template, tried)
     if problem:
         raise MontessoriError(
             f"the chat template cannot be used: {problem}",
             where=where,
             expected="a jinja template for user and assistant messages that heeds "
             "add_generation_prompt",
-            next="fix it, or set model.fallback_template in params.yaml to another file, such as "
+            next=_mending_option(template, tried)
+            or "put a chat_template.jinja that works into the model's folder (for many families: "
+            "trl/chat_templates/*_training.jinja of the package trl); for a model that has none, "
+            "set model.fallback_template in params.yaml, such as "
             "montessori/templates/plain_chat.jinja",
         )
+    return _limits(make_renderer(template, tried.special), tried.endings)
 
 
-def _template_problem(
-    template: str, special_tokens: Mapping[str, str], endings: Collection[str]
-) -> str:
-    first, second = [_message("user", FIRST)], [_message("user", SECOND)]
-    answered = [*first, _message("assistant", ANSWER)]
+def make_renderer(template: str, special: Mapping[str, str]) -> Render:
+    """A function that renders dialogues by a template. Raises jinja2.TemplateError."""
+    compiled = chat_environment().from_string(template)
+
+    def render(messages: Sequence[Message], prompt: bool) -> str:
+        return compiled.render(
+            messages=[dict(message) for message in messages],
+            add_generation_prompt=prompt,
+            tools=None,
+            documents=None,
+            **special,
+        )
+
+    return render
+
+
+def _template_problem(template: str, tried: TriedTokens) -> str:
     try:
-        compiled = _chat_environment().from_string(template)
-
-        def render(messages: list[dict[str, str]], prompt: bool) -> str:
-            return compiled.render(
-                messages=messages,
-                add_generation_prompt=prompt,
-                tools=None,
-                documents=None,
-                **special_tokens,
-            )
-
-        open_text, prompt = render(first, False), render(first, True)
-        other_prompt = render(second, True)
-        answered_text = render(answered, False)
-        long_text = render([*answered, *second], False)
-    except (TemplateError, TypeError, ValueError, KeyError) as error:
+        render = make_renderer(template, tried.special)
+        return _dialogue_problem(render, tried) or _prompt_problem(render, tried)
+    except RENDERING as error:
         return f"it does not render ({type(error).__name__}: {error})"
-    if FIRST not in prompt or SECOND not in other_prompt:
+
+
+def _dialogue_problem(render: Render, tried: TriedTokens) -> str:
+    """What a template does not show."""
+    open_text, prompt = render(_OPEN, False), render(_OPEN, True)
+    answered = render([*_OPEN, _ANSWER], False)
+    long_text = render([*_OPEN, _ANSWER, *_OTHER], False)
+    if QUESTION not in prompt or SECOND not in render(_OTHER, True):
         return "it does not show what the user says"
-    if ANSWER not in answered_text:
+    if ANSWER not in answered:
         return "it does not show what the assistant says"
-    if prompt == open_text:
+    # the templates of Llama 2 and Mistral 7B need none: the end of the question is the prompt
+    before, _, after = answered.rpartition(ANSWER)
+    if prompt == open_text and before.rstrip() != prompt.rstrip():
         return "it has no generation prompt"
-    after_answer = answered_text.rpartition(ANSWER)[2]
-    if not any(token in after_answer for token in endings):
-        stops = ", ".join(sorted(endings))
-        return f"an assistant turn does not end with a token the model stops at ({stops})"
-    if not (FIRST in long_text and ANSWER in long_text and SECOND in long_text):
+    stops = {*tried.endings, closing_token(render, tried.known, tried.endings)} - {""}
+    if not any(token in after for token in stops):
+        listed = ", ".join(sorted(stops))
+        return f"an assistant turn does not end with a token the model stops at ({listed})"
+    if not all(text in long_text for text in (QUESTION, ANSWER, SECOND)):
         return "it does not show all turns of a dialogue"
     return ""
 
 
-def _message(role: str, content: str) -> dict[str, str]:
-    return {"role": role, "content": content}
+def _prompt_problem(render: Render, tried: TriedTokens) -> str:
+    """Whether a row of one turn begins otherwise than what generation sees."""
+    try:
+        text, spans = locate_turns(render, [*_OPEN, _ANSWER], tried.endings)
+    except HiddenTurnError as error:
+        return f"it cannot be trained with: {error}"
+    prompt = render(_OPEN, True)
+    if not any(ANSWER in text[start:end] for start, end in spans):
+        return "it cannot be trained with: the answer's place is not found"
+    if tried.encode is not None:
+        asked = list(tried.encode(prompt))
+        if list(tried.encode(text))[: len(asked)] != asked:
+            return (
+                f"it cannot be trained with: the end of the prompt, {prompt[-12:]!r}, and the "
+                "beginning of an answer are one token"
+            )
+    return ""
 
 
-def _chat_environment() -> "ImmutableSandboxedEnvironment":
-    """Jinja as transformers sets it up for chat templates."""
-    environment = sandboxed_environment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
-    )
-    environment.filters["tojson"] = _to_json
-    environment.globals["raise_exception"] = _raise
-    environment.globals["strftime_now"] = lambda form: datetime.now().strftime(form)
-    return environment
+def _limits(render: Render, endings: Collection[str]) -> list[str]:
+    """What a usable template does not do, or does in its own way."""
+    found = []
+    dialogue = [*_OPEN, _ANSWER, *_OTHER, {**_ANSWER, "content": "And another."}]
+    try:
+        text, spans = locate_turns(render, dialogue, endings)
+    except RENDERING as error:
+        found.append(f"rows of one turn only: {error}")
+    else:
+        if not text.startswith(render([*_OPEN, _ANSWER], False)) and len(spans) > 1:
+            found.append(
+                "it renders earlier turns otherwise than the last one; the loss of rows of several "
+                "turns is found by each answer's place"
+            )
+    try:
+        shown = str(_SYSTEM["content"]) in render([_SYSTEM, *_OPEN], True)
+    except RENDERING:
+        shown = False
+    if not shown:
+        found.append("it shows no system message: rows with one are refused or lose it")
+    return found
 
 
-def _to_json(value: Any, indent: int | None = None, **_: object) -> str:
-    return json.dumps(value, ensure_ascii=False, indent=indent)
-
-
-def _raise(message: str) -> NoReturn:
-    raise TemplateError(message)
+def _mending_option(template: str, tried: TriedTokens) -> str:
+    """The next step where one option of the template would make it usable; else ""."""
+    names = sorted(read_names(template) - _GIVEN - tried.special.keys())
+    for name, value in product(names, (False, True)):
+        if not _template_problem(settle_template(template, {name: value}), tried):
+            return (
+                f"set model.template_options: {{{name}: {str(value).lower()}}} in params.yaml, "
+                "with which the template can be used"
+            )
+    return ""

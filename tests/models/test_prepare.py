@@ -14,6 +14,7 @@ import pytest
 from montessori.artifacts.files import folder_digest, read_json
 from montessori.errors import MontessoriError
 from montessori.models.prepare import prepare_model
+from tests.tiny_models import tiny_tokenizer
 
 OWN = (
     "{% for m in messages %}<{{ m['role'] }}>{{ m['content'] }}"
@@ -179,7 +180,7 @@ def test_generation_blocks_and_the_usual_functions_render(source: Path, tmp_path
     text = "{% if false %}{{ raise_exception('x') }}{{ strftime_now('%d') }}{% endif %}" + (
         OWN.replace("{{ m['content'] }}", "{% generation %}{{ m['content'] }}{% endgeneration %}")
     )
-    (source / "chat_template.jinja").write_text(text + "{{ tools | tojson }}{{ bos_token }}")
+    (source / "chat_template.jinja").write_text("{{ tools | tojson }}{{ bos_token }}" + text)
     prepare_model(source, FALLBACK, tmp_path / "out")
 
 
@@ -284,3 +285,46 @@ def test_adapters_are_added_to_the_weights(student: Path, tmp_path: Path):
     assert torch.allclose(made, meant, atol=1e-5)
     assert not torch.allclose(made, base, atol=1e-2)
     assert not (out / "adapter").exists()
+
+
+def test_options_and_the_date_are_settled_in_the_template(source: Path, tmp_path: Path):
+    """And named in the manifest; a template that reads neither stays as it is."""
+    (source / "chat_template.jinja").write_text(OWN)
+    prepare_model(source, FALLBACK, tmp_path / "plain", {"thoughts": False})
+    assert (tmp_path / "plain/chat_template.jinja").read_text() == OWN
+    assert "template_options" not in read_json(tmp_path / "plain/manifest.json")["facts"]
+    (source / "chat_template.jinja").write_text("{{ thoughts }}{{ strftime_now('%Y') }}" + OWN)
+    prepare_model(source, FALLBACK, tmp_path / "set", {"thoughts": False, "other": 1})
+    facts = read_json(tmp_path / "set/manifest.json")["facts"]
+    assert facts["template_options"] == {"thoughts": False}
+    assert facts["template_date"] == "2024-07-26"
+    assert (
+        facts["template_hash"]
+        == hashlib.sha256((tmp_path / "set/chat_template.jinja").read_bytes()).hexdigest()
+    )
+
+
+@pytest.mark.parametrize("puts_one", [True, False])
+def test_the_fallback_begins_as_the_tokenizer_begins_a_text(tmp_path: Path, puts_one: bool):
+    """Base models fall apart without the beginning of text that they were trained with."""
+    from tokenizers.processors import TemplateProcessing
+
+    from montessori.models import chat
+
+    tokenizer = tiny_tokenizer()
+    tokenizer.add_special_tokens({"bos_token": "<s>"})
+    if puts_one:
+        tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+            single="<s> $A", special_tokens=[("<s>", tokenizer.bos_token_id)]
+        )
+    tokenizer.chat_template = None
+    tokenizer.save_pretrained(tmp_path / "source")
+    (tmp_path / "source/model.safetensors").write_bytes(b"weights")
+    write(tmp_path / "source/config.json", {"model_type": "llama", "vocab_size": len(tokenizer)})
+    prepare_model(tmp_path / "source", FALLBACK, tmp_path / "out")
+    (prompt,) = chat.render_prompts(chat.load_tokenizer(tmp_path / "out"), [[user("Why?")]])
+    assert prompt.count(tokenizer.bos_token_id) == (prompt[0] == tokenizer.bos_token_id) == puts_one
+
+
+def user(text: str) -> dict[str, str]:
+    return {"role": "user", "content": text}

@@ -1,7 +1,8 @@
 """Chat templates: each way in which one cannot carry a dialogue is named before a model is used.
 
 What would break: a model is trained with a template that hides the answer, never ends a turn or
-drops earlier turns, and only its bad scores show it.
+drops earlier turns, and only its bad scores show it; or training refuses, after hours, a template
+that the stage `models` took.
 """
 
 from pathlib import Path
@@ -9,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.models.template_check import check_template
+from montessori.models.template_check import TriedTokens, check_template
 
 ROOT = Path(__file__).parents[2]
 TOKENS = {"bos_token": "<s>", "eos_token": "</s>"}
@@ -20,9 +21,9 @@ GOOD = (
 )
 
 
-def check(template: str, endings: tuple[str, ...] = ("</s>",)) -> None:
+def check(template: str, endings: tuple[str, ...] = ("</s>",)) -> list[str]:
     """Check a template of a model that stops at `endings`."""
-    check_template(template, TOKENS, endings, "folder/chat_template.jinja")
+    return check_template(template, TriedTokens(TOKENS, endings), "folder/chat_template.jinja")
 
 
 def test_a_plain_template_passes():
@@ -32,7 +33,7 @@ def test_a_plain_template_passes():
 @pytest.mark.parametrize("file", ["data/micro/prompts/chat_template.jinja"])
 def test_the_shipped_templates_pass(file):
     text = (ROOT / file).read_text(encoding="utf-8")
-    check_template(text, {}, ("<|end|>",), file)
+    check_template(text, TriedTokens({}, ("<|end|>",)), file)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,68 @@ def test_the_functions_that_published_templates_use_are_there():
     check(
         "{%- set day = strftime_now('%Y') -%}{{ {'a': 'é'} | tojson }}"
         "{%- for m in messages -%}{%- if m['role'] == 'system' -%}{%- continue -%}{%- endif -%}"
-        "{% if m['role'] == 'assistant' %}{% generation %}{{ m['content'] + eos_token }}"
+        "{% if m['role'] == 'assistant' %}:{% generation %}{{ m['content'] + eos_token }}"
         "{% endgeneration %}{% else %}{{ m['content'] }}{% endif %}{%- endfor -%}"
         "{% if add_generation_prompt %}:{% endif %}{% if tools %}tools{% endif %}"
     )
+
+
+@pytest.mark.parametrize(
+    ("end", "passes"),
+    [(" [/INST]", True), (" [/INST] ", True), (" [/INST]\n[assistant]", False)],
+    ids=["Mistral", "a blank", "a header that nobody writes"],
+)
+def test_the_end_of_the_question_may_be_the_prompt(end, passes):
+    """The templates of Llama 2 and Mistral 7B heed no add_generation_prompt."""
+    template = (
+        "{% for m in messages %}{% if m['role'] == 'user' %}[INST] {{ m['content'] + ' [/INST]' }}"
+        f"{{% else %}}{{{{ {end.removeprefix(' [/INST]')!r} + m['content'] + eos_token }}}}"
+        "{% endif %}{% endfor %}"
+    )
+    if passes:
+        check(template)
+    else:
+        with pytest.raises(MontessoriError, match="no generation prompt"):
+            check(template)
+
+
+def test_a_template_that_opens_a_thought_only_in_the_prompt_is_refused_with_the_option_that_helps():
+    """Nemotron 3: prompts end with <think>, rows of a model that did not think do not."""
+    prompt = "{% if add_generation_prompt %}[assistant] "
+    opened = "{{ '' if enable_thinking is defined and not enable_thinking else '<think>' }}"
+    template = GOOD.replace(prompt, prompt + opened)
+    with pytest.raises(MontessoriError, match="answered question begins otherwise") as error:
+        check(template)
+    assert "model.template_options: {enable_thinking: false}" in error.value.next
+    check("{% set enable_thinking = false %}\n" + template)
+
+
+def test_a_prompt_that_the_tokenizer_joins_with_the_answer_is_refused():
+    """Llama 3's template ends the prompt in two new lines, which GPT-2's expression takes apart."""
+
+    def encode(text: str) -> list[int]:
+        return list(map(ord, text.replace("] It", "\0")))
+
+    tried = TriedTokens(TOKENS, ("</s>",), (), encode)
+    with pytest.raises(MontessoriError, match="are one token"):
+        check_template(GOOD.replace("}] {{", "}] {{"), tried, "folder")
+
+
+def test_what_a_template_cannot_do_is_said():
+    assert check(GOOD) == []
+    two = GOOD.replace(
+        "m['content'] }}", "m['content'] if loop.last or m['role'] == 'user' else '' }}"
+    )
+    with pytest.raises(MontessoriError, match="does not show all turns"):
+        check(two)
+    thoughts = GOOD.replace(
+        "[{{ m['role'] }}] {{",
+        "[{{ m['role'] }}] {{ '<think></think>' if loop.last and m['role'] == 'assistant' }}{{",
+    )
+    assert "by each answer's place" in " ".join(check(thoughts))
+    no_system = GOOD.replace(
+        "{% for m in messages %}",
+        "{% for m in messages %}"
+        "{% if m['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}",
+    )
+    assert "no system message" in " ".join(check(no_system))

@@ -1,0 +1,90 @@
+"""The chat template of a model that is prepared: found, settled and tried."""
+
+import logging
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from montessori.artifacts.files import read_json
+from montessori.errors import MontessoriError
+from montessori.models.settled_template import CLOCK, TODAY, Option, read_names, settle_template
+from montessori.models.template_check import TriedTokens, check_template
+from montessori.models.tokenizer_facts import added_tokens, opening_token, text_encoder
+
+LOG = logging.getLogger(__name__)
+TEMPLATE = "chat_template.jinja"
+
+
+@dataclass(frozen=True)
+class FoundTemplate:
+    """A chat template's text, the file it comes from, and whether that is the fallback.
+
+    `settings` is the content of tokenizer_config.json.
+    """
+
+    text: str
+    origin: str
+    settings: Mapping[str, Any]
+    fallback: bool = False
+
+
+def find_template(
+    folder: Path, settings: Mapping[str, Any], named: Path | None, fallback: Path
+) -> FoundTemplate:
+    """The file `named`, else the model's own, else `fallback`.
+
+    `settings` is the content of tokenizer_config.json. Raises MontessoriError for a missing file.
+    """
+    if named is not None:
+        return FoundTemplate(_read_template(named), str(named), settings)
+    if (folder / TEMPLATE).is_file():
+        return FoundTemplate(_read_template(folder / TEMPLATE), str(folder / TEMPLATE), settings)
+    own = settings.get("chat_template")
+    if own is None and (folder / "chat_template.json").is_file():
+        own = read_json(folder / "chat_template.json").get("chat_template")
+    if isinstance(own, list):  # several, by name
+        own = {entry["name"]: entry["template"] for entry in own}.get("default")
+    if isinstance(own, str):
+        return FoundTemplate(own, str(folder / "tokenizer_config.json"), settings)
+    return FoundTemplate(_read_template(fallback), str(fallback), settings, fallback=True)
+
+
+def settle_found(
+    found: FoundTemplate,
+    folder: Path,
+    options: Mapping[str, Option],
+    special_tokens: Mapping[str, str],
+    endings: Collection[str],
+) -> tuple[str, dict[str, Any]]:
+    """The text of a template with its settings, and what the manifest says of it.
+
+    `endings` are the tokens that the model is said to stop at. A fallback template begins with the
+    token that the tokenizer puts before a text. Warns of what cannot be done with the template;
+    raises MontessoriError when it cannot be used.
+    """
+    names = read_names(found.text)
+    facts: dict[str, Any] = {"template": "fallback" if found.fallback else "own"}
+    if given := {name: value for name, value in options.items() if name in names}:
+        facts["template_options"] = given
+    if CLOCK in names:
+        facts["template_date"] = TODAY.date().isoformat()
+    begin = ""
+    if found.fallback and "bos_token" not in names:
+        begin = opening_token(folder, found.settings, special_tokens.get("bos_token"))
+    template = settle_template(found.text, options, begin)
+    tried = TriedTokens(special_tokens, endings, added_tokens(folder), text_encoder(folder))
+    for limit in check_template(template, tried, found.origin):
+        LOG.warning("%s: %s", found.origin, limit)
+    return template, facts
+
+
+def _read_template(path: Path) -> str:
+    if not path.is_file():
+        raise MontessoriError(
+            "the chat template file does not exist",
+            where=str(path),
+            expected="a jinja file",
+            next="set model.fallback_template in params.yaml to an existing file",
+        )
+    return path.read_text(encoding="utf-8")
