@@ -118,22 +118,28 @@ def _is_wrong(turns: tuple[str, ...], answers: list[str]) -> bool | None:
 def _find_by_loss(
     student: Path, rows: Path, frame: pl.DataFrame, settings: MistakesParams, machine: "Machine"
 ) -> tuple[list[bool | None], dict[str, int]]:
-    """Whether a row's loss is among the highest (of equal ones the earlier); and the cost."""
+    """Whether a row's loss is among the highest (of equal ones the earlier); and the cost.
+
+    None for a row without a response in the tokens that are read.
+    """
     from montessori.models import chat
     from montessori.models.adapters import load_merged
-    from montessori.signals.scoring import require_responses
+    from montessori.signals.scoring import split_unanswered
     from montessori.train.device import choose_device
     from montessori.train.loss import mean_losses, measure_rows, tokenize_rows
 
     tokenizer = chat.load_tokenizer(student)
     tokens = tokenize_rows(tokenizer, frame["messages"].to_list(), settings.max_length)
-    require_responses(tokens, frame, rows, "mistakes.max_length")
+    places = [i for i, row in enumerate(tokens) if row.targets]
+    tokens, _, _ = split_unanswered(tokens, frame, rows, "mistakes.max_length")
     model = load_merged(student).to(choose_device(machine)).eval()
     losses = measure_rows(mean_losses, model, tokens, tokenizer.pad_token_id or 0)
     worst = sorted(range(len(losses)), key=lambda i: -losses[i])
-    chosen = set(worst[: math.ceil(settings.share * len(losses))])
+    chosen = {places[i] for i in worst[: math.ceil(settings.share * len(losses))]}
     read = sum(len(row.ids) for row in tokens)
-    wrong: list[bool | None] = [i in chosen for i in range(len(losses))]
+    wrong: list[bool | None] = [None] * frame.height
+    for place in places:
+        wrong[place] = place in chosen
     return wrong, {"tokens_forward": read, "parameters": model.num_parameters()}
 
 

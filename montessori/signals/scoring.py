@@ -1,5 +1,6 @@
 """One job that scores rows with a student, and what every such job requires of its rows."""
 
+import logging
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,6 +17,10 @@ from montessori.pipeline.parts import Parts, Shard, parts_digest
 if TYPE_CHECKING:
     from montessori.pipeline.stage import Job
     from montessori.train.loss import Row
+
+LOG = logging.getLogger(__name__)
+#: Fewer rows cannot be ranked.
+LEAST = 2
 
 
 @dataclass(frozen=True)
@@ -51,22 +56,31 @@ def read_scoring_job(job: "Job", inputs: tuple[str, ...]) -> ScoringJob:
     )
 
 
-def require_responses(rows: Sequence["Row"], frame: pl.DataFrame, folder: Path, key: str) -> None:
-    """Raise MontessoriError when a row has no answer token within the length that `key` sets.
+def split_unanswered(
+    rows: Sequence["Row"], frame: pl.DataFrame, folder: Path, key: str
+) -> tuple[list["Row"], pl.DataFrame, int]:
+    """The rows with an answer token within the length that `key` sets; and how many have none.
 
-    `rows` are the tokens of the table `frame`, which lies in `folder`.
+    `rows` are the tokens of the table `frame`, which lies in `folder`. A row whose prompt fills
+    that length can be neither learned nor scored; the log names the first. Raises MontessoriError
+    when fewer than two rows are left.
     """
-    unanswered = []
-    for row, row_id in zip(rows, frame["row_id"], strict=True):
-        if not row.targets:
-            unanswered.append(row_id)
-    if unanswered:
+    has_answer = [bool(row.targets) for row in rows]
+    answered = [row for row in rows if row.targets]
+    if len(answered) == len(rows):
+        return answered, frame, 0
+    missing = len(rows) - len(answered)
+    what = f"{missing} of {len(rows)} rows have no response within the tokens that are read"
+    where = f"{folder / 'rows.parquet'}, row {frame['row_id'][has_answer.index(False)]}"
+    if len(answered) < LEAST:
         raise MontessoriError(
-            f"{len(unanswered)} rows have no response within the tokens that are read",
-            where=f"{folder / 'rows.parquet'}, row {unanswered[0]}",
-            expected="at least one assistant token in every row",
+            what,
+            where=where,
+            expected=f"at least {LEAST} rows with an assistant token",
             next=f"raise {key} in params.yaml, or drop the rows",
         )
+    LOG.warning("%s, and get no score: %s; raise %s to score them", what, where, key)
+    return answered, frame.filter(pl.Series(has_answer)), missing
 
 
 def require_finite(finite: Sequence[bool], row_ids: Sequence[str], signal: str) -> None:

@@ -12,7 +12,7 @@ from montessori.models import chat
 from montessori.models.adapters import load_merged
 from montessori.models.padding import pad_rows, pad_with_mask
 from montessori.progress import track_progress
-from montessori.signals.scoring import ScoringJob, require_finite, require_responses
+from montessori.signals.scoring import ScoringJob, require_finite, split_unanswered
 from montessori.signals.table import write_scores
 from montessori.train.device import choose_device
 from montessori.train.loss import (
@@ -42,13 +42,13 @@ def score_by_student(
     tokens, "uncertainty" the mean entropy (nats) of its next-token distribution at these tokens.
     The score is the value, or its negative with direction "low". Returns metrics: those of the
     table, and the tokens of the forward passes. Raises MontessoriError when nothing is left after
-    warm-up, a row has no response, or a value is not finite.
+    warm-up or has a response, or a value is not finite.
     """
     warmup, probe = job.inputs["warmup"], job.inputs["probe"]
     tokenizer = chat.load_tokenizer(warmup)
     frame = read_unseen_rows(warmup, probe)
     rows = tokenize_rows(tokenizer, frame["messages"].to_list(), settings.max_length)
-    require_responses(rows, frame, probe, "student_signal.max_length")
+    rows, frame, unanswered = split_unanswered(rows, frame, probe, "student_signal.max_length")
     params = {"measure": measure, **asdict(settings)}
     params.pop("direction")  # the sign is applied to finished parts
     parts = job.open_parts(params, PART)
@@ -75,6 +75,8 @@ def score_by_student(
     }
     metrics = write_scores(frame, scores, job.out, job.inputs, facts)
     parts.remove_all()
+    if unanswered:
+        metrics["rows_without_response"] = unanswered
     tokens = sum(len(row.ids) for row in rows)
     return metrics | {"tokens_forward": tokens, "parameters": model.num_parameters()}
 

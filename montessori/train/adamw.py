@@ -6,7 +6,7 @@ probing step is one above the steps that warm-up took.
 
 import hashlib
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +27,8 @@ class AdamWState:
     """First and second moments by name of the trained parameters, after `step` steps.
 
     `rows` are the ids of the rows that made them; `learning_rate` is where warm-up ended.
+    `own_steps` has the steps of parameters that took fewer: AdamW skips one without a gradient
+    (an expert that no token chose, the image part of a model that reads text).
     """
 
     exp_avg: dict[str, torch.Tensor]
@@ -37,6 +39,11 @@ class AdamWState:
     weight_decay: float
     learning_rate: float
     rows: tuple[str, ...] = ()
+    own_steps: dict[str, int] = field(default_factory=dict)
+
+    def steps_of(self, name: str) -> int:
+        """The steps that parameter `name` took."""
+        return self.own_steps.get(name, self.step)
 
 
 @dataclass(frozen=True)
@@ -72,7 +79,7 @@ def trained_parameters(model: "PreTrainedModel") -> dict[str, torch.nn.Parameter
 def next_step(state: AdamWState, name: str, dtype: torch.dtype = torch.float32) -> Step:
     """The step that follows `state` for parameter `name`, in `dtype`."""
     beta1, beta2 = state.betas
-    step = state.step + 1
+    step = state.steps_of(name) + 1
     first, second = 1 - beta1**step, 1 - beta2**step  # bias corrections
     return Step(
         momentum=state.exp_avg[name].to(dtype) * (beta1 / first),
@@ -86,20 +93,30 @@ def next_step(state: AdamWState, name: str, dtype: torch.dtype = torch.float32) 
 def optimizer_state(
     model: "PreTrainedModel", optimizer: torch.optim.AdamW, rows: Sequence[str] = ()
 ) -> AdamWState:
-    """The state of an optimizer with one parameter group over what is trained of `model`."""
+    """The state of an optimizer with one parameter group over what is trained of `model`.
+
+    A parameter that never had a gradient has moments of zero and took no step.
+    """
     group = optimizer.param_groups[0]
-    named = {
-        name: optimizer.state[parameter] for name, parameter in trained_parameters(model).items()
-    }
+    named = {}
+    for name, parameter in trained_parameters(model).items():
+        named[name] = optimizer.state.get(parameter) or {
+            "exp_avg": torch.zeros_like(parameter),
+            "exp_avg_sq": torch.zeros_like(parameter),
+            "step": 0,
+        }
+    steps = {name: int(value["step"]) for name, value in named.items()}
+    most = max(steps.values())
     return AdamWState(
         exp_avg={name: value["exp_avg"] for name, value in named.items()},
         exp_avg_sq={name: value["exp_avg_sq"] for name, value in named.items()},
-        step=int(max(float(value["step"]) for value in named.values())),
+        step=most,
         betas=(float(group["betas"][0]), float(group["betas"][1])),
         eps=float(group["eps"]),
         weight_decay=float(group["weight_decay"]),
         learning_rate=float(group["lr"]),
         rows=tuple(rows),
+        own_steps={name: taken for name, taken in steps.items() if taken != most},
     )
 
 
@@ -134,6 +151,7 @@ def write_state(folder: Path, state: AdamWState) -> None:
             "learning_rate": state.learning_rate,
             "rows": list(state.rows),
             "weights": weights_digest(folder),
+            **({"own_steps": state.own_steps} if state.own_steps else {}),
         },
     )
 
@@ -180,6 +198,7 @@ def read_state(folder: Path, model: "PreTrainedModel") -> AdamWState:
         weight_decay=facts["weight_decay"],
         learning_rate=facts["learning_rate"],
         rows=tuple(facts["rows"]),
+        own_steps=facts.get("own_steps", {}),
     )
 
 

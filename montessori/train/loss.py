@@ -1,13 +1,16 @@
 """The loss of dialogue rows on their assistant tokens; what warm-up and influence measure."""
 
 import math
+import sys
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import torch
 from torch.nn import functional
 
+from montessori.errors import MontessoriError
 from montessori.models import chat
 from montessori.models.padding import pad_rows, pad_with_mask
 
@@ -23,10 +26,14 @@ MEASURED_TOKENS = 8192  # and tokens: their logits fit beside an 8B student
 
 @dataclass(frozen=True)
 class Row:
-    """A tokenised dialogue: token ids, and labels that are `IGNORED` off the assistant's tokens."""
+    """A tokenised dialogue: token ids, and labels that are `IGNORED` off the assistant's tokens.
+
+    `lost` is how many of the assistant's tokens stood behind the greatest length.
+    """
 
     ids: list[int]
     labels: list[int]
+    lost: int = 0
 
     @property
     def targets(self) -> int:
@@ -41,14 +48,34 @@ def tokenize_rows(
 ) -> list[Row]:
     """The rows of dialogues, cut to their first `max_length` tokens; see
     `chat.tokenize_dialogues`."""
-    every = chat.tokenize_dialogues(tokenizer, dialogues, max_length)
-    return [
-        Row(
-            tokens.ids,
-            [i if kept else IGNORED for i, kept in zip(tokens.ids, tokens.mask, strict=True)],
-        )
-        for tokens in every
-    ]
+    rows = []
+    for tokens in chat.tokenize_dialogues(tokenizer, dialogues, sys.maxsize):
+        labels = [i if kept else IGNORED for i, kept in zip(tokens.ids, tokens.mask, strict=True)]
+        lost = sum(tokens.mask[max_length:])
+        rows.append(Row(tokens.ids[:max_length], labels[:max_length], lost))
+    return rows
+
+
+def count_cut_rows(rows: Sequence[Row]) -> dict[str, int]:
+    """`rows_cut` for metrics: rows that lost the end of an answer. Empty if there is none."""
+    cut = sum(bool(row.targets and row.lost) for row in rows)
+    return {"rows_cut": cut} if cut else {}
+
+
+def require_targets(rows: Sequence[Row], folder: Path, key: str, max_length: int) -> list[Row]:
+    """The rows with something to learn. Raises MontessoriError when there is none.
+
+    The rows are those of `folder`/rows.parquet; `key` of params.yaml set `max_length`.
+    """
+    usable = [row for row in rows if row.targets]
+    if usable:
+        return usable
+    raise MontessoriError(
+        f"none of the {len(rows)} rows has a response within {max_length} tokens",
+        where=str(folder / "rows.parquet"),
+        expected="rows with assistant text",
+        next=f"raise {key} in params.yaml, or check the rows",
+    )
 
 
 def row_losses(

@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from montessori.artifacts.files import new_folder, read_table
 from montessori.artifacts.schemas import ROWS
-from montessori.errors import MontessoriError
 from montessori.models import chat
 from montessori.models.adapters import NO_ADAPTERS, AdapterParams, add_adapters, merge_adapters
 from montessori.models.weights import load_model, save_model
@@ -14,7 +13,7 @@ from montessori.seeding import seed_of
 from montessori.train import arguments
 from montessori.train.curve import Recorder, write_curve
 from montessori.train.device import choose_device
-from montessori.train.loss import Row, tokenize_rows
+from montessori.train.loss import Row, count_cut_rows, require_targets, tokenize_rows
 from montessori.train.order import LengthOrder
 
 if TYPE_CHECKING:
@@ -42,15 +41,14 @@ def train_student(
 
     Adapters are merged into the weights at the end. `plot` gets the curve (step, loss,
     learning_rate); loss is the mean over a step's assistant tokens in nats. Returns metrics: rows,
-    rows without a trainable token, steps, tokens, assistant tokens, first and last loss. Raises
-    MontessoriError for an unusable dataset or a broken loss.
+    rows without a trainable token, rows that lost the end of an answer if there are any, steps,
+    tokens, assistant tokens, first and last loss. Raises MontessoriError for an unusable dataset
+    or a broken loss.
     """
     tokenizer = chat.load_tokenizer(student)
     frame = read_table(dataset / "rows.parquet", ROWS)
     every = tokenize_rows(tokenizer, frame["messages"].to_list(), settings.max_length)
-    rows = [row for row in every if row.targets]
-    if not rows:
-        raise _nothing_to_learn(dataset, len(every), settings.max_length)
+    rows = require_targets(every, dataset, "student_sft.max_length", settings.max_length)
     device = choose_device(machine)
     facts = {"rows": len(rows), "template_hash": chat.template_hash(tokenizer)}
     with new_folder(out, {"student": student, "dataset": dataset}, facts) as folder:
@@ -68,6 +66,7 @@ def train_student(
     return {
         "rows": len(rows),
         "rows_without_response": len(every) - len(rows),
+        **count_cut_rows(rows),
         "steps": trainer.state.global_step,
         "tokens": sum(len(row.ids) for row in rows),
         "tokens_trained": settings.epochs * sum(len(row.ids) for row in rows),
@@ -110,12 +109,3 @@ def _make_trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
-
-
-def _nothing_to_learn(dataset: Path, rows: int, max_length: int) -> MontessoriError:
-    return MontessoriError(
-        f"none of the {rows} rows has a response within {max_length} tokens",
-        where=str(dataset / "rows.parquet"),
-        expected="rows with assistant text",
-        next="raise student_sft.max_length in params.yaml, or check the dataset",
-    )

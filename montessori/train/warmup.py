@@ -19,7 +19,13 @@ from montessori.seeding import seed_of
 from montessori.train.adamw import AdamWState, optimizer_state, trained_parameters, write_state
 from montessori.train.curve import require_finite
 from montessori.train.device import choose_device
-from montessori.train.loss import Row, row_losses, tokenize_rows
+from montessori.train.loss import (
+    Row,
+    count_cut_rows,
+    require_targets,
+    row_losses,
+    tokenize_rows,
+)
 from montessori.train.order import epoch_order
 
 if TYPE_CHECKING:
@@ -48,14 +54,15 @@ def warm_up(
     the weights are the student's own, and what was trained is in adapter/. Everything is fp32.
     Returns metrics: rows, rows left for influence, steps, tokens, first and last loss (nats per
     token).
-    Raises MontessoriError when the probe has too few rows, or the loss breaks.
+    Raises MontessoriError when the probe has too few rows, none of them has a response, or the
+    loss breaks.
     """
     tokenizer = chat.load_tokenizer(student)
     kept = read_table(probe / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
     first = first_prompts(kept, settings.rows)
     _require_rows(first.height, kept.height, settings.rows, probe)
     rows = tokenize_rows(tokenizer, first["messages"].to_list(), settings.max_length)
-    usable = [row for row in rows if row.targets]
+    usable = require_targets(rows, probe, "warmup.max_length", settings.max_length)
     pad = tokenizer.pad_token_id or 0
     facts = {"rows": len(usable), "template_hash": chat.template_hash(tokenizer)}
     with new_folder(out, {"student": student, "probe": probe}, facts) as folder:
@@ -70,6 +77,7 @@ def warm_up(
         "rows_left": kept.height - first.height,
         "steps": state.step,
         "rows_without_response": len(rows) - len(usable),
+        **count_cut_rows(usable),
         "tokens": sum(len(row.ids) for row in usable),
         "tokens_trained": settings.epochs * sum(len(row.ids) for row in usable),
         "parameters": model.num_parameters(),
@@ -93,7 +101,11 @@ def train_rows(
     seed: int,
     label: str = "warmup",
 ) -> tuple[list[float], AdamWState]:
-    """AdamW over `rows`; the loss of each step (mean over its assistant tokens), and the state."""
+    """AdamW over `rows`; the loss of each step (mean over its assistant tokens), and the state.
+
+    `seed` sets the order of the rows and whatever a model draws in training.
+    """
+    torch.manual_seed(seed)
     optimizer = torch.optim.AdamW(
         trained_parameters(model).values(), lr=settings.learning_rate, weight_decay=0.0
     )

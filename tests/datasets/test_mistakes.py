@@ -109,6 +109,18 @@ def test_by_loss_the_worst_share_is_taken(rows, student, machine, tmp_path):
     assert metrics["oracle"] is False
 
 
+def test_by_loss_rows_without_a_response_are_not_judged(rows, student, machine, tmp_path):
+    tokenizer = chat.load_tokenizer(student)
+    dialogues = read_table(rows / "rows.parquet", ROWS)["messages"].to_list()
+    prompts = [len(ids) for ids in chat.render_prompts(tokenizer, [d[:1] for d in dialogues])]
+    longest = max(prompts)
+    settings = replace(SETTINGS, by="loss", share=1.0, max_length=longest)
+    metrics = write_mistakes(student, rows, tmp_path / "out", settings, machine)
+    left = [asked for (asked, _), length in zip(TASKS, prompts, strict=True) if length < longest]
+    assert found(tmp_path / "out") == left
+    assert metrics["judged"] == len(left) < metrics["looked_at"]
+
+
 def test_the_first_rows_are_looked_at(rows, student, machine, tmp_path, monkeypatch):
     answering(monkeypatch, "no", "no")
     write_mistakes(student, rows, tmp_path / "out", replace(SETTINGS, rows=2), machine)

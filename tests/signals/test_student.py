@@ -144,7 +144,15 @@ def test_a_student_that_ties_everything_is_an_error(scored, tmp_path, probe):
     assert not (tmp_path / "tied").exists()
 
 
-def test_a_row_without_response_is_an_error(scored):
+def test_rows_without_response_get_no_score_and_are_counted(scored):
+    whole, metrics = scored("loss", SETTINGS)
+    short, counted = scored("loss", replace(SETTINGS, max_length=26), "short")
+    assert "rows_without_response" not in metrics
+    assert 0 < counted["rows_without_response"] == whole.height - short.height
+    assert set(short["row_id"]) < set(whole["row_id"])
+
+
+def test_a_probe_without_any_response_is_an_error(scored):
     with pytest.raises(MontessoriError, match="no response") as error:
         scored("loss", replace(SETTINGS, max_length=4))
     assert "student_signal.max_length" in error.value.next

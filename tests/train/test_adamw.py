@@ -5,15 +5,18 @@ training would take.
 """
 
 import math
+from dataclasses import replace
 
 import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.models.weights import load_model
 from montessori.train.adamw import (
     MOMENTS,
+    OPTIMIZER,
     AdamWState,
     next_step,
     optimizer_state,
@@ -79,6 +82,19 @@ def test_a_state_comes_back_as_written(folder, model):
     assert (state.step, state.learning_rate, state.rows) == (1, 0.5, ("a", "b"))
     value = next(iter(state.exp_avg.values()))
     assert torch.allclose(value, torch.full_like(value, 0.1))
+
+
+def test_steps_of_rarely_used_parameters_come_back(folder, model):
+    state = read_state(folder, model)
+    assert state.own_steps == {}
+    assert "own_steps" not in read_json(folder / OPTIMIZER)
+    name = next(iter(state.exp_avg))
+    write_state(folder, replace(state, step=5, own_steps={name: 1}))
+    found = read_state(folder, model)
+    assert found.own_steps == {name: 1}
+    assert next_step(found, name).gain == pytest.approx(0.1 / (1 - 0.9**2))
+    other = list(state.exp_avg)[1]
+    assert next_step(found, other).gain == pytest.approx(0.1 / (1 - 0.9**6))
 
 
 def test_moments_of_another_model_are_an_error(folder, model):

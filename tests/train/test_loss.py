@@ -106,6 +106,8 @@ def test_a_row_that_is_cut_before_its_answer_has_nothing_to_learn(student):
         assert cut.labels == whole.labels[:length]
     assert tokenize_rows(tokenizer, [dialogue], len(whole.ids) - 2)[0].targets == 0
     assert whole.targets == 2  # the digit and the end of the turn
+    lengths = [len(whole.ids) - n for n in range(4)]
+    assert [tokenize_rows(tokenizer, [dialogue], n)[0].lost for n in lengths] == [0, 1, 2, 2]
     assert tokenize_rows(tokenizer, [], 10) == []
 
 

@@ -111,6 +111,22 @@ def test_rows_without_responses_are_an_error(tmp_path, student, machine, referen
     assert not (tmp_path / "out").exists()
 
 
+def test_answers_that_lose_their_end_are_counted(trained, tmp_path, student, machine, reference):
+    assert "rows_cut" not in trained[1]
+    tokenizer = chat.load_tokenizer(student)
+    dialogues = read_table(reference / "rows.parquet", ROWS)["messages"].to_list()
+    lengths = [len(row.ids) for row in tokenize_rows(tokenizer, dialogues, 128)]
+    most = max(lengths)
+    short = StudentSftParams(
+        **{**SETTINGS.__dict__, "max_length": most - 1, "epochs": 1, "batch": 10}
+    )
+    metrics = train_student(
+        student, reference, tmp_path / "out", tmp_path / "c.csv", short, 0, machine
+    )
+    assert metrics["rows_cut"] == lengths.count(most) > 0
+    assert metrics["rows_without_response"] == 0
+
+
 def test_a_broken_loss_names_the_rate():
     with pytest.raises(MontessoriError, match="nan at step 7") as error:
         require_finite(float("nan"), 7, "student_sft.learning_rate")

@@ -9,6 +9,7 @@ from dataclasses import replace
 import polars as pl
 import pytest
 import torch
+from transformers import AutoModelForCausalLM, GPT2Config, LlamaConfig
 
 from montessori.artifacts.files import read_json, read_table
 from montessori.artifacts.schemas import PROBE
@@ -16,10 +17,12 @@ from montessori.errors import MontessoriError
 from montessori.models import chat
 from montessori.models.adapters import AdapterParams, load_student
 from montessori.models.weights import load_model
+from montessori.signals.influence.exact import ExactStep
+from montessori.signals.influence.first_order import FirstOrder, reference_gradients
 from montessori.train.adamw import read_state
-from montessori.train.loss import row_losses, tokenize_rows
+from montessori.train.loss import IGNORED, Row, row_losses, tokenize_rows
 from montessori.train.settings import WarmupParams
-from montessori.train.warmup import first_prompts, warm_up
+from montessori.train.warmup import first_prompts, train_rows, warm_up
 from tests.tiny_rows import probe_frame
 
 SETTINGS = WarmupParams(
@@ -78,6 +81,71 @@ def test_equal_seeds_give_equal_bytes(tmp_path, student, probe, machine):
         warm_up(student, probe, tmp_path / name, SETTINGS, 5, machine)
     for file in ("model.safetensors", "moments.safetensors"):
         assert (tmp_path / "one" / file).read_bytes() == (tmp_path / "two" / file).read_bytes()
+
+
+def test_rows_without_a_response_are_an_error(tmp_path, student, probe, machine):
+    with pytest.raises(MontessoriError, match="none of the 8 rows has a response") as error:
+        warm_up(student, probe, tmp_path / "warm", replace(SETTINGS, max_length=5), 0, machine)
+    assert "warmup.max_length" in error.value.next
+    assert not (tmp_path / "warm").exists()
+
+
+def tiny_rows(n):
+    return [Row([5, 6, 7 + i], [IGNORED, 6, 7 + i]) for i in range(n)]
+
+
+def tiny_model(config):
+    torch.manual_seed(0)
+    return AutoModelForCausalLM.from_config(config)
+
+
+def test_a_model_that_draws_in_training_draws_the_same_again():
+    """Here a model with dropout; the process's own random state is another one each time."""
+    config = GPT2Config(vocab_size=32, n_embd=16, n_layer=1, n_head=2, resid_pdrop=0.5)
+    losses = []
+    for state in (1, 2):
+        model = tiny_model(config)
+        torch.manual_seed(state)
+        losses.append(train_rows(model, tiny_rows(8), 0, SETTINGS, seed=3)[0])
+    assert losses[0] == losses[1]
+
+
+def test_parameters_without_a_gradient_have_moments_of_zero_and_their_own_steps():
+    """As the image tower of a model that only reads text, or an expert that is rarely chosen."""
+    config = LlamaConfig(
+        vocab_size=32,
+        hidden_size=16,
+        intermediate_size=16,
+        num_hidden_layers=1,
+        num_attention_heads=2,
+        num_key_value_heads=2,
+    )
+    model = tiny_model(config)
+    model.tower = torch.nn.Linear(2, 3)
+    mlp, calls = model.model.layers[0].mlp, []
+
+    def rarely(x):
+        calls.append(x)
+        return plain(x) if len(calls) == 1 else 0.0 * x
+
+    plain, mlp.forward = mlp.forward, rarely
+    _, state = train_rows(model, tiny_rows(8), 0, replace(SETTINGS, batch=2), seed=3)
+    assert state.step == 8
+    expert = {name: 1 for name, _ in model.named_parameters() if ".mlp." in name}
+    assert state.own_steps == {"tower.weight": 0, "tower.bias": 0, **expert}
+    assert state.exp_avg["tower.weight"].shape == (3, 2)
+    assert not state.exp_avg["tower.weight"].any()
+    assert not state.exp_avg_sq["tower.bias"].any()
+    del mlp.forward
+    rows, references = tiny_rows(6), tiny_rows(4)
+    model = model.double().eval()
+    first = {name: value.double() for name, value in state.exp_avg.items()}
+    second = {name: value.double() for name, value in state.exp_avg_sq.items()}
+    state = replace(state, exp_avg=first, exp_avg_sq=second)
+    gradients = reference_gradients(model, references, [[0, 1, 2, 3]], 0)
+    found = FirstOrder(model, state, 1e-6, gradients, 0, batch=4).score_rows(rows)
+    exact = ExactStep(model, state, 1e-6, references, [[0, 1, 2, 3]], 0).score_rows(rows)
+    assert torch.allclose(found, exact, rtol=1e-2, atol=1e-2 * exact.abs().max())
 
 
 @pytest.mark.parametrize("rows", [1, 35, 1000])

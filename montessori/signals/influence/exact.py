@@ -109,7 +109,7 @@ class ExactStep:
         )
         for name, parameter in self.parameters.items():
             optimizer.state[parameter] = {
-                "step": torch.tensor(float(state.step)),
+                "step": torch.tensor(float(state.steps_of(name))),
                 "exp_avg": state.exp_avg[name].to(parameter.dtype, copy=True),
                 "exp_avg_sq": state.exp_avg_sq[name].to(parameter.dtype, copy=True),
             }

@@ -84,7 +84,7 @@ def score_probe(job: ScoringJob, settings: "InfluenceParams", plot: Path) -> dic
     parts.remove_all()
     metrics = summarise_scores(centred, inputs.frame["skill"].to_list())
     metrics |= {"momentum_only": neutral, "parameters": parameters}
-    metrics |= _count_tokens(inputs, settings)
+    metrics |= _count_tokens(inputs, settings) | inputs.count_left_out()
     return metrics | ({"audit": asdict(audit)} if audit else {})
 
 
@@ -109,7 +109,8 @@ def _load_student(
     warmup: Path, settings: "InfluenceParams", machine: "Machine"
 ) -> "PreTrainedModel":
     device = choose_device(machine)
-    model = load_student(warmup).to(device=device, dtype=DTYPES[settings.precision])
+    # Loaded in the wanted format, because casting a model would round its rotary frequencies too.
+    model = load_student(warmup, DTYPES[settings.precision]).to(device)
     return enable_checkpointing(model) if uses_checkpointing(machine, device) else model
 
 

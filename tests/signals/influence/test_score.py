@@ -12,10 +12,12 @@ import pytest
 from montessori.artifacts.files import new_folder, read_json, read_table, write_table
 from montessori.artifacts.schemas import PROBE, SCORES
 from montessori.errors import MontessoriError
+from montessori.models import chat
 from montessori.models.adapters import AdapterParams
 from montessori.signals.influence import score
 from montessori.signals.influence.settings import InfluenceParams
 from montessori.signals.scoring import ScoringJob
+from montessori.train.loss import tokenize_rows
 from montessori.train.settings import WarmupParams
 from montessori.train.warmup import warm_up
 
@@ -226,6 +228,28 @@ def test_a_row_without_response_is_named(scored, probe):
         scored(replace(SETTINGS, max_length=6))
     assert "row " in error.value.where
     assert "max_length" in error.value.next
+
+
+def test_rows_without_response_get_no_score_and_are_counted(scored, warm, probe, caplog):
+    """As in warm-up and in SFT; those that lose the end of their answer are counted too."""
+    tokenizer = chat.load_tokenizer(warm)
+    seen = read_json(warm / "optimizer.json")["rows"]
+    frame = read_table(probe / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
+    left = frame.filter(~pl.col("row_id").is_in(seen))
+    length = 26
+    rows = tokenize_rows(tokenizer, left["messages"].to_list(), length)
+    answered = [name for name, row in zip(left["row_id"], rows, strict=True) if row.targets]
+    assert 8 < len(answered) < left.height
+    scores, metrics = scored(replace(SETTINGS, max_length=length))
+    assert scores.filter(pl.col("reference") == "all")["row_id"].to_list() == answered
+    assert metrics["rows"] == len(answered)
+    assert metrics["rows_without_response"] == left.height - len(answered)
+    assert metrics["rows_cut"] == sum(bool(row.targets and row.lost) for row in rows)
+    assert metrics["references_without_response"] > 0
+    assert "get no score" in caplog.text
+    assert "reference rows have no response" in caplog.text
+    whole = scored(out="whole")[1]
+    assert not {"rows_without_response", "rows_cut", "references_without_response"} & set(whole)
 
 
 def test_an_influence_that_is_not_finite_names_its_row(scored, monkeypatch, probe):
