@@ -1,11 +1,21 @@
 """Weights of a model folder: loaded safely, saved with the tokenizer that belongs to them."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from safetensors import SafetensorError
+
 from montessori.errors import MontessoriError
+from montessori.models.fit import refuse_misfits, refuse_not_finite
+from montessori.models.load_settings import (
+    choose_attention,
+    read_config,
+    settle_model,
+    use_plain_experts,
+)
 
 if TYPE_CHECKING:
     import torch
@@ -31,8 +41,12 @@ def load_model(
 
     It is fp32 unless `dtype` says otherwise, because an update at a small learning rate is lost in
     a bf16 weight. `attention` names an implementation that transformers knows; None is its own
-    choice. Raises MontessoriError when the folder holds no safetensors or no model that
-    transformers can load.
+    choice. There is no dropout, and scores that the config caps are computed by "eager" whatever
+    `attention` says (models/load_settings.py).
+
+    Raises MontessoriError when the folder holds no safetensors or no model that transformers can
+    load, when a tensor is missing, unknown or of another shape (transformers would draw it at
+    random), and when a weight is NaN or infinite.
     """
     import torch
     from transformers import AutoModelForCausalLM
@@ -46,22 +60,44 @@ def load_model(
             expected="model.safetensors",
             next="run `dvc repro`, or `dvc pull` if the model was made elsewhere",
         )
+    config, dtype = read_config(folder), dtype or torch.float32
     try:
-        return AutoModelForCausalLM.from_pretrained(
-            folder,
-            dtype=dtype or torch.float32,
-            attn_implementation=attention,
-            local_files_only=True,
-            use_safetensors=True,
-            trust_remote_code=False,
-        )
-    except (OSError, ValueError) as error:
+        with _quiet_report():
+            model, found = AutoModelForCausalLM.from_pretrained(
+                folder,
+                config=config,
+                dtype=dtype,
+                attn_implementation=choose_attention(config, attention),
+                local_files_only=True,
+                use_safetensors=True,
+                trust_remote_code=False,
+                output_loading_info=True,
+                ignore_mismatched_sizes=True,  # refuse_misfits names them
+            )
+    except (OSError, ValueError, RuntimeError, ImportError, SafetensorError) as error:
         raise MontessoriError(
             f"the model cannot be loaded: {error}",
             where=str(folder),
             expected="a causal language model of an architecture that transformers knows",
             next="check the folder's config.json",
         ) from error
+    refuse_misfits(found, folder)
+    refuse_not_finite(model, folder)
+    settle_model(model, dtype)
+    return model
+
+
+@contextmanager
+def _quiet_report() -> Iterator[None]:
+    """Without transformers' table of keys that do not fit: an error of ours has them."""
+    from transformers.utils import logging
+
+    level = logging.get_verbosity()
+    logging.set_verbosity_error()
+    try:
+        yield
+    finally:
+        logging.set_verbosity(level)
 
 
 def cast_parameters(model: "PreTrainedModel", dtype: "torch.dtype") -> "PreTrainedModel":
@@ -70,6 +106,10 @@ def cast_parameters(model: "PreTrainedModel", dtype: "torch.dtype") -> "PreTrain
     `model.to(dtype=...)` would cast buffers too, and rotary frequencies in bf16 put a token of a
     long text at the wrong place. What transformers loads in a format keeps them in fp32 as well.
     """
+    import torch
+
+    if dtype == torch.float64:
+        use_plain_experts(model)
     for parameter in model.parameters():
         if parameter.is_floating_point():
             parameter.data = parameter.data.to(dtype)
