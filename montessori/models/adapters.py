@@ -14,7 +14,13 @@ if TYPE_CHECKING:
 
 FOLDER = "adapter"  # inside a model folder
 WEIGHTS = "adapter_model.safetensors"
-MODEL_FILES = ("*.safetensors", "config.json", "generation_config.json", *TOKENIZER_FILES)
+MODEL_FILES = (
+    "*.safetensors",
+    "*.safetensors.index.json",
+    "config.json",
+    "generation_config.json",
+    *TOKENIZER_FILES,
+)
 
 
 @dataclass(frozen=True)

@@ -1,36 +1,35 @@
 """Stage `models`: base models in one layout of safetensors, tokenizer files and chat template.
 
-Files are copied, never loaded: no torch, no remote code, no pickles. Only LoRA adapters are merged
-into the weights, which loads both.
+Headers of the weights are read, the weights are not: no remote code, no pickles. Only LoRA adapters
+are merged into the weights, which loads both, and GGUF files are unpacked.
 """
 
 import hashlib
 import json
 import shutil
-from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from types import MappingProxyType
-from typing import Annotated, Any
+from typing import Any
 
 from montessori.artifacts.files import new_folder, read_json, write_json
 from montessori.errors import MontessoriError
-from montessori.graph.limits import Commit, FilePath, FilledText
-from montessori.graph.load import join_problems, read_section
+from montessori.graph.limits import FilePath
 from montessori.models.adapters import find_adapters, load_merged
+from montessori.models.headers import refuse_pointer
 from montessori.models.hosted import FILE as HOSTED
 from montessori.models.hosted import HostedModel, parse_hosted
+from montessori.models.links import link_files
 from montessori.models.prepare_template import TEMPLATE, find_template, settle_found
 from montessori.models.settled_template import Option
+from montessori.models.source import open_source
+from montessori.models.vocabulary import ModelIds, check_tokens, read_pieces
+from montessori.models.weight_check import check_weights
 from montessori.models.weights import matching_files
 
-PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
 COPIED = (
-    "*.safetensors",
-    "*.safetensors.index.json",
     "*.txt",
     "*.model",
     *TOKENIZERS,
@@ -38,11 +37,7 @@ COPIED = (
     "added_tokens.json",
     "generation_config.json",
 )
-CONVERT = (
-    'python -c "from transformers import AutoModelForCausalLM as M, AutoTokenizer as T; '
-    "M.from_pretrained('{0}', weights_only=True).save_pretrained('{0}-safe'); "
-    "T.from_pretrained('{0}').save_pretrained('{0}-safe')\", then name {0}-safe in params.yaml"
-)
+PUT_BY_STAGES = ("bos_token", "eos_token", "pad_token", "unk_token")
 
 
 @dataclass(frozen=True)
@@ -57,41 +52,31 @@ class ModelParams:
     template_options: dict[str, Option] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
-class HubModel:
-    """A model of the hub at a pinned revision, as a .json file.
-
-    `chat_template` is a jinja file beside the .json, used instead of the model's own.
-    """
-
-    hub: FilledText
-    revision: Annotated[str, Commit()]
-    chat_template: str | None = None
-
-
 def prepare_model(
     source: Path, fallback: Path, out: Path, options: Mapping[str, Option] = MappingProxyType({})
 ) -> None:
-    """Write the model at `source`, a folder or a .json of HubModel, to `out` in one layout.
+    """Write the model at `source`, which models/source.py describes, to `out` in one layout.
 
-    The weights stay as they are; adapters in a folder `adapter` are added to them. The chat
-    template is the .json's, else the model's own, else the file `fallback`. It is written to
-    chat_template.jinja alone, with `options` and a fixed date set in it, and its SHA-256 to the
-    manifest. A .json of a model that a server has (models/hosted.py) becomes a folder without
-    weights.
+    The weights stay as they are, linked where the file system can; adapters in a folder `adapter`
+    are added to them. The chat template is the .json's, else the model's own, else the file
+    `fallback`. It is written to chat_template.jinja alone, with `options` and a fixed date set in
+    it, and its SHA-256 to the manifest. A .json of a model that a server has (models/hosted.py)
+    becomes a folder without weights.
 
-    Raises MontessoriError for pickled or missing weights, a missing config, tokenizer or
-    end-of-sequence token, a vocabulary smaller than the tokenizer, and an unusable template.
+    Raises MontessoriError for weights that are pickled, cut, quantised or not those of the config,
+    a missing config, tokenizer or end-of-sequence token, a tokenizer that does not belong to the
+    model, and an unusable template.
     """
     if source.suffix == ".json" and "server" in (described := read_json(source)):
         _write_hosted(parse_hosted(described, str(source)), source, out)
         return
-    with _open_source(source) as (folder, named_template):
+    with open_source(source) as (folder, named_template):
+        _refuse_pointers(folder)
         config = _read_object(folder / "config.json", "the model's config", source)
-        _check_weights(folder)
         settings = _read_tokenizer_config(folder)
+        weights = check_weights(folder)
         eos, endings = _end_token(folder, settings), _further_end_tokens(folder, config)
-        size = _check_vocabulary(folder, config)
+        size = _check_vocabulary(folder, config, settings)
         found = find_template(folder, settings, named_template, fallback)
         stops = {eos, *endings}
         template, told = settle_found(
@@ -109,6 +94,7 @@ def prepare_model(
             inputs["template"] = fallback
         with new_folder(out, inputs, facts, libraries=()) as made:
             _copy_files(folder, made, config, settings)
+            link_files(weights, made)
             _merge_adapters(folder, made, config)
             (made / TEMPLATE).write_text(template, encoding="utf-8")
 
@@ -120,76 +106,7 @@ def _write_hosted(model: HostedModel, source: Path, out: Path) -> None:
         write_json(made / HOSTED, asdict(model))
 
 
-# -------------------------------------------------------------------------------------- source
-@contextmanager
-def _open_source(source: Path) -> Iterator[tuple[Path, Path | None]]:
-    """The folder with the model's files, and the template file that its .json names."""
-    if source.is_dir():
-        yield source, None
-        return
-    if source.suffix != ".json":
-        raise _model_error(
-            f"no such model: {source}",
-            source,
-            'a model folder, or a .json file with {"hub": id, "revision": commit} or '
-            '{"server": address, "model": name}',
-            "set models.<role>.path in params.yaml",
-        )
-    model, problems = read_section({"model": read_json(source)}, "model", HubModel)
-    if model is None:
-        raise join_problems([text.removeprefix("model.") for text in problems], str(source))
-    template = source.parent / model.chat_template if model.chat_template else None
-    with TemporaryDirectory(prefix="montessori-") as spare:
-        yield _download_model(model, Path(spare), source), template
-
-
-def _download_model(model: HubModel, spare: Path, source: Path) -> Path:
-    from huggingface_hub import snapshot_download
-    from huggingface_hub.errors import HfHubHTTPError, LocalEntryNotFoundError
-
-    wanted = [*COPIED, "*.json", "*.jinja"]
-    try:
-        return Path(snapshot_download(model.hub, revision=model.revision, allow_patterns=wanted))
-    except (HfHubHTTPError, LocalEntryNotFoundError, OSError, ValueError) as error:
-        reason = (str(error).splitlines() or [type(error).__name__])[0]
-        raise _model_error(
-            f"{model.hub} cannot be fetched: {reason}",
-            source,
-            "a hub id and revision that exist, a network, and HF_TOKEN set for gated models",
-            "try again with a network, or name a local model folder in params.yaml",
-        ) from error
-
-
 # -------------------------------------------------------------------------------------- checks
-def _check_weights(folder: Path) -> None:
-    shards = {path.name for path in folder.glob("*.safetensors")}
-    for index in folder.glob("*.safetensors.index.json"):
-        missing = set(read_json(index).get("weight_map", {}).values()) - shards
-        if missing:
-            raise _model_error(
-                f"weight files are missing: {', '.join(sorted(missing))}",
-                folder,
-                f"all files that {index.name} names",
-                "copy the whole model folder",
-            )
-    if shards:
-        return
-    pickled = [path.name for path in matching_files(folder, PICKLES)]
-    if pickled:
-        raise _model_error(
-            f"the weights are pickled ({', '.join(pickled)}), which can run any code",
-            folder,
-            "model.safetensors",
-            CONVERT.format(folder),
-        )
-    raise _model_error(
-        "the model folder has no weights",
-        folder,
-        "model.safetensors",
-        "dvc pull, or name another folder in params.yaml under models",
-    )
-
-
 def _read_tokenizer_config(folder: Path) -> dict[str, Any]:
     """The content of tokenizer_config.json. Raises MontessoriError without a tokenizer."""
     if not any((folder / name).is_file() for name in TOKENIZERS):
@@ -235,43 +152,40 @@ def _end_token(folder: Path, settings: Mapping[str, Any]) -> str:
 
 
 def _further_end_tokens(folder: Path, config: Mapping[str, Any]) -> set[str]:
-    """Other tokens that end generation: the ids in generation_config.json, else in config.json."""
-    path, tokenizer = folder / "generation_config.json", folder / "tokenizer.json"
+    """Other tokens that end generation, by their ids."""
+    tokenizer = folder / "tokenizer.json"
     if not tokenizer.is_file():
         return set()
-    generation = read_json(path) if path.is_file() else {}
-    stops = generation.get("eos_token_id", config.get("eos_token_id"))
-    ids = set(stops) if isinstance(stops, list) else {stops}
+    ids = _end_ids(folder, config)
     return {token for token, number in _read_vocabulary(tokenizer).items() if number in ids}
 
 
-def _check_vocabulary(folder: Path, config: Mapping[str, Any]) -> int | None:
-    """Size of the embedding. Raises MontessoriError if the tokenizer has ids beyond it."""
+def _end_ids(folder: Path, config: Mapping[str, Any]) -> frozenset[int]:
+    """The ids that end generation: in generation_config.json, else in config.json."""
+    path = folder / "generation_config.json"
+    generation = read_json(path) if path.is_file() else {}
+    stops = generation.get("eos_token_id", config.get("eos_token_id"))
+    ids = stops if isinstance(stops, list) else [stops]
+    return frozenset(number for number in ids if isinstance(number, int))
+
+
+def _check_vocabulary(
+    folder: Path, config: Mapping[str, Any], settings: Mapping[str, Any]
+) -> int | None:
+    """Size of the embedding. Raises MontessoriError if the tokenizer is another model's."""
     size = config.get("vocab_size", config.get("text_config", {}).get("vocab_size"))
-    tokenizer = folder / "tokenizer.json"
-    if tokenizer.is_file() and isinstance(size, int):
-        needed = max(_read_vocabulary(tokenizer).values(), default=-1) + 1
-        if needed > size:
-            raise _model_error(
-                f"the tokenizer has {needed} tokens, the model embeds {size}",
-                folder,
-                "a tokenizer that belongs to the model",
-                "use the model's own tokenizer (embeddings are never resized)",
-            )
+    path = folder / "tokenizer.json"
+    if path.is_file() and isinstance(size, int):
+        tokens = _special_tokens(folder, settings)
+        used = [tokens[name] for name in PUT_BY_STAGES if name in tokens]
+        check_tokens(read_json(path), used, ModelIds(size, _end_ids(folder, config)), folder)
     return size
 
 
 def _read_vocabulary(path: Path) -> dict[str, int]:
     """The id of each token, from a tokenizer.json with any kind of model."""
     raw = read_json(path)
-    pieces = raw.get("model", {}).get("vocab", {})
-    if isinstance(pieces, Mapping):
-        vocabulary = dict(pieces)
-    else:  # of a unigram model: pairs of a piece and its score
-        vocabulary = {piece[0]: number for number, piece in enumerate(pieces)}
-    for token in raw.get("added_tokens", []):
-        vocabulary[token["content"]] = token["id"]
-    return vocabulary
+    return {**read_pieces(raw), **{t["content"]: t["id"] for t in raw.get("added_tokens", [])}}
 
 
 # ---------------------------------------------------------------------------------------- copy
@@ -299,6 +213,12 @@ def _merge_adapters(folder: Path, made: Path, config: Mapping[str, Any]) -> None
         path.unlink()
     model.save_pretrained(made)
     write_json(made / "config.json", _drop_keys(config, "auto_map"))
+
+
+def _refuse_pointers(folder: Path) -> None:
+    """Raise MontessoriError if a small file that is needed is a pointer of Git LFS."""
+    for path in matching_files(folder, ("*.json", *COPIED)):
+        refuse_pointer(path)
 
 
 def _drop_keys(values: Mapping[str, Any], *names: str) -> dict[str, Any]:

@@ -6,6 +6,7 @@ different templates of one model.
 
 import hashlib
 import json
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,26 @@ OWN = (
 FALLBACK = Path(__file__).parents[2] / "montessori/templates/plain_chat.jinja"
 
 
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Config and weights of a Llama as small as can be."""
+    from transformers import LlamaConfig, LlamaForCausalLM
+
+    folder = tmp_path_factory.mktemp("weights")
+    settings = {"num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
+    ids = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
+    config = LlamaConfig(vocab_size=4, hidden_size=8, **settings, **ids)
+    LlamaForCausalLM(config).save_pretrained(folder)
+    (folder / "generation_config.json").unlink()
+    return folder
+
+
 @pytest.fixture
-def source(tmp_path: Path) -> Path:
-    """A model folder as small as can be; its weights are never read."""
-    folder = tmp_path / "source"
-    folder.mkdir()
-    (folder / "model.safetensors").write_bytes(b"weights")
+def source(weights: Path, tmp_path: Path) -> Path:
+    """A model folder that a test may change."""
+    folder = Path(shutil.copytree(weights, tmp_path / "source"))
     (folder / "modeling_own.py").write_text("raise SystemExit")
-    write(folder / "config.json", {"model_type": "llama", "vocab_size": 4, "auto_map": {"x": "y"}})
+    change(folder / "config.json", auto_map={"x": "y"})
     write(folder / "tokenizer_config.json", {"eos_token": "</s>", "bos_token": {"content": "<s>"}})
     write(
         folder / "tokenizer.json",
@@ -59,7 +72,8 @@ def test_a_folder_is_copied_without_code_and_with_the_fallback(source: Path, tmp
         "tokenizer.json",
         "tokenizer_config.json",
     ]
-    assert (out / "model.safetensors").read_bytes() == b"weights"
+    kept = (out / "model.safetensors").read_bytes()
+    assert kept == (source / "model.safetensors").read_bytes()
     assert "auto_map" not in read_json(out / "config.json")
     manifest = read_json(out / "manifest.json")
     assert manifest["facts"] == {
@@ -106,9 +120,11 @@ def pickled(folder: Path) -> None:
 
 
 def sharded(folder: Path) -> None:
+    (folder / "model.safetensors").rename(folder / "model-1.safetensors")
     write(folder / "model.safetensors.index.json", {"weight_map": {"w": "model-2.safetensors"}})
 
 
+PAD = {"id": 4, "content": "<pad>", "special": True}
 BROKEN = {
     "pickled": (pickled, "pickled (pytorch_model.bin)"),
     "no weights": (lambda f: (f / "model.safetensors").unlink(), "no weights"),
@@ -123,7 +139,32 @@ BROKEN = {
         lambda f: write(f / "tokenizer_config.json", {"eos_token": "<end>"}),
         "'<end>' is not in the vocabulary",
     ),
-    "size": (lambda f: change(f / "config.json", vocab_size=2), "has 3 tokens, the model embeds 2"),
+    "more tokens": (
+        lambda f: change(f / "tokenizer.json", model={"vocab": {"a": 0, "b": 1, "c": 7}}),
+        "has 8 tokens, the model embeds 4",
+    ),
+    "few tokens": (
+        lambda f: write(
+            f / "tokenizer.json",
+            {"model": {"vocab": {}}, "added_tokens": [{"id": 2, "content": "</s>"}]},
+        ),
+        "has only 1 tokens, the model embeds 4",
+    ),
+    "other end": (
+        lambda f: change(f / "config.json", eos_token_id=3),
+        "the model ends its texts with token 3, which is none here",
+    ),
+    "padding": (
+        lambda f: (
+            change(f / "tokenizer.json", added_tokens=[PAD, {"id": 2, "content": "</s>"}]),
+            change(f / "tokenizer_config.json", pad_token="<pad>"),
+        ),
+        "has 5 tokens, the model embeds 4",
+    ),
+    "pointer": (
+        lambda f: (f / "tokenizer.json").write_text("version https://git-lfs.github.com/spec/v1"),
+        "tokenizer.json is a Git LFS pointer",
+    ),
 }
 
 
@@ -136,6 +177,16 @@ def test_a_broken_model_folder_is_an_error(source: Path, tmp_path: Path, name: s
     assert problem in str(caught.value)
     assert caught.value.next
     assert not (tmp_path / "out").exists()
+
+
+def test_a_special_token_that_nothing_writes_may_lack_an_embedding(
+    source: Path, tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    """Gemma-3's tokenizer has a place-holder for images that its 1B model does not embed."""
+    image = {"id": 4, "content": "<image>", "special": True}
+    change(source / "tokenizer.json", added_tokens=[image, {"id": 2, "content": "</s>"}])
+    prepare_model(source, FALLBACK, tmp_path / "out")
+    assert "special tokens without an embedding: ['<image>']" in caplog.text
 
 
 def test_pickled_weights_come_with_the_command_that_converts_them(source: Path, tmp_path: Path):

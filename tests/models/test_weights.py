@@ -107,7 +107,7 @@ def test_what_transformers_cannot_load_by_itself_is_an_error(copy, config):
         assert type(load_model(copy)).__module__.startswith("transformers.")
         return
     (copy / "config.json").write_text(json.dumps(config))
-    with pytest.raises(MontessoriError, match="cannot be loaded") as error:
+    with pytest.raises(MontessoriError, match="cannot be (loaded|used)") as error:
         load_model(copy)
     assert error.value.where == str(copy)
     assert "config.json" in error.value.next
