@@ -25,18 +25,21 @@ OWN = (
 FALLBACK = Path(__file__).parents[2] / "montessori/templates/plain_chat.jinja"
 
 
-@pytest.fixture(scope="module")
-def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def save_weights(folder: Path, vocabulary: int) -> Path:
     """Config and weights of a Llama as small as can be."""
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    folder = tmp_path_factory.mktemp("weights")
     settings = {"num_hidden_layers": 1, "num_attention_heads": 1, "intermediate_size": 8}
     ids = dict.fromkeys(("bos_token_id", "eos_token_id", "pad_token_id"))
-    config = LlamaConfig(vocab_size=4, hidden_size=8, **settings, **ids)
+    config = LlamaConfig(vocab_size=vocabulary, hidden_size=8, **settings, **ids)
     LlamaForCausalLM(config).save_pretrained(folder)
     (folder / "generation_config.json").unlink()
     return folder
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_weights(tmp_path_factory.mktemp("weights"), vocabulary=4)
 
 
 @pytest.fixture
@@ -370,8 +373,7 @@ def test_the_fallback_begins_as_the_tokenizer_begins_a_text(tmp_path: Path, puts
         )
     tokenizer.chat_template = None
     tokenizer.save_pretrained(tmp_path / "source")
-    (tmp_path / "source/model.safetensors").write_bytes(b"weights")
-    write(tmp_path / "source/config.json", {"model_type": "llama", "vocab_size": len(tokenizer)})
+    save_weights(tmp_path / "source", vocabulary=len(tokenizer))
     prepare_model(tmp_path / "source", FALLBACK, tmp_path / "out")
     (prompt,) = chat.render_prompts(chat.load_tokenizer(tmp_path / "out"), [[user("Why?")]])
     assert prompt.count(tokenizer.bos_token_id) == (prompt[0] == tokenizer.bos_token_id) == puts_one
