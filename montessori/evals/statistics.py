@@ -10,6 +10,9 @@ from numpy.typing import ArrayLike, NDArray
 
 Floats = NDArray[np.float64]
 
+#: Differences that vary by less than this share of the largest are equal but for rounding.
+SPREAD = 1e-9
+
 
 def resampled_mean(values: ArrayLike, counts: Floats) -> Floats:
     """Mean of `values` (items,) in each bootstrap sample; returns (resamples,).
@@ -27,14 +30,15 @@ def percentile_interval(samples: Floats, confidence: float) -> tuple[float, floa
 
 
 def t_interval(deltas: ArrayLike, confidence: float = 0.95) -> tuple[float | None, float | None]:
-    """Student's t interval for the mean of `deltas` (seeds,); (None, None) for fewer than two.
+    """Student's t interval for the mean of `deltas` (seeds,).
 
-    mean -/+ t(1 - (1 - confidence) / 2; seeds - 1) * sd / sqrt(seeds), sd with n - 1.
+    mean -/+ t(1 - (1 - confidence) / 2; seeds - 1) * sd / sqrt(seeds), sd with n - 1. (None, None)
+    where the seeds say nothing about the spread, see `t_test`; (0, 0) if all deltas are 0.
     """
     from scipy.special import stdtrit  # here, because SciPy takes long to import
 
     deltas = np.asarray(deltas, dtype=np.float64)
-    if deltas.size < 2:
+    if deltas.size < 2 or (_are_equal(deltas) and deltas.any()):
         return None, None
     half = stdtrit(deltas.size - 1, 0.5 + confidence / 2.0)
     half *= deltas.std(ddof=1) / np.sqrt(deltas.size)
@@ -44,18 +48,24 @@ def t_interval(deltas: ArrayLike, confidence: float = 0.95) -> tuple[float | Non
 def t_test(deltas: ArrayLike) -> float | None:
     """Two-sided p-value of "the mean of `deltas` is 0" by Student's t.
 
-    deltas: (seeds,); fewer than two give None. p is below 1 - confidence exactly where
-    `t_interval` excludes 0. Without any spread it is 1 if all deltas are 0, otherwise 0.
+    deltas: (seeds,). p is below 1 - confidence exactly where `t_interval` excludes 0. It is None
+    where the test is undefined: for fewer than two deltas, and for equal ones, whose t would be
+    infinite and p = 0, as certain as nothing that a few seeds show. If all deltas are 0 it is 1.
     """
     from scipy.special import stdtr
 
     deltas = np.asarray(deltas, dtype=np.float64)
-    if deltas.size < 2:
+    if not deltas.any():
+        return 1.0 if deltas.size > 1 else None
+    if deltas.size < 2 or _are_equal(deltas):
         return None
     error = deltas.std(ddof=1) / np.sqrt(deltas.size)
-    if error == 0.0:
-        return 1.0 if deltas[0] == 0.0 else 0.0
     return float(2.0 * stdtr(deltas.size - 1, -abs(deltas.mean() / error)))
+
+
+def _are_equal(deltas: Floats) -> bool:
+    """Whether the deltas are equal but for rounding."""
+    return bool(np.ptp(deltas) <= SPREAD * np.abs(deltas).max())
 
 
 def compare_over_seeds(
@@ -66,7 +76,7 @@ def compare_over_seeds(
     values, baseline: (seeds,), the same seeds in the same order, paired by position.
     Returns {"value": mean, "delta": mean of the paired differences, "low", "high": ends of the t
     interval of the delta, "p": p-value of the paired t test}; the last three are None for fewer
-    than two seeds.
+    than two seeds, and where all seeds differ by the same.
     Raises ValueError when the two differ in length or are empty.
     """
     values = np.asarray(values, dtype=np.float64)

@@ -161,7 +161,7 @@ def finding_sentences(student: Mapping[str, Any]) -> list[str]:
 def _finding_sentence(subject: str, metric: str, entry: Mapping[str, float | None]) -> str:
     delta, low, high = entry["delta"], entry["low"], entry["high"]
     if low is None or high is None:
-        return f"{subject}: {format_signed(delta, metric)} (one seed, no interval)."
+        return f"{subject}: {format_signed(delta, metric)} (no interval: one seed, or no spread)."
     span = f"{format_signed(low, metric)} to {format_signed(high, metric)}"
     text = f"{subject}: {format_signed(delta, metric)} ({span})"
     p, corrected = entry["p"], entry["p_holm"]

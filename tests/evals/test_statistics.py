@@ -89,7 +89,18 @@ def test_t_test_is_that_of_scipy_and_agrees_with_the_interval() -> None:
     low, _ = t_interval(deltas, 1.0 - p)  # the interval that just touches 0
     assert low == pytest.approx(0.0, abs=1e-9)
     assert t_test([1.0]) is None
-    assert (t_test([0.0, 0.0]), t_test([2.0, 2.0])) == (1.0, 0.0)
+
+
+def test_equal_differences_are_no_evidence_of_a_spread() -> None:
+    """Two seeds that both gain 2.0 points are not certain to gain: t is undefined."""
+    assert t_test([0.0, 0.0]) == 1.0
+    assert t_interval([0.0, 0.0]) == (0.0, 0.0)
+    for deltas in ([2.0, 2.0], np.array([60.1, 61.1, 40.3]) - np.array([59.1, 60.1, 39.3])):
+        assert t_test(deltas) is None
+        assert t_interval(deltas) == (None, None)
+    entry = compare_over_seeds([40.0, 50.0], [39.0, 49.0])
+    assert (entry["delta"], entry["low"], entry["p"]) == (1.0, None, None)
+    assert t_test([2.0, 2.001]) == pytest.approx(stats.ttest_1samp([2.0, 2.001], 0.0).pvalue)
 
 
 def test_over_seeds_pairs_by_position() -> None:

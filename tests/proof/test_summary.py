@@ -172,7 +172,7 @@ def test_one_seed_has_no_interval() -> None:
     assert student["runs"]["montessori-1"]["mean"]["low"] is None
     assert student["runs"]["montessori-1"]["mean"]["p_holm"] is None
     assert student["comparisons"] == {"asked": 0, "others": 0}
-    assert "one seed, no interval" in finding_sentences(student)[0]
+    assert "no interval: one seed" in finding_sentences(student)[0]
     assert "50.0 (+2.0)" in summary_block(summarise_records(RECORDS[:1]), "p.svg")
 
 
