@@ -131,7 +131,10 @@ def device_finding() -> Finding:
         return Finding("device", "bad", f"torch does not load: {error}", "make repro")
     if torch.cuda.is_available():
         names = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
-        return Finding("device", "ok", f"torch {torch.__version__}, {', '.join(names)}")
+        text = f"torch {torch.__version__}, {', '.join(names)}"
+        if len(names) > 1:
+            text += "; a training uses the first (CUDA_VISIBLE_DEVICES=1 chooses the second)"
+        return Finding("device", "ok", text)
     if shutil.which("nvidia-smi") and _command_output(["nvidia-smi", "-L"]):
         return Finding(
             "device",

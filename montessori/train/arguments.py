@@ -10,6 +10,7 @@ from montessori.train.device import uses_bf16, uses_checkpointing
 
 if TYPE_CHECKING:
     import torch
+    from transformers import TrainingArguments
 
     from montessori.pipeline.machine import Machine
     from montessori.train.settings import StudentSftParams, TeacherDpoParams
@@ -65,6 +66,15 @@ def common_arguments(
         "logging_nan_inf_filter": False,
         "dataloader_pin_memory": device.type == "cuda",
     }
+
+
+def keep_one_device(config: "TrainingArguments") -> None:
+    """Let a process train on one GPU where it sees several.
+
+    transformers would spread the model by torch's DataParallel, which trl refuses. A process that a
+    launcher started has one GPU already.
+    """
+    config._n_gpu = min(1, config.n_gpu)
 
 
 def silence_libraries() -> None:

@@ -120,6 +120,7 @@ def _make_trainer(
         precompute_ref_batch_size=2 * settled["per_device_train_batch_size"],
         **settled,
     )
+    arguments.keep_one_device(config)
     trainer = Trainer(
         model=model,
         args=config,

@@ -99,6 +99,7 @@ def _make_trainer(
             return LengthOrder(lengths, self.args.per_device_train_batch_size, self.args.seed)
 
     config = SFTConfig(dataset_kwargs={"skip_prepare_dataset": True}, **settled)
+    arguments.keep_one_device(config)
     columns = {"input_ids": [row.ids for row in rows], "labels": [row.labels for row in rows]}
     trainer = Trainer(
         model=model,

@@ -205,7 +205,11 @@ def test_a_gpu_that_torch_can_use_is_named(monkeypatch: pytest.MonkeyPatch):
         )
 
     monkeypatch.setitem(sys.modules, "torch", Torch)
-    assert doctor.device_finding() == Finding("device", "ok", "torch 2.13.0+cpu, GPU 0, GPU 1")
+    found = doctor.device_finding()
+    assert found.level == "ok"
+    assert found.text.startswith("torch 2.13.0+cpu, GPU 0, GPU 1; a training uses the first")
+    Torch.cuda.device_count = lambda: 1
+    assert doctor.device_finding() == Finding("device", "ok", "torch 2.13.0+cpu, GPU 0")
 
 
 def test_a_torch_that_does_not_load_is_bad(monkeypatch: pytest.MonkeyPatch):

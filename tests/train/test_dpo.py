@@ -5,10 +5,12 @@ a reference that is not the start.
 """
 
 import json
+from dataclasses import replace
 
 import polars as pl
 import pytest
 import torch
+from transformers import TrainingArguments
 
 from montessori.artifacts.files import new_folder, write_table
 from montessori.artifacts.schemas import PAIRS
@@ -56,6 +58,21 @@ def write_pairs(folder, count=8):
     with new_folder(folder, {}) as temporary:
         write_table(pairs_frame(count), temporary / "pairs.parquet", PAIRS)
     return folder
+
+
+def test_a_process_that_sees_two_gpus_trains_on_one(tmp_path, student, machine, monkeypatch):
+    plain = TrainingArguments.__post_init__
+
+    def sees_two(self):
+        plain(self)
+        self._n_gpu = 2
+
+    monkeypatch.setattr(TrainingArguments, "__post_init__", sees_two)
+    pairs, settings = write_pairs(tmp_path / "pairs", 4), replace(SETTINGS, epochs=1)
+    metrics = dpo.train_teacher(
+        student, pairs, tmp_path / "out", tmp_path / "c.csv", settings, 0, machine
+    )
+    assert metrics["steps"] == 1
 
 
 @pytest.fixture(scope="module")

@@ -9,6 +9,7 @@ import json
 import polars as pl
 import pytest
 import torch
+from transformers import TrainingArguments
 
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import ROWS
@@ -125,6 +126,22 @@ def test_answers_that_lose_their_end_are_counted(trained, tmp_path, student, mac
     )
     assert metrics["rows_cut"] == lengths.count(most) > 0
     assert metrics["rows_without_response"] == 0
+
+
+def test_a_process_that_sees_two_gpus_trains_on_one(
+    trained, tmp_path, student, reference, machine, monkeypatch
+):
+    """transformers would split each batch by DataParallel, which trl refuses with a ValueError."""
+    plain = TrainingArguments.__post_init__
+
+    def sees_two(self):
+        plain(self)
+        self._n_gpu = 2
+
+    monkeypatch.setattr(TrainingArguments, "__post_init__", sees_two)
+    train_student(student, reference, tmp_path / "out", tmp_path / "c.csv", SETTINGS, 0, machine)
+    again = (tmp_path / "out" / "model.safetensors").read_bytes()
+    assert again == (trained[0] / "model.safetensors").read_bytes()
 
 
 def test_a_broken_loss_names_the_rate():
