@@ -1,7 +1,8 @@
 """Decontamination: which texts hold a benchmark's items.
 
 A long item is recognised by any run of n words that it shares with a text (n = 13 in GPT-3, Brown
-et al. 2020, appendix C); an item without so long a turn by its whole text, normalised.
+et al. 2020, appendix C); a shorter one by its whole text, normalised: as a row, as a turn of a row,
+and as sentences or lines within a turn.
 """
 
 import re
@@ -11,25 +12,42 @@ from montessori.errors import MontessoriError
 from montessori.filters.fingerprint import fingerprint
 
 _WORD = re.compile(r"\w+")
+#: What ends a phrase: a sentence, a line, a quotation, what stands before a colon or a comma.
+_BREAK = re.compile(r"""[^\w\s'\u2019-]|\n""")
+#: Words (or, in scripts without blanks, characters) that an item needs to be told within a turn:
+#: shorter ones, such as "Go on", are phrases of anybody's.
+_LEAST_WORDS, _LEAST_CHARACTERS = 3, 12
 
 
 class EvalItems:
     """Eval items that no training row may hold.
 
-    `ngram` is the number of words of a run; 0 recognises items by their whole text only.
+    `ngram` is the number of words of a run; 0 recognises items by whole rows and turns only.
     """
 
     def __init__(self, ngram: int) -> None:
         self.ngram = ngram
         self._whole: dict[str, str] = {}  # fingerprint -> the item's name
+        self._turns: dict[str, str] = {}  # the same of items of one turn that may be a row's turn
+        self._phrases: dict[str, str] = {}  # their words, where they are fewer than `ngram`
         self._runs: dict[str, str] = {}  # n words -> the name of the first item with them
 
     def __len__(self) -> int:
         return len(self._whole)
 
-    def add(self, name: str, turns: Sequence[str]) -> None:
-        """Keep an item, the user turns of a benchmark's dialogue, out."""
+    def add(self, name: str, turns: Sequence[str], only_as_row: bool = False) -> None:
+        """Keep an item, the user turns of a benchmark's dialogue, out.
+
+        A short item `only_as_row` may be a turn of a longer row, or a sentence of a turn.
+        """
         self._whole.setdefault(fingerprint(turns), name)
+        if len(turns) == 1 and not only_as_row:
+            self._turns.setdefault(fingerprint(turns), name)
+            words = _WORD.findall(turns[0].lower())
+            phrase = " ".join(words)
+            long_enough = len(words) >= _LEAST_WORDS or len(phrase) >= _LEAST_CHARACTERS
+            if long_enough and len(words) < self.ngram:
+                self._phrases.setdefault(phrase, name)
         for turn in turns:
             # Several items may share a run of words; the first of them gives its name in messages.
             for run in self._runs_of(turn):
@@ -39,7 +57,37 @@ class EvalItems:
         """The name of an item that a row's user turns equal or contain, or None."""
         # The whole text is tried first, because an item shorter than `ngram` words has no run at
         # all.
-        return self._whole.get(fingerprint(turns)) or self.held_by(turns)
+        found = self._whole.get(fingerprint(turns)) or self.held_by(turns)
+        return found or self._named_in(turns)
+
+    def _named_in(self, turns: Sequence[str]) -> str | None:
+        """The name of a short item that is a turn, or whole phrases of one, or None."""
+        if not self._turns:
+            return None
+        for turn in turns:
+            found = self._turns.get(fingerprint([turn]))
+            if found is None and self._phrases:
+                phrases = self._phrases_of(turn)
+                found = next(
+                    (self._phrases[each] for each in phrases if each in self._phrases), None
+                )
+            if found is not None:
+                return found
+        return None
+
+    def _phrases_of(self, text: str) -> Iterator[str]:
+        """Each row of neighbouring phrases of a text, of fewer than `ngram` words in all."""
+        words: list[str] = []
+        ends = [0]  # numbers of words before each phrase
+        for phrase in _BREAK.split(text.lower()):
+            found = _WORD.findall(phrase)
+            words += found
+            ends += [len(words)] if found else []
+        for number, start in enumerate(ends):
+            for end in ends[number + 1 :]:
+                if end - start >= self.ngram:
+                    break
+                yield " ".join(words[start:end])
 
     def held_by(self, texts: Iterable[str]) -> str | None:
         """The name of a long item if one of the texts contains a run of its words, or None."""
@@ -65,7 +113,7 @@ def texts_revealing(turns: Sequence[str], key: str | None) -> list[Sequence[str]
 
     A student that has seen the first question of a two-turn item has seen half of it, so that
     question counts by itself. Items of the lab have a content key and are excepted: they share
-    first turns with other tasks by design.
+    turns with other tasks by design.
     """
     return [turns] if key is not None or len(turns) == 1 else [turns, turns[:1]]
 

@@ -24,8 +24,10 @@ def read_evals(folder: Path, ngram: int) -> tuple[EvalItems, frozenset[str]]:
             try:
                 item = json.loads(line)
                 name = str(item.get("item_id", f"{file}, line {number}"))
-                for turns in texts_revealing(item["turns"], item.get("key")):
-                    items.add(name, turns)
+                key = item.get("key")
+                for turns in texts_revealing(item["turns"], key):
+                    # Tasks of the lab share turns with other tasks by design.
+                    items.add(name, turns, only_as_row=key is not None)
             except (ValueError, KeyError, TypeError) as error:
                 raise MontessoriError(
                     f"an eval item cannot be read: {error!r}",

@@ -1,7 +1,7 @@
 """Sets that must share no content: seed pool, references and eval sets."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
@@ -19,13 +19,14 @@ class Member:
     """One row or item of a set: where it is, what it asks and answers, what counts as its content.
 
     `contents` are compared for equality; eval items, which have no `responses` here, are also
-    looked for in the texts of rows.
+    looked for in the texts of rows, those `only_as_row` by runs of words alone.
     """
 
     where: str
     turns: tuple[str, ...]
     responses: tuple[str, ...]
     contents: frozenset[str]
+    only_as_row: bool = False
 
 
 def make_member(
@@ -57,7 +58,9 @@ def item_members(benchmarks: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[
         for item in items:
             key = item.get("key")
             for turns in texts_revealing(item["turns"], key):
-                members.append(make_member(item["item_id"], turns, key))
+                member = make_member(item["item_id"], turns, key)
+                # Tasks of the lab share turns with other tasks by design.
+                members.append(replace(member, only_as_row=key is not None))
     return members
 
 
@@ -68,14 +71,15 @@ def check_disjoint(
 
     `rows` and `items` map what the sets are called ("reference set", "test items") to their
     members. A row shares an item too if `ngram` words of the item stand in a row in one of its
-    texts (0: only equal texts and lab tasks count).
+    texts, or a shorter item is one of its turns or whole sentences of one (0: only equal rows,
+    equal turns and lab tasks count).
     """
     problems = []
     for (first, left), (second, right) in combinations([*rows.items(), *items.items()], 2):
-        # Long runs of words matter only between training rows and eval items. Two sets of rows, or
-        # two splits, may share a phrase.
+        # Parts of a row matter only between training rows and eval items. Two sets of rows, or two
+        # splits, may share a phrase.
         leak = first in rows and second in items
-        shared = _shared_members(left, right, ngram if leak else 0)
+        shared = _shared_members(left, right, ngram if leak else None)
         if shared:
             problems.append(_describe_overlap(first, second, shared))
     if problems:
@@ -90,21 +94,25 @@ def check_disjoint(
 
 
 def _shared_members(
-    left: Sequence[Member], right: Sequence[Member], ngram: int
+    left: Sequence[Member], right: Sequence[Member], ngram: int | None
 ) -> list[tuple[Member, str]]:
-    """Find the members of `left` that share a text with `right`, and where it is in `right`."""
+    """Find the members of `left` that share a text with `right`, and where it is in `right`.
+
+    ngram: of `EvalItems`, by which `right` is looked for in parts of `left`; None: only whole
+    members are compared.
+    """
     owner: dict[str, str] = {}
     for entry in reversed(right):  # so that the first owner of a text is the one that stays
         owner |= dict.fromkeys(entry.contents, entry.where)
-    items = EvalItems(ngram)
-    for entry in right if ngram else ():
-        items.add(entry.where, entry.turns)
+    items = EvalItems(ngram or 0)
+    for entry in () if ngram is None else right:
+        items.add(entry.where, entry.turns, entry.only_as_row)
     pairs = []
     for entry in left:
         # Sorted, because the order of a set of strings differs from one process to the next, and
         # the message should not.
         where = next((owner[text] for text in sorted(entry.contents) if text in owner), None)
-        where = where or items.held_by((*entry.turns, *entry.responses))
+        where = where or items.matched_by(entry.turns) or items.held_by(entry.responses)
         if where is not None:
             pairs.append((entry, where))
     return pairs

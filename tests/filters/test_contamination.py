@@ -51,6 +51,61 @@ def test_a_short_item_is_told_by_its_whole_text_only():
     assert short.held_by(["Name the capital of France."]) is None
 
 
+SHORT = "What are the names of some famous actors that started their careers on Broadway?"
+TWO = "I have two coins. Is one of them a nickel?"
+
+
+@pytest.mark.parametrize(
+    ("turns", "match"),
+    [
+        ((SHORT, "And on television?"), "item 0"),
+        (("Hello!", SHORT.upper()), "item 0"),
+        ((f"Please tell me: {SHORT}",), "item 0"),
+        ((f"Read this.\n{SHORT}\nBe brief.",), "item 0"),
+        ((f"Hi, {TWO} Think first.",), "item 1"),
+        ((f'Translate "{TWO}" into French',), "item 1"),
+        (
+            (
+                "\u8bf7\u56de\u7b54\uff1a\u4e16\u754c\u4e0a\u6700\u9ad8\u7684\u5c71\u662f\u54ea\u4e00\u5ea7\u5c71\u5cf0\u5440\uff1f",
+            ),
+            "item 2",
+        ),
+        (("Go on", "Again"), "item 3"),
+        ((f"{SHORT[:-1]} and in film?",), None),
+        (("Is one of them a nickel?",), None),
+        (("Go on. Name a colour.",), None),
+    ],
+)
+def test_a_short_item_is_told_as_a_turn_or_as_whole_sentences(turns, match):
+    chinese = (
+        "\u4e16\u754c\u4e0a\u6700\u9ad8\u7684\u5c71\u662f\u54ea\u4e00\u5ea7\u5c71\u5cf0\u5440\uff1f"
+    )
+    found = items(20, SHORT, TWO, chinese, "Go on.")
+    assert found.matched_by(turns) == match
+    row = [make_member("row 1", turns, None)]
+    evals = [
+        make_member(f"item {n}", (t,), None) for n, t in enumerate((SHORT, TWO, chinese, "Go on."))
+    ]
+    if match is None:
+        check_disjoint({"seed pool": row}, {"test items": evals}, 20)
+    else:
+        with pytest.raises(MontessoriError, match=f"row 1 = {match}"):
+            check_disjoint({"seed pool": row}, {"test items": evals}, 20)
+
+
+def test_without_runs_of_words_turns_still_count_and_sentences_do_not():
+    found = items(0, SHORT)
+    assert found.matched_by(("Hello!", SHORT)) == "item 0"
+    assert found.matched_by((f"Hello! {SHORT}",)) is None
+
+
+def test_tasks_of_the_lab_share_turns_with_other_tasks():
+    found = EvalItems(20)
+    found.add("sum", ("What is 17 plus 25?",), only_as_row=True)
+    assert found.matched_by(("What is 17 plus 25?",)) == "sum"
+    assert found.matched_by(("What is 17 plus 25?", "Now add 3.")) is None
+
+
 def test_an_item_of_exactly_n_words_is_long():
     n_words = "a b c d"
     assert items(4, n_words).matched_by(("x a b c d y",)) == "item 0"

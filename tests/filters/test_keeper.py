@@ -28,7 +28,8 @@ def test_rows_are_compared_with_seeds_evals_and_kept_rows():
     keeper = Keeper(FormFilter(3, 50), 0.8, known=[("Name the seed.",)], evals=evals())
     assert keeper.problem(("name the SEED",)) == "duplicate"
     assert keeper.problem(("An eval item!",)) == "eval item"
-    assert keeper.problem(("An eval item!", "Second turn")) is None
+    assert keeper.problem(("An eval item!", "Second turn")) == "eval item"
+    assert keeper.problem(("An eval", "item!")) is None
     assert keeper.problem(("un deux trois quatre cinq six",)) is None
     keeper.add(("un deux trois quatre cinq six",))
     assert keeper.problem(("un deux trois quatre cinq sept",)) == "near-duplicate"
