@@ -21,12 +21,13 @@ from montessori.artifacts.files import row_id
 from montessori.artifacts.schemas import DRAFTS
 from montessori.filters.contamination import EvalItems
 from montessori.filters.keeper import Keeper
-from montessori.generate import Engine, Generated, Request, Sampling
+from montessori.formats.tokens import require_format, tokenize_led
+from montessori.generate import Engine, Generated, Prompt, Request, Sampling
 from montessori.pipeline.parts import Parts
 from montessori.seeding import seed_of
 from montessori.signals.icl.answers import tagged_answer
 from montessori.worlds import find_task
-from montessori.writing.waves import find_text_problem
+from montessori.writing.asking import find_text_problem
 
 #: Rows of a part: drafts, with the tokens of the call that wrote the question (its first row).
 PART = {**DRAFTS, "question_tokens": pl.Int64}
@@ -194,9 +195,9 @@ class Elicitor:
 
     def _write_questions(self, engine: Engine, waves: Sequence[Wave]) -> list[list[Draft]]:
         """The questions of each wave, in the order of its calls."""
-        prompts = [self.prompts.question_prompt(wave.quota.task) for wave in waves]
+        prompts = self._render_questions(engine, [wave.quota.task for wave in waves])
         requests = []
-        for wave, prompt in zip(waves, engine.render_prompts(build_prompts(prompts)), strict=True):
+        for wave, prompt in zip(waves, prompts, strict=True):
             origin = ("question", self.stage, wave.quota.task.name)
             seeds = (seed_of(self.seed, *origin, call) for call in wave.calls)
             requests.append(Request(prompt, tuple(seeds)))
@@ -211,13 +212,24 @@ class Elicitor:
             )
         return drafts
 
+    def _render_questions(self, engine: Engine, tasks: Sequence[Task]) -> Sequence[Prompt]:
+        """The prompts of tasks as the engine continues them, in the format of the settings."""
+        prompts = [self.prompts.question_prompt(task) for task in tasks]
+        require_format(self.settings.format, engine.tokenizer, "elicit")
+        if self.settings.format == "tags":
+            return engine.render_prompts(build_prompts(prompts))
+        openings = [self.prompts.question_opening(task) for task in tasks]
+        return tokenize_led(prompts, openings, engine.tokenizer)
+
     def _read_drafts(
         self, task: Task, call: int, out: Generated, specials: Sequence[str]
     ) -> list[Draft]:
         """The questions of one call. A text that was cut off still holds whole questions."""
-        questions = parse_questions(out.text, len(task.seeds) + 1, self.settings.per_call)
+        led = self.settings.format == "prefill"
+        text = self.prompts.question_opening(task) + out.text if led else out.text
+        questions = parse_questions(text, len(task.seeds) + 1, self.settings.per_call)
         if not questions:
-            unread = WrittenQuestion(out.text, "", "")
+            unread = WrittenQuestion(text, "", "")
             drafts = [Draft(task, call, 0, unread, out.tokens, "no tags")]
         else:
             # The first question carries the tokens of the call, so that they are counted once.
@@ -271,9 +283,11 @@ class Elicitor:
             requests.append(Request(prompt, (seed_of(self.seed, *origin),)))
         sampling = Sampling(self.settings.rationale_max_new_tokens, self.temperature)
         rows: dict[tuple[str, int, int], list[dict[str, object]]] = {}
-        for attempt, answer in zip(attempts, engine.generate(requests, sampling), strict=True):
+        answers = engine.generate(requests, sampling)
+        for attempt, request, answer in zip(attempts, requests, answers, strict=True):
             draft = attempt.draft
-            problem = _rationale_problem(answer, engine.special_texts, keepers[draft.task.name])
+            problem = find_text_problem(answer, engine, request.prompt)
+            problem = _rationale_problem(answer, problem, keepers[draft.task.name])
             row = self._make_row(draft, problem, attempt.style, answer)
             rows.setdefault(draft.key, []).append(row)
         return rows
@@ -317,8 +331,7 @@ def _divide_up(number: int, size: int) -> int:
     return -(-number // size)
 
 
-def _rationale_problem(answer: Generated, specials: Sequence[str], keeper: Keeper) -> str | None:
-    problem = find_text_problem(answer, specials)
+def _rationale_problem(answer: Generated, problem: str | None, keeper: Keeper) -> str | None:
     if problem is None and tagged_answer(answer.text) is None:
         problem = "no answer"
     if problem is None:

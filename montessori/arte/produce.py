@@ -20,8 +20,10 @@ from montessori.filters.contamination import EvalItems, require_clean
 from montessori.filters.eval_items import read_evals
 from montessori.filters.keeper import Keeper
 from montessori.filters.settings import DecontaminationParams
+from montessori.formats.recorded import format_facts
 from montessori.progress import track_progress
 from montessori.signals.icl.answers import is_same_answer, tagged_answer
+from montessori.writing.causes import show_text
 from montessori.writing.collapse import list_reasons
 from montessori.writing.measures import count_skills
 from montessori.writing.order import Order
@@ -59,7 +61,8 @@ def write_drafts(
     written = _write_questions(order, settings, elicitor, tasks, wanted, draft.attempts)
     rows = _take_first_questions(written, wanted)
     metrics = _measure_questions(written, rows) | {"incomplete": _count_incomplete(written, rows)}
-    order.write_rows(out, rows.select(list(DRAFTS)), DRAFTS)
+    facts = format_facts(settings.elicit.format)
+    order.write_rows(out, rows.select(list(DRAFTS)), DRAFTS, facts)
     return order.clear_work(elicitor.parts, metrics)
 
 
@@ -86,7 +89,8 @@ def write_tailored(
     written = _write_questions(order, settings, elicitor, tasks, wanted, tailor.attempts)
     rows = _take_first_questions(written, wanted)
     metrics = _measure_questions(written, rows)
-    order.write_rows(out, _make_training_rows(rows, prompts), PROBE)
+    facts = format_facts(settings.elicit.format)
+    order.write_rows(out, _make_training_rows(rows, prompts), PROBE, facts)
     return order.clear_work(elicitor.parts, metrics)
 
 
@@ -110,6 +114,9 @@ def _make_elicitor(
         depends[type(section).__name__] = asdict(section)
     # The templates' texts are among the inputs; where the folder lies does not matter.
     depends["ElicitParams"].pop("templates")
+    if settings.elicit.format == "tags":
+        # The format of parts that were written when there was no other.
+        depends["ElicitParams"].pop("format")
     return Elicitor(
         open_engine=order.lazy_engine(),
         stage=stage,
@@ -233,11 +240,14 @@ def _count_dropped(written: pl.DataFrame) -> Counter[str]:
 def _too_few_questions(
     order: Order, quota: Quota, written: pl.DataFrame, section: str
 ) -> MontessoriError:
+    lost = written.filter(pl.col("dropped").is_not_null())["raw"].head(3).to_list()
     return MontessoriError(
         f"the task {quota.task.name} has {quota.kept} of {quota.wanted} questions after "
         f"{written['question_id'].n_unique()} were written, the limit",
-        where=f"{order.inputs['teacher']}; dropped: {list_reasons(_count_dropped(written))}",
+        where=f"{order.inputs['teacher']}; dropped: {list_reasons(_count_dropped(written))}; "
+        f"texts: {', '.join(show_text(text) for text in lost)}",
         expected=f"{quota.wanted} questions with a rationale whose answer is tagged",
         next=f"raise {section}.attempts, ask for fewer, loosen the filter that drops most, or "
-        "compare elicit.templates with what the teacher understands",
+        "compare elicit.templates with what the teacher understands; for a teacher that writes no "
+        "tags set elicit.format: prefill",
     )

@@ -103,6 +103,10 @@ class Prompts:
             first=len(task.seeds) + 1,
         )
 
+    def question_opening(self, task: Task) -> str:
+        """How an answer to `question_prompt` begins."""
+        return f"<Question_{len(task.seeds) + 1}><input>"
+
     def rationale_prompt(self, task: Task, question: str, reasoning: str) -> str:
         """What asks for a solution in the way of a reasoning prompt."""
         return fill_template(

@@ -37,6 +37,7 @@ class ElicitParams:
     top_p: PositiveShare
     rationale_max_new_tokens: Tokens
     rationale_temperature: NotNegative
+    format: Literal["tags", "prefill"] = "tags"
 
 
 @dataclass(frozen=True)

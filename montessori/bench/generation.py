@@ -10,13 +10,14 @@ from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from montessori.errors import MontessoriError
+from montessori.formats.prompts import render_instruction_prompt
+from montessori.formats.tags import tag_turns
 from montessori.generate import Engine, Request, Sampling
 from montessori.generate.engines import open_engine
 from montessori.generate.settings import ENGINES, GenerationParams
 from montessori.graph.load import require_section
 from montessori.pipeline.machine import Machine
 from montessori.worlds import open_world
-from montessori.writing.prompts import render_instruction_prompt, tag_turns
 
 if TYPE_CHECKING:
     from montessori.generate.vllm_engine import VllmEngine

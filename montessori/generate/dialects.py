@@ -5,19 +5,30 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from montessori.generate.engine import FirstTokens, Message, Prompt, Sampling
+from montessori.generate.engine import UNBOUNDED, FirstTokens, Message, Prompt, Sampling
 from montessori.generate.ledger import Answer
 from montessori.generate.local import LocalModel, folder_facts
 from montessori.models.hosted import HostedModel
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
+    from transformers import PreTrainedTokenizerFast
 
 Usage = tuple[int, int]  # tokens of the prompt and of the completion
 
 
 class Dialect(Protocol):
     """How prompts become requests and answers become text."""
+
+    @property
+    def tokenizer(self) -> "PreTrainedTokenizerFast | None":
+        """See `Engine.tokenizer`."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """See `Engine.limit`."""
+        ...
 
     @property
     def special_texts(self) -> tuple[str, ...]:
@@ -64,6 +75,7 @@ class Completions(LocalModel):
         super().__init__(folder)
         eos, self.limit = folder_facts(folder)
         self.end_ids = self.find_end_ids(eos)
+        self.vllm = vllm
         self.extra: dict[str, Any]
         if vllm:
             self.extra = {"extra_body": {
@@ -92,7 +104,11 @@ class Completions(LocalModel):
         asked = {"prompt": list(prompt), "max_tokens": room, **_sampling_fields(seed, sampling)}
         if sampling.logprobs:
             asked["logprobs"] = sampling.logprobs
-        return asked | self.extra
+        if not sampling.stop:
+            return asked | self.extra
+        # The end ids of vLLM are beside its stop texts; other servers take four texts in all.
+        ends = [] if self.vllm else self.extra["stop"]
+        return asked | self.extra | {"stop": [*sampling.stop, *ends][:4]}
 
     def read_answer(self, answer: Any) -> tuple[Answer, Usage | None]:
         """The text of the answer's token ids or, without them, the server's own."""
@@ -115,6 +131,8 @@ class Chat:
 
     hosted: HostedModel
     special_texts: tuple[str, ...] = ()
+    tokenizer: None = None
+    limit: int = UNBOUNDED
 
     def render_prompts(self, dialogues: Sequence[Sequence[Message]]) -> list[list[Message]]:
         """The dialogues as they are."""

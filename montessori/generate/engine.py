@@ -2,11 +2,16 @@
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Protocol, cast
+from typing import TYPE_CHECKING, Protocol, cast
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 Message = Mapping[str, str]
 #: What an engine continues: token ids or, where only a server has the tokenizer, a dialogue.
 Prompt = Sequence[int] | Sequence[Message]
+#: The context, in tokens, where none is known.
+UNBOUNDED = 10**9
 #: Texts of first tokens and their log-probabilities.
 FirstTokens = tuple[tuple[str, float], ...]
 
@@ -18,7 +23,9 @@ class Sampling:
     `temperature` 0 is greedy. `top_p` keeps the smallest set of tokens whose probability reaches
     it. `presence_penalty` is taken from the logit of each token generated before (not of prompt
     tokens). `max_new_tokens` bounds the tokens of a sample, its end token included. `logprobs` is
-    how many of the likeliest first tokens are wanted with their log-probabilities.
+    how many of the likeliest first tokens are wanted with their log-probabilities. `stop` are texts
+    behind which no more of a sample is wanted: an engine that can tell ends it there, as finished,
+    with or without the text. Who asks for them cuts the sample.
     """
 
     max_new_tokens: int
@@ -26,6 +33,7 @@ class Sampling:
     top_p: float = 1.0
     presence_penalty: float = 0.0
     logprobs: int = 0
+    stop: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -65,6 +73,16 @@ class Engine(Protocol):
     The text of a sample depends on its prompt, its seed and the sampling settings, not on the
     other requests of a call (rounding of the model's logits aside).
     """
+
+    @property
+    def tokenizer(self) -> "PreTrainedTokenizerFast | None":
+        """The tokenizer of its token ids; None where only a server has it."""
+        ...
+
+    @property
+    def limit(self) -> int:
+        """The context in tokens, prompt and sample together; UNBOUNDED where it is not known."""
+        ...
 
     @property
     def special_texts(self) -> tuple[str, ...]:

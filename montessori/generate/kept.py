@@ -2,10 +2,13 @@
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from montessori.generate.engine import Engine, Generated, Message, Prompt, Request, Sampling
 from montessori.generate.ledger import Answer, Cost, Ledger, sample_key
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 PART = 256  # requests between two writes
 
@@ -30,6 +33,16 @@ class RecordedEngine:
     engine: Engine
     ledger: Ledger
     identity: str
+
+    @property
+    def tokenizer(self) -> "PreTrainedTokenizerFast | None":
+        """See `Engine`."""
+        return self.engine.tokenizer
+
+    @property
+    def limit(self) -> int:
+        """See `Engine`."""
+        return self.engine.limit
 
     @property
     def special_texts(self) -> tuple[str, ...]:

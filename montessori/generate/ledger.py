@@ -60,6 +60,8 @@ def sample_key(identity: str, prompt: Prompt, seed: int, sampling: Sampling) -> 
     settings = asdict(sampling)
     if not sampling.logprobs:
         del settings["logprobs"]
+    if not sampling.stop:
+        del settings["stop"]
     return answer_key(identity, list(prompt), seed, settings)
 
 

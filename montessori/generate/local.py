@@ -5,19 +5,20 @@ from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from montessori.generate.engine import Message
+from montessori.generate.engine import UNBOUNDED, Message
 from montessori.models import chat
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
-UNBOUNDED = 10**9  # context of a model whose config names none
 #: Where configs have their context; most older names are mapped to the first by transformers.
 CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len")
 
 
 class LocalModel:
     """Dialogues to token ids and back, the same for every engine that runs a model folder."""
+
+    limit: int = UNBOUNDED
 
     def __init__(self, folder: Path) -> None:
         self.tokenizer: PreTrainedTokenizerFast = chat.load_tokenizer(folder)

@@ -16,6 +16,8 @@ from montessori.generate.server import Refused, Server, Unusable, seconds_to_wai
 from montessori.models.hosted import HostedModel, Prices, warn_undated
 
 if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
     from montessori.pipeline.machine import Machine
 
 Secret = Callable[[str], str | None]
@@ -51,6 +53,16 @@ class OpenAIEngine:
     flight: int = 64
     skip_long: bool = False
     logprobs: bool = True
+
+    @property
+    def tokenizer(self) -> "PreTrainedTokenizerFast | None":
+        """See `Engine`; None for hosted models."""
+        return self.dialect.tokenizer
+
+    @property
+    def limit(self) -> int:
+        """See `Engine`; UNBOUNDED for hosted models."""
+        return self.dialect.limit
 
     @property
     def special_texts(self) -> tuple[str, ...]:

@@ -178,6 +178,8 @@ class TransformersEngine(LocalModel):
         for step in range(sampling.max_new_tokens):
             tokens = sampler.choose_tokens(logits, step)
             alive = _append_tokens(rows, tokens.tolist(), self.end_ids)
+            if sampling.stop:
+                alive = [r for r in alive if not self._reach_stop(rows[r], sampling.stop)]
             if not alive:
                 return
             if len(alive) <= COMPACT * len(rows):
@@ -190,6 +192,14 @@ class TransformersEngine(LocalModel):
             if step + 1 < sampling.max_new_tokens:
                 seen = mask[:, : width + step + 1]
                 logits = state.read(tokens[:, None], seen, position)[:, -1]
+
+    def _reach_stop(self, row: Row, stops: Sequence[str]) -> bool:
+        """Whether a row has just come to one of the texts that end it; it is then finished."""
+        # A token has a byte at least, and a stop text may begin inside the first of these tokens.
+        last = row.tokens[-1 - max(len(stop.encode()) for stop in stops) :]
+        text = self.decode_texts([last])[0]
+        row.finished = any(stop in text for stop in stops)
+        return row.finished
 
     def _keep_first(self, rows: list[Row], logits: torch.Tensor, count: int) -> None:
         """Give each row its `count` likeliest first tokens, from logits (rows, vocabulary)."""

@@ -127,10 +127,15 @@ class VllmEngine(LocalModel):
             presence_penalty=sampling.presence_penalty,
             max_tokens=sampling.max_new_tokens,
             seed=seed,
-            stop_token_ids=sorted(self.end_ids),
+            stop_token_ids=sorted({*self.end_ids, *self._stop_ids(sampling.stop)}),
             detokenize=False,
             logprobs=sampling.logprobs or None,
         )
+
+    def _stop_ids(self, stops: Sequence[str]) -> list[int]:
+        """Ids of the stop texts that are special tokens; vLLM, without text, sees no others."""
+        added = self.tokenizer.get_added_vocab()
+        return [added[stop] for stop in stops if stop in added]
 
     def _first(self, logprobs: Any, count: int) -> FirstTokens:
         """The likeliest first tokens from vLLM's log-probabilities by step and token id."""

@@ -11,10 +11,11 @@ holds an item of a reference or eval set.
 import random
 from collections.abc import Callable, Mapping, Sequence
 
+from montessori.formats.prompts import render_instruction_prompt
+from montessori.formats.tags import tag_turns
 from montessori.lab.families import FAMILIES
 from montessori.lab.task import Task, Turn, bucket_of, draw_task
 from montessori.lab_models.rationales import STYLES, write_rationale
-from montessori.writing.prompts import render_instruction_prompt, tag_turns
 
 Message = dict[str, str]
 

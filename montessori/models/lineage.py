@@ -29,6 +29,12 @@ def writer_hashes(artifact: Path) -> dict[str, str]:
     return {name: facts[name] for name in NAMES if name in facts}
 
 
+def is_tuned(model: Path) -> bool:
+    """Whether a model folder was trained here, on pairs or rows, and is no base model."""
+    manifest = model / "manifest.json"
+    return manifest.is_file() and "start" in read_json(manifest)["inputs"]
+
+
 def require_same_line(model: Path, artifact: Path) -> None:
     """Raise MontessoriError when another template or tokenizer wrote the artifact's texts."""
     own = model_hashes(model)

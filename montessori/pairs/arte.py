@@ -16,6 +16,7 @@ import polars as pl
 from montessori.artifacts.files import new_folder, read_table, row_id, write_table
 from montessori.artifacts.schemas import ALL_REFERENCES, DRAFTS, PAIRS, SCORES
 from montessori.errors import MontessoriError
+from montessori.formats.recorded import format_facts, read_format
 from montessori.graph.limits import Count, Whole, Within
 from montessori.models.lineage import writer_hashes
 from montessori.seeding import seed_of
@@ -53,7 +54,8 @@ def write_arte_pairs(
     metrics = _measure_pairs(scored, questions, rationales)
     if pairs.height < settings.min_pairs:
         raise _too_few_pairs(metrics, settings, scores)
-    facts = {"pairs": pairs.height, "question_pairs": questions.height, **writer_hashes(drafts)}
+    counts = {"pairs": pairs.height, "question_pairs": questions.height}
+    facts = {**counts, **writer_hashes(drafts), **format_facts(read_format(drafts))}
     with new_folder(out, {"drafts": drafts, "scores": scores}, facts) as folder:
         write_table(pairs, folder / "pairs.parquet", PAIRS)
     return metrics

@@ -14,6 +14,7 @@ import polars as pl
 from montessori.artifacts.files import new_folder, read_table, row_id, write_table
 from montessori.artifacts.schemas import ALL_REFERENCES, PAIRS, PROBE, SCORES
 from montessori.errors import MontessoriError
+from montessori.formats.recorded import format_facts, read_format
 from montessori.graph.limits import Count, EmptyOr, NotNegative, SomeAboveZero, Whole
 from montessori.models.lineage import writer_hashes
 
@@ -48,7 +49,7 @@ def write_pairs(scores: Path, probe: Path, out: Path, settings: PrefsParams) -> 
         raise _equal_scores(labelled.height, scores)
     if pairs.height < settings.min_pairs:
         raise _too_few_pairs(facts, settings, scores)
-    manifest = {"pairs": pairs.height, **writer_hashes(probe)}
+    manifest = {"pairs": pairs.height, **writer_hashes(probe), **format_facts(read_format(probe))}
     with new_folder(out, {"scores": scores, "probe": probe}, manifest) as folder:
         write_table(pairs, folder / "pairs.parquet", PAIRS)
     return facts | measure_skills(labelled, pairs)

@@ -10,6 +10,9 @@ import polars as pl
 from montessori.artifacts.files import new_folder, read_table
 from montessori.artifacts.schemas import PAIRS
 from montessori.errors import MontessoriError
+from montessori.formats.formats import FORMATS, Format
+from montessori.formats.recorded import read_format
+from montessori.formats.tokens import ask_in_dialogue, tokenize_pairs
 from montessori.models import chat
 from montessori.models.lineage import require_same_line
 from montessori.models.weights import load_model, save_model
@@ -66,7 +69,8 @@ def train_teacher(
             settled = arguments.common_arguments(
                 settings, frame.height, seed_of(seed, KIND), machine, device, work
             )
-            trainer = _make_trainer(model, tokenizer, frame, settled, settings.beta, recorder)
+            data = make_data(frame, FORMATS[read_format(pairs)], tokenizer)
+            trainer = _make_trainer(model, tokenizer, data, settled, settings.beta, recorder)
             _require_same_tokens(tokenizer, trainer.train_dataset, frame, settings, pairs)
             trainer.train()
         save_model(model, start, folder)
@@ -91,10 +95,20 @@ def as_conversations(frame: pl.DataFrame) -> dict[str, list[list[dict[str, str]]
     }
 
 
+def make_data(
+    frame: pl.DataFrame, form: Format, tokenizer: "PreTrainedTokenizerFast"
+) -> dict[str, list[Any]]:
+    """The pairs as trl takes them: dialogues, or the token ids of a format that is none."""
+    if ask_in_dialogue(form):
+        return as_conversations(frame)
+    texts = {name: frame[name].to_list() for name in ("prompt", "chosen", "rejected")}
+    return texts | tokenize_pairs(form, frame, tokenizer)
+
+
 def _make_trainer(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerFast",
-    frame: pl.DataFrame,
+    data: dict[str, list[Any]],
     settled: dict[str, Any],
     beta: float,
     recorder: Recorder,
@@ -106,7 +120,11 @@ def _make_trainer(
     arguments.silence_libraries()
 
     class Trainer(DPOTrainer):
-        """Takes pairs in our order."""
+        """Takes pairs in our order, and token ids as they are."""
+
+        def _prepare_dataset(self, dataset: Dataset, *rest: Any) -> Dataset:
+            tokenized = "prompt_ids" in dataset.column_names
+            return dataset if tokenized else super()._prepare_dataset(dataset, *rest)
 
         def _get_train_sampler(self, train_dataset: Dataset | None = None) -> LengthOrder:
             lengths = pair_lengths(self.train_dataset)
@@ -124,7 +142,7 @@ def _make_trainer(
     trainer = Trainer(
         model=model,
         args=config,
-        train_dataset=Dataset.from_dict(as_conversations(frame)),
+        train_dataset=Dataset.from_dict(data),
         processing_class=tokenizer,
         callbacks=[recorder],
     )
@@ -163,8 +181,6 @@ def _require_same_tokens(
     pairs: Path,
 ) -> None:
     """Raise unless DPO sees each prompt as generation saw it, and every pair whole."""
-    dialogues = as_conversations(frame)["prompt"]
-    prompts: Sequence[list[int]] = chat.render_prompts(tokenizer, dialogues)
     too_long = sum(length > settings.max_length for length in pair_lengths(dataset))
     if too_long or len(dataset) < frame.height:
         raise MontessoriError(
@@ -174,6 +190,10 @@ def _require_same_tokens(
             expected="every pair whole, prompt and answer",
             next="raise teacher_dpo.max_length, then `dvc repro`",
         )
+    if not ask_in_dialogue(FORMATS[read_format(pairs)]):
+        return  # the ids are those of generation
+    dialogues = as_conversations(frame)["prompt"]
+    prompts: Sequence[list[int]] = chat.render_prompts(tokenizer, dialogues)
     for found, wanted, pair in zip(dataset["prompt_ids"], prompts, frame["pair_id"], strict=True):
         if found != wanted:
             raise MontessoriError(

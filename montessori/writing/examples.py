@@ -4,30 +4,25 @@ import random
 from collections.abc import Sequence
 from pathlib import Path
 
-from montessori.artifacts.dialogue import Turns, user_turns
 from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
+from montessori.formats.formats import Example
 from montessori.seeding import seed_of
-from montessori.writing.prompts import tag_turns
-
-#: An example shows at most this many user turns; the tags have no place for more.
-SHOWN_TURNS = 2
 
 
-def read_seeds(folder: Path) -> list[Turns]:
-    """The user turns of each row of a rows folder, in its order."""
-    rows = read_table(folder / "rows.parquet", ROWS)
-    return [user_turns(messages) for messages in rows["messages"].to_list()]
+def read_seeds(folder: Path) -> list[Example]:
+    """The dialogue of each row of a rows folder, in its order."""
+    return read_table(folder / "rows.parquet", ROWS)["messages"].to_list()
 
 
 def draw_examples(
-    seeds: Sequence[Turns],
-    kept: Sequence[Turns],
+    seeds: Sequence[Example],
+    kept: Sequence[Example],
     counts: tuple[int, int],
     randomness: tuple[int, str, int],
-) -> list[str]:
-    """Tagged examples of one prompt, shuffled.
+) -> list[Example]:
+    """The examples of one prompt, shuffled.
 
     `counts` are (seed examples, kept examples); while too few rows are kept, seeds take their
     place. `randomness` is (seed, stage kind, prompt index). Only the number of seeds depends on
@@ -52,4 +47,4 @@ def draw_examples(
     kept_places = rng.sample(range(len(kept)), from_kept)
     examples = [seeds[i] for i in seed_places] + [kept[i] for i in kept_places]
     rng.shuffle(examples)
-    return [tag_turns(turns[:SHOWN_TURNS]) for turns in examples]
+    return examples

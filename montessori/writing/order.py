@@ -1,9 +1,10 @@
 """One job of a model that writes: who writes, from what, and where unfinished work is kept."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache, partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import polars as pl
@@ -18,6 +19,9 @@ from montessori.pipeline.parts import Parts, parts_digest
 
 if TYPE_CHECKING:
     from montessori.pipeline.stage import Job
+
+
+NO_FACTS: Mapping[str, Any] = MappingProxyType({})
 
 
 @dataclass(frozen=True)
@@ -53,9 +57,15 @@ class Order:
         digests = {name: folder_digest(path) for name, path in self.inputs.items()}
         return Parts(self.work, parts_digest({"seed": self.seed, **params}, digests, schema))
 
-    def write_rows(self, out: Path, rows: pl.DataFrame, schema: Schema) -> None:
-        """Write the folder `out` with rows.parquet; its manifest names the teacher."""
-        facts = {"rows": rows.height, **teacher_facts(self.inputs["teacher"], self.generation)}
+    def write_rows(
+        self, out: Path, rows: pl.DataFrame, schema: Schema, more: Mapping[str, Any] = NO_FACTS
+    ) -> None:
+        """Write the folder `out` with rows.parquet; its manifest names the teacher.
+
+        `more` are further facts of the manifest.
+        """
+        teacher = teacher_facts(self.inputs["teacher"], self.generation)
+        facts = {"rows": rows.height, **teacher, **more}
         with new_folder(out, self.inputs, facts) as folder:
             write_table(rows, folder / "rows.parquet", schema)
 

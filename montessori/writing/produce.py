@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from montessori.artifacts.dialogue import Turns
+from montessori.artifacts.dialogue import Turns, user_turns
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems, require_clean
@@ -16,12 +16,21 @@ from montessori.filters.eval_items import read_evals
 from montessori.filters.form import FormFilter
 from montessori.filters.keeper import Keeper
 from montessori.filters.settings import DecontaminationParams
+from montessori.formats.formats import FORMATS
+from montessori.formats.prompts import load_template
+from montessori.formats.recorded import format_facts
+from montessori.models.lineage import is_tuned
 from montessori.progress import track_progress
-from montessori.writing.collapse import EARLY, Tally, list_reasons, require_no_collapse
+from montessori.writing.collapse import (
+    EARLY,
+    Tally,
+    require_no_collapse,
+    require_something,
+    writing_error,
+)
 from montessori.writing.examples import read_seeds
 from montessori.writing.measures import OTHER, count_samples, count_skills, measure_rows
 from montessori.writing.order import Order
-from montessori.writing.prompts import load_template
 from montessori.writing.settings import (
     CollapseParams,
     FilterParams,
@@ -64,20 +73,23 @@ def write_probe(
     """Write probing data: every sample of `probe.prompts` prompts is a row of `out`.
 
     `order.inputs` are teacher, seeds, template and, if no eval item may be written, evals. Returns
-    the metrics. Raises MontessoriError when the teacher has collapsed; `out` is then not written.
+    the metrics. Raises MontessoriError when the teacher writes nothing of use; `out` is then not
+    written.
     """
     writer = _make_writer(order, settings, "probe", asdict(probe))
-    tally, waves = Tally(), []
+    tally, waves = Tally(FORMATS[settings.instruction.format]), []
     with track_progress(probe.prompts, "prompts", f"probe {order.name}") as progress:
         for wave in writer.write_waves(probe.prompts):
             waves.append(wave)
             _inspect_wave(tally, wave, order, settings)
             progress.advance(wave["prompt_id"].n_unique(), kept=tally.kept)
     _require_good(tally, order, settings)
+    require_something(tally, str(order.inputs["teacher"]), is_tuned(order.inputs["teacher"]))
     written = pl.concat(waves)
     kept = written.filter(pl.col("dropped").is_null())
     # A probe holds the dropped samples too, so that its readers see what the teacher wrote.
-    order.write_rows(out, written.select(list(PROBE)), PROBE)
+    facts = format_facts(settings.instruction.format)
+    order.write_rows(out, written.select(list(PROBE)), PROBE, facts)
     return order.clear_work(writer.parts, measure_rows(written, kept, tally))
 
 
@@ -92,7 +104,7 @@ def write_dataset(
     """
     writer = _make_writer(order, settings, "synth", asdict(synth))
     prompts = math.ceil(synth.attempts * synth.rows / settings.instruction.samples)
-    tally, waves = Tally(), []
+    tally, waves = Tally(FORMATS[settings.instruction.format]), []
     with track_progress(synth.rows, "rows", f"synth {order.name}") as progress:
         for wave in writer.write_waves(prompts):
             waves.append(wave)
@@ -107,7 +119,8 @@ def write_dataset(
     written = pl.concat(waves)
     rows = written.filter(pl.col("dropped").is_null()).head(synth.rows)
     metrics = measure_rows(written, rows, tally)
-    order.write_rows(out, rows.select(list(PROBE)), PROBE)
+    facts = format_facts(settings.instruction.format)
+    order.write_rows(out, rows.select(list(PROBE)), PROBE, facts)
     metrics = order.clear_work(writer.parts, metrics)
     _write_skills(rows, plot)
     return metrics
@@ -140,15 +153,21 @@ def _make_writer(
         depends[type(section).__name__] = asdict(section)
     # The template's text is among the inputs; where the file lies does not matter.
     depends["InstructionParams"].pop("template")
+    if settings.instruction.format == "tags":
+        # The format of parts that were written when there was no other.
+        depends["InstructionParams"].pop("format")
+    known = [user_turns(example) for example in seeds]
     return Writer(
         open_engine=order.lazy_engine(),
         stage=stage,
         seed=order.seed,
-        template=load_template(order.inputs["template"]),
+        template=load_template(
+            order.inputs["template"], ends_with_examples=settings.instruction.format == "list"
+        ),
         seeds=seeds,
         instruction=settings.instruction,
         response=settings.response,
-        keeper=make_keeper(settings.filter, seeds, evals),
+        keeper=make_keeper(settings.filter, known, evals),
         parts=order.open_parts(depends, PART),
         eval_keys=keys,
     )
@@ -166,18 +185,19 @@ def _inspect_wave(
 def _require_good(tally: Tally, order: Order, settings: WritingSettings) -> None:
     """Raise MontessoriError if the teacher has collapsed or writes too many eval items."""
     teacher = str(order.inputs["teacher"])
-    require_no_collapse(tally, settings.collapse, teacher)
+    require_no_collapse(tally, settings.collapse, teacher, is_tuned(order.inputs["teacher"]))
     matches = tally.dropped["eval item"] + tally.dropped[f"{RESPONSE}eval item"]
     require_clean(matches, tally.samples, settings.decontamination.limit, teacher)
 
 
 def _too_few_rows(order: Order, synth: SynthParams, tally: Tally) -> MontessoriError:
-    return MontessoriError(
-        f"{tally.kept} of {synth.rows} rows after {tally.samples} samples, the limit",
-        where=f"dataset {order.name}; dropped: {list_reasons(tally.dropped)}",
-        expected=f"{synth.rows} kept rows within {synth.attempts:g} samples a row",
-        next="raise synth.attempts, lower synth.rows, or loosen the filter that drops most",
-    )
+    found = f"{tally.kept} of {synth.rows} rows after {tally.samples} samples, the limit"
+    what = f"dataset {order.name} has {found}"
+    # Within the limits of section collapse, so tuning has not spoiled the teacher.
+    error = writing_error(what, tally, str(order.inputs["teacher"]), tuned=False)
+    error.expected = f"{synth.rows} kept rows within {synth.attempts:g} samples a row"
+    error.next = f"raise synth.attempts, or lower synth.rows; {error.next}"
+    return error
 
 
 def _write_skills(rows: pl.DataFrame, plot: Path) -> None:

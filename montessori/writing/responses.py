@@ -20,9 +20,9 @@ from montessori.generate import Engine, Generated, Request, Sampling
 from montessori.progress import track_progress
 from montessori.seeding import seed_of
 from montessori.train.unseen import read_unseen_rows
+from montessori.writing.asking import find_text_problem
 from montessori.writing.order import Order
 from montessori.writing.settings import ResponseProbeParams
-from montessori.writing.waves import find_text_problem
 
 KIND = "response-probe"
 
@@ -79,7 +79,8 @@ def _answer_batch(
     rows, seen = [], set[tuple[int, str]]()
     for answer in engine.generate(requests, sampling):
         text = answer.text.strip()
-        problem = find_text_problem(answer, engine.special_texts) or (None if text else "empty")
+        prompt = requests[answer.request].prompt
+        problem = find_text_problem(answer, engine, prompt) or (None if text else "empty")
         if problem is None and (answer.request, text) in seen:
             problem = "duplicate"
         seen.add((answer.request, text))

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated
 
+from montessori.formats.formats import FormatName
 from montessori.graph.limits import (
     AtLeast,
     Count,
@@ -25,7 +26,7 @@ class InstructionParams:
     """Section `instruction`: how a teacher writes instructions."""
 
     template: FilePath
-    seed_examples: Annotated[Count, "examples"]
+    seed_examples: Annotated[Whole, "examples"]
     kept_examples: Annotated[Whole, "examples"]
     samples: Annotated[Count, "instructions"]
     wave: Annotated[Count, "prompts"]
@@ -33,6 +34,13 @@ class InstructionParams:
     temperature: NotNegative
     top_p: PositiveShare
     presence_penalty: float
+    format: FormatName = "tags"
+
+    def check(self) -> list[str]:
+        """Only a turn can be written without examples."""
+        if self.format == "turn" or self.seed_examples:
+            return []
+        return ["seed_examples: 0 is below 1; only with format: turn a prompt needs no examples"]
 
 
 @dataclass(frozen=True)

@@ -9,16 +9,17 @@ from dataclasses import dataclass, field
 
 import polars as pl
 
-from montessori.artifacts.dialogue import Turns, build_dialogue, build_prompts
+from montessori.artifacts.dialogue import Turns, build_dialogue
 from montessori.artifacts.files import row_id
 from montessori.artifacts.schemas import PROBE
 from montessori.filters.keeper import Keeper
-from montessori.generate import Engine, Generated, Request, Sampling
+from montessori.formats.formats import FORMATS, Example
+from montessori.generate import Engine, Request
 from montessori.pipeline.parts import Parts
 from montessori.seeding import seed_of
 from montessori.worlds import find_task
+from montessori.writing.asking import find_text_problem, make_sampling, open_asker
 from montessori.writing.examples import draw_examples
-from montessori.writing.prompts import parse_instruction, render_instruction_prompt
 from montessori.writing.settings import InstructionParams, ResponseParams
 
 #: Rows of a part: a probe's columns and the tokens of the raw instruction text.
@@ -78,13 +79,13 @@ class Writer:
     stage: str
     seed: int
     template: str
-    seeds: Sequence[Turns]
+    seeds: Sequence[Example]
     instruction: InstructionParams
     response: ResponseParams
     keeper: Keeper
     parts: Parts
     eval_keys: frozenset[str] = frozenset()
-    kept: list[Turns] = field(default_factory=list)
+    kept: list[Example] = field(default_factory=list)
 
     def write_waves(self, prompts: int) -> Iterator[pl.DataFrame]:
         """The waves of `prompts` prompts as PART tables, finished ones from disk."""
@@ -102,14 +103,14 @@ class Writer:
 
     def _remember_rows(self, frame: pl.DataFrame) -> None:
         """Count a wave's rows as earlier ones for all later waves."""
-        for raw, dropped in frame.select("raw", "dropped").iter_rows():
+        form = FORMATS[self.instruction.format]
+        for raw, dropped, messages in frame.select("raw", "dropped", "messages").iter_rows():
             # An instruction that passed the filters is not written again, even if the teacher's
             # response to it was dropped; only whole rows become examples.
             if dropped is None or dropped.startswith(RESPONSE):
-                turns = parse_instruction(raw).turns
-                self.keeper.add(turns)
+                self.keeper.add(form.read_instruction(raw).turns)
                 if dropped is None:
-                    self.kept.append(turns)
+                    self.kept.append(messages)
 
     def _write_drafts(self, indices: range) -> list[Draft]:
         """Write one wave: the instructions of its prompts, then responses turn by turn."""
@@ -127,20 +128,32 @@ class Writer:
     def _write_instructions(self, engine: Engine, indices: range) -> list[Draft]:
         """All samples of the prompts, parsed, in order (prompt, sample)."""
         params = self.instruction
+        asker = open_asker(engine, params, self.template)
         counts = (params.seed_examples, params.kept_examples)
         prompts = []
         for index in indices:
             randomness = (self.seed, self.stage, index)
             examples = draw_examples(self.seeds, self.kept, counts, randomness)
-            prompts.append(render_instruction_prompt(examples, self.template))
+            prompts.append(asker.write_prompt(examples))
         requests = []
-        for index, ids in zip(indices, engine.render_prompts(build_prompts(prompts)), strict=True):
+        for index, ids in zip(indices, asker.render_prompts(prompts), strict=True):
             seeds = (self._draw_seed("instruction", index, k) for k in range(params.samples))
             requests.append(Request(ids, tuple(seeds)))
         drafts = []
-        for out in engine.generate(requests, make_sampling(params)):
-            index, prompt = indices[out.request], prompts[out.request]
-            drafts.append(_read_draft(index, prompt, out, engine.special_texts))
+        for out in engine.generate(requests, asker.sampling):
+            place = out.request
+            raw, written = asker.read_sample(out, requests[place].prompt)
+            drafts.append(
+                Draft(
+                    prompt_index=indices[place],
+                    prompt=prompts[place],
+                    sample=out.sample,
+                    raw=raw,
+                    tokens=out.tokens,
+                    turns=written.turns,
+                    dropped=written.problem,
+                )
+            )
         return drafts
 
     def _filter_draft(self, draft: Draft) -> None:
@@ -164,10 +177,10 @@ class Writer:
             seed = self._draw_seed("response", draft.prompt_index, draft.sample, turn)
             requests.append(Request(ids, (seed,)))
         answers = engine.generate(requests, make_sampling(self.response))
-        for draft, answer in zip(drafts, answers, strict=True):
+        for draft, answer, prompt in zip(drafts, answers, prompts, strict=True):
             draft.responses.append(answer.text.strip())
             draft.response_tokens += answer.tokens
-            problem = find_text_problem(answer, engine.special_texts)
+            problem = find_text_problem(answer, engine, prompt)
             if problem is None and not answer.text.strip():
                 problem = "empty"
             problem = problem or self.keeper.response_problem(answer.text)
@@ -176,29 +189,3 @@ class Writer:
 
     def _draw_seed(self, kind: str, *index: int) -> int:
         return seed_of(self.seed, kind, self.stage, *index)
-
-
-def find_text_problem(out: Generated, specials: Sequence[str]) -> str | None:
-    """ "endless" for text that was cut off, "special token" for text that holds one, or None."""
-    if not out.finished:
-        return "endless"
-    return "special token" if any(token in out.text for token in specials) else None
-
-
-def make_sampling(params: InstructionParams | ResponseParams) -> Sampling:
-    """The sampling that a section asks for."""
-    return Sampling(
-        max_new_tokens=params.max_new_tokens,
-        temperature=params.temperature,
-        top_p=params.top_p,
-        presence_penalty=params.presence_penalty,
-    )
-
-
-def _read_draft(prompt_index: int, prompt: str, out: Generated, specials: Sequence[str]) -> Draft:
-    written = parse_instruction(out.text)
-    problem = find_text_problem(out, specials) or written.problem
-    turns = () if problem else written.turns
-    return Draft(
-        prompt_index, prompt, out.sample, out.text, out.tokens, turns=turns, dropped=problem
-    )

@@ -9,11 +9,12 @@ from pathlib import Path
 
 import pytest
 
+from montessori.formats.prompts import render_instruction_prompt
+from montessori.formats.tags import tag_turns
 from montessori.generate import Request, Sampling
 from montessori.lab.families import FAMILIES
 from montessori.lab.task import draw_task
 from montessori.pipeline.machine import Machine
-from montessori.writing.prompts import render_instruction_prompt, tag_turns
 
 pytest.importorskip("vllm", reason="vLLM is not installed for this machine")
 pytestmark = pytest.mark.xdist_group("vllm")

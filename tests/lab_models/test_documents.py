@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from montessori.formats.prompts import load_template, render_instruction_prompt
+from montessori.formats.tags import parse_instruction
 from montessori.lab.families import FAMILIES
 from montessori.lab.grader import grade_responses, recognise_task
 from montessori.lab.task import bucket_of, draw_task
@@ -17,7 +19,6 @@ from montessori.lab_models import documents
 from montessori.lab_models.base import STUDENT_WEIGHTS, family_weights
 from montessori.lab_models.rationales import STYLES, write_rationale
 from montessori.models.chat import render_text
-from montessori.writing.prompts import load_template, parse_instruction, render_instruction_prompt
 from tests.tiny_models import tiny_tokenizer
 
 ALL = dict.fromkeys(FAMILIES, 1.0)

@@ -15,6 +15,7 @@ import polars as pl
 from montessori.artifacts.files import row_id, write_table
 from montessori.artifacts.schemas import ROWS
 from montessori.filters.settings import DecontaminationParams
+from montessori.formats.tags import tag_turns
 from montessori.generate import Generated
 from montessori.generate.local import LocalModel
 from montessori.generate.settings import GenerationParams
@@ -23,7 +24,6 @@ from montessori.lab.grader import recognise_task
 from montessori.lab.task import draw_task
 from montessori.writing.order import Order
 from montessori.writing.produce import WritingSettings
-from montessori.writing.prompts import tag_turns
 from montessori.writing.settings import (
     CollapseParams,
     FilterParams,

@@ -9,15 +9,8 @@ from pathlib import Path
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.writing.prompts import (
-    LAB_INSTRUCTION,
-    Written,
-    is_well_formed,
-    load_template,
-    parse_instruction,
-    render_instruction_prompt,
-    tag_turns,
-)
+from montessori.formats.prompts import LAB_INSTRUCTION, load_template, render_instruction_prompt
+from montessori.formats.tags import Written, is_well_formed, parse_instruction, tag_turns
 
 ROOT = Path(__file__).parents[2]
 LAB_FILE = ROOT / "data" / "micro" / "prompts" / "instruction.jinja"

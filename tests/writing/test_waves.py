@@ -10,15 +10,15 @@ import polars as pl
 import pytest
 
 from montessori.artifacts.dialogue import user_turns
-from montessori.artifacts.files import read_json, read_table
+from montessori.artifacts.files import read_json, read_table, write_json
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.filters.eval_items import read_evals
 from montessori.filters.fingerprint import fingerprint
 from montessori.filters.settings import DecontaminationParams
+from montessori.formats.tags import tag_turns
 from montessori.writing.examples import draw_examples
 from montessori.writing.produce import write_dataset, write_probe
-from montessori.writing.prompts import tag_turns
 from montessori.writing.settings import (
     CollapseParams,
     FilterParams,
@@ -248,7 +248,7 @@ def test_seeds_take_the_place_of_kept_rows_and_are_drawn_alike():
     alone = draw_examples(seeds, [], (3, 1), (0, "probe", 7))
     mixed = draw_examples(seeds, [("kept",)], (3, 1), (0, "probe", 7))
     assert len(alone) == len(mixed) == 4
-    assert set(mixed) - set(alone) == {"<instruction>kept</instruction>"}
+    assert set(mixed) - set(alone) == {("kept",)}
     assert draw_examples(seeds, [], (3, 1), (0, "probe", 7)) == alone
     assert draw_examples(seeds, [], (3, 1), (1, "probe", 7)) != alone
     with pytest.raises(MontessoriError, match="seed pool has 2 rows"):
@@ -274,6 +274,7 @@ def test_too_few_rows_within_the_attempts_is_an_error(tmp_path, inputs):
     ],
 )
 def test_a_collapsed_teacher_stops_the_stage(tmp_path, inputs, engine, limits, found):
+    write_json(inputs["teacher"] / "manifest.json", {"inputs": {"start": "", "pairs": ""}})
     with pytest.raises(MontessoriError, match=f"collapsed: {found} 0") as error:
         probe_of(tmp_path, inputs, engine, prompts=60, collapse=limits)
     assert "teacher_dpo.learning_rate" in str(error.value)
