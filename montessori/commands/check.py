@@ -63,7 +63,7 @@ def find_problems(raw: Mapping[str, Any], graph: Graph, root: Path | None = None
     problems += _baseline_problem(raw)
     if root is None:
         return problems
-    return problems + file_problems(raw, rows, graph, root) + hosted_problems(rows, graph, root)
+    return problems + file_problems(raw, rows, graph, root) + hosted_problems(raw, rows, graph, root)
 
 
 # ------------------------------------------------------------------------ sections and settings

@@ -5,6 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from montessori.artifacts.files import read_json
+from montessori.formats.tokens import HOSTED
 from montessori.graph.load import read_section
 from montessori.graph.references import Rows, find_references
 from montessori.graph.rows import SEED_SETS
@@ -67,8 +68,20 @@ def _is_made(path: str, rows: Rows, graph: Graph) -> bool:
     return any(name in rows[section] for section in sections)
 
 
-def hosted_problems(rows: Rows, graph: Graph, root: Path) -> list[str]:
-    """A model that only a server has writes data; it has no weights to train or to evaluate."""
+#: Sections of rows with a teacher that is asked, and the section that says in which format.
+ASKED = {
+    "probes": "instruction",
+    "datasets": "instruction",
+    "drafts": "elicit",
+    "tailored": "elicit",
+}
+
+
+def hosted_problems(raw: Mapping[str, Any], rows: Rows, graph: Graph, root: Path) -> list[str]:
+    """A model that only a server has writes data; it has no weights to train or to evaluate.
+
+    It also has no tokenizer here, so that not every format can be asked for.
+    """
     problems, hosted = [], set()
     for name, row in rows["models"].items():
         path = root / row.path
@@ -80,4 +93,20 @@ def hosted_problems(rows: Rows, graph: Graph, root: Path) -> list[str]:
     for ref in find_references(rows, graph):
         if ref.key not in ("teacher", "judge") and hosted & set(ref.targets):
             problems.append(f"{ref.place}: {ref.text!r} is hosted; only a teacher or a judge can")
+    return problems + _format_problems(raw, rows, hosted)
+
+
+def _format_problems(raw: Mapping[str, Any], rows: Rows, hosted: set[tuple[str, str]]) -> list[str]:
+    """A hosted teacher can only be asked to answer a dialogue; other formats need token ids."""
+    problems = []
+    for section, asking in ASKED.items():
+        settings = raw.get(asking)
+        form = settings.get("format", "tags") if isinstance(settings, Mapping) else "tags"
+        for name, row in rows[section].items():
+            folder, _, model = row.teacher.partition("/")
+            if form != "tags" and (folder, model) in hosted:
+                problems.append(
+                    f"{section}.{name}.teacher: {row.teacher!r} is hosted and cannot be asked in "
+                    f"{asking}.format: {form}; {HOSTED}"
+                )
     return problems

@@ -288,10 +288,9 @@ def test_special_tokens_in_text_are_dropped(tmp_path, inputs):
             text, finished = super()._text(turns, rng)
             return text + "<|user|>", finished
 
-    metrics, table = probe_of(
-        tmp_path, inputs, Leaky(endless=0), prompts=2, collapse=CollapseParams(1, 1, 1)
-    )
-    assert metrics["dropped"] == {"special token": 8}
+    with pytest.raises(MontessoriError, match="cause: end token .8 of 8") as error:
+        probe_of(tmp_path, inputs, Leaky(endless=0), prompts=2, collapse=CollapseParams(1, 1, 1))
+    assert "dropped: special token 8" in error.value.where
 
 
 def test_a_pool_without_enough_rows_is_an_error(tmp_path, inputs):
