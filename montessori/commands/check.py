@@ -59,11 +59,13 @@ def find_problems(raw: Mapping[str, Any], graph: Graph, root: Path | None = None
     # in a circle.
     if not (of_rows or circle):
         problems += _probe_problems(rows, graph)
-        problems += _draft_problems(rows) + _preference_problems(rows)
+        problems += _draft_problems(rows) + _preference_problems(rows) + _trim_problems(rows)
     problems += _baseline_problem(raw)
     if root is None:
         return problems
-    return problems + file_problems(raw, rows, graph, root) + hosted_problems(raw, rows, graph, root)
+    return (
+        problems + file_problems(raw, rows, graph, root) + hosted_problems(raw, rows, graph, root)
+    )
 
 
 # ------------------------------------------------------------------------ sections and settings
@@ -216,3 +218,26 @@ def _preference_problems(rows: Rows) -> list[str]:
         for name, row in rows["preferences"].items()
         if row.tasks not in taken
     ]
+
+
+def _trim_problems(rows: Rows) -> list[str]:
+    """Only a teacher's rows have the number of response tokens by which datasets are trimmed."""
+    return [
+        f"trims.{name}.{key}: {getattr(row, key)!r} has rows from a file of your own, "
+        "whose response tokens are not counted"
+        for name, row in rows["trims"].items()
+        for key in ("dataset", "like")
+        if _has_own_rows(getattr(row, key), rows)
+    ]
+
+
+def _has_own_rows(dataset: str, rows: Rows) -> bool:
+    """Whether rows of a dataset come from a file, directly or through other datasets."""
+    if dataset in rows["selections"]:
+        return rows["selections"][dataset].probe in rows["probe_files"]
+    if dataset in rows["trims"]:
+        return _has_own_rows(rows["trims"][dataset].dataset, rows)
+    if dataset in rows["joins"]:
+        join = rows["joins"][dataset]
+        return any(_has_own_rows(part, rows) for part in (join.first, join.second))
+    return dataset in rows["dataset_files"]

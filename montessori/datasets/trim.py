@@ -16,11 +16,11 @@ def trim_dataset(dataset: Path, like: Path, out: Path) -> dict[str, Any]:
     A dataset that is not longer stays whole, so cutting two datasets to each other leaves both with
     about the smaller number. Tokens are the writing teacher's. Returns the metrics: rows,
     response_tokens (mean of a row, as in synth), response_tokens_total, and rows and total of the
-    whole dataset (..._before). Raises MontessoriError when a table is missing or misshapen, or no
-    row fits.
+    whole dataset (..._before). Raises MontessoriError when a table is missing or misshapen, has
+    rows whose tokens were not counted, or no row fits.
     """
-    rows = read_table(dataset / "rows.parquet", PROBE)
-    limit = int(read_table(like / "rows.parquet", PROBE)["response_tokens"].sum())
+    rows = _read_counted(dataset, out)
+    limit = int(_read_counted(like, out)["response_tokens"].sum())
     kept = take_tokens(rows, limit)
     if kept.is_empty():
         raise MontessoriError(
@@ -39,6 +39,19 @@ def trim_dataset(dataset: Path, like: Path, out: Path) -> dict[str, Any]:
     with new_folder(out, {"dataset": dataset, "like": like}, metrics) as folder:
         write_table(kept, folder / "rows.parquet", PROBE)
     return metrics
+
+
+def _read_counted(dataset: Path, out: Path) -> pl.DataFrame:
+    """The rows of a dataset that all have a number of response tokens."""
+    rows = read_table(dataset / "rows.parquet", PROBE)
+    if uncounted := rows["response_tokens"].null_count():
+        raise MontessoriError(
+            f"{uncounted} rows of {dataset.name} have no number of response tokens",
+            where=f"params.yaml, trims.{out.name}",
+            expected="rows that a teacher wrote; those of a file of your own are not counted",
+            next="trim other datasets, or make your file shorter by hand",
+        )
+    return rows
 
 
 def take_tokens(rows: pl.DataFrame, limit: int) -> pl.DataFrame:

@@ -187,8 +187,7 @@ class NumberedList:
 
     def cut_sample(self, text: str, finished: bool, stops: Sequence[str]) -> tuple[str, bool]:
         """The text up to a blank line or the next number."""
-        start = len(text) - len(text.lstrip())
-        end = self._ENDS.search(text, start)
+        end = self._ENDS.search(text)
         return (text, finished) if end is None else (text[: end.start()], True)
 
     def read_instruction(self, raw: str) -> Written:

@@ -71,8 +71,8 @@ def require_room(lengths: Sequence[int], limit: int, params: InstructionParams) 
     tight = sum(length + params.max_new_tokens > limit for length in lengths)
     if full == len(lengths):
         raise MontessoriError(
-            f"no prompt fits the teacher's context of {limit:,} tokens: of {len(lengths)} prompts "
-            f"the shortest has {min(lengths):,}",
+            f"no prompt fits the teacher's context of {limit:,} tokens: "
+            f"of {len(lengths)} prompts the shortest has {min(lengths):,}",
             where="params.yaml, section instruction",
             expected="prompts that leave room for an instruction",
             next="lower instruction.seed_examples or instruction.kept_examples, give shorter rows "

@@ -320,7 +320,7 @@ def test_any_dataset_can_be_trimmed_and_joined():
         "best": {"probe": "montessori-1", "scores": "influence/montessori-1"},
     }
     raw["trims"] = {
-        "short": {"dataset": "best", "like": "own"},
+        "short": {"dataset": "best", "like": "a"},
         "shorter": {"dataset": "a", "like": "short"},
     }
     raw["joins"] = {"both": {"first": "shorter", "second": "own"}}
@@ -328,6 +328,23 @@ def test_any_dataset_can_be_trimmed_and_joined():
     raw["trims"]["short"]["like"] = "nothing"
     (text,) = find_problems(raw, GRAPH)
     assert "datasets or dataset_files or selections or joins or trims or tailored has a, " in text
+
+
+def test_rows_of_a_file_cannot_be_trimmed_because_their_tokens_are_not_counted():
+    raw = copy.deepcopy(RAW)
+    raw["dataset_files"] = {"own": {"rows": "rows.jsonl"}}
+    raw["joins"] = {"both": {"first": "self-instruct", "second": "own"}}
+    raw["trims"] = {
+        "first": {"dataset": "both", "like": "self-instruct"},
+        "second": {"dataset": "self-instruct", "like": "first"},
+    }
+    why = "has rows from a file of your own, whose response tokens are not counted"
+    assert find_problems(raw, GRAPH) == [
+        f"trims.first.dataset: 'both' {why}",
+        f"trims.second.like: 'first' {why}",
+    ]
+    raw["joins"]["both"]["second"] = "montessori-1"
+    assert find_problems(raw, GRAPH) == []
 
 
 def test_files_are_those_that_the_graph_reads_for_rows_that_are_there(tmp_path: Path):

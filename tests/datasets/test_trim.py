@@ -14,7 +14,7 @@ from montessori.datasets.trim import take_tokens, trim_dataset
 from montessori.errors import MontessoriError
 
 
-def dataset(folder: Path, tokens: list[int]) -> Path:
+def dataset(folder: Path, tokens: list[int | None]) -> Path:
     names = [f"r{index}" for index in range(len(tokens))]
     columns = {name: [None] * len(tokens) for name in PROBE}
     frame = pl.DataFrame(columns | {"row_id": names, "response_tokens": tokens}, schema=dict(PROBE))
@@ -46,3 +46,12 @@ def test_nothing_that_fits_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(MontessoriError, match="no row of long fits"):
         trim_dataset(long, short, tmp_path / "out")
     assert not (tmp_path / "out").exists()
+
+
+def test_rows_without_counted_tokens_are_an_error(tmp_path: Path) -> None:
+    own, other = dataset(tmp_path / "own", [5, None]), dataset(tmp_path / "other", [9])
+    for first, second in ((own, other), (other, own)):
+        with pytest.raises(
+            MontessoriError, match="1 rows of own have no number of response tokens"
+        ):
+            trim_dataset(first, second, tmp_path / "out")
