@@ -18,6 +18,7 @@ class TellingEngine:
     """Answers a dialogue's last turn, for each seed of a request, with what `says` makes of it."""
 
     special_texts = ("<|end|>",)
+    tokenizer, limit = None, 10**9
 
     def __init__(self, says: Callable[[str, int], str]):
         self.says = says
