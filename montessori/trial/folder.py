@@ -79,7 +79,8 @@ def ask_weights(candidate: Candidate) -> list[Finding]:
 
 def ask_context(candidate: Candidate) -> list[Finding]:
     """Whether prompts with examples and rows of the settings' lengths fit into the context."""
-    from montessori.generate.local import UNBOUNDED, folder_facts
+    from montessori.generate.engine import UNBOUNDED
+    from montessori.generate.local import folder_facts
 
     context = folder_facts(candidate.folder)[1]
     if context == UNBOUNDED:

@@ -10,6 +10,8 @@ import torch
 
 from montessori.artifacts.files import new_folder, row_id, write_table
 from montessori.artifacts.schemas import PAIRS, PROBE, ROWS
+from montessori.formats.prompts import load_template, render_instruction_prompt
+from montessori.formats.tags import tag_turns
 from montessori.models.adapters import NO_ADAPTERS, AdapterParams
 from montessori.models.weights import load_model, save_model
 from montessori.signals.influence.score import score_probe
@@ -25,7 +27,6 @@ from montessori.trial.candidate import Candidate
 from montessori.trial.cost import measured_step, require_room
 from montessori.trial.findings import Finding
 from montessori.trial.rows import ROWS as COUNT
-from montessori.writing.prompts import load_template, render_instruction_prompt, tag_turns
 from montessori.writing.settings import InstructionParams
 
 if TYPE_CHECKING:

@@ -6,6 +6,7 @@ from dataclasses import replace
 import polars as pl
 
 from montessori.filters.contamination import EvalItems
+from montessori.formats.prompts import load_template
 from montessori.generate.engine import Engine
 from montessori.generate.engines import open_engine
 from montessori.generate.settings import GenerationParams
@@ -14,9 +15,8 @@ from montessori.pipeline.stage import Job
 from montessori.trial.candidate import Candidate
 from montessori.trial.findings import Finding, show_text
 from montessori.trial.rows import ROWS
-from montessori.writing.collapse import INVALID
+from montessori.writing.causes import INVALID
 from montessori.writing.produce import make_keeper
-from montessori.writing.prompts import load_template
 from montessori.writing.settings import FilterParams, InstructionParams, ResponseParams
 from montessori.writing.waves import PART, RESPONSE, Writer
 
@@ -42,7 +42,7 @@ def _write_samples(candidate: Candidate, engine: Engine) -> pl.DataFrame:
     """One wave of the stage's own writer as a PART table."""
     settings = candidate.settings
     params = settings.section("instruction", InstructionParams)
-    seeds = [row.turns for row in candidate.seeds]
+    seeds = [row.messages for row in candidate.seeds]
     most = min(params.seed_examples, len(seeds))
     writer = Writer(
         open_engine=lambda: engine,
@@ -63,7 +63,8 @@ def _judge_samples(candidate: Candidate, frame: pl.DataFrame) -> Finding:
     unread = [reason for reason in dropped if reason in INVALID and not is_of_response(reason)]
     managed = frame.height - len(unread)
     reasons = ", ".join(f"{count} {reason}" for reason, count in Counter(unread).most_common())
-    text = f"{managed} of {frame.height} samples are instructions in tags"
+    form = candidate.settings.section("instruction", InstructionParams).format
+    text = f"{managed} of {frame.height} samples are instructions in the format {form}"
     lines = tuple(f"{reason or 'read'}: {show_text(raw)}" for raw, reason in _some(frame))
     if 2 * managed >= frame.height:
         return Finding("writing", "ok", text, lines=lines)
@@ -78,7 +79,11 @@ def _advice(unread: list[str]) -> str:
         "endless": "raise instruction.max_new_tokens; if the text goes on and on, see `template` "
         "for the end of turn",
         "special token": "see `template`: the model goes on behind the end of its turn",
-    }.get(most, "take a larger or an instruct model as teacher: it does not keep to the format")
+    }.get(
+        most,
+        "it does not keep to the format: set instruction.format to prefill, turn or (a base model) "
+        "list (docs/how-to/formats.md), or take a larger model as teacher",
+    )
 
 
 def _some(frame: pl.DataFrame) -> list[tuple[str, str | None]]:
