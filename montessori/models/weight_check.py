@@ -6,10 +6,12 @@ after hours of probing.
 
 from pathlib import Path
 
+from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
 from montessori.models.adapters import FOLDER as ADAPTER
 from montessori.models.fit import check_fit
 from montessori.models.headers import INDEX, WEIGHTS, find_weight_files, read_headers
+from montessori.models.plain_layouts import has_plain_layout
 from montessori.models.weights import matching_files
 
 PICKLES = ("*.bin", "*.pt", "*.pth", "*.ckpt")
@@ -30,7 +32,9 @@ def check_weights(folder: Path) -> list[Path]:
     files = list(find_weight_files(folder))
     if not files:
         raise _no_weights_error(folder)
-    check_fit(folder, read_headers(folder))
+    tensors = read_headers(folder)
+    if not has_plain_layout(read_json(folder / "config.json"), tensors):
+        check_fit(folder, tensors)
     return files if files == [folder / WEIGHTS] else [*files, folder / INDEX]
 
 

@@ -16,6 +16,7 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from montessori.errors import MontessoriError
+from montessori.models import weight_check
 from montessori.models.adapters import (
     AdapterParams,
     add_adapters,
@@ -27,6 +28,7 @@ from montessori.models.links import link_files
 from montessori.models.weight_check import check_weights
 from montessori.models.weights import cast_parameters, load_model, save_model
 
+LAB = Path(__file__).parents[2] / "data" / "micro"
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
 POINTER = "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 9\n"
 NORM, DOWN = "model.layers.0.input_layernorm.weight", "model.layers.1.mlp.down_proj.weight"
@@ -192,6 +194,8 @@ def test_weights_that_do_not_fit_are_refused_with_a_way_out(folder: Path, name: 
     assert str(folder) in error.value.where
 
 
+#: What only names, shapes and formats tell.
+KEYS = ("untied", "missing", "unknown", "more layers", "shape", "compiled", "int8", "fp8")
 LOADED = ("untied", "missing", "unknown", "shape", "compiled", "config quantised", "pointer", "cut")
 
 
@@ -229,6 +233,28 @@ def test_whole_models_pass_in_one_file_or_in_shards(folder: Path, tmp_path: Path
     (tmp_path / "s" / files[0]).unlink()
     with pytest.raises(MontessoriError, match=f"weight files are missing: {files[0]}"):
         check_weights(tmp_path / "s")
+
+
+def test_the_commonest_architectures_are_known_without_torch(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Only a folder that is exactly as expected: anything else is left to transformers."""
+    asked: list[Path] = []
+    monkeypatch.setattr(weight_check, "check_fit", lambda path, _: asked.append(path))
+    for name in ("teacher", "llama", "qwen"):
+        check_weights(LAB / name)
+    check_weights(folder)
+    assert asked == []
+    breakages = [name for name in BROKEN if name in KEYS]
+    assert len(breakages) == len(KEYS)
+    kept = {path.name: path.read_bytes() for path in folder.iterdir()}
+    for name in breakages:
+        BROKEN[name][0](folder)
+        check_weights(folder)
+        assert asked == [folder], name
+        asked.clear()
+        for file, content in kept.items():
+            (folder / file).write_bytes(content)
 
 
 def test_what_an_architecture_itself_leaves_out_may_be_there(folder: Path):
