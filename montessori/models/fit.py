@@ -6,6 +6,7 @@ device "meta" tensors have shapes but no numbers, so that all its renaming, merg
 weights is in the answer, for any architecture, within a second.
 """
 
+import logging
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -17,6 +18,7 @@ from montessori.models.load_settings import read_config
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
+LOG = logging.getLogger(__name__)
 _NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "BOOL": "bool"}
 #: Ends of names that GPTQ, AWQ, bitsandbytes, compressed-tensors and MXFP4 add.
 _PACKED = (".qweight", ".scales", ".absmax", ".SCB", ".weight_packed", ".weight_scale", "_blocks")
@@ -32,6 +34,12 @@ def check_fit(folder: Path, tensors: Mapping[str, Tensor]) -> None:
 
     refuse_quantised(folder)
     model = _build_empty(folder)
+    if model.config.get_text_config() is not model.config:
+        LOG.warning(
+            "%s: %s takes more than text; its other parts are loaded, but neither used nor trained",
+            folder,
+            type(model).__name__,
+        )
     _refuse_packed(model, tensors, folder)
     stand_ins = {
         name: torch.empty(tensor.shape, dtype=_torch_format(tensor), device="meta")

@@ -27,6 +27,7 @@ from montessori.models.adapters import (
 from montessori.models.links import link_files
 from montessori.models.weight_check import check_weights
 from montessori.models.weights import cast_parameters, load_model, save_model
+from tests.zoo.models import save_architecture
 
 LAB = Path(__file__).parents[2] / "data" / "micro"
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -263,6 +264,14 @@ def test_what_an_architecture_itself_leaves_out_may_be_there(folder: Path):
     change_weights(folder, lambda tensors: tensors | old | tied)
     check_weights(folder)
     load_model(folder)
+
+
+def test_a_model_of_images_and_text_is_named_as_one(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    path = save_architecture("gemma3_image", tmp_path / "gemma3")
+    check_weights(path)
+    assert "takes more than text" in caplog.text
 
 
 # -------------------------------------------------------------------------------- settings
