@@ -46,6 +46,11 @@ class LocalModel:
         return frozenset({*chat.end_of_turn_ids(self.tokenizer), *listed} - {None})
 
 
+def read_end_ids(folder: Path) -> list[int]:
+    """Ids at which the model in `folder` ends a turn, sorted, read without the weights."""
+    return sorted(LocalModel(folder).find_end_ids(folder_facts(folder)[0]))
+
+
 def folder_facts(folder: Path) -> tuple[Any, int]:
     """End ids of the generation config, and the tokens of the context, read without the weights."""
     from transformers import AutoConfig, GenerationConfig

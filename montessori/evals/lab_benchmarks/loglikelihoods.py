@@ -46,8 +46,8 @@ def score_pairs(
     """
     batches = list(_batch_by_context(pairs, batch))
     scores: dict[int, Score] = {}
-    score = _score_rows if engine.way.joined else _score_whole
-    results = engine.workers.map_batches(score, batches)
+    work = _score_rows if engine.way.joined else _score_whole
+    results = engine.workers.map_batches(work, batches)
     for rows, row_scores in zip(batches, results, strict=True):
         for pair, score in zip(rows, row_scores, strict=True):
             scores[pair.index] = score

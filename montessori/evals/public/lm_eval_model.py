@@ -5,10 +5,10 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from montessori.evals.public.settings import HarnessParams
-from montessori.generate.local import folder_facts
+from montessori.generate.local import folder_facts, read_end_ids
 from montessori.models import chat
 from montessori.models.weights import load_model
 from montessori.pipeline.machine import Machine
@@ -36,11 +36,11 @@ def _open_transformers(folder: Path, settings: HarnessParams, machine: Machine) 
 
     device = choose_device(machine)
     dtype = torch.bfloat16 if device.type == "cuda" else torch.float32
-    return HFLM(
-        pretrained=load_model(folder, dtype).to(device).eval(),
-        tokenizer=chat.load_tokenizer(folder),
-        batch_size=settings.batch,
-    )
+    model = load_model(folder, dtype).to(device).eval()
+    # lm-eval stops at the tokenizer's eos and the task's own texts; the model may end a turn
+    # otherwise.
+    model.generation_config.eos_token_id = read_end_ids(folder)
+    return HFLM(pretrained=model, tokenizer=chat.load_tokenizer(folder), batch_size=settings.batch)
 
 
 def _open_vllm(folder: Path, settings: HarnessParams, machine: Machine) -> "VLLM":
@@ -69,11 +69,31 @@ def _open_vllm(folder: Path, settings: HarnessParams, machine: Machine) -> "VLLM
         raise vllm_engine.not_installed_error(error, "harness.engine") from error
     vllm_engine.end_running()  # vLLM has one parallel state per process
     try:
-        model = VLLM(pretrained=str(folder), **options)
+        model = _stopping_class(VLLM, read_end_ids(folder))(pretrained=str(folder), **options)
     except vllm_engine.LOADING as error:
         raise vllm_engine.not_loaded_error(error, folder, "harness.engine") from error
     vllm_engine.note_running(model.model)
     return model
+
+
+def _stopping_class(base: "type[VLLM]", end_ids: list[int]) -> "type[VLLM]":
+    """lm-eval's class around vLLM, whose texts also end at `end_ids`.
+
+    lm-eval passes a task's settings of generation, which name texts to stop at but no tokens.
+    """
+
+    class StoppingVLLM(base):
+        """Adds stop tokens to what lm-eval asks for."""
+
+        def _model_generate(
+            self, requests: Any, generate: bool = False, sampling_params: Any = None
+        ) -> Any:
+            several = isinstance(sampling_params, list)
+            for params in sampling_params if several else filter(None, [sampling_params]):
+                params.update_from_generation_config({"eos_token_id": end_ids})
+            return super()._model_generate(requests, generate, sampling_params)
+
+    return StoppingVLLM
 
 
 @contextmanager

@@ -1,6 +1,7 @@
-"""The version of vLLM under the name of its CPU build.
+"""The version of vLLM under the name of its CPU build, and the tokens at which an answer ends.
 
-What would break: lm-eval cannot be imported beside vLLM's CPU build, although it would run with it.
+What would break: lm-eval cannot be imported beside vLLM's CPU build, although it would run with it;
+a tuned base model, whose turns end with another token than its texts, writes on behind its answer.
 """
 
 from importlib import metadata
@@ -9,7 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from montessori.evals.public.lm_eval_model import vllm_by_any_name
+from montessori.evals.public.lm_eval_model import _stopping_class, open_model, vllm_by_any_name
+from montessori.evals.public.settings import HarnessParams
+from montessori.pipeline.machine import Machine
 
 
 def only(name: str):
@@ -43,3 +46,41 @@ def test_lm_eval_asks_for_the_version_in_the_way_that_is_answered() -> None:
     before_the_class, _, _ = text.partition("class VLLM")
     assert "from importlib.metadata import version\n" in before_the_class
     assert 'version("vllm")' in before_the_class
+
+
+def turn_ending_folder(path: Path) -> Path:
+    """A model whose texts end with <|pad|>, and whose turns end with <|end|>, as a tuned base's."""
+    from transformers import AutoTokenizer
+
+    from tests.tiny_models import tiny_llama
+
+    tiny_llama(path)
+    tokenizer = AutoTokenizer.from_pretrained(path)
+    tokenizer.eos_token = "<|pad|>"
+    tokenizer.save_pretrained(path)
+    (path / "generation_config.json").write_text('{"eos_token_id": 0, "pad_token_id": 0}')
+    return path
+
+
+def test_an_answer_of_transformers_ends_with_the_turn(tmp_path: Path) -> None:
+    settings = HarnessParams("transformers", "", limit=0, batch=3, chat_template=True)
+    folder = turn_ending_folder(tmp_path / "model")
+    model = open_model(folder, settings, Machine(device="cpu", threads=1))
+    assert model.model.generation_config.eos_token_id == [0, 3]
+
+
+def test_an_answer_of_vllm_ends_with_the_turn() -> None:
+    """By what lm-eval's class passes on to vLLM, which keeps the stop tokens beside its own."""
+    vllm = pytest.importorskip("vllm", reason="vLLM is not installed for this machine")
+
+    class Base:
+        """In place of lm-eval's class, which loads a model."""
+
+        def _model_generate(self, requests, generate, sampling_params):
+            return sampling_params
+
+    asked = [vllm.SamplingParams(max_tokens=4, stop=["Q:"]), vllm.SamplingParams(max_tokens=9)]
+    given = _stopping_class(Base, [0, 3])()._model_generate([[1], [2]], True, asked)
+    assert [set(params.stop_token_ids) for params in given] == [{0, 3}, {0, 3}]
+    assert given[0].stop == ["Q:"]
+    assert _stopping_class(Base, [0, 3])()._model_generate([[1]], False, None) is None
