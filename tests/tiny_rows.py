@@ -6,7 +6,7 @@ from typing import Any
 import polars as pl
 
 from montessori.artifacts.files import new_folder, row_id, write_table
-from montessori.artifacts.schemas import PROBE, ROWS
+from montessori.artifacts.schemas import PAIRS, PROBE, ROWS
 
 WORDS = ("house", "tree", "apple", "river", "stone", "bread", "light", "cloud")
 
@@ -67,4 +67,31 @@ def write_reference(folder: Path, rows: int) -> Path:
     frame = pl.DataFrame([row(100 + 7 * i, "reference") for i in range(rows)], schema=dict(ROWS))
     with new_folder(folder, {}) as temporary:
         write_table(frame, temporary / "rows.parquet", ROWS)
+    return folder
+
+
+def pairs_frame(count: int = 8) -> pl.DataFrame:
+    """Sums are preferred to spelling."""
+    probe = probe_frame(count, 2)
+    rows = [
+        (
+            f"{i:016x}",
+            probe["prompt_id"][2 * i],
+            probe["prompt"][2 * i],
+            probe["raw"][2 * i],
+            probe["raw"][2 * i + 1],
+            probe["row_id"][2 * i],
+            probe["row_id"][2 * i + 1],
+            1.0,
+            -1.0,
+        )
+        for i in range(count)
+    ]
+    return pl.DataFrame(rows, schema=dict(PAIRS), orient="row")
+
+
+def write_pairs(folder: Path, count: int = 8) -> Path:
+    """A pairs folder."""
+    with new_folder(folder, {}) as temporary:
+        write_table(pairs_frame(count), temporary / "pairs.parquet", PAIRS)
     return folder

@@ -13,7 +13,8 @@ from montessori.artifacts.files import new_folder
 from montessori.errors import MontessoriError
 from montessori.models.lineage import model_hashes, require_same_line, writer_hashes
 from montessori.train import dpo
-from tests.train.test_dpo import SETTINGS, pairs_frame
+from tests.tiny_rows import pairs_frame
+from tests.train.test_dpo import SETTINGS
 
 
 def artifact(folder: Path, facts: dict[str, str]) -> Path:

@@ -12,14 +12,12 @@ import pytest
 import torch
 from transformers import TrainingArguments
 
-from montessori.artifacts.files import new_folder, write_table
-from montessori.artifacts.schemas import PAIRS
 from montessori.errors import MontessoriError
 from montessori.models import chat
 from montessori.train import dpo
 from montessori.train.settings import TeacherDpoParams
 from tests.slow_twins.rendering import render_prompt
-from tests.tiny_rows import probe_frame
+from tests.tiny_rows import pairs_frame, write_pairs
 
 SETTINGS = TeacherDpoParams(
     learning_rate=1e-3,
@@ -31,33 +29,6 @@ SETTINGS = TeacherDpoParams(
     min_learning_rate=1e-3,
     max_length=256,
 )
-
-
-def pairs_frame(count: int = 8) -> pl.DataFrame:
-    """Sums are preferred to spelling."""
-    probe = probe_frame(count, 2)
-    rows = [
-        (
-            f"{i:016x}",
-            probe["prompt_id"][2 * i],
-            probe["prompt"][2 * i],
-            probe["raw"][2 * i],
-            probe["raw"][2 * i + 1],
-            probe["row_id"][2 * i],
-            probe["row_id"][2 * i + 1],
-            1.0,
-            -1.0,
-        )
-        for i in range(count)
-    ]
-    return pl.DataFrame(rows, schema=dict(PAIRS), orient="row")
-
-
-def write_pairs(folder, count=8):
-    """A pairs folder."""
-    with new_folder(folder, {}) as temporary:
-        write_table(pairs_frame(count), temporary / "pairs.parquet", PAIRS)
-    return folder
 
 
 def test_a_process_that_sees_two_gpus_trains_on_one(tmp_path, student, machine, monkeypatch):
