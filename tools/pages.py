@@ -1,8 +1,9 @@
 """Writes the generated parts of the docs: lists of files, commands, params and stages, and the lab.
 
 Run `python tools/pages.py`. The lists of files come from docstrings, the commands from the command
-line itself, the params from `params_reference.py`, the stages from `stages_reference.py`, the lab's
-tables from its families and the cards of its base models. A test fails when a page is not current.
+line itself, the params from `params_reference.py`, the stages from `stages_reference.py`, the table of
+architectures from the record of `zoo.py`, the lab's tables from its families and the cards of its
+base models. A test fails when a page is not current.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ PAGES = (
     "docs/reference/commands.md",
     "docs/reference/params.md",
     "docs/reference/stages.md",
+    "docs/reference/architectures.md",
     "docs/explanation/lab.md",
 )
 
@@ -213,7 +215,15 @@ def stages_reference() -> str:
     return describe_stages()
 
 
+def architectures() -> str:
+    """What became of each check of each architecture."""
+    from architectures import describe_architectures
+
+    return describe_architectures()
+
+
 BLOCKS = {
+    "architectures": architectures,
     "commands": command_reference,
     "params": params_reference,
     "stages": stages_reference,

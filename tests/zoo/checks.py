@@ -10,7 +10,6 @@ from pathlib import Path
 
 import torch
 
-from montessori.errors import MontessoriError
 from montessori.evals.lab_benchmarks.loglikelihoods import score_pairs
 from montessori.generate import Request, Sampling
 from montessori.generate.transformers_engine import TransformersEngine
@@ -82,7 +81,7 @@ def check_choices(folder: Path) -> str:
         logprobs = logits[len(context) - 1 : -1].log_softmax(-1)
         expected = float(logprobs.gather(1, torch.tensor(choice)[:, None]).sum())
         assert abs(score - expected) < NATS, f"{score:.4f} nats, not {expected:.4f}"
-    return "" if engine.way.joined else "each choice is read with its context"
+    return "" if engine.way.joined else "each choice with its context"
 
 
 def check_save(folder: Path) -> str:
@@ -103,15 +102,3 @@ def _assert_same_logits(first: torch.nn.Module, second: torch.nn.Module) -> None
     ids = torch.arange(10, 40)[None]
     difference = first.eval()(input_ids=ids).logits - second.eval()(input_ids=ids).logits
     assert difference.abs().max() < 1e-5, "other logits after saving and loading"
-
-
-def run_check(check: Check, folder: Path) -> tuple[str, str]:
-    """What became of a check: pass, falls back, refused or fails, and in which words."""
-    try:
-        words = check(folder)
-    except MontessoriError as error:
-        return "refused", error.what
-    except Exception as error:  # noqa: BLE001 (of libraries too: it is what is asked about)
-        lines = str(error).strip().splitlines() or [""]
-        return "fails", f"{type(error).__name__}: {lines[0]}"
-    return ("falls back", words) if words else ("pass", "")

@@ -80,10 +80,10 @@ def _student(
 
 
 def _rows(folder: Path) -> tuple[list[Row], list[Row]]:
-    """Four rows to score and three references, of different lengths."""
+    """Three rows to score and two references, of different lengths."""
     tokenizer = chat.load_tokenizer(folder)
-    made = tokenize_rows(tokenizer, [row(i)["messages"] for i in range(7)], LENGTH)
-    return made[:4], made[4:]
+    made = tokenize_rows(tokenizer, [row(i)["messages"] for i in range(5)], LENGTH)
+    return made[:3], made[3:]
 
 
 def _state(model: torch.nn.Module) -> AdamWState:
