@@ -1,7 +1,7 @@
 """Writes the generated parts of the docs: lists of files, commands, params and stages, and the lab.
 
 Run `python tools/pages.py`. The lists of files come from docstrings, the commands from the command
-line itself, the params from `params_reference.py`, the stages from `stages_reference.py`, the table of
+line itself, the params from `params_reference.py`, the stages from `stages_reference.py`, the
 architectures from the record of `zoo.py`, the lab's tables from its families and the cards of its
 base models. A test fails when a page is not current.
 """

@@ -1,4 +1,4 @@
-"""The record of the zoo: what became of each check of each architecture, as JSON beside its page."""
+"""The record of the zoo: what became of each check of each architecture, as JSON for a page."""
 
 import json
 import tempfile
