@@ -37,7 +37,8 @@ NO_ADAPTERS = AdapterParams(rank=0, alpha=1.0)
 def add_adapters(model: "PreTrainedModel", settings: AdapterParams, seed: int) -> "PreTrainedModel":
     """The model with new adapters on all linear layers but the last; only the adapters train.
 
-    With rank 0 it is the model as it is. `seed` draws the adapters' first weights.
+    With rank 0 it is the model as it is. `seed` draws the adapters' first weights. Raises
+    MontessoriError for an architecture whose layers take none.
     """
     if not settings.rank:
         return model
@@ -51,7 +52,15 @@ def add_adapters(model: "PreTrainedModel", settings: AdapterParams, seed: int) -
         target_modules="all-linear",
         task_type="CAUSAL_LM",
     )
-    return get_peft_model(model, config)
+    try:
+        return get_peft_model(model, config)
+    except ValueError as error:  # peft knows layers whose weights are read without being called
+        raise MontessoriError(
+            f"the model takes no adapters: {error}",
+            where=f"{model.config.name_or_path}, {type(model).__name__}",
+            expected="an architecture whose linear layers peft can adapt",
+            next="set adapter.rank: 0 in params.yaml to train all parameters, then `dvc repro`",
+        ) from error
 
 
 def merge_adapters(model: "PreTrainedModel") -> "PreTrainedModel":

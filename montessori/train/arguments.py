@@ -64,6 +64,9 @@ def common_arguments(
         "disable_tqdm": True,
         "logging_steps": log_every(steps),
         "logging_nan_inf_filter": False,
+        # trl would add the load-balancing loss of a model's experts, which warm-up and influence
+        # do not have: what is trained is what is measured.
+        "router_aux_loss_coef": 0.0,
         "dataloader_pin_memory": device.type == "cuda",
     }
 
