@@ -28,7 +28,7 @@ offline := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 OMP_NUM_THREADS=1
 # What people read. Tests are not in it: they misspell on purpose.
 prose := *.md docs montessori stages tools/*.py params.yaml profiles dvc.yaml Makefile pyproject.toml
 
-.PHONY: help setup repro proof test test-slow test-gpu lint format docs micro-base clean-env
+.PHONY: help setup repro proof test test-slow test-gpu lint format docs zoo micro-base clean-env
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is"
@@ -77,6 +77,10 @@ format: setup  ## put the code into shape
 docs: setup  ## the docs as a site, .work/site; a broken link is an error
 	$(BIN)/mkdocs build --quiet --strict
 	@echo "Docs: $(CURDIR)/.work/site/index.html"
+
+zoo: setup  ## check tiny models of 70 architectures anew for the docs (half an hour)
+	$(BIN)/python tools/zoo.py $(ARGS)
+	$(BIN)/python tools/pages.py
 
 micro-base: setup  ## train the lab's base models again (up to an hour on two cores)
 	$(BIN)/python -m montessori.lab_models.base

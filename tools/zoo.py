@@ -1,7 +1,7 @@
 """Checks tiny random models of many architectures, and writes what was found for the docs.
 
-Run `python tools/zoo.py` (half an hour on two cores; `make zoo`), or name architectures to check
-only these. The record is docs/reference/architectures.json; `tools/pages.py` makes its page.
+Run `make zoo` (half an hour on two cores), or `python tools/zoo.py NAME ...` for some of them.
+The record is docs/reference/architectures.json; `tools/pages.py` makes its page.
 """
 
 from __future__ import annotations

@@ -28,6 +28,7 @@ from montessori.models.weights import (
     load_model,
     save_model,
 )
+from tests.zoo.models import build_model
 
 ADAPTERS = AdapterParams(rank=2, alpha=4.0)
 IDS = torch.arange(1, 12)[None]
@@ -164,6 +165,14 @@ def test_the_seed_alone_draws_an_adapters_first_weights(student):
     torch.manual_seed(8)
     assert torch.equal(one, first(1))
     assert not torch.equal(one, first(2))
+
+
+def test_a_model_whose_layers_take_no_adapters_is_refused():
+    model = build_model("mamba2")
+    with pytest.raises(MontessoriError, match="takes no adapters") as error:
+        add_adapters(model, ADAPTERS, seed=0)
+    assert error.value.next.startswith("set adapter.rank: 0")
+    assert add_adapters(model, NO_ADAPTERS, seed=0) is model
 
 
 def test_saved_adapters_stand_beside_the_models_own_weights(copy, tmp_path):

@@ -18,6 +18,7 @@ from montessori.train import dpo
 from montessori.train.settings import TeacherDpoParams
 from tests.slow_twins.rendering import render_prompt
 from tests.tiny_rows import pairs_frame, write_pairs
+from tests.zoo.models import save_architecture
 
 SETTINGS = TeacherDpoParams(
     learning_rate=1e-3,
@@ -134,3 +135,20 @@ def test_pairs_are_never_cut(tmp_path, student, machine):
         )
     assert "teacher_dpo.max_length" in error.value.next
     assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["mixtral", "llama"])
+def test_the_first_loss_of_experts_has_nothing_beside_it(tmp_path, machine, name):
+    """Not the load-balancing loss either, which warm-up and influence do not measure."""
+    folder = save_architecture(name, tmp_path / "model")
+    settings = replace(SETTINGS, epochs=1, max_length=128)
+    metrics = dpo.train_teacher(
+        folder,
+        write_pairs(tmp_path / "pairs", 4),
+        tmp_path / "out",
+        tmp_path / "c.csv",
+        settings,
+        0,
+        machine,
+    )
+    assert metrics["loss_first"] == pytest.approx(0.693147, abs=1e-4)
