@@ -3,7 +3,7 @@
 The prefix (the demonstration) runs through the model once; its keys and values are repeated for
 the questions. Then either the answers' likelihoods are read from one forward pass (`read_answers`,
 `judge_answers`) or the student writes (`write_answers`): the same numbers as asking each question
-by itself, up to rounding.
+by itself, up to rounding (see `passes`).
 """
 
 import math
@@ -14,20 +14,18 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Self, TypeVar
 
 import torch
-from transformers import Cache
 
 from montessori.errors import MontessoriError
-from montessori.generate.cache import buffer_cache
 from montessori.generate.transformers_engine import TransformersEngine
 from montessori.models.padding import pad_with_mask
 from montessori.pipeline.workers import Workers
+from montessori.signals.icl.passes import Reader, Row, State, longest_answer
 from montessori.signals.icl.tokens import Group, Ids, QuestionTokens
 
 if TYPE_CHECKING:
     from montessori.pipeline.machine import Machine
 
 Result = TypeVar("Result")
-Row = tuple[Ids, QuestionTokens]  # a prefix and one question after it
 Counted = tuple[list[Result], int]  # of a chunk, and the tokens read or written for its answers
 
 
@@ -55,22 +53,6 @@ class Form:
     stop: float
 
 
-@dataclass
-class State:
-    """Rows in the middle of a text."""
-
-    cache: Cache
-    mask: torch.Tensor  # (rows, width), 1 where the cache holds a token
-    logits: torch.Tensor  # (rows, vocabulary), of the next token
-    position: torch.Tensor  # (rows, 1), of the last token
-
-    def select_rows(self, rows: torch.Tensor) -> None:
-        """Go on with the rows at `rows` (int64), in that order; a row may occur twice."""
-        self.cache.batch_select_indices(rows)
-        self.mask, self.logits = self.mask[rows], self.logits[rows]
-        self.position = self.position[rows]
-
-
 class Student:
     """A causal language model that answers plain text; `stop` is the text that ends an answer.
 
@@ -88,6 +70,7 @@ class Student:
         self.ends = torch.tensor(sorted(self.end_ids), device=engine.device)
         self.stop = stop
         self.closing = {i for i, text in enumerate(pieces) if stop[-1] in text}
+        self._reader = Reader(engine)
         self._workers = Workers(self, engine.threads, engine.device)
 
     @classmethod
@@ -111,12 +94,19 @@ class Student:
 
     def write_answers(self, groups: Sequence[Group], max_new_tokens: int) -> list[list[str]]:
         """What the student writes greedily after each question, up to `stop` or its context."""
-        return self._answer_chunks(groups, partial(Student.write_chunk, new=max_new_tokens))
+        work = partial(Student.write_chunk, new=max_new_tokens)
+        return self._answer_chunks(groups, work, max_new_tokens)
 
     def _answer_chunks(
-        self, groups: Sequence[Group], work: Callable[["Student", list[Row]], Counted[Result]]
+        self,
+        groups: Sequence[Group],
+        work: Callable[["Student", list[Row]], Counted[Result]],
+        new: int = 0,
     ) -> list[list[Result]]:
-        """`work` on chunks of questions; results in the order of `groups` and their questions."""
+        """`work` on chunks of questions; results in the order of `groups` and their questions.
+
+        `new` is how many tokens are written after a question, at most.
+        """
         # The longest prefixes go first: chunks then hold prefixes of like length, and memory runs
         # out at once if it does at all.
         order = sorted(range(len(groups)), key=lambda g: (-len(groups[g].prefix), g))
@@ -126,14 +116,15 @@ class Student:
             rows += [(prefix, question) for question in questions]
             self.tokens += len(prefix) + sum(len(question.question) for question in questions)
         self._require_room(rows)
-        size = max(1, self.engine.batch)
-        chunks = [rows[i : i + size] for i in range(0, len(rows), size)]
-        results: list[Result] = []
-        for chunk_results, tokens in self._workers.map_batches(work, chunks):
-            results += chunk_results
+        chunks = self._reader.split_rows(rows, new)
+        chunk_rows = [[rows[i] for i in chunk] for chunk in chunks]
+        results: dict[int, Result] = {}  # by the number of the row
+        answered = self._workers.map_batches(work, chunk_rows)
+        for chunk, (chunk_results, tokens) in zip(chunks, answered, strict=True):
+            results |= zip(chunk, chunk_results, strict=True)
             self.tokens += tokens
         in_group: list[list[Result]] = [[] for _ in groups]
-        rest = iter(results)
+        rest = (results[i] for i in range(len(rows)))
         for number in order:
             in_group[number] = [next(rest) for _ in groups[number].questions]
         return in_group
@@ -161,7 +152,7 @@ class Student:
     # --------------------------------------------------------------------------------- reading
     def read_chunk(self, rows: list[Row]) -> Counted[Reading]:
         """A reading for each row of a chunk."""
-        state = self._read_questions(rows, new=_longest_answer(rows) + 1)
+        state = self._reader.read_questions(rows, new=longest_answer(rows) + 1)
         owners: list[int] = []  # the row of each answer
         answers: list[Ids] = []
         for number, (_, row) in enumerate(rows):
@@ -172,7 +163,7 @@ class Student:
         readings = []
         for _, row in rows:
             readings.append(self._combine_forms(row, [next(forms) for _ in row.answers]))
-        return readings, sum(map(len, answers))
+        return readings, state.again + sum(map(len, answers))
 
     def _combine_forms(self, row: QuestionTokens, forms: list[Form]) -> Reading:
         """The answers of a question together."""
@@ -196,7 +187,7 @@ class Student:
 
     def judge_chunk(self, rows: list[Row]) -> Counted[bool]:
         """Whether the student's greedy answer is right, for each row of a chunk."""
-        state = self._read_questions(rows, new=_longest_answer(rows) + 1)
+        state = self._reader.read_questions(rows, new=longest_answer(rows) + 1)
         first = state.logits.argmax(-1).tolist()
         owners: list[int] = []  # the row of each answer
         answers: list[Ids] = []
@@ -206,18 +197,18 @@ class Student:
             owners += [number] * len(possible)
             answers += possible
         if not answers:
-            return [False] * len(rows), 0
+            return [False] * len(rows), state.again
         state.select_rows(torch.tensor(owners, device=self.engine.device))
         right = [False] * len(rows)
         for number, form in zip(owners, self._read_forms(state, answers), strict=True):
             right[number] |= form.greedy
-        return right, sum(map(len, answers))
+        return right, state.again + sum(map(len, answers))
 
     def _read_forms(self, state: State, answers: list[Ids]) -> list[Form]:
         """How likely the rows of `state` go on with each answer."""
         ids, present = pad_with_mask(answers, 0, self.engine.device)  # (forms, width)
         before = state.logits[:, None]  # (forms, 1, vocabulary)
-        after = self._run_model(state, ids, present, keep=0)  # (forms, width, vocabulary)
+        after = self._reader.read_answers(state, ids, present)  # (forms, width, vocabulary)
         logits = torch.cat([before, after], dim=1).float()  # (forms, width + 1, vocabulary)
         best = logits.argmax(-1)  # (forms, width + 1)
         chosen = logits[:, :-1].gather(2, ids[..., None])[..., 0]
@@ -235,7 +226,7 @@ class Student:
         """What is written after each row of a chunk, at most `new` tokens."""
         room = [self.engine.limit - len(prefix) - len(row.question) for prefix, row in rows]
         new = min(new, max(room))
-        state = self._read_questions(rows, new)
+        state = self._reader.read_questions(rows, new)
         texts: list[list[int]] = [[] for _ in rows]
         alive = list(range(len(rows)))  # the rows that the state still holds, in its order
         for step in range(new):
@@ -254,9 +245,9 @@ class Student:
                 kept = torch.tensor(going, device=self.engine.device)
                 state.select_rows(kept)
                 tokens, alive = tokens[kept], [alive[place] for place in going]
-            state.logits = self._run_model(state, tokens[:, None], None, keep=1)[:, -1]
+            state.logits = self._reader.read_tokens(state, tokens[:, None], None, keep=1)[:, -1]
         answers = [self._decode_ids(ids).split(self.stop)[0] for ids in texts]
-        return answers, sum(map(len, texts))
+        return answers, state.again + sum(map(len, texts))
 
     def _goes_on(self, token: int, written: list[int], room: int) -> bool:
         """Whether a row whose last token is `token` writes another one."""
@@ -267,48 +258,3 @@ class Student:
 
     def _decode_ids(self, ids: list[int]) -> str:
         return self.engine.decode_texts([ids])[0]
-
-    # ---------------------------------------------------------------------------------- passes
-    def _read_questions(self, rows: list[Row], new: int) -> State:
-        """The state after prefix and question of each row, with room for `new` tokens."""
-        device = self.engine.device
-        prefixes = list(dict.fromkeys(prefix for prefix, _ in rows))
-        number = {prefix: n for n, prefix in enumerate(prefixes)}
-        # Padding at the left, so that the last token of each text is at the same place.
-        ids, mask = pad_with_mask(prefixes, 0, device, left=True)
-        asked = [row.question for _, row in rows]
-        questions, present = pad_with_mask(asked, 0, device, left=True)
-        cache = buffer_cache(self.engine.model.config, ids.shape[1] + questions.shape[1] + new)
-        empty = torch.zeros(len(prefixes), 0, dtype=mask.dtype, device=device)
-        start = torch.full((len(prefixes), 1), -1, device=device)
-        state = State(cache, empty, torch.empty(0), start)
-        state.logits = self._run_model(state, ids, mask, keep=1)[:, -1]
-        # From here on a row of the state is a question: repeat each prefix for its questions.
-        state.select_rows(torch.tensor([number[prefix] for prefix, _ in rows], device=device))
-        state.logits = self._run_model(state, questions, present, keep=1)[:, -1]
-        return state
-
-    def _run_model(
-        self, state: State, ids: torch.Tensor, mask: torch.Tensor | None, keep: int
-    ) -> torch.Tensor:
-        """Logits of the last `keep` (0 = all) tokens of `ids` (rows, new); the state moves on."""
-        if mask is None:
-            mask = torch.ones_like(ids)
-        positions = state.position + mask.cumsum(-1)
-        state.mask = torch.cat([state.mask, mask], dim=1)
-        output = self.engine.model(
-            input_ids=ids,
-            attention_mask=state.mask,
-            position_ids=positions.clamp(min=0),  # a padding token at the left has none
-            past_key_values=state.cache,
-            use_cache=True,
-            logits_to_keep=keep,
-        )
-        state.position = positions[:, -1:]
-        logits: torch.Tensor = output.logits  # (rows, keep or new, vocabulary)
-        return logits
-
-
-def _longest_answer(rows: list[Row]) -> int:
-    """Tokens of the longest answer of a chunk."""
-    return max(len(answer) for _, row in rows for answer in row.answers)
