@@ -26,6 +26,7 @@ OF_COMMANDS = {"montessori/proof/papers.yaml": "montessori/proof/papers.py"}
 #: Data files of the package that params name, so that dvc tracks them as inputs.
 NAMED_IN_PARAMS = {
     "montessori/templates/instruction.jinja": "instruction.template",
+    "montessori/templates/list.jinja": "instruction.template",
     "montessori/templates/plain_chat.jinja": "model.fallback_template",
     "montessori/templates/judge/alpaca_eval_clf.txt": "judge.prompts",
     "montessori/templates/judge/judge_prompts.jsonl": "judge.prompts",

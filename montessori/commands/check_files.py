@@ -5,7 +5,7 @@ from pathlib import Path
 from typing import Any
 
 from montessori.artifacts.files import read_json
-from montessori.formats.tokens import HOSTED
+from montessori.formats.tokens import HOSTED, NEED_TOKENS
 from montessori.graph.load import read_section
 from montessori.graph.references import Rows, find_references
 from montessori.graph.rows import SEED_SETS
@@ -104,7 +104,7 @@ def _format_problems(raw: Mapping[str, Any], rows: Rows, hosted: set[tuple[str, 
         form = settings.get("format", "tags") if isinstance(settings, Mapping) else "tags"
         for name, row in rows[section].items():
             folder, _, model = row.teacher.partition("/")
-            if form != "tags" and (folder, model) in hosted:
+            if form in NEED_TOKENS and (folder, model) in hosted:
                 problems.append(
                     f"{section}.{name}.teacher: {row.teacher!r} is hosted and cannot be asked in "
                     f"{asking}.format: {form}; {HOSTED}"

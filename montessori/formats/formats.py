@@ -30,12 +30,13 @@ SHOWN_TURNS = 2
 class Format(Protocol):
     """How a teacher is asked to write an instruction.
 
-    `plain` says that the prompt is text without a chat template, which begins as the tokenizer
-    begins a text.
+    `in_dialogue` says that a prompt is a whole user turn, which every engine can render. `plain`
+    says that it is text without a chat template, which begins as the tokenizer begins a text.
     """
 
     name: ClassVar[FormatName]
     plain: ClassVar[bool]
+    in_dialogue: ClassVar[bool]
 
     def write_prompt(
         self, examples: Sequence[Example], template: str, tokenizer: "PreTrainedTokenizerFast"
@@ -86,6 +87,7 @@ class Tags:
 
     name: ClassVar[FormatName] = "tags"
     plain: ClassVar[bool] = False
+    in_dialogue: ClassVar[bool] = True
 
     def write_prompt(
         self, examples: Sequence[Example], template: str, tokenizer: "PreTrainedTokenizerFast"
@@ -129,12 +131,13 @@ class Tags:
 class Prefill(Tags):
     """As `tags`, but the assistant's answer begins with the open tag, which is in the prompt.
 
-    A sample ends behind the closing tag: a model that must be led to the tag seldom ends there by
+    A sample ends behind the closing tag: a model that must be led to the tag rarely ends there by
     itself. Raw texts that begin with another opening, ARTE's, are led alike; raw texts without an
     opening are answers as in `tags`.
     """
 
     name: ClassVar[FormatName] = "prefill"
+    in_dialogue: ClassVar[bool] = False
 
     def open_text(self, prompt: str, tokenizer: "PreTrainedTokenizerFast") -> str:
         """The dialogue up to where the assistant begins, and the open tag."""
@@ -164,6 +167,7 @@ class NumberedList:
 
     name: ClassVar[FormatName] = "list"
     plain: ClassVar[bool] = True
+    in_dialogue: ClassVar[bool] = False
     _ENDS: ClassVar[re.Pattern[str]] = re.compile(r"\n[ \t]*(\n|\d+ ?[.)])")
 
     def write_prompt(
@@ -219,6 +223,7 @@ class Turn:
 
     name: ClassVar[FormatName] = "turn"
     plain: ClassVar[bool] = False
+    in_dialogue: ClassVar[bool] = False
 
     def write_prompt(
         self, examples: Sequence[Example], template: str, tokenizer: "PreTrainedTokenizerFast"

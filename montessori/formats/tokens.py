@@ -11,7 +11,9 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 Ids = list[int]
-#: Which formats a teacher can be asked in.
+#: Formats that only a model whose tokenizer is at hand can be asked in.
+NEED_TOKENS = tuple(name for name, form in FORMATS.items() if not form.in_dialogue)
+#: Which formats a teacher can be asked in, for errors.
 HOSTED = "tags for a hosted teacher; any format for a model folder, also behind machine.server"
 
 
@@ -77,7 +79,7 @@ def require_format(
 
     Raises MontessoriError where the format needs more than a server that answers dialogues.
     """
-    if tokenizer is not None or name == "tags":
+    if tokenizer is not None or FORMATS[name].in_dialogue:
         return FORMATS[name]
     raise MontessoriError(
         f"the format {name} cannot be asked for at a server that only answers dialogues",
@@ -85,11 +87,6 @@ def require_format(
         expected=HOSTED,
         next=f"set {section}.format: tags, or name a teacher of a model folder",
     )
-
-
-def ask_in_dialogue(form: Format) -> bool:
-    """Whether a prompt is a whole user turn, which any engine can render."""
-    return form.name == "tags"
 
 
 def _beginning_ids(tokenizer: "PreTrainedTokenizerFast") -> Ids:

@@ -12,7 +12,7 @@ from montessori.artifacts.schemas import PAIRS
 from montessori.errors import MontessoriError
 from montessori.formats.formats import FORMATS, Format
 from montessori.formats.recorded import read_format
-from montessori.formats.tokens import ask_in_dialogue, tokenize_pairs
+from montessori.formats.tokens import tokenize_pairs
 from montessori.models import chat
 from montessori.models.lineage import require_same_line
 from montessori.models.weights import load_model, save_model
@@ -99,7 +99,7 @@ def make_data(
     frame: pl.DataFrame, form: Format, tokenizer: "PreTrainedTokenizerFast"
 ) -> dict[str, list[Any]]:
     """The pairs as trl takes them: dialogues, or the token ids of a format that is none."""
-    if ask_in_dialogue(form):
+    if form.in_dialogue:
         return as_conversations(frame)
     texts = {name: frame[name].to_list() for name in ("prompt", "chosen", "rejected")}
     return texts | tokenize_pairs(form, frame, tokenizer)
@@ -190,7 +190,7 @@ def _require_same_tokens(
             expected="every pair whole, prompt and answer",
             next="raise teacher_dpo.max_length, then `dvc repro`",
         )
-    if not ask_in_dialogue(FORMATS[read_format(pairs)]):
+    if not FORMATS[read_format(pairs)].in_dialogue:
         return  # the ids are those of generation
     dialogues = as_conversations(frame)["prompt"]
     prompts: Sequence[list[int]] = chat.render_prompts(tokenizer, dialogues)

@@ -8,7 +8,7 @@ from montessori.artifacts.dialogue import build_prompts
 from montessori.errors import MontessoriError
 from montessori.formats.formats import Example, Format
 from montessori.formats.tags import Written
-from montessori.formats.tokens import ask_in_dialogue, require_format, tokenize_prompts
+from montessori.formats.tokens import require_format, tokenize_prompts
 from montessori.generate import Engine, Generated, Prompt, Sampling
 from montessori.writing.settings import InstructionParams, ResponseParams
 
@@ -34,7 +34,7 @@ class Asker:
 
         Raises MontessoriError when none of them fits the context, and warns when some do not.
         """
-        if ask_in_dialogue(self.form):
+        if self.form.in_dialogue:
             rendered = self.engine.render_prompts(build_prompts(prompts))
         else:
             rendered = tokenize_prompts(self.form, prompts, self.engine.tokenizer)

@@ -22,6 +22,7 @@ from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import DRAFTS, PROBE
 from montessori.errors import MontessoriError
 from montessori.filters.settings import DecontaminationParams
+from montessori.formats.recorded import read_format
 from montessori.generate import Generated
 from montessori.generate.local import LocalModel
 from montessori.generate.settings import GenerationParams
@@ -295,6 +296,28 @@ def test_a_teacher_that_writes_no_questions_is_an_error(order, tmp_path):
     with pytest.raises(MontessoriError, match="task sums has 0 of 7 questions.*"):
         drafts_of(order, tmp_path / "out", open_engine=lambda ledger: Teacher(broken=True))
     assert not (tmp_path / "out").exists()
+
+
+def test_an_answer_of_questions_is_led_to_the_first_tag(order, tmp_path):
+    class Led(Teacher):
+        """Writes on where its answer was begun; without a beginning it chats."""
+
+        def _text(self, prompt, rng):
+            opening = prompt.rpartition("<|assistant|>")[2]
+            text, finished = super()._text(prompt.removesuffix(opening), rng)
+            if "Write more questions." not in prompt:
+                return text, finished
+            return (text.removeprefix(opening) if opening else "Sure!"), finished
+
+    with pytest.raises(MontessoriError, match="elicit.format: prefill") as error:
+        drafts_of(order, tmp_path / "tags", open_engine=lambda ledger: Led())
+    assert "texts: 'Sure!', 'Sure!', 'Sure!'" in error.value.where
+    led = replace(SETTINGS, elicit=replace(ELICIT, format="prefill"))
+    rows, _ = drafts_of(order, tmp_path / "led", settings=led, open_engine=lambda ledger: Led())
+    plain, _ = drafts_of(order, tmp_path / "plain", work=tmp_path / "other work")
+    assert rows.equals(plain)  # the texts are the same, however they were begun
+    assert read_format(tmp_path / "led") == "prefill"
+    assert read_format(tmp_path / "plain") == "tags"
 
 
 def test_questions_are_read_from_tags():

@@ -272,6 +272,29 @@ def test_a_hosted_model_only_teaches(tmp_path: Path, path: str, problem: str | N
     assert [text.partition(";")[0] for text in found] == ([problem] if problem else [])
 
 
+@pytest.mark.parametrize(
+    ("section", "form", "found"),
+    [
+        ("probes", "prefill", 1),
+        ("datasets", "turn", 1),
+        ("datasets", "tags", 0),
+        ("datasets", "lists", 0),  # which the settings refuse by themselves
+    ],
+)
+def test_a_hosted_teacher_is_asked_in_tags_only(tmp_path: Path, section, form, found):
+    row = '{"server": "https://api.example.org/v1", "model": "big-2026-01-01"}'
+    (tmp_path / "big.json").write_text(row)
+    name = next(iter(RAW[section]))
+    raw = changed(f"{section}/{name}/teacher", "models/big")
+    raw["models"]["big"] = {"path": "big.json"}
+    raw["instruction"]["format"] = form
+    problems = [text for text in find_problems(raw, GRAPH, tmp_path) if "is hosted" in text]
+    place = f"{section}.{name}.teacher: 'models/big' is hosted and cannot be asked in"
+    assert [text.startswith(f"{place} instruction.format: {form}") for text in problems] == (
+        [True] * found
+    )
+
+
 def test_what_is_wrong_with_a_hosted_model_is_found_before_anything_runs(tmp_path: Path):
     (tmp_path / "big.json").write_text('{"server": "api.example.org", "modl": "big"}')
     raw = copy.deepcopy(RAW)

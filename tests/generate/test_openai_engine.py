@@ -6,6 +6,7 @@ text depends on the order of requests.
 
 import json
 import socket
+from dataclasses import replace
 
 import pytest
 
@@ -98,6 +99,14 @@ def test_another_server_than_vllm_stops_at_texts(teacher, tmp_path):
     assert server.asked[0]["stop"] == ["<|end|>"]
     assert "stop_token_ids" not in server.asked[0]
     assert result.text.endswith(" is 10")
+
+
+@pytest.mark.parametrize(("owner", "sent"), [("vllm", ["\n\n"]), ("other", ["\n\n", "<|end|>"])])
+def test_stop_texts_are_sent_to_a_server(teacher, tmp_path, owner, sent):
+    with FakeServer(reply, owner=owner) as server:
+        engine = opened(teacher, tmp_path, server)
+        engine.generate(requests_of(engine, samples=1)[1:2], replace(SAMPLING, stop=("\n\n",)))
+    assert server.asked[0]["stop"] == sent
 
 
 def test_a_hosted_model_is_asked_in_dialogues(hosted, tmp_path):

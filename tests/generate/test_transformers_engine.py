@@ -63,6 +63,24 @@ def test_greedy_text_is_that_of_plain_generate(folder):
         assert result.finished == (3 in plain)
 
 
+def test_a_stop_text_ends_a_sample_and_the_others_go_on(folder):
+    engine = engine_of(folder)
+    requests = requests_for(engine)
+    whole = engine.generate(requests, Sampling(24, temperature=1.0))
+    longest = max(whole, key=lambda result: len(result.text))
+    stop = longest.text[6:8]
+    stopped = engine.generate(requests, Sampling(24, temperature=1.0, stop=(stop,)))
+    assert any(one.tokens < before.tokens for one, before in zip(stopped, whole, strict=True))
+    for one, before in zip(stopped, whole, strict=True):
+        assert before.text.startswith(one.text)
+        if stop in before.text:  # the token that completes the text is the last one
+            assert stop in one.text
+            assert stop not in one.text[: one.text.index(stop) + len(stop) - 1]
+            assert one.finished
+        else:
+            assert one == before
+
+
 def test_grouped_heads_on_a_buffer_give_the_logits_of_eager_attention(tmp_path):
     from montessori.generate.attention import register_attention
     from montessori.generate.cache import buffer_cache
