@@ -132,7 +132,8 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """The value in a JSON file. Raises MontessoriError if it is missing or malformed."""
     try:
-        return json.loads(Path(path).read_text(encoding="utf-8"))
+        # `utf-8-sig` drops the byte-order mark that some editors put at the start.
+        return json.loads(Path(path).read_text(encoding="utf-8-sig"))
     except FileNotFoundError as error:
         raise MontessoriError(
             "file not found", where=str(path), next="dvc repro, or dvc pull"

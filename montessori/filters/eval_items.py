@@ -1,9 +1,9 @@
 """The eval items that no training row may hold, as the seed stage wrote them."""
 
-import json
 from collections.abc import Sequence
 from pathlib import Path
 
+from montessori.artifacts.json_lines import read_json_lines
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems, texts_revealing
 from montessori.worlds import find_task
@@ -17,18 +17,14 @@ def read_evals(folder: Path, ngram: int) -> tuple[EvalItems, frozenset[str]]:
     """
     items, keys = EvalItems(ngram), set()
     for file in sorted(folder.rglob("*.jsonl")):
-        # Not `splitlines`: it also breaks at U+2028 and its like, which may stand in a JSON string.
-        for number, line in enumerate(file.read_text(encoding="utf-8").split("\n"), 1):
-            if not line:
-                continue
+        for number, item, _ in read_json_lines(file):
             try:
-                item = json.loads(line)
                 name = str(item.get("item_id", f"{file}, line {number}"))
                 key = item.get("key")
                 for turns in texts_revealing(item["turns"], key):
                     # Tasks of the lab share turns with other tasks by design.
                     items.add(name, turns, only_as_row=key is not None)
-            except (ValueError, KeyError, TypeError) as error:
+            except (AttributeError, KeyError, TypeError) as error:
                 raise MontessoriError(
                     f"an eval item cannot be read: {error!r}",
                     where=f"{file}, line {number}",

@@ -5,13 +5,13 @@ here its items are kept out of all training data, and those of AlpacaEval and MT
 and judged.
 """
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from montessori.artifacts.files import read_json
+from montessori.artifacts.json_lines import read_json_lines
 from montessori.errors import MontessoriError
 from montessori.sources.alpaca_tables import read_difficulty
 from montessori.sources.local_data import PUBLISHED, LocalData
@@ -147,7 +147,7 @@ def _question_items(folder: Path, name: str, benchmark: Questions) -> list[Item]
             prefix = name if family == name else f"{name}-{family}"
             for number, row in enumerate(rows):
                 items.append(_make_item(f"{prefix}-{number}", family, [benchmark.question(row)]))
-    except (KeyError, IndexError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError, OSError, RuntimeError) as error:
         raise _unreadable_error(name, folder, error) from error
     return items
 
@@ -228,10 +228,10 @@ def _mt_bench(folder: Path) -> list[Item]:
     try:
         references = {
             row["question_id"]: row["choices"][0]["turns"]
-            for row in _read_json_lines(folder / REFERENCES)
+            for row in _read_objects(folder / REFERENCES)
         }
         items = []
-        for row in _read_json_lines(folder / "question.jsonl"):
+        for row in _read_objects(folder / "question.jsonl"):
             number = row["question_id"]
             responses = references.get(number, ())
             items.append(_make_item(f"mt_bench-{number}", row["category"], row["turns"], responses))
@@ -240,11 +240,8 @@ def _mt_bench(folder: Path) -> list[Item]:
         raise _unreadable_error("mt_bench", folder, error) from error
 
 
-def _read_json_lines(file: Path) -> list[Any]:
-    if not file.is_file():
-        return []
-    text = file.read_text(encoding="utf-8")
-    return [json.loads(line) for line in text.split("\n") if line.strip()]
+def _read_objects(file: Path) -> list[Any]:
+    return [line.value for line in read_json_lines(file)] if file.is_file() else []
 
 
 def _unreadable_error(name: str, where: Path, error: Exception) -> MontessoriError:

@@ -12,6 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from montessori.artifacts.json_lines import read_json_lines
 from montessori.errors import MontessoriError
 
 if TYPE_CHECKING:
@@ -34,22 +35,40 @@ class LocalData:
 
         Raises MontessoriError, which names what was looked for, when it is not there.
         """
-        from datasets import Dataset, DatasetDict, load_dataset
+        from datasets import Dataset, DatasetDict
 
         copy = self.folder / path
         if copy.is_dir():
-            self.files |= {file for file in copy.rglob("*") if file.is_file()}
-            return load_dataset(str(copy.resolve()), name, **options)
+            return self._load_copy(copy, name, options)
         published = PUBLISHED.get(path)
         self._absent = [copy]
-        splits = published(self, name or "") if published else {}
+        try:
+            splits = published(self, name or "") if published else {}
+        except (KeyError, IndexError, TypeError, ValueError) as error:
+            raise _unreadable(path, self.folder, error) from error
         if not any(splits.values()):
             raise self._missing(path)
         return DatasetDict({split: Dataset.from_list(rows) for split, rows in splits.items()})
 
+    def _load_copy(self, copy: Path, name: str | None, options: Mapping[str, Any]) -> "DatasetDict":
+        """A data set from a copy of its hub repository."""
+        # Not `datasets.load_dataset`, in whose place `load` itself stands while serving.
+        from datasets.load import load_dataset
+
+        # Hidden files are git's and the download's own records, which differ from one to the next.
+        for file in copy.rglob("*"):
+            if file.is_file() and not _is_hidden(file.relative_to(copy)):
+                self.files.add(file)
+        try:
+            return load_dataset(str(copy.resolve()), name, **options)
+        except (OSError, ValueError, RuntimeError) as error:
+            raise _unreadable(copy.name, copy, error) from error
+
     def lines(self, path: Path) -> Rows:
         """The objects of a JSON Lines file; none when it is not there."""
-        return [json.loads(line) for line in self.text(path).splitlines() if line.strip()]
+        if not self._find(path):
+            return []
+        return [line.value for line in read_json_lines(path)]
 
     def table(self, path: Path) -> list[list[str]]:
         """The rows of a CSV file, its header too; none when it is not there."""
@@ -57,13 +76,21 @@ class LocalData:
 
     def text(self, path: Path) -> str:
         """The text of a file; empty when it is not there."""
-        if not path.is_file():
-            self._absent.append(path)
+        if not self._find(path):
             return ""
-        self.files.add(path)
         # The csv module needs the line ends as they are, or a break within quotes would change.
-        with open(path, encoding="utf-8", newline="") as handle:
+        # `utf-8-sig` drops the byte-order mark that some editors put at the start.
+        with open(path, encoding="utf-8-sig", newline="") as handle:
             return handle.read()
+
+    def _find(self, path: Path) -> bool:
+        """Whether a file is there; it counts as read, or as looked for in vain."""
+        found = path.is_file()
+        if found:
+            self.files.add(path)
+        else:
+            self._absent.append(path)
+        return found
 
     def _missing(self, path: str) -> MontessoriError:
         return MontessoriError(
@@ -90,6 +117,20 @@ class LocalData:
             yield
         finally:
             datasets.load_dataset = hub
+
+
+def _is_hidden(file: Path) -> bool:
+    return any(part.startswith(".") for part in file.parts)
+
+
+def _unreadable(name: str, where: Path, error: Exception) -> MontessoriError:
+    return MontessoriError(
+        f"the data set {name} cannot be read: {(str(error).splitlines() or [repr(error)])[0]}",
+        where=str(where),
+        expected="a whole copy of its hub repository, README.md too, or the files as their "
+        "authors published them (docs/how-to/benchmarks.md)",
+        next="fetch it again: hf download ... --repo-type dataset --local-dir ...",
+    )
 
 
 # ------------------------------------------------------------------------ files as published

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from montessori.artifacts.json_lines import number_lines
 from montessori.errors import MontessoriError
 
 SHOWN = 10  # problems listed in one error
@@ -101,10 +102,8 @@ def _read_objects(path: Path) -> Iterator[tuple[str, Any]]:
             raise _rows_error(f"not a list of rows{_syntax_reason(values)}", str(path))
         yield from ((f"row {number}", value) for number, value in enumerate(values, 1))
         return
-    # Not `splitlines`: it also breaks at U+2028 and its like, which may stand in a JSON string.
-    for number, line in enumerate(text.split("\n"), 1):
-        if line.strip():
-            yield f"line {number}", _parse_json(line)
+    for number, line in number_lines(text):
+        yield f"line {number}", _parse_json(line)
 
 
 def _parse_json(text: str) -> Any:

@@ -11,6 +11,7 @@ import datasets
 import pytest
 
 from montessori.errors import MontessoriError
+from montessori.sources.benchmarks import public_items
 from montessori.sources.local_data import LocalData
 
 SUBJECT = "anatomy"
@@ -65,6 +66,69 @@ def test_a_copy_of_the_hub_repository_comes_first(tmp_path):
     write(tmp_path / "openai" / "gsm8k" / "test.jsonl", lines({"question": "copy"}))
     found = LocalData(tmp_path).load("openai/gsm8k")
     assert found["test"]["question"] == ["copy"]
+
+
+def test_lm_eval_reads_a_copy_of_the_hub_repository(tmp_path):
+    """While it is served, the copy must not be looked for by the function that serves it."""
+    folder = tmp_path / "openai" / "gsm8k"
+    parts = "".join(f"  - split: {name}\n    path: main/{name}-*\n" for name in ("train", "test"))
+    readme = f"---\nconfigs:\n- config_name: main\n  data_files:\n{parts}---\n"
+    write(folder / "README.md", readme)
+    write(folder / ".cache" / "huggingface" / "download" / "README.md.metadata", "of today")
+    for name in ("train", "test"):
+        write(folder / "main" / f"{name}-00000.jsonl", lines({"question": name, "answer": "1"}))
+    data = LocalData(tmp_path)
+    with data.serving():
+        found = datasets.load_dataset(path="openai/gsm8k", name="main")
+    assert (found["train"]["question"], found["test"]["question"]) == (["train"], ["test"])
+    assert {file.name for file in data.files} == {
+        "README.md",
+        "train-00000.jsonl",
+        "test-00000.jsonl",
+    }
+    with pytest.raises(MontessoriError, match="gsm8k cannot be read: .*socratic"):
+        data.load("openai/gsm8k", "socratic")
+
+
+ODD = "Two\u2028lines,\u0085or three?"
+
+
+def odd_file(*rows):
+    """With a byte-order mark, Windows' line ends, a blank line and line separators in texts."""
+    text = "\r\n\r\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    return f"\ufeff{text}\r\n"
+
+
+def test_line_separators_in_texts_and_a_byte_order_mark(tmp_path):
+    row = {"question": ODD, "answer": "#### 1"}
+    write(tmp_path / "gsm8k" / "test.jsonl", odd_file(row, row))
+    write(
+        tmp_path / "mmlu" / "test" / f"{SUBJECT}_test.csv",
+        "\ufeffquestion,0,1,2,3,answer\nW?,a,b,c,d,B\n",
+    )
+    data = LocalData(tmp_path)
+    assert data.load("openai/gsm8k", "main")["test"]["question"] == [ODD, ODD]
+    assert data.load("cais/mmlu", SUBJECT)["test"]["question"] == ["W?"]
+    write(
+        tmp_path / "mt_bench" / "question.jsonl",
+        odd_file({"question_id": 1, "category": "x", "turns": [ODD]}),
+    )
+    write(tmp_path / "mine.jsonl", odd_file({"instruction": ODD}))
+    reference = [{"instruction": ODD, "dataset": "own", "output": "1"}]
+    write(
+        tmp_path / "alpaca_eval" / "alpaca_eval_gpt4_baseline.json",
+        "\ufeff" + json.dumps(reference),
+    )
+    found = public_items(tmp_path)
+    for name in ("gsm8k", "mt_bench", "mine", "alpaca_eval"):
+        assert found[name][0]["turns"] == [ODD]
+
+
+def test_a_broken_line_is_named(tmp_path):
+    write(tmp_path / "gsm8k" / "test.jsonl", lines({"question": "q"}) + "\n{\n")
+    with pytest.raises(MontessoriError, match="line 3: not valid JSON") as error:
+        LocalData(tmp_path).load("openai/gsm8k", "main")
+    assert error.value.where == str(tmp_path / "gsm8k" / "test.jsonl")
 
 
 def test_what_is_missing_is_named(tmp_path):

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from montessori.artifacts.json_lines import number_lines, read_file_text
 from montessori.errors import MontessoriError
 from montessori.evals.answers import remove_specials
 from montessori.evals.judging.questions import Question
@@ -106,7 +107,7 @@ def read_prompts(folder: Path) -> JudgePrompts:
     """
     folder, prompts = Path(folder), dict[str, tuple[Message, ...]]()
     if (folder / CHOICE).is_file():
-        text = (folder / CHOICE).read_text(encoding="utf-8")
+        text = read_file_text(folder / CHOICE)
         parts = _CHATML.findall(text)
         prompts["choice"] = tuple({"role": role, "content": part.strip()} for role, part in parts)
     if (folder / GRADING).is_file():
@@ -121,9 +122,7 @@ def read_prompts(folder: Path) -> JudgePrompts:
 def _read_grading(path: Path) -> dict[str, tuple[Message, ...]]:
     """Read FastChat's prompts: a system message and the user's, by name."""
     prompts: dict[str, tuple[Message, ...]] = {}
-    for number, line in enumerate(path.read_text(encoding="utf-8").split("\n"), 1):
-        if not line.strip():
-            continue
+    for number, line in number_lines(read_file_text(path)):
         try:
             row = json.loads(line)
             system, user = row["system_prompt"], row["prompt_template"]

@@ -182,8 +182,17 @@ def score_comparison(comparison: Comparison, control: LengthControl) -> dict[str
         "n_swapped": comparison.swapped,
         "n_duplicates": comparison.duplicates,
         "win_rate_by_instruction": rate_by_instruction(comparison),
-        "notes": list(control.notes),
+        "notes": [*_note_zeros(comparison), *control.notes],
     }
+
+
+def _note_zeros(comparison: Comparison) -> list[str]:
+    if not comparison.zeros:
+        return []
+    return [
+        f"{comparison.zeros} with preference 0 count as ties, as in AlpacaEval's older files; if "
+        "they stand for lost, the file's scale is not 1 to 2"
+    ]
 
 
 def rate_by_instruction(comparison: Comparison) -> float:

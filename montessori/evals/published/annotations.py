@@ -47,6 +47,7 @@ class Comparison:
     swapped: int  # rows that name the model first
     unparsed: int  # rows whose preference is null or NaN
     invalid: int  # rows whose preference is not a number from 1 to 2
+    zeros: int  # rows whose preference is 0, a tie in older files
 
     @property
     def duplicates(self) -> int:
@@ -66,9 +67,10 @@ def read_annotations(
     or else the one that most rows name second. outputs, reference_outputs: answers by instruction,
     for rows without answers.
     Raises MontessoriError: no such file, malformed JSON, no rows, a row without a needed key, more
-    than two generators.
+    than two generators, preferences on another scale.
     """
     rows = _read_rows(path)
+    _require_scale(rows, path)
     model, reference = _find_sides(rows, model, path)
     # Where a model is its own reference, no row is swapped.
     swapped = np.array([to_printable(row["generator_1"]) == model != reference for row in rows])
@@ -88,6 +90,7 @@ def read_annotations(
         swapped=int(swapped.sum()),
         unparsed=int(missing.sum()),
         invalid=int((np.isnan(given) & ~missing).sum()),
+        zeros=sum(_is_number(row["preference"]) and row["preference"] == 0 for row in rows),
     )
 
 
@@ -161,14 +164,30 @@ def _wrong_generators(what: str, names: Sequence[str], path: Path) -> Montessori
     )
 
 
+def _require_scale(rows: Sequence[Row], path: Path) -> None:
+    """Raise MontessoriError for preferences from 0 to 1, of which some would pass for others."""
+    given = [row["preference"] for row in rows if _is_number(row["preference"])]
+    if any(0 < value < 1 for value in given) and not any(1 < value <= 2 for value in given):
+        raise MontessoriError(
+            "the preferences lie between 0 and 1, and none is above 1",
+            where=str(path),
+            expected="preferences from 1 (the first answer is better) to 2 (the second)",
+            next="add 1 to each preference",
+        )
+
+
+def _is_number(value: Any) -> bool:
+    # In Python true and false are integers too.
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
 def _is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, float) and math.isnan(value))
 
 
 def _parse_preference(value: Any) -> float:
     """A preference from 1 to 2; a 0 of older files is a tie; NaN for anything else."""
-    # In Python true and false are integers too.
-    if isinstance(value, bool) or not isinstance(value, int | float):
+    if not _is_number(value):
         return math.nan
     if value == 0:
         return 1.5

@@ -14,13 +14,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from montessori.artifacts.json_lines import line_error
 from montessori.errors import MontessoriError
 from montessori.evals.published.verdict_files import (
     Row,
     read_lines,
     to_number,
     to_printable,
-    wrong_line,
 )
 
 SINGLE = ("question_id", "model", "turn")
@@ -226,8 +226,8 @@ def _require_keys(row: Row, keys: tuple[str, ...], line: int, path: Path) -> Non
     """Raise MontessoriError where a key is missing, or question or turn is no whole number."""
     missing = [key for key in keys if key not in row]
     if missing:
-        raise wrong_line(f"no {', '.join(missing)}", line, path)
+        raise line_error(f"no {', '.join(missing)}", line, path)
     for key in ("question_id", "turn"):
         value = row.get(key, 1)  # 1: a question of a question.jsonl has no turn
         if isinstance(value, bool) or not isinstance(value, int):
-            raise wrong_line(f"{key} is {value!r}, not a whole number", line, path)
+            raise line_error(f"{key} is {value!r}, not a whole number", line, path)

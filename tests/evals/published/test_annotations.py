@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 from montessori.errors import MontessoriError
+from montessori.evals.published.alpaca_scores import LengthControl, score_comparison
 from montessori.evals.published.annotations import read_annotations, read_outputs
 
 
@@ -90,6 +91,30 @@ def test_what_is_no_annotations_file(tmp_path: Path, text: str, message: str) ->
         read_annotations(path)
     assert caught.value.where == str(path)
     assert caught.value.next
+
+
+def test_a_byte_order_mark_and_json_lines_are_read(
+    annotations: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = json.loads(annotations([1, 2]).read_text())
+    marked, lines = tmp_path / "marked.json", tmp_path / "lines.json"
+    marked.write_text("\ufeff" + json.dumps(rows), encoding="utf-8")
+    rows[0]["output_1"] = "two\u2028lines"
+    text = "\n".join(json.dumps(row, ensure_ascii=False) for row in rows)
+    lines.write_text(text, encoding="utf-8")
+    for path in (marked, lines):
+        np.testing.assert_array_equal(read_annotations(path).preference, [0, 1])
+
+
+def test_another_scale_is_refused_and_a_preference_of_zero_is_told(
+    annotations: Callable[..., Path],
+) -> None:
+    with pytest.raises(MontessoriError, match="between 0 and 1, and none is above 1"):
+        read_annotations(annotations([0, 0.25, 1]))
+    mixed = read_annotations(annotations([0, 0.25, 2, 1]))
+    assert (mixed.zeros, mixed.invalid) == (1, 1)
+    figures = score_comparison(mixed, LengthControl({}, ()))
+    assert figures["notes"][0].startswith("1 with preference 0 count as ties")
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
