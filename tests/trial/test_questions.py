@@ -1,0 +1,160 @@
+"""The questions of a trial find what they are asked for.
+
+What would break: an engine that writes other text, influence with wrong signs, a doubled BOS token
+or a trainer on other tokens gets an "ok", and the numbers of weeks are wrong.
+"""
+
+import math
+from dataclasses import replace
+
+import pytest
+import torch
+
+from montessori.generate.engine import Generated
+from montessori.signals.influence.settings import InfluenceParams
+from montessori.trial import engine, memory, template, training
+from montessori.trial.candidate import Candidate, Measured
+from montessori.trial.cost import require_room
+from montessori.trial.findings import show_text
+
+
+def test_another_text_of_the_engine_is_a_problem(candidate: Candidate, monkeypatch):
+    def write(self, requests, sampling, on_done=None):
+        return [Generated("other text", 2, True, i, 0) for i in range(len(requests))]
+
+    monkeypatch.setattr(engine.TransformersEngine, "generate", write)
+    texts, scores = engine.ask_engine(candidate)
+    assert texts.verdict == "problem"
+    assert "4 of 4 greedy texts" in texts.text
+    assert scores.verdict == "ok"
+
+
+def test_other_scores_of_the_engine_are_a_problem(candidate: Candidate, monkeypatch):
+    real = engine.score_pairs
+
+    def score(*arguments):
+        return [(value + 0.7, greedy) for value, greedy in real(*arguments)]
+
+    monkeypatch.setattr(engine, "score_pairs", score)
+    texts, scores = engine.ask_engine(candidate)
+    assert (texts.verdict, scores.verdict) == ("ok", "problem")
+    assert "off by up to 0.7 nats" in scores.text
+
+
+@pytest.mark.parametrize(
+    ("spearman", "verdict"), [(0.95, "ok"), (0.5, "problem"), (math.nan, "problem")]
+)
+def test_an_audit_below_its_limit_is_a_problem(candidate: Candidate, spearman, verdict):
+    audit = {"spearman": spearman, "sign_agreement": 1.0, "max_deviation": 0.1, "probes": 8}
+    params = candidate.settings.section("influence", InfluenceParams)
+    assert training._judge_audit("all", {"audit": audit}, params).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("before", "first", "after", "verdict"),
+    [
+        (2.0, 2.001, 1.9, "ok"),
+        (2.0, 2.3, 1.9, "problem"),  # the trainer saw other tokens
+        (2.0, 2.0, 2.1, "note"),
+        (2.0, 2.0, math.nan, "problem"),
+    ],
+)
+def test_a_step_is_judged_by_its_losses(before, first, after, verdict):
+    assert training._judge_step(before, first, after).verdict == verdict
+
+
+def test_a_policy_unlike_its_reference_is_a_problem(candidate: Candidate, monkeypatch):
+    monkeypatch.setattr(training, "train_teacher", lambda *a, **k: {"loss_first": 0.75})
+    assert training.ask_dpo(candidate)[0].verdict == "problem"
+
+
+def test_weights_that_change_when_they_are_saved_are_a_problem(candidate: Candidate, monkeypatch):
+    real = training.load_model
+
+    def load(folder):
+        model = real(folder)
+        if folder.name == "again":
+            model.model.norm.weight.data += 0.1
+        return model
+
+    monkeypatch.setattr(training, "load_model", load)
+    assert training._ask_reload(candidate, candidate.folder).verdict == "problem"
+
+
+@pytest.mark.parametrize(
+    ("text", "word"),
+    [
+        # an answer that is rendered behind another opening than the prompt's
+        ("{% for m in messages %}<|user|>{% if m.role == 'assistant' %}{% generation %}"
+         "{{ m.content }}<|end|>{% endgeneration %}{% else %}{{ m.content }}<|end|>{% endif %}"
+         "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}", "another prompt"),
+        # the end of the turn outside of what is trained
+        ("{% for m in messages %}{% if m.role == 'assistant' %}<|assistant|>{% generation %}"
+         "{{ m.content }}{% endgeneration %} .<|end|>{% else %}<|user|>{{ m.content }}<|end|>"
+         "{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
+         "end of the turn is not trained"),
+    ],
+    ids=["another prompt", "no end"],
+)  # fmt: skip
+def test_templates_that_train_other_tokens(candidate: Candidate, text, word):
+    candidate.tokenizer.chat_template = text
+    dialogue = template.build_dialogue(template.TURNS[:1], template.ANSWERS[:1])
+    assert word in " ".join(template.row_problems(candidate, dialogue))
+
+
+def test_a_doubled_bos_is_a_problem(candidate: Candidate):
+    from tokenizers.processors import TemplateProcessing
+
+    tokenizer = candidate.tokenizer
+    tokenizer.bos_token = "<|user|>"
+    bos = tokenizer.bos_token_id
+    tokenizer.backend_tokenizer.post_processor = TemplateProcessing(
+        single="<|user|> $A", special_tokens=[("<|user|>", bos)]
+    )
+    dialogue = template.build_dialogue(template.TURNS[:1], template.ANSWERS[:1])
+    assert template.row_problems(candidate, dialogue) == []
+    tokenizer.chat_template = "{{ bos_token }}" + tokenizer.chat_template
+    assert "2 BOS tokens" in template.row_problems(candidate, dialogue)[0]
+
+
+def test_a_step_too_large_for_the_machine_is_a_problem(candidate: Candidate, monkeypatch):
+    candidate.measured.append(Measured("teacher_dpo", 64, 2.0 * memory.GIB, 1.0))
+    monkeypatch.setattr(memory, "memory_of", lambda device: 1.0 * memory.GIB)
+    (finding,) = memory.ask_memory(candidate)
+    assert finding.verdict == "problem"
+    assert any("teacher_dpo" in line for line in finding.lines)
+    assert not any("warmup" in line for line in finding.lines)  # was not run
+
+
+def test_a_peak_grows_by_the_tokens_that_were_not_run(candidate: Candidate, monkeypatch):
+    candidate = replace(candidate, roles=("student",))
+    candidate.measured.append(Measured("warmup", 112, 1.0 * memory.GIB, 1.0))
+    monkeypatch.setattr(memory, "_measure_pace", lambda c: memory.Pace(memory.GIB / 400, 0.5))
+    (finding,) = memory.ask_memory(candidate)
+    cells = finding.lines[1].split()
+    assert cells[:4] == ["warmup", "512", "2.0", "GiB"]  # (512 - 112) / 400 more
+    assert "extrapolated from 112 tokens" in finding.lines[1]
+
+
+def test_weights_that_cannot_fit_are_refused_before_they_are_loaded(candidate: Candidate):
+    with pytest.raises(Exception, match="needs more than"):
+        require_room(candidate, 10**9, "DPO")
+
+
+def test_texts_are_shown_on_one_line_and_cut():
+    assert show_text("a\nb") == '"a\\nb"'
+    assert show_text("word " * 200).count("[...]") == 1
+    assert len(show_text("word " * 200)) < 140
+
+
+def test_greedy_reference_stops_at_an_end(candidate: Candidate):
+    from montessori.models.weights import load_model
+
+    model = load_model(candidate.folder)
+    ids, gaps = engine.write_greedily(model, [5, 6, 7], 4, frozenset())
+    assert len(ids) == len(gaps) == 4
+    stopped, _ = engine.write_greedily(model, [5, 6, 7], 4, frozenset({ids[1]}))
+    assert stopped == ids[: ids.index(ids[1])]
+    with torch.inference_mode():
+        logits = model(input_ids=torch.tensor([[5, 6, 7]])).logits[0, -1]
+    assert int(logits.argmax()) == ids[0]
