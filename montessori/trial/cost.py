@@ -4,11 +4,13 @@ import gc
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from math import prod
 from pathlib import Path
 
 import torch
 
 from montessori.errors import MontessoriError
+from montessori.models.headers import read_headers
 from montessori.pipeline.runtime import own_peak, total_memory
 from montessori.train.device import choose_device
 from montessori.trial.candidate import Candidate, Measured
@@ -69,22 +71,4 @@ def require_room(candidate: Candidate, bytes_per_parameter: int, what: str) -> N
 
 def count_parameters(folder: Path) -> int:
     """Numbers in the weights of a model folder, from the headers of its safetensors."""
-    return sum(_product(shape) for shape in tensor_shapes(folder))
-
-
-def tensor_shapes(folder: Path) -> list[list[int]]:
-    """The shape of every tensor in a model folder's safetensors."""
-    from safetensors import safe_open
-
-    shapes = []
-    for path in sorted(folder.glob("*.safetensors")):
-        with safe_open(path, framework="pt") as file:
-            shapes += [file.get_slice(name).get_shape() for name in file.keys()]  # noqa: SIM118
-    return shapes
-
-
-def _product(shape: list[int]) -> int:
-    total = 1
-    for size in shape:
-        total *= size
-    return total
+    return sum(prod(tensor.shape) for tensor in read_headers(folder).values())

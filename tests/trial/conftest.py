@@ -22,7 +22,7 @@ CHANGES = {
     "influence": {"learning_rate": 1e-5, "max_length": 128},
     "student_sft": {"batch": 4, "learning_rate": 1e-3, "max_length": 128},
     "teacher_dpo": {"learning_rate": 1e-4, "max_length": 384},
-    "judge": {"prompts": str(ROOT / "montessori/templates/judge"), "max_new_tokens": 16},
+    "judge": {"prompts": str(ROOT / "montessori/templates/judge"), "max_new_tokens": 64},
     "machine": {"device": "cpu", "threads": 1, "generation_batch": 8},
 }
 
