@@ -64,7 +64,7 @@ def has_problems(findings: Sequence[Finding]) -> bool:
 
 
 def _causes(error: BaseException) -> list[BaseException]:
-    found = []
+    found: list[BaseException] = []
     cause = error.__cause__ or error.__context__
     while cause is not None and len(found) < 3:
         found.append(cause)

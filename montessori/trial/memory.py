@@ -56,7 +56,8 @@ def ask_memory(candidate: Candidate) -> list[Finding]:
     if not runs:
         return []
     pace, device = _measure_pace(candidate), choose_device(candidate.settings.machine)
-    rows, most = [HEAD], 0.0
+    rows: list[tuple[str, ...]] = [HEAD]
+    most = 0.0
     for plan, run in runs.items():
         peak = run.peak + pace.bytes * max(0, plan.tokens - run.tokens)
         most = max(most, peak)

@@ -52,7 +52,7 @@ QUESTIONS = (
     Question(
         "writing", "writing eight instructions", "writing:ask_writing", ("teacher",), hosted=True
     ),
-    Question("dpo", "one step of DPO", "training:ask_dpo", ("teacher",)),
+    Question("dpo", "one step of DPO", "preference:ask_dpo", ("teacher",)),
     Question(
         "influence", "first order against the exact step", "training:ask_influence", ("student",)
     ),

@@ -8,7 +8,7 @@ from montessori.artifacts.dialogue import build_dialogue
 from montessori.generate.local import LocalModel, folder_facts
 from montessori.models import chat
 from montessori.trial.candidate import Candidate
-from montessori.trial.findings import Finding, show_text
+from montessori.trial.findings import Finding, Verdict, show_text
 
 TURNS = ("What is the first?", "Name the second one.")
 ANSWERS = ("It is the answer.", "It is the second.")
@@ -32,7 +32,7 @@ def _judge_row(turns: int, problems: Sequence[str], lines: tuple[str, ...]) -> F
         text = f"{name}: the loss is on the answer and its end, and the prompt begins the row"
         return Finding("template", "ok", text, lines=lines)
     # Rows of two turns are written only where the seeds have follow-ups.
-    verdict = "problem" if turns == 1 else "note"
+    verdict: Verdict = "problem" if turns == 1 else "note"
     return Finding(
         "template",
         verdict,

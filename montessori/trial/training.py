@@ -8,26 +8,22 @@ from typing import TYPE_CHECKING
 import polars as pl
 import torch
 
-from montessori.artifacts.files import new_folder, row_id, write_table
-from montessori.artifacts.schemas import PAIRS, PROBE, ROWS
-from montessori.formats.prompts import load_template, render_instruction_prompt
-from montessori.formats.tags import tag_turns
+from montessori.artifacts.files import new_folder, write_table
+from montessori.artifacts.schemas import PROBE, ROWS
 from montessori.models.adapters import NO_ADAPTERS, AdapterParams
 from montessori.models.weights import load_model, save_model
 from montessori.signals.influence.score import score_probe
 from montessori.signals.influence.settings import LEAST_AUDIT, InfluenceParams
 from montessori.signals.scoring import ScoringJob
 from montessori.sources.tables import probe_table, rows_table
-from montessori.train.dpo import train_teacher
 from montessori.train.loss import Row, row_losses, tokenize_rows
-from montessori.train.settings import StudentSftParams, TeacherDpoParams, WarmupParams
+from montessori.train.settings import StudentSftParams, WarmupParams
 from montessori.train.sft import train_student
 from montessori.train.warmup import warm_up
 from montessori.trial.candidate import Candidate
 from montessori.trial.cost import measured_step, require_room
 from montessori.trial.findings import Finding
 from montessori.trial.rows import ROWS as COUNT
-from montessori.writing.settings import InstructionParams
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -197,57 +193,3 @@ def mean_loss(model: "PreTrainedModel", candidate: Candidate, rows: list[Row]) -
     """Mean loss over the rows' trained tokens, in nats."""
     sums, counts = row_losses(model, rows, candidate.tokenizer.pad_token_id or 0)
     return float(sums.sum() / counts.sum())
-
-
-# ------------------------------------------------------------------------------------------ DPO
-def ask_dpo(candidate: Candidate) -> list[Finding]:
-    """One step of the stage `teacher-dpo`: at first policy and reference are equal, loss ln 2."""
-    require_room(candidate, ADAM, "DPO")
-    settings = candidate.settings
-    params = settings.section("teacher_dpo", TeacherDpoParams)
-    pairs, frame = candidate.work / "pairs", _make_pairs(candidate)
-    with new_folder(pairs, {}) as folder:
-        write_table(frame, folder / "pairs.parquet", PAIRS)
-    with measured_step(candidate, "teacher_dpo", 2 * frame.height * _pair_length(candidate, frame)):
-        metrics = train_teacher(
-            candidate.folder,
-            pairs,
-            candidate.work / "teacher",
-            candidate.work / "dpo.csv",
-            replace(params, epochs=1, batch=frame.height),
-            settings.seed,
-            settings.machine,
-        )
-    loss = float(metrics["loss_first"])
-    if abs(loss - math.log(2)) > 0.01:
-        return [
-            Finding(
-                "dpo",
-                "problem",
-                f"the first loss is {loss:.4f}, not ln 2 = 0.6931: policy and reference differ "
-                "before any step",
-                "dropout or another number format is at work: report the model's config.json",
-            )
-        ]
-    return [Finding("dpo", "ok", f"one step on {frame.height} pairs, first loss {loss:.4f} = ln 2")]
-
-
-def _make_pairs(candidate: Candidate) -> pl.DataFrame:
-    """Two pairs of tagged seed instructions, in the prompt that a probe would show."""
-    instruction = candidate.settings.section("instruction", InstructionParams)
-    template = load_template(candidate.settings.path(instruction.template))
-    texts = [tag_turns(row.turns) for row in candidate.seeds[: COUNT + 4]]
-    shown = texts[COUNT - instruction.seed_examples % COUNT : COUNT] or texts[:1]
-    prompt = render_instruction_prompt(shown, template)
-    pairs = []
-    for k in range(2):
-        chosen, rejected = texts[2 * k], texts[2 * k + 1]
-        values = (str(k), "p", prompt, chosen, rejected, row_id(chosen), row_id(rejected), 1.0, 0.0)
-        pairs.append(dict(zip(PAIRS, values, strict=True)))
-    return pl.DataFrame(pairs, schema=dict(PAIRS))
-
-
-def _pair_length(candidate: Candidate, frame: pl.DataFrame) -> int:
-    columns = (frame["prompt"], frame["chosen"], frame["rejected"])
-    texts = [p + max(c, r, key=len) for p, c, r in zip(*columns, strict=True)]
-    return max(len(ids) for ids in candidate.tokenizer(texts)["input_ids"])

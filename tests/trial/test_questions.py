@@ -12,7 +12,7 @@ import torch
 
 from montessori.generate.engine import Generated
 from montessori.signals.influence.settings import InfluenceParams
-from montessori.trial import engine, memory, template, training
+from montessori.trial import engine, memory, preference, template, training
 from montessori.trial.candidate import Candidate, Measured
 from montessori.trial.cost import require_room
 from montessori.trial.findings import show_text
@@ -64,8 +64,8 @@ def test_a_step_is_judged_by_its_losses(before, first, after, verdict):
 
 
 def test_a_policy_unlike_its_reference_is_a_problem(candidate: Candidate, monkeypatch):
-    monkeypatch.setattr(training, "train_teacher", lambda *a, **k: {"loss_first": 0.75})
-    assert training.ask_dpo(candidate)[0].verdict == "problem"
+    monkeypatch.setattr(preference, "train_teacher", lambda *a, **k: {"loss_first": 0.75})
+    assert preference.ask_dpo(candidate)[0].verdict == "problem"
 
 
 def test_weights_that_change_when_they_are_saved_are_a_problem(candidate: Candidate, monkeypatch):

@@ -169,7 +169,7 @@ def test_a_broken_folder_is_a_problem(damage, words, project: Path, student: Pat
 def test_a_teacher_that_writes_no_tags_is_a_problem(project: Path, student: Path):
     status, text = run(student, "--as", "teacher")
     assert status == 1
-    assert "0 of 8 samples are instructions in tags" in text
+    assert "instruction.format tags: 0 of 8 samples are instructions" in text
     assert "first loss 0.6931 = ln 2" in text  # the rest went on
 
 
