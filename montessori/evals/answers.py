@@ -1,5 +1,6 @@
 """A run's greedy answers to the open benchmarks, turn by turn, before a judge sees them."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -21,6 +22,11 @@ if TYPE_CHECKING:
     from montessori.generate.vllm_engine import VllmEngine
 
 
+LOG = logging.getLogger(__name__)
+#: Fact of the manifest: answers that came behind a thought, if there are any.
+THINKING = "thinking"
+
+
 @dataclass
 class Conversation:
     """A dialogue about one item, and a row (schema ANSWERS) for each of its answered turns."""
@@ -29,6 +35,7 @@ class Conversation:
     item: Item
     messages: list[dict[str, str]] = field(default_factory=list)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    thoughts: int = 0
 
     def ask_turn(self, turn: int) -> None:
         """Put the question of a turn (from 0) to the model."""
@@ -37,6 +44,7 @@ class Conversation:
     def add_answer(self, turn: int, answer: Generated, specials: Sequence[str]) -> None:
         """Keep the model's answer to a turn; the next turn shows it without special tokens."""
         content = remove_specials(answer.text, specials)
+        self.thoughts += bool(answer.thought)
         self.messages.append({"role": "assistant", "content": content})
         self.rows.append(
             {
@@ -68,7 +76,11 @@ def write_answers(
     with new_folder(out, inputs, facts) as folder:
         engine = _open_engine(model, bench, machine)
         facts["template"] = template_hash(engine.tokenizer)
-        table = answer_items(engine, items, bench.max_new_tokens)
+        conversations = hold_conversations(engine, items, bench.max_new_tokens)
+        if thoughts := sum(each.thoughts for each in conversations):
+            facts[THINKING] = thoughts
+        table = answer_table(conversations)
+        _warn_of_thoughts(table)
         write_table(table, folder / "answers.parquet", ANSWERS)
 
 
@@ -88,7 +100,14 @@ def _open_engine(
 def answer_items(
     engine: Engine, items: Mapping[str, Sequence[Item]], max_new_tokens: int
 ) -> pl.DataFrame:
-    """Greedy answers (schema ANSWERS) to items by benchmark.
+    """Greedy answers (schema ANSWERS) to items by benchmark."""
+    return answer_table(hold_conversations(engine, items, max_new_tokens))
+
+
+def hold_conversations(
+    engine: Engine, items: Mapping[str, Sequence[Item]], max_new_tokens: int
+) -> list[Conversation]:
+    """The dialogues about items by benchmark, with the model's greedy answers.
 
     Items of all benchmarks are answered in one batch per turn. In a later turn the model sees its
     own earlier answers, even those that were cut off.
@@ -106,10 +125,26 @@ def answer_items(
         answers = _generate_turn(engine, continued, max_new_tokens, turn)
         for conversation, answer in zip(continued, answers, strict=True):
             conversation.add_answer(turn, answer, specials)
+    return conversations
+
+
+def answer_table(conversations: Sequence[Conversation]) -> pl.DataFrame:
+    """The answers (schema ANSWERS) of dialogues, in their order."""
     rows = []
     for conversation in conversations:
         rows += conversation.rows
     return pl.DataFrame(rows, schema=ANSWERS)
+
+
+def _warn_of_thoughts(table: pl.DataFrame) -> None:
+    alone = table.filter((pl.col("answer") == "") & (pl.col("tokens") > 0)).height
+    if alone:
+        LOG.warning(
+            "%d of %d answers are thinking only: raise benchmark.max_new_tokens, or switch "
+            "thinking off (model.template_options in params.yaml)",
+            alone,
+            table.height,
+        )
 
 
 def _generate_turn(

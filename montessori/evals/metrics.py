@@ -10,6 +10,7 @@ from montessori.evals.heldout import heldout_metrics, heldout_outcomes
 from montessori.evals.items import GSM8K, HELDOUT, LENGTH_CONTROLLED, MMLU, ONE_TO_TEN, ORDER
 from montessori.evals.judging.checker import Checker
 from montessori.evals.judging.diagnostics import summarize_judging
+from montessori.evals.judging.verdicts import ANSWERS_THINKING
 from montessori.evals.lab_benchmarks.pair_metrics import (
     length_differences,
     pair_metrics,
@@ -23,7 +24,12 @@ if TYPE_CHECKING:
 
 CHECKER: Mapping[str, Any] = {"name": Checker.name}
 #: Counts of odd answers in the metrics, and the note on such an answer in the verdicts.
-ODD_ANSWERS = {"empty": "empty", "truncated": "truncated", "beyond_context": "context"}
+ODD_ANSWERS = {
+    "empty": "empty",
+    "truncated": "truncated",
+    "beyond_context": "context",
+    "thinking_only": "thinking",
+}
 
 
 def compute_metrics(
@@ -55,6 +61,9 @@ def compute_metrics(
         "length": _means_by(judged, "benchmark", "length"),  # characters of an answer
         "versions": {} if harness is None else harness.versions,
     }
+    judge = dict(judge)
+    if thinking := judge.pop(ANSWERS_THINKING, 0):
+        metrics["thinking"] = thinking
     if judge != CHECKER:
         metrics["judge"] = {**judge, "logprobs": "logprobs" in set(judged["method"])}
         metrics["judging"] = {name: summarize_judging(rows) for name, rows in _by_benchmark(judged)}
@@ -118,8 +127,9 @@ def _count_odd_answers(
         counts[key] = {name: _count_noted(rows, note) for name, rows in _by_benchmark(judged)}
         if word_notes:
             counts[key][GSM8K] = word_notes.count(note)
-    if not any(counts["beyond_context"].values()):
-        del counts["beyond_context"]
+    for key in ("beyond_context", "thinking_only"):
+        if not any(counts[key].values()):
+            del counts[key]
     return counts
 
 

@@ -9,6 +9,7 @@ from montessori.generate.engine import UNBOUNDED, FirstTokens, Message, Prompt, 
 from montessori.generate.ledger import Answer
 from montessori.generate.local import LocalModel, folder_facts
 from montessori.models.hosted import HostedModel
+from montessori.models.thinking import COMMON, Parted, part_thought
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
@@ -53,6 +54,10 @@ class Dialect(Protocol):
 
     def request_body(self, prompt: Any, seed: int, sampling: Sampling, room: int) -> dict[str, Any]:
         """The request, without the model."""
+        ...
+
+    def part_thought(self, text: str, tokens: int, prompt: Any) -> Parted:
+        """A sample of `tokens` tokens without the thought that it begins with."""
         ...
 
     def read_answer(self, answer: Any) -> tuple[Answer, Usage | None]:
@@ -159,12 +164,24 @@ class Chat:
             asked |= {"logprobs": True, "top_logprobs": sampling.logprobs}
         return asked | _sampling_fields(seed, sampling)
 
+    def part_thought(self, text: str, tokens: int, prompt: Sequence[Message]) -> Parted:
+        """The same; the answer has its share of the tokens by its share of the characters."""
+        return part_thought(
+            Parted(text, tokens), COMMON, "", lambda part: round(tokens * len(part) / len(text))
+        )
+
     def read_answer(self, answer: Any) -> tuple[Answer, Usage | None]:
-        """The assistant's message; none at all counts as empty."""
+        """The assistant's message; none at all counts as empty.
+
+        Servers that part thoughts themselves give them as reasoning_content or reasoning.
+        """
         choice, usage = answer["choices"][0], _read_usage(answer)
-        text = _require_text(choice["message"]["content"] or "")
+        message = choice["message"]
+        text = _require_text(message["content"] or "")
+        thought = message.get("reasoning_content") or message.get("reasoning") or ""
         finished = choice["finish_reason"] == "stop"
-        return Answer(text, usage[1] if usage else 0, finished, _first_of_chat(choice)), usage
+        tokens, first = usage[1] if usage else 0, _first_of_chat(choice)
+        return Answer(text, tokens, finished, first, str(thought)), usage
 
 
 def _first_of_chat(choice: Any) -> FirstTokens:

@@ -56,7 +56,9 @@ class Generated:
     `finished` says that the model ended its turn itself; `request` and `sample` are positions in
     the call's requests and in the request's seeds. `first` are the likeliest first tokens with
     their log-probabilities (nats, before temperature and penalties), likeliest first; empty where
-    they were not asked for, or a server does not tell.
+    they were not asked for, or a server does not tell. `thought` is what the model wrote before
+    its answer (models/thinking.py): it is neither in `text` nor in `tokens`, unless there is no
+    answer behind it; `tokens` are then those of the thought.
     """
 
     text: str
@@ -65,6 +67,7 @@ class Generated:
     request: int
     sample: int
     first: FirstTokens = ()
+    thought: str = ""
 
 
 class Engine(Protocol):

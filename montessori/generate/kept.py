@@ -77,7 +77,9 @@ class RecordedEngine:
             self._write(dict(list(wanted.items())[start : start + PART]), sampling, on_done)
         answers = {place: self.ledger.answers[key] for place, key in keys.items()}
         return [
-            Generated(answer.text, answer.tokens, answer.finished, i, k, answer.first)
+            Generated(
+                answer.text, answer.tokens, answer.finished, i, k, answer.first, answer.thought
+            )
             for (i, k), answer in answers.items()
         ]
 
@@ -90,5 +92,5 @@ class RecordedEngine:
         """Have some samples written, and keep them."""
         written = self.engine.generate(list(wanted.values()), sampling, on_done)
         for (key, request), one in zip(wanted.items(), written, strict=True):
-            answer = Answer(one.text, one.tokens, one.finished, one.first)
+            answer = Answer(one.text, one.tokens, one.finished, one.first, one.thought)
             self.ledger.add_answer(key, answer, Cost(len(request.prompt), one.tokens))

@@ -41,12 +41,16 @@ class Cost:
 
 @dataclass(frozen=True)
 class Answer:
-    """A finished sample: text, tokens without the end token, who ended it, first tokens."""
+    """A finished sample: text, tokens without the end token, who ended it, first tokens, thought.
+
+    As of `Generated`.
+    """
 
     text: str
     tokens: int
     finished: bool
     first: FirstTokens = ()
+    thought: str = ""
 
 
 def answer_key(*parts: Any) -> str:
@@ -89,8 +93,7 @@ class Ledger:
     def add_answer(self, key: str, answer: Answer, cost: Cost) -> None:
         """Keep an answer and what it cost."""
         record = {"key": key, **asdict(answer), **asdict(cost)}
-        if not answer.first:
-            del record["first"]
+        record = {k: v for k, v in record.items() if v or k not in ("first", "thought")}
         self._append(record)
 
     def take_answers(self, path: Path) -> None:
@@ -118,7 +121,8 @@ class Ledger:
         cost = Cost(record["prompt_tokens"], record["completion_tokens"], record["usd"])
         if record["key"] is not None:
             first = tuple((str(text), float(value)) for text, value in record.get("first", ()))
-            found = Answer(record["text"], record["tokens"], record["finished"], first)
+            rest = record["finished"], first, record.get("thought", "")
+            found = Answer(record["text"], record["tokens"], *rest)
             self.answers[record["key"]] = found
             self.costs[record["key"]] = cost
         self.total += cost

@@ -1,18 +1,23 @@
 """What engines with a model folder have in common: the tokenizer, the ends of a turn, the room."""
 
 from collections.abc import Sequence
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from montessori.generate.engine import UNBOUNDED, Message
 from montessori.models import chat
+from montessori.models.thinking import Parted, find_opened, part_thought
 
 if TYPE_CHECKING:
     from transformers import PreTrainedConfig, PreTrainedTokenizerFast
 
 #: Where configs have their context; most older names are mapped to the first by transformers.
 CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len")
+
+
+#: Tokens at the end of a prompt that may open a thought.
+PROMPT_END = 16
 
 
 class LocalModel:
@@ -22,6 +27,8 @@ class LocalModel:
 
     def __init__(self, folder: Path) -> None:
         self.tokenizer: PreTrainedTokenizerFast = chat.load_tokenizer(folder)
+        self.thoughts = chat.thought_style(self.tokenizer)
+        self._find_opened = lru_cache(maxsize=64)(self._decode_opened)
 
     @cached_property
     def special_texts(self) -> tuple[str, ...]:
@@ -39,6 +46,20 @@ class LocalModel:
         return self.tokenizer.batch_decode(
             rows, skip_special_tokens=False, clean_up_tokenization_spaces=False
         )
+
+    def part_thought(self, text: str, tokens: int, prompt: Sequence[int]) -> Parted:
+        """A sample of `tokens` tokens without the thought that it begins with.
+
+        `prompt` are the ids before it: some templates begin the thought there.
+        """
+        opened = self._find_opened(tuple(prompt[-PROMPT_END:]))
+        return part_thought(Parted(text, tokens), self.thoughts, opened, self._count_tokens)
+
+    def _decode_opened(self, ids: tuple[int, ...]) -> str:
+        return find_opened(self.decode_texts([ids])[0], self.thoughts)
+
+    def _count_tokens(self, text: str) -> int:
+        return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])
 
     def find_end_ids(self, eos: Any) -> frozenset[int]:
         """Ids at which a turn ends: of the tokenizer, and `eos` of the generation config."""

@@ -92,7 +92,9 @@ class OpenAIEngine:
         asyncio.run(self._ask(list(self._wanted(requests, keys, sampling)), sampling, on_done))
         answers = {place: self.ledger.answers.get(key, EMPTY) for place, key in keys.items()}
         return [
-            Generated(answer.text, answer.tokens, answer.finished, i, k, answer.first)
+            Generated(
+                answer.text, answer.tokens, answer.finished, i, k, answer.first, answer.thought
+            )
             for (i, k), answer in answers.items()
         ]
 
@@ -161,6 +163,13 @@ class OpenAIEngine:
                     found = str(refusal)
                     continue
                 else:
+                    parted = self.dialect.part_thought(answer.text, answer.tokens, sample.prompt)
+                    answer = replace(
+                        answer,
+                        text=parted.text,
+                        tokens=parted.tokens,
+                        thought=parted.thought or answer.thought,
+                    )
                     self.ledger.add_answer(
                         sample.key, answer, self._cost(usage) if usage else worst
                     )

@@ -147,11 +147,14 @@ class TransformersEngine(LocalModel):
             seeds = [fits[row.request].seeds[row.sample] for row in written]
             prompts = [request.ids for request in fits.values()]
             self._write(prompts, copies, written, seeds, sampling)
-        texts = self.decode_texts([row.tokens for row in rows])
-        return [
-            Generated(text, len(row.tokens), row.finished, row.request, row.sample, row.first)
-            for row, text in zip(rows, texts, strict=True)
-        ]
+        asked = {i: request.ids for i, request in group}
+        made = []
+        for row, text in zip(rows, self.decode_texts([row.tokens for row in rows]), strict=True):
+            text, tokens, thought = self.part_thought(text, len(row.tokens), asked[row.request])
+            made.append(
+                Generated(text, tokens, row.finished, row.request, row.sample, row.first, thought)
+            )
+        return made
 
     def _write(
         self,

@@ -112,10 +112,11 @@ class VllmEngine(LocalModel):
         texts = self.decode_texts([ids for ids, _ in rows])
         if on_done is not None:
             on_done(len(rows))
-        return [
-            Generated(text, len(ids), finished, i, k, first.get((i, k), ()))
-            for (i, k), (ids, finished), text in zip(places, rows, texts, strict=True)
-        ]
+        made = []
+        for (i, k), (ids, finished), whole in zip(places, rows, texts, strict=True):
+            text, tokens, thought = self.part_thought(whole, len(ids), requests[i].ids)
+            made.append(Generated(text, tokens, finished, i, k, first.get((i, k), ()), thought))
+        return made
 
     def sampling_params(self, sampling: Sampling, seed: int) -> "SamplingParams":
         """vLLM's settings for one sample: none of its own defaults, text left to our tokenizer."""

@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from montessori.errors import MontessoriError
+from montessori.models.thinking import COMMON, ThoughtStyle, read_style
 from montessori.models.turns import (
     HiddenTurnError,
     Message,
@@ -164,6 +165,14 @@ def tokenize_dialogues(
 def end_of_turn_ids(tokenizer: "PreTrainedTokenizerFast") -> tuple[int, ...]:
     """Ids at which an assistant turn ends: the eos token, and what the template closes it with."""
     return tuple(sorted(map(tokenizer.convert_tokens_to_ids, _end_texts(tokenizer))))
+
+
+def thought_style(tokenizer: "PreTrainedTokenizerFast") -> ThoughtStyle:
+    """How the template shows the thoughts of a model; the common style where it shows none."""
+    try:
+        return read_style(lambda part, prompt: _render_dialogue(tokenizer, part, prompt)[0])
+    except MontessoriError:
+        return COMMON
 
 
 def special_texts(tokenizer: "PreTrainedTokenizerFast") -> tuple[str, ...]:

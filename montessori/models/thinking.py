@@ -7,8 +7,9 @@ START_THINKING and the channels of gpt-oss.
 """
 
 import re
+from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from montessori.models.turns import ANSWER, QUESTION, Render
 
@@ -42,6 +43,14 @@ class ThoughtStyle:
 
 
 COMMON = ThoughtStyle()
+
+
+class Parted(NamedTuple):
+    """An answer, its tokens (those of the thought where it is alone), and the thought before it."""
+
+    text: str
+    tokens: int
+    thought: str = ""
 
 
 def read_style(render: Render) -> ThoughtStyle:
@@ -79,6 +88,18 @@ def split_thought(text: str, style: ThoughtStyle = COMMON, opened: str = "") -> 
     if style.preamble and answer.lstrip().startswith(style.preamble):
         answer = answer.lstrip().removeprefix(style.preamble).lstrip()
     return thought.strip(), answer
+
+
+def part_thought(
+    whole: Parted, style: ThoughtStyle, opened: str, count: Callable[[str], int]
+) -> Parted:
+    """A sample without its thought, its tokens as `count` tells them of the answer."""
+    thought, answer = split_thought(whole.text, style, opened)
+    if answer == whole.text:
+        return whole
+    if thought and not answer.strip():
+        return Parted("", whole.tokens, thought)
+    return Parted(answer, count(answer), thought)
 
 
 def find_opened(prompt: str, style: ThoughtStyle = COMMON) -> str:

@@ -26,13 +26,15 @@ from montessori.worlds import grade_row
 from montessori.writing.order import Order
 
 KIND = "judge-signal"
-#: Of a row: the sum of its marks, verdicts with a mark, malformed ones, tokens of the verdicts.
+#: Of a row: the sum of its marks, verdicts with a mark, malformed ones, tokens of the verdicts, and
+#: verdicts that came behind a thought.
 PART = {
     "row_id": pl.String,
     "total": pl.Float64,
     "marks": pl.Int64,
     "malformed": pl.Int64,
     "tokens": pl.Int64,
+    "thinking": pl.Int64,
 }
 
 
@@ -58,7 +60,14 @@ class GraderJudge:
         """One mark for each row; nothing is malformed."""
         totals = [_grade_quality(messages) * BEST for messages in rows["messages"].to_list()]
         return pl.DataFrame(
-            {"row_id": rows["row_id"], "total": totals, "marks": 1, "malformed": 0, "tokens": 0},
+            {
+                "row_id": rows["row_id"],
+                "total": totals,
+                "marks": 1,
+                "malformed": 0,
+                "tokens": 0,
+                "thinking": 0,
+            },
             schema=PART,
         )
 
@@ -94,15 +103,18 @@ class ModelJudge:
         for answer in engine.generate(requests, sampling):
             mark, tokens = read_mark(answer.text), answer.tokens
             row_id = rows["row_id"][answer.request]
-            verdicts.append({"row_id": row_id, "mark": mark, "tokens": tokens})
-        table = pl.DataFrame(
-            verdicts, schema={"row_id": pl.String, "mark": pl.Float64, "tokens": pl.Int64}
-        )
+            thinking = int(bool(answer.thought))
+            verdicts.append(
+                {"row_id": row_id, "mark": mark, "tokens": tokens, "thinking": thinking}
+            )
+        schema = {name: PART[name] for name in ("row_id", "tokens", "thinking")}
+        table = pl.DataFrame(verdicts, schema={**schema, "mark": pl.Float64})
         return table.group_by("row_id", maintain_order=True).agg(
             pl.col("mark").sum().alias("total"),
             pl.col("mark").count().cast(pl.Int64).alias("marks"),
             pl.col("mark").null_count().cast(pl.Int64).alias("malformed"),
             pl.col("tokens").sum(),
+            pl.col("thinking").sum(),
         )
 
 
@@ -166,22 +178,31 @@ def _fill_parts(
 
 def _count_verdicts(marked: pl.DataFrame, judge: Judge) -> dict[str, Any]:
     marks, malformed = int(marked["marks"].sum()), int(marked["malformed"].sum())
+    thinking = int(marked["thinking"].sum())
     return {
         "oracle": judge.oracle,
         "judge_calls": marks + malformed,
         "malformed": malformed,
         "rows_without_mark": marked.filter(pl.col("marks") == 0).height,
         "judge_tokens": int(marked["tokens"].sum()),
+        **({"thinking": thinking} if thinking else {}),
     }
 
 
 def _too_many_malformed(
     facts: dict[str, Any], settings: JudgeSignalParams, judge: Path
 ) -> MontessoriError:
+    thinking = (
+        "the judge thinks first: raise judge_signal.max_new_tokens, or switch thinking off "
+        "(model.template_options); or "
+        if "thinking" in facts
+        else ""
+    )
     return MontessoriError(
         f"{facts['malformed']} of {facts['judge_calls']} verdicts have no mark",
         where=f"judge {judge}",
         expected=f"at most {settings.max_malformed:.0%} (judge_signal.max_malformed); a verdict "
         "ends with a line `Score: n`, n from 0 to 5",
-        next="use a stronger judge in params.yaml, section judge_signals, or fix the template",
+        next=thinking
+        + "use a stronger judge in params.yaml, section judge_signals, or fix the template",
     )

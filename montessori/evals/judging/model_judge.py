@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from montessori.generate.kept import EngineWithLedger
 
 LOG = logging.getLogger(__name__)
+THINKING_ONLY = "thinking only"  # no verdict behind the judge's thought
 NOTHING = Answer("", 0, False)  # to a prompt that leaves no room in the judge's context
 
 
@@ -43,7 +44,8 @@ class ModelJudge:
     """A judge model: an engine that is asked by the prompts of a folder.
 
     about: facts for judge.json. takes_system: whether the chat template shows system messages; if
-    it does not, they are put before the user's first message.
+    it does not, they are put before the user's first message. thinking: verdicts so far that came
+    behind a thought.
     """
 
     name: str
@@ -52,6 +54,7 @@ class ModelJudge:
     params: JudgeParams
     about: dict[str, object]
     takes_system: bool = True
+    thinking: int = 0
 
     def give_verdicts(self, questions: Sequence[Question]) -> list[Verdict]:
         """One verdict for each question; verdicts in the ledger are not asked for again.
@@ -70,7 +73,8 @@ class ModelJudge:
     def describe_judge(self) -> dict[str, object]:
         """See `Judge`. `spent`: what this stage paid, for answers that were lost too."""
         spent = self.engine.ledger.sum_costs()
-        return {"name": self.name, **self.about, "spent": spent}
+        thinking = {"thinking": self.thinking} if self.thinking else {}
+        return {"name": self.name, **self.about, "spent": spent, **thinking}
 
     def _warn_of_problems(self, questions: Sequence[Question], verdicts: Sequence[Verdict]) -> None:
         """Warn of missing log-probabilities and of verdicts that cannot be used."""
@@ -85,6 +89,11 @@ class ModelJudge:
         if problems:
             listed = ", ".join(f"{count} {problem}" for problem, count in problems.items())
             LOG.warning("of %d verdicts of %s: %s", len(verdicts), self.name, listed)
+        if problems[THINKING_ONLY]:
+            LOG.warning(
+                "raise judge.max_new_tokens or judge.choice_tokens, or switch the judge's thinking "
+                "off: model.template_options in params.yaml"
+            )
 
     def _to_requests(self, questions: Sequence[Question]) -> list[JudgeRequest]:
         specials = self.engine.special_texts
@@ -118,6 +127,7 @@ class ModelJudge:
         key = self.engine.sample_key(request.prompt, request.seed, request.sampling)
         answer = self.engine.ledger.answers.get(key, NOTHING)
         cost = self.engine.ledger.costs.get(key, Cost())
+        self.thinking += bool(answer.thought)
         return read_verdict(request.question, answer, key, cost)
 
 
@@ -135,11 +145,15 @@ def read_verdict(question: Question, answer: Answer, key: str, cost: Cost) -> Ve
     key, cost: of the answer in the ledger.
     """
     preference = score = None
-    by_logprobs = choice_by_logprobs(answer.first) if question.is_choice else None
+    # a judge that thinks begins with its thought, whose first token is no verdict
+    reads_first = question.is_choice and not answer.thought
+    by_logprobs = choice_by_logprobs(answer.first) if reads_first else None
     problem = ""
     # An empty answer that was not finished is none: the prompt left no room for it.
     if not (answer.finished or answer.tokens or answer.text or answer.first):
         problem = "context"
+    elif answer.thought and not answer.text:
+        problem = THINKING_ONLY
     elif question.others:
         preference, problem = _read_preference(question, answer, by_logprobs)
     else:
@@ -150,7 +164,7 @@ def read_verdict(question: Question, answer: Answer, key: str, cost: Cost) -> Ve
         method="text" if by_logprobs is None else "logprobs",
         problem=problem,
         key=key,
-        raw=answer.text,
+        raw=answer.text or answer.thought,
         first=json.dumps(answer.first) if answer.first else "",
         **asdict(cost),
     )

@@ -37,9 +37,15 @@ class TurnAnswer:
 
     @property
     def note(self) -> str:
-        """What is odd about the answer; "context": the question left no room for an answer."""
+        """What is odd about the answer.
+
+        "context": the question left no room for an answer; "thinking": nothing but a thought, which
+        is no text, was written.
+        """
         if not self.finished and self.tokens == 0:
             return "context"
+        if not self.text and self.tokens:
+            return "thinking"
         if not self.text.strip():
             return "empty"
         return "" if self.finished else "truncated"

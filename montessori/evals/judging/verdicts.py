@@ -15,6 +15,8 @@ import polars as pl
 from montessori.artifacts.schemas import VERDICTS
 from montessori.evals.judging.questions import Question
 
+#: Key of judge.json: answers of the run that came behind a thought, if there are any.
+ANSWERS_THINKING = "answers_thinking"
 TABLE, FACTS = "verdicts.parquet", "judge.json"  # of the stage judge
 Method = Literal["checker", "logprobs", "text", "identical"]
 

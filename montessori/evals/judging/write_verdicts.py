@@ -13,10 +13,17 @@ from typing import TYPE_CHECKING
 from montessori.artifacts.files import folder_digest, new_folder, read_json, write_json, write_table
 from montessori.artifacts.schemas import VERDICTS
 from montessori.errors import MontessoriError
+from montessori.evals.answers import THINKING
 from montessori.evals.judging.checker import Checker
 from montessori.evals.judging.judge_prompts import read_prompts
 from montessori.evals.judging.questions import plan_questions
-from montessori.evals.judging.verdicts import FACTS, TABLE, Judge, verdict_table
+from montessori.evals.judging.verdicts import (
+    ANSWERS_THINKING,
+    FACTS,
+    TABLE,
+    Judge,
+    verdict_table,
+)
 from montessori.evals.settings import BenchmarkParams, JudgeParams
 from montessori.pipeline.machine import Machine
 
@@ -74,9 +81,16 @@ def write_verdicts(
         facts["judge"] = opened.name
         table = verdict_table(opened.name, questions, opened.give_verdicts(questions))
         write_table(table, folder / TABLE, VERDICTS)
-        write_json(folder / FACTS, opened.describe_judge())
+        write_json(folder / FACTS, opened.describe_judge() | _count_thoughts(inputs.answers))
     if resources.ledger.is_file():
         _keep_ledger(resources.ledger)
+
+
+def _count_thoughts(answers: Path) -> dict[str, object]:
+    """Answers of the run that came behind a thought, if there are any."""
+    manifest = answers / "manifest.json"
+    facts = read_json(manifest).get("facts", {}) if manifest.is_file() else {}
+    return {ANSWERS_THINKING: facts[THINKING]} if THINKING in facts else {}
 
 
 def _keep_ledger(ledger: Path) -> None:
