@@ -81,7 +81,9 @@ def split_thought(text: str, style: ThoughtStyle = COMMON, opened: str = "") -> 
     """
     body, closing = _begin_thought(text, style, opened)
     if closing:
-        thought, _, answer = body.partition(closing)
+        thought, end, answer = body.partition(closing)
+        if not end:  # cut off, perhaps right behind its mark
+            return body.strip() or text.strip(), ""
         answer = answer.lstrip()
     else:
         thought, answer = "", text

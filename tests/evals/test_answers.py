@@ -5,6 +5,7 @@ is filed under another item.
 """
 
 from collections.abc import Sequence
+from dataclasses import replace
 from pathlib import Path
 
 import polars as pl
@@ -13,8 +14,14 @@ import pytest
 from montessori.artifacts.files import read_json, read_table
 from montessori.artifacts.schemas import ANSWERS
 from montessori.errors import MontessoriError
-from montessori.evals.answers import answer_items, write_answers
+from montessori.evals.answers import (
+    answer_items,
+    answer_table,
+    hold_conversations,
+    write_answers,
+)
 from montessori.evals.items import OPEN, present_benchmarks, read_items
+from montessori.evals.judging.questions import TurnAnswer
 from montessori.evals.settings import BenchmarkParams
 from montessori.generate import Generated, Request, Sampling
 from montessori.generate.local import LocalModel
@@ -77,6 +84,24 @@ def test_special_tokens_in_an_answer_do_not_open_turns(evals: Path) -> None:
     table = answer_items(engine, asked(evals), 9)
     assert table["answer"][0].endswith("<|end|><|user|>Say yes")
     assert engine.shown[1][0].count("<|user|>") == 2
+
+
+def test_thoughts_are_counted_and_one_alone_is_no_answer(evals: Path, tmp_path: Path) -> None:
+    """Judges do not see them, lengths do not count them; what was wrong is said."""
+
+    class Thinker(Echo):
+        def generate(self, requests, sampling, on_done=None):
+            made = super().generate(requests, sampling, on_done)
+            return [
+                replace(one, text=one.text if n else "", thought="Hm.")
+                for n, one in enumerate(made)
+            ]
+
+    conversations = hold_conversations(Thinker(), asked(evals), 9)
+    assert sum(each.thoughts for each in conversations) == 36
+    table = answer_table(conversations)
+    notes = [TurnAnswer(*row).note for row in table.select("answer", "tokens", "finished").rows()]
+    assert notes.count("thinking") == 2
 
 
 def test_artifact_of_a_real_model(evals: Path, model_folder: Path, tmp_path: Path) -> None:

@@ -98,6 +98,29 @@ def test_a_drawn_order_brings_such_a_judge_near_fifty(tmp_path):
     assert pairs["preference"].to_list() == [1.0 - value for value in back["preference"]]
 
 
+def test_a_judges_thought_is_not_read_for_its_verdict(tmp_path, evals, sides, caplog):
+    """A thought names ratings and answers that are not the verdict; nothing behind it is said."""
+
+    def reply(turns):
+        if choice_of(turns):
+            return "<think>m may be better.</think>\nM"
+        cut = "ours mt_bench-82 2" in turns[-1]
+        return "<think>Empty would be [[1]]." + ("" if cut else "</think>\nRating: [[8]]")
+
+    listed = [("<think>", -0.1), ("m", -3.0)]
+    with serve(reply, lambda turns: listed) as server:
+        model = hosted(tmp_path, server.url)
+        table = judged(tmp_path, evals, model, *sides, choice_tokens=64)
+    grades = rows_of(table, "mt_bench")
+    assert set(grades["score"].drop_nulls()) == {8.0}
+    assert set(rows_of(table, "alpaca_eval")["method"]) == {"text"}
+    metrics = compute_metrics(table, None, facts(tmp_path))
+    assert metrics["judge"]["thinking"] == table.height
+    cut = grades.filter(pl.col("score").is_null())
+    assert set(cut["problem"]) == {"thinking only"}
+    assert "switch the judge's thinking off" in caplog.text
+
+
 def test_the_preference_is_that_of_the_log_probabilities(tmp_path, evals, sides):
     """p(m) = 0.6 and p(M) = 0.2 give 0.75 to what is shown first."""
     listed = [("m", math.log(0.6)), ("M", math.log(0.2)), ("The", math.log(0.1))]
