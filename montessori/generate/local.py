@@ -1,7 +1,7 @@
 """What engines with a model folder have in common: the tokenizer, the ends of a turn, the room."""
 
 from collections.abc import Sequence
-from functools import cached_property, lru_cache
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,8 +14,6 @@ if TYPE_CHECKING:
 
 #: Where configs have their context; most older names are mapped to the first by transformers.
 CONTEXT_NAMES = ("max_position_embeddings", "n_positions", "max_seq_len")
-
-
 #: Tokens at the end of a prompt that may open a thought.
 PROMPT_END = 16
 
@@ -28,7 +26,7 @@ class LocalModel:
     def __init__(self, folder: Path) -> None:
         self.tokenizer: PreTrainedTokenizerFast = chat.load_tokenizer(folder)
         self.thoughts = chat.thought_style(self.tokenizer)
-        self._find_opened = lru_cache(maxsize=64)(self._decode_opened)
+        self._opened: dict[tuple[int, ...], str] = {}  # what ends of prompts open
 
     @cached_property
     def special_texts(self) -> tuple[str, ...]:
@@ -52,11 +50,12 @@ class LocalModel:
 
         `prompt` are the ids before it: some templates begin the thought there.
         """
-        opened = self._find_opened(tuple(prompt[-PROMPT_END:]))
-        return part_thought(Parted(text, tokens), self.thoughts, opened, self._count_tokens)
-
-    def _decode_opened(self, ids: tuple[int, ...]) -> str:
-        return find_opened(self.decode_texts([ids])[0], self.thoughts)
+        end = tuple(prompt[-PROMPT_END:])
+        if end not in self._opened:
+            self._opened[end] = find_opened(self.decode_texts([end])[0], self.thoughts)
+        return part_thought(
+            Parted(text, tokens), self.thoughts, self._opened[end], self._count_tokens
+        )
 
     def _count_tokens(self, text: str) -> int:
         return len(self.tokenizer(text, add_special_tokens=False)["input_ids"])

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from montessori.artifacts.dialogue import build_prompts
 from montessori.errors import MontessoriError
@@ -10,6 +10,7 @@ from montessori.formats.formats import Example, Format
 from montessori.formats.tags import Written
 from montessori.formats.tokens import require_format, tokenize_prompts
 from montessori.generate import Engine, Generated, Prompt, Sampling
+from montessori.writing.causes import THINKING_ONLY
 from montessori.writing.settings import InstructionParams, ResponseParams
 
 LOG = logging.getLogger(__name__)
@@ -44,7 +45,7 @@ class Asker:
     def read_sample(self, out: Generated, prompt: Prompt) -> tuple[str, Written]:
         """The raw text of a sample up to its end, and the instruction in it."""
         raw, finished = self.form.cut_sample(out.text, out.finished, self.sampling.stop)
-        cut = Generated(raw, out.tokens, finished, out.request, out.sample)
+        cut = replace(out, text=raw, finished=finished)
         problem = find_text_problem(cut, self.engine, prompt)
         return raw, Written((), problem) if problem else self.form.read_instruction(raw)
 
@@ -94,9 +95,12 @@ def require_room(lengths: Sequence[int], limit: int, params: InstructionParams) 
 def find_text_problem(out: Generated, engine: Engine, prompt: Prompt) -> str | None:
     """Why the text of a sample behind `prompt` cannot be used, or None.
 
-    "context" for text that the model's context cut off, "endless" for text that the most new
-    tokens cut off, "special token" for text that holds one.
+    "thinking only" for a thought without an answer, "context" for text that the model's context cut
+    off, "endless" for text that the most new tokens cut off, "special token" for text that holds
+    one.
     """
+    if out.thought and not out.text.strip():
+        return THINKING_ONLY
     if not out.finished:
         return "context" if len(prompt) + out.tokens >= engine.limit else "endless"
     return "special token" if any(token in out.text for token in engine.special_texts) else None

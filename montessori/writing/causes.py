@@ -10,10 +10,13 @@ from types import MappingProxyType
 
 from montessori.formats.formats import FormatName
 
+#: Reason of a sample that is a thought without an answer behind it.
+THINKING_ONLY = "thinking only"
 #: Reasons that make a sample invalid: nothing usable came back.
 INVALID = frozenset(
     {"no tags", "empty", "endless", "context", "special token"}
     | {"response empty", "response endless", "response context", "response special token"}
+    | {THINKING_ONLY, f"response {THINKING_ONLY}"}
 )
 DUPLICATE = frozenset({"duplicate", "near-duplicate"})
 
@@ -29,6 +32,8 @@ CAUSE_OF: Mapping[str, str] = MappingProxyType(
         "special token": "end token",
         "response special token": "end token",
         "response empty": "end token",
+        THINKING_ONLY: "thinking",
+        f"response {THINKING_ONLY}": "thinking",
         "duplicate": "sameness",
         "near-duplicate": "sameness",
     }
@@ -51,6 +56,8 @@ _STEPS: Mapping[str, str] = MappingProxyType(
         "seeds, or take a teacher with a longer context",
         "end token": "the token with which the teacher ends its turn is not known: add its id to "
         "eos_token_id in generation_config.json of the base model",
+        "thinking": "raise instruction.max_new_tokens or response.max_new_tokens, or switch "
+        "thinking off: model.template_options, such as {enable_thinking: false}",
         "sameness": "raise instruction.temperature or top_p, or give more and other seeds",
         "filter": "loosen the filter that drops most (section filter)",
     }

@@ -36,7 +36,14 @@ def measure_rows(written: pl.DataFrame, rows: pl.DataFrame, tally: Tally) -> dic
         "openings": len(tally.openings),
         **tally.compute_shares(),
     }
+    metrics |= count_thoughts(written)
     return metrics | _measure_correctness(rows)
+
+
+def count_thoughts(written: pl.DataFrame) -> dict[str, int]:
+    """Texts that came behind a thought, under `thinking`, if there are any."""
+    thoughts = int(written["thinking"].sum())
+    return {"thinking": thoughts} if thoughts else {}
 
 
 def count_skills(rows: pl.DataFrame) -> dict[str, int]:

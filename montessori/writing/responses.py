@@ -21,10 +21,13 @@ from montessori.progress import track_progress
 from montessori.seeding import seed_of
 from montessori.train.unseen import read_unseen_rows
 from montessori.writing.asking import find_text_problem
+from montessori.writing.measures import count_thoughts
 from montessori.writing.order import Order
 from montessori.writing.settings import ResponseProbeParams
 
 KIND = "response-probe"
+#: Rows of a part: a probe's columns, and whether the response came behind a thought.
+PART = {**PROBE, "thinking": pl.Int64}
 
 
 def write_responses(order: Order, settings: ResponseProbeParams, out: Path) -> dict[str, Any]:
@@ -37,7 +40,7 @@ def write_responses(order: Order, settings: ResponseProbeParams, out: Path) -> d
     """
     inputs = order.inputs
     instructions = _read_instructions(inputs["warmup"], inputs["probe"], settings.instructions)
-    parts = order.open_parts({**asdict(order.generation), **asdict(settings)}, PROBE)
+    parts = order.open_parts({**asdict(order.generation), **asdict(settings)}, PART)
     open_engine = order.lazy_engine()
     size = settings.instructions_per_part
     starts = range(0, instructions.height, size)
@@ -48,7 +51,7 @@ def write_responses(order: Order, settings: ResponseProbeParams, out: Path) -> d
                 parts.write_part(part, _answer_batch(open_engine(), batch, settings, order.seed))
             progress.advance(batch.height)
     rows = pl.concat([parts.read_part(part) for part in range(len(starts))])
-    order.write_rows(out, rows, PROBE)
+    order.write_rows(out, rows.select(list(PROBE)), PROBE)
     return order.clear_work(parts, _measure_responses(rows))
 
 
@@ -69,7 +72,7 @@ def _read_instructions(warmup: Path, probe: Path, most: int) -> pl.DataFrame:
 def _answer_batch(
     engine: Engine, instructions: pl.DataFrame, settings: ResponseProbeParams, seed: int
 ) -> pl.DataFrame:
-    """All responses to some instructions as a PROBE table, in order (instruction, sample)."""
+    """All responses to some instructions as a PART table, in order (instruction, sample)."""
     texts = instructions["instruction"].to_list()
     requests = []
     for prompt, text in zip(engine.render_prompts(build_prompts(texts)), texts, strict=True):
@@ -86,7 +89,7 @@ def _answer_batch(
         seen.add((answer.request, text))
         instruction, skill = instructions.row(answer.request)
         rows.append(_make_row(instruction, skill, answer, problem))
-    return pl.DataFrame(rows, schema=dict(PROBE))
+    return pl.DataFrame(rows, schema=dict(PART))
 
 
 def _make_row(
@@ -106,6 +109,7 @@ def _make_row(
         "raw": text,
         "dropped": problem,
         "response_tokens": answer.tokens,
+        "thinking": int(bool(answer.thought)),
     }
 
 
@@ -125,4 +129,5 @@ def _measure_responses(rows: pl.DataFrame) -> dict[str, Any]:
         "instructions_with_several": by_prompt.filter(pl.col("len") > 1).height,
         "dropped": dict(reasons.iter_rows()),
         "tokens": int(rows["response_tokens"].sum()),
+        **count_thoughts(rows),
     }

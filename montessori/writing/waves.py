@@ -22,8 +22,9 @@ from montessori.writing.asking import find_text_problem, make_sampling, open_ask
 from montessori.writing.examples import draw_examples
 from montessori.writing.settings import InstructionParams, ResponseParams
 
-#: Rows of a part: a probe's columns and the tokens of the raw instruction text.
-PART = {**PROBE, "instruction_tokens": pl.Int64}
+#: Rows of a part: a probe's columns, the tokens of the raw instruction text, and how many of the
+#: sample's texts came behind a thought.
+PART = {**PROBE, "instruction_tokens": pl.Int64, "thinking": pl.Int64}
 #: Start of the reasons for which a row is dropped after its instruction passed the filters.
 RESPONSE = "response "
 
@@ -42,6 +43,7 @@ class Draft:
     response_tokens: int = 0
     skill: str | None = None
     dropped: str | None = None
+    thinking: int = 0
 
     def open_dialogue(self) -> list[dict[str, str]]:
         """The dialogue so far: the user turns with a response, and the next one."""
@@ -64,6 +66,7 @@ class Draft:
             "dropped": self.dropped,
             "response_tokens": self.response_tokens,
             "instruction_tokens": self.tokens,
+            "thinking": self.thinking,
         }
 
 
@@ -152,6 +155,7 @@ class Writer:
                     tokens=out.tokens,
                     turns=written.turns,
                     dropped=written.problem,
+                    thinking=int(bool(out.thought)),
                 )
             )
         return drafts
@@ -180,6 +184,7 @@ class Writer:
         for draft, answer, prompt in zip(drafts, answers, prompts, strict=True):
             draft.responses.append(answer.text.strip())
             draft.response_tokens += answer.tokens
+            draft.thinking += bool(answer.thought)
             problem = find_text_problem(answer, engine, prompt)
             if problem is None and not answer.text.strip():
                 problem = "empty"

@@ -5,6 +5,7 @@ those of the table, or a collapsed teacher goes unnoticed.
 """
 
 import json
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -95,6 +96,29 @@ def test_metrics_say_what_happened(tmp_path, inputs):
         "evals",
         "template",
     }
+
+
+def test_thoughts_are_no_text_of_a_row_and_are_counted(tmp_path, inputs):
+    """And a thought without an answer is said to be one, with what to do."""
+
+    class Thinker(ScriptedEngine):
+        def generate(self, requests, sampling, on_done=None):
+            made = super().generate(requests, sampling, on_done)
+            return [self.think(one) for one in made]
+
+        def think(self, one):
+            cut = one.sample == 1
+            return replace(one, thought="Hm.", text="" if cut else one.text, finished=not cut)
+
+    metrics, table = probe_of(tmp_path, inputs, Thinker(untagged=0, endless=0))
+    assert metrics["dropped"]["thinking only"] == 12
+    assert metrics["thinking"] == 48 + sum(
+        len(messages) // 2 for messages in table["messages"].to_list()
+    ) + sum(count for why, count in metrics["dropped"].items() if why.startswith("response"))
+    assert "thinking" not in probe_of(tmp_path / "plain", inputs)[0]
+    Thinker.think = lambda self, one: replace(one, thought="Hm.", text="", finished=False)
+    with pytest.raises(MontessoriError, match="model.template_options"):
+        probe_of(tmp_path / "all", inputs, Thinker())
 
 
 def test_a_dataset_has_exactly_the_rows_asked_for(tmp_path, inputs):
