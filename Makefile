@@ -28,7 +28,7 @@ offline := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 OMP_NUM_THREADS=1
 # What people read. Tests are not in it: they misspell on purpose.
 prose := *.md docs montessori stages tools/*.py params.yaml profiles dvc.yaml Makefile pyproject.toml
 
-.PHONY: help setup repro proof test test-slow test-gpu lint format docs zoo micro-base clean-env
+.PHONY: help setup repro proof real test test-slow test-gpu lint format docs zoo micro-base clean-env
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is"
@@ -53,6 +53,12 @@ proof: setup  ## the comparisons of PROFILES over SEEDS=0-4 (hours; continues wh
 	  if test $$profile = controls; then students=student,student-2; else students=student; fi; \
 	  $(BIN)/montessori proof --seeds $(SEEDS) --profile $$profile --students $$students; \
 	done
+
+real: setup  ## one round with a real language model of 135M parameters (an hour or two on two cores)
+	$(BIN)/montessori profile smollm2
+	$(BIN)/dvc repro $(ARGS)
+	@echo; $(BIN)/montessori table; echo; echo "Report: $(CURDIR)/report/index.html"
+	@echo "Back to the lab: $(BIN)/montessori profile"
 
 test: setup  ## all quick tests, two at a time
 	$(offline) $(BIN)/python -m pytest -n 2 --dist loadgroup -m "not slow and not gpu" $(ARGS)

@@ -21,12 +21,16 @@ _WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 def merge_changes(text: str, changes: Mapping[str, Any]) -> str:
     """`text` with `changes` merged in: mappings key by key, everything else replaced.
 
-    New rows are appended to their section, new sections to the file. Raises MontessoriError if
-    the text is no YAML mapping.
+    A row that is None is taken out, with the comment on its line. New rows are appended to their
+    section, new sections to the file. Raises MontessoriError if the text is no YAML mapping.
     """
     root = _compose(text)
     for path, value in _leaves(root, changes, ()):
         depth, node = _find(root, path)
+        if value is None and len(path) > 1:
+            text = _remove(text, root, path) if depth == len(path) else text
+            root = _compose(text)
+            continue
         if depth == len(path) and _source(text, node) == format_flow(value):
             continue
         text = _put(text, root, path, value)
@@ -84,6 +88,32 @@ def _put(text: str, root: Any, path: tuple[str, ...], value: Any) -> str:
     inside = text[node.start_mark.index + 1 : node.end_mark.index - 1].strip()
     entries = [entry for entry in (inside, f"{key}: {format_flow(value)}") if entry]
     return _replace(text, node, "{" + ", ".join(entries) + "}")
+
+
+def _remove(text: str, root: Any, path: tuple[str, ...]) -> str:
+    """`text` without the entry at `path`; a section that is left with nothing becomes `{}`."""
+    _, parent = _find(root, path[:-1])
+    if len(parent.value) == 1:
+        return _empty_section(text, root, path[:-1], parent)
+    position = next(i for i, (key, _) in enumerate(parent.value) if key.value == path[-1])
+    key, value = parent.value[position]
+    if parent.flow_style:
+        rest = [text[k.start_mark.index : _end(v)] for k, v in parent.value if k is not key]
+        return _replace(text, parent, "{" + ", ".join(rest) + "}")
+    start = text.rfind("\n", 0, key.start_mark.index) + 1
+    end = text.find("\n", _end(value))
+    return text[:start] + (text[end + 1 :] if end >= 0 else "")
+
+
+def _empty_section(text: str, root: Any, path: tuple[str, ...], section: Any) -> str:
+    """`{}` for a section's entries; a comment behind the section's name stays."""
+    if section.flow_style:
+        return _replace(text, section, "{}")
+    _, above = _find(root, path[:-1])
+    name = next(key for key, _ in _pairs(above) or [] if key.value == path[-1])
+    colon = text.index(":", name.end_mark.index) + 1
+    line_end = text.index("\n", colon)
+    return f"{text[:colon]} {{}}{text[colon:line_end]}{text[_end(section) :]}"
 
 
 def _replace(text: str, node: Any, new: str) -> str:

@@ -1,4 +1,7 @@
-"""Profiles: files of profiles/ with rows and settings to put into params.yaml."""
+"""Profiles: files of profiles/ with rows and settings to put into params.yaml.
+
+A row that is null in a profile takes the row of that name out.
+"""
 
 import subprocess
 from collections.abc import Mapping
@@ -82,6 +85,16 @@ def _included(value: Any, path: Path) -> list[str]:
             next=f"fix {path.name}",
         )
     return value
+
+
+def drop_removed_rows(params: Mapping[str, Any]) -> dict[str, Any]:
+    """Params without the rows that a profile takes out: those that are null."""
+    return {
+        section: {name: row for name, row in rows.items() if row is not None}
+        if isinstance(rows, Mapping)
+        else rows
+        for section, rows in params.items()
+    }
 
 
 def merge_mappings(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any
 
 from montessori.errors import MontessoriError
 from montessori.graph.load import read_yaml
-from montessori.graph.profiles import merge_mappings, read_profile
+from montessori.graph.profiles import drop_removed_rows, merge_mappings, read_profile
 from montessori.graph.stages import read_graph
 from montessori.pipeline.code import find_loaded_files, script_of
 
@@ -131,8 +131,8 @@ def _params_of(
     base: Mapping[str, Any], extra: Mapping[str, Any], student: str, seed: int
 ) -> dict[str, Any]:
     """Add the profile's rows, make `student` the student, and set the seed."""
-    params = copy.deepcopy(merge_mappings(base, extra))
-    params["models"]["student"]["path"] = base["models"][student]["path"]
+    params = copy.deepcopy(drop_removed_rows(merge_mappings(base, extra)))
+    params["models"]["student"]["path"] = params["models"][student]["path"]
     params["seed"] = seed
     return params
 
@@ -147,9 +147,13 @@ def _override_options(
     for section, rows in extra.items():
         if isinstance(rows, Mapping):
             for name, row in rows.items():
-                # In DVC's overrides `++` adds a key or replaces it; without it a new key is an
-                # error.
-                options.append(f"++{section}.{name}={_override_value(row)}")
+                # In DVC's overrides `++` adds a key or replaces it, without it a new key is an
+                # error; `~` takes one out.
+                taken = row is None
+                change = (
+                    f"~{section}.{name}" if taken else f"++{section}.{name}={_override_value(row)}"
+                )
+                options.append(change)
         else:
             options.append(f"++{section}={_override_value(rows)}")
     return tuple(options)

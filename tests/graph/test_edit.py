@@ -203,6 +203,18 @@ def test_an_empty_section_changes_nothing(project: Path):
     assert (project / "params.yaml").read_text() == before
 
 
+def test_a_row_that_is_null_is_taken_out():
+    second = "  b-2:   # second\n    {x: 2}\n"
+    without = "rows:   # all\n  a: {x: 1}\n  c: {x: 3}   # end\n\nlast: {b: 2, d: 4}\n"
+    text = without.replace("  c:", second + "  c:")
+    assert merge_changes(text, {"rows": {"b-2": None, "none": None}}) == without
+    assert merge_changes(without, {"rows": {"b-2": None}}) == without
+    assert "last: {b: 2}" in merge_changes(text, {"last": {"d": None}})
+    one = "rows:   # all\n  a: {x: 1}\n\nlast: {b: 2}\n"
+    assert merge_changes(one, {"rows": {"a": None}}) == "rows: {}   # all\n\nlast: {b: 2}\n"
+    assert merge_changes(one, {"last": {"b": None}}) == one.replace("{b: 2}", "{}")
+
+
 def test_a_section_without_value_is_no_obstacle():
     text = "first: {a: 1}\nempty:   # nothing yet\n  null\n\nlast: {b: 2}   # the end\n"
     assert merge_changes(text, {"last": {"b": 3}}) == text.replace("b: 2", "b: 3")
