@@ -55,6 +55,18 @@ def test_all_seeds_of_the_first_student_come_first_and_have_the_controls(root: P
     assert entries[2].params["models"]["student"]["path"] == "data/micro/b"
 
 
+def test_a_profile_takes_rows_out_and_names_models_of_its_own(root: Path) -> None:
+    """A profile for a real model has one round less than the lab, and other students."""
+    (root / "profiles/real.yaml").write_text(
+        "runs: {montessori-1: null}\nmodels: {student: {path: data/micro/real}}\n"
+    )
+    (entry,) = plan_experiments(root, "real", [0], ["student"], 1)
+    assert "montessori-1" in read_yaml(root / "params.yaml")["runs"]
+    assert "montessori-1" not in entry.params["runs"]
+    assert "~runs.montessori-1" in entry.overrides
+    assert entry.params["models"]["student"]["path"] == "data/micro/real"
+
+
 def test_rows_with_settings_of_their_own_reach_dvc_whole(root: Path) -> None:
     (root / "profiles/more.yaml").write_text(
         "include: [controls]\nseed: 9\nmachine: {threads: 3}\n"
