@@ -26,7 +26,7 @@ def _link_file(file: Path, target: Path) -> None:
 
     for link in (reflink, hardlink):
         try:
-            link(file, target)
+            link(str(file), str(target))
             return
         except OSError as error:
             if error.errno not in _REFUSED:
