@@ -245,6 +245,24 @@ def test_a_list_begins_as_the_tokenizer_begins_a_text():
     assert tokenizer.decode(ids[1:]) == "1. Add.\n2."
 
 
+def test_a_pair_has_the_tokens_of_prompt_and_text_together():
+    from tokenizers import Tokenizer, models, pre_tokenizers
+    from transformers import PreTrainedTokenizerFast
+
+    # A tokenizer of characters that puts a blank before each text, as Llama 2's does.
+    letters = sorted(set("\u2581\n$Ask.Add.<instruction></instruction>"))
+    backend = Tokenizer(models.BPE({letter: n for n, letter in enumerate(letters)}, []))
+    backend.pre_tokenizer = pre_tokenizers.Metaspace(prepend_scheme="always", split=False)
+    tokenizer = PreTrainedTokenizerFast(tokenizer_object=backend, eos_token="$")
+    tokenizer.chat_template = "{% for m in messages %}{{ m['content'] }}\n{% endfor %}"
+    raws = ("<instruction>Add.</instruction>", "<instruction>Ask.</instruction>")
+    row = ("p", "i", "Ask.", *raws, "a", "b", 1.0, 0.0)
+    pairs = pl.DataFrame([row], schema=dict(PAIRS), orient="row")
+    found = tokenize_pairs(FORMATS["prefill"], pairs, tokenizer)
+    whole = tokenizer(f"Ask.\n{raws[0]}$", add_special_tokens=False)["input_ids"]
+    assert found["prompt_ids"][0] + found["chosen_ids"][0] == whole
+
+
 def test_the_manifest_names_a_format_other_than_tags_and_parts_of_it_are_its_own(tmp_path):
     inputs = make_inputs(tmp_path)
     folders = {}
