@@ -48,8 +48,13 @@ class Format(Protocol):
         """What the model continues, of a recorded prompt."""
         ...
 
-    def find_stops(self, examples: int, tokenizer: "PreTrainedTokenizerFast") -> tuple[str, ...]:
-        """Texts that end a sample beside the model's end tokens, after so many examples."""
+    def find_stops(
+        self, examples: int, follow_ups: bool, tokenizer: "PreTrainedTokenizerFast"
+    ) -> tuple[str, ...]:
+        """Texts that end a sample beside the model's end tokens.
+
+        After so many `examples`; `follow_ups` says that some of them may have a second turn.
+        """
         ...
 
     def cut_sample(self, text: str, finished: bool, stops: Sequence[str]) -> tuple[str, bool]:
@@ -100,7 +105,9 @@ class Tags:
         """The dialogue up to where the assistant begins."""
         return chat.render_text(tokenizer, build_dialogue([prompt]), prompt=True)
 
-    def find_stops(self, examples: int, tokenizer: "PreTrainedTokenizerFast") -> tuple[str, ...]:
+    def find_stops(
+        self, examples: int, follow_ups: bool, tokenizer: "PreTrainedTokenizerFast"
+    ) -> tuple[str, ...]:
         """None: the end of the assistant's turn."""
         return ()
 
@@ -143,9 +150,21 @@ class Prefill(Tags):
         """The dialogue up to where the assistant begins, and the open tag."""
         return super().open_text(prompt, tokenizer) + tags.OPEN
 
+    def find_stops(
+        self, examples: int, follow_ups: bool, tokenizer: "PreTrainedTokenizerFast"
+    ) -> tuple[str, ...]:
+        """The closing tag, unless a follow-up may stand behind it."""
+        return () if follow_ups else (tags.CLOSE,)
+
     def cut_sample(self, text: str, finished: bool, stops: Sequence[str]) -> tuple[str, bool]:
-        """The open tag and the text, up to the end of the first instruction."""
+        """The open tag and the text, up to the end of the first instruction.
+
+        The closing tag is put to a text that ended without it: some servers leave out the text at
+        which they stop, and some models end their turn instead.
+        """
         raw = tags.OPEN + text
+        if finished and tags.CLOSE not in text:
+            raw = raw.rstrip() + tags.CLOSE
         whole = tags.cut_after_tags(raw)
         return (raw, finished) if whole is None else (whole, True)
 
@@ -185,7 +204,9 @@ class NumberedList:
         """The prompt as it is."""
         return prompt
 
-    def find_stops(self, examples: int, tokenizer: "PreTrainedTokenizerFast") -> tuple[str, ...]:
+    def find_stops(
+        self, examples: int, follow_ups: bool, tokenizer: "PreTrainedTokenizerFast"
+    ) -> tuple[str, ...]:
         """A blank line, and the number behind the one that is written."""
         return "\n\n", f"\n{examples + 2}."
 
@@ -238,7 +259,9 @@ class Turn:
         """The prompt without blanks at its end: tokens of words begin with their blank."""
         return prompt.rstrip(" ")
 
-    def find_stops(self, examples: int, tokenizer: "PreTrainedTokenizerFast") -> tuple[str, ...]:
+    def find_stops(
+        self, examples: int, follow_ups: bool, tokenizer: "PreTrainedTokenizerFast"
+    ) -> tuple[str, ...]:
         """The end of a user's turn."""
         return (find_user_end(tokenizer),)
 

@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 OPEN = "<instruction>"
+CLOSE = "</instruction>"
 _OPENING = re.compile(r"<instruction>|<Question_\d+><input>")  # ours, and that of ARTE's questions
 _INSTRUCTION = re.compile(r"<instruction>((?:(?!</?instruction>).)*)</instruction>", re.DOTALL)
 _FOLLOW_UP = re.compile(r"\s*<follow-up>((?:(?!</?follow-up>).)*)</follow-up>", re.DOTALL)

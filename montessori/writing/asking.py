@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
-from montessori.artifacts.dialogue import build_prompts
+from montessori.artifacts.dialogue import build_prompts, user_turns
 from montessori.errors import MontessoriError
 from montessori.formats.formats import Example, Format
 from montessori.formats.tags import Written
@@ -50,14 +50,17 @@ class Asker:
         return raw, Written((), problem) if problem else self.form.read_instruction(raw)
 
 
-def open_asker(engine: Engine, params: InstructionParams, template: str) -> Asker:
-    """An asker in the format of the settings.
+def open_asker(
+    engine: Engine, params: InstructionParams, template: str, seeds: Sequence[Example]
+) -> Asker:
+    """An asker in the format of the settings; examples come from `seeds`, or are written like them.
 
     Raises MontessoriError where the engine cannot be asked in that format.
     """
     form = require_format(params.format, engine.tokenizer)
     examples = params.seed_examples + params.kept_examples
-    stops = form.find_stops(examples, engine.tokenizer)
+    follow_ups = any(len(user_turns(seed)) > 1 for seed in seeds)
+    stops = form.find_stops(examples, follow_ups, engine.tokenizer)
     return Asker(engine, form, params, template, make_sampling(params, stops))
 
 

@@ -131,7 +131,7 @@ class Writer:
     def _write_instructions(self, engine: Engine, indices: range) -> list[Draft]:
         """All samples of the prompts, parsed, in order (prompt, sample)."""
         params = self.instruction
-        asker = open_asker(engine, params, self.template)
+        asker = open_asker(engine, params, self.template, self.seeds)
         counts = (params.seed_examples, params.kept_examples)
         prompts = []
         for index in indices:

@@ -94,6 +94,27 @@ def test_prefill_puts_the_open_tag_into_the_prompt_and_ends_behind_the_closing_o
     )
 
 
+def test_a_led_text_that_ends_without_its_closing_tag_is_closed():
+    cut = FORMATS["prefill"].cut_sample
+    assert cut("Add.\n", True, ()) == ("<instruction>Add.</instruction>", True)
+    assert cut("Add.\n", False, ()) == ("<instruction>Add.\n", False)
+    assert FORMATS["prefill"].read_instruction(cut("", True, ())[0]).problem == "empty"
+
+
+@pytest.mark.parametrize("follow_ups", [False, True])
+def test_a_led_sample_ends_at_the_closing_tag_where_no_example_has_a_follow_up(
+    tmp_path, follow_ups
+):
+    inputs = make_inputs(tmp_path)
+    if not follow_ups:
+        file = inputs["seeds"] / "rows.parquet"
+        pl.read_parquet(file).filter(pl.col("messages").list.len() == 2).write_parquet(file)
+    engine = Reciting("Add 1 and 2.</instruction>|")
+    order, settings = make_order(tmp_path, inputs, engine, **settings_of("prefill"))
+    write_probe(order, settings, ProbeParams(1), tmp_path / "probe")
+    assert engine.stops == (() if follow_ups else ("</instruction>",))
+
+
 def test_prefill_keeps_a_follow_up(tmp_path):
     text = "Add 1 and 2.</instruction>\n<follow-up>Now add 3.</follow-up>\n|"
     table = write(tmp_path, Reciting(text), "prefill")
@@ -168,7 +189,7 @@ def test_the_end_of_a_user_turn_without_a_token_is_the_text_that_stands_there():
     tokenizer = tiny_tokenizer()
     tokenizer.chat_template = PLAIN.read_text()
     turn = FORMATS["turn"]
-    stops = turn.find_stops(0, tokenizer)
+    stops = turn.find_stops(0, False, tokenizer)
     assert stops == ("\nAssistant:",)
     assert turn.cut_sample("Name a river.\nAssistant:\nThe", False, stops) == (
         "Name a river.",
@@ -191,7 +212,7 @@ def test_a_user_turn_is_trained_as_the_template_writes_it(template, opened, comp
     )
     turn = FORMATS["turn"]
     prompt = turn.write_prompt([], "", tokenizer)
-    stop = turn.find_stops(0, tokenizer)[0]
+    stop = turn.find_stops(0, False, tokenizer)[0]
     raw, finished = turn.cut_sample(f"Name a river.{stop}", False, (stop,))
     assert (raw, finished) == ("Name a river.", True)
     assert turn.split_text(prompt, raw, tokenizer) == (opened, completion.replace(" [/", "[/"))
