@@ -85,9 +85,9 @@ def _measure_estimate(
         compiled=options.compute.compiled,
     )
     setup = _model_clock(model) - started
+    engine.score_rows(world.probes[: engine.batch])  # the first batch pays for allocation
     if engine.alone:
         say(f"each probe has a backward pass of its own: {engine.alone}")
-    engine.score_rows(world.probes[: engine.batch])  # the first batch pays for allocation
     seconds = floor = math.inf
     for _ in range(REPEATS):  # one after the other, so that a busy moment hits both
         centred, took = _time_work(model, lambda: engine.score_rows(world.probes))
