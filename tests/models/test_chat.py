@@ -172,3 +172,69 @@ def test_a_folder_without_tokenizer_or_template_is_refused(tokenizer, tmp_path):
 def test_special_tokens_are_known(tokenizer):
     assert set(chat.special_texts(tokenizer)) == {"<|pad|>", "<|user|>", "<|assistant|>", "<|end|>"}
     assert chat.end_of_turn_ids(tokenizer) == (tokenizer.eos_token_id,)
+
+
+def test_blanks_without_offsets_are_learned(tokenizer):
+    """ByteLevel's post-processor takes blanks off the offsets: indentation would have no loss."""
+    from tokenizers.processors import ByteLevel
+
+    tokenizer.backend_tokenizer.post_processor = ByteLevel(trim_offsets=True)
+    code = "a = 1\n\n    b  =  2   c"
+    dialogue = [{"role": "user", "content": " Code? "}, {"role": "assistant", "content": code}]
+    assert marked(tokenizer, tokenize_dialogue(tokenizer, dialogue, 200)) == [f"{code}<|end|>"]
+
+
+def test_a_prompt_that_merges_with_answers_is_refused_and_an_answers_own_blanks_are_not(tokenizer):
+    """Training would begin with other tokens than generation sees."""
+    tokenizer.chat_template = PLAIN.replace(
+        "{{ '<|' + m['role'] + '|>' + m", "{{ '<|' + m['role'] + '|>1' + m"
+    ).replace("'<|assistant|>'", "'<|assistant|>1'")
+    tokenizer.add_tokens(["12"])
+    question = {"role": "user", "content": "What is 6 times 2?"}
+    with pytest.raises(MontessoriError, match="does not begin with the tokens that generation"):
+        chat.tokenize_dialogues(tokenizer, [[question, {"role": "assistant", "content": "2"}]], 99)
+    for content in ("Two.", "\n2"):
+        chat.tokenize_dialogues(
+            tokenizer, [[question, {"role": "assistant", "content": content}]], 99
+        )
+
+
+def test_a_turn_ends_where_the_template_ends_it_and_not_at_a_name(tokenizer):
+    """gpt-oss ends its analysis with <|end|> and its answer with <|return|>."""
+    tokenizer.add_special_tokens({"eos_token": "</s>", "additional_special_tokens": ["<|stop|>"]})
+    tokenizer.chat_template = PLAIN
+    ids = {name: tokenizer.convert_tokens_to_ids(name) for name in ("</s>", "<|end|>", "<|stop|>")}
+    assert set(chat.end_of_turn_ids(tokenizer)) == {ids["</s>"], ids["<|end|>"]}
+    tokenizer.chat_template = PLAIN.replace("<|end|>'", "<|stop|>'")
+    assert set(chat.end_of_turn_ids(tokenizer)) == {ids["</s>"], ids["<|stop|>"]}
+
+
+LAST_THOUGHT = (  # as Qwen3: an empty thought in the last turn only
+    "{% for m in messages %}{{ '<|' + m['role'] + '|>' }}"
+    "{{ '<think></think>' if loop.last and m['role'] == 'assistant' }}"
+    "{{ m['content'] + '<|end|>' }}"
+    "{% endfor %}{% if add_generation_prompt %}{{ '<|assistant|>' }}{% endif %}"
+)
+
+
+def test_the_loss_of_changed_earlier_turns_is_found_by_their_place(tokenizer):
+    tokenizer.chat_template = LAST_THOUGHT
+    tokens = tokenize_dialogue(tokenizer, TWO_TURNS, 200)
+    assert marked(tokenizer, tokens) == [" 42\n<|end|>", "<think></think>45<|end|>"]
+
+
+def test_the_end_is_learned_where_it_is_the_padding_too(tokenizer):
+    from trl.trainer.sft_trainer import DataCollatorForLanguageModeling
+
+    from montessori.train.loss import tokenize_rows
+
+    def labels():
+        rows = tokenize_rows(tokenizer, [TWO_TURNS, TWO_TURNS[:2]], 200)
+        collate = DataCollatorForLanguageModeling(pad_token_id=tokenizer.pad_token_id)
+        batch = collate([{"input_ids": row.ids, "labels": row.labels} for row in rows])
+        return batch["labels"].tolist()
+
+    apart = labels()
+    tokenizer.pad_token = tokenizer.eos_token
+    assert labels() == apart
+    assert [row.count(tokenizer.eos_token_id) for row in apart] == [2, 1]
