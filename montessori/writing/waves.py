@@ -130,17 +130,12 @@ class Writer:
 
     def _write_instructions(self, engine: Engine, indices: range) -> list[Draft]:
         """All samples of the prompts, parsed, in order (prompt, sample)."""
-        params = self.instruction
-        asker = open_asker(engine, params, self.template, self.seeds)
-        counts = (params.seed_examples, params.kept_examples)
-        prompts = []
-        for index in indices:
-            randomness = (self.seed, self.stage, index)
-            examples = draw_examples(self.seeds, self.kept, counts, randomness)
-            prompts.append(asker.write_prompt(examples))
+        asker = open_asker(engine, self.instruction, self.template, self.seeds)
+        prompts = [asker.write_prompt(self._draw_examples(index)) for index in indices]
+        samples = range(self.instruction.samples)
         requests = []
         for index, ids in zip(indices, asker.render_prompts(prompts), strict=True):
-            seeds = (self._draw_seed("instruction", index, k) for k in range(params.samples))
+            seeds = (self._draw_seed("instruction", index, k) for k in samples)
             requests.append(Request(ids, tuple(seeds)))
         drafts = []
         for out in engine.generate(requests, asker.sampling):
@@ -159,6 +154,11 @@ class Writer:
                 )
             )
         return drafts
+
+    def _draw_examples(self, index: int) -> list[Example]:
+        """The examples of a prompt."""
+        counts = (self.instruction.seed_examples, self.instruction.kept_examples)
+        return draw_examples(self.seeds, self.kept, counts, (self.seed, self.stage, index))
 
     def _filter_draft(self, draft: Draft) -> None:
         """Apply the filters to one draft; if it passes, later drafts are compared with it."""
