@@ -31,6 +31,7 @@ from montessori.evals.items import (
     ONE_TO_TEN,
     ORDER,
     PUBLIC_ALPACA,
+    group_by_benchmark,
     is_heldout_part,
     is_loss,
 )
@@ -208,7 +209,10 @@ def _measure_runs(
     published: Mapping[str, Mapping[str, float]],
     counterparts: Mapping[str, str],
 ) -> dict[str, dict[str, Measured]]:
-    """Measure each benchmark of each run, and the mean over the benchmarks of all runs."""
+    """Measure each benchmark of each run, and the mean over the benchmarks of all runs.
+
+    A benchmark that is scored twice has one weight in the mean.
+    """
     measured: dict[str, dict[str, Measured]] = {run: {} for run in compared.runs}
     for name in compared.benchmarks:
         outcomes = {run: compared.runs[run][name] for run in compared.runs_with(name)}
@@ -219,11 +223,16 @@ def _measure_runs(
             reported = published.get(run, {}).get(name, value)
             # The published fit sets the value, the fit of the samples the spread around it.
             measured[run][name] = Measured(reported, samples + (reported - value))
+    groups = group_by_benchmark(compared.in_mean)
     for metrics in measured.values():
-        averaged = [metrics[name] for name in compared.in_mean]
-        value = float(np.mean([metric.value for metric in averaged]))
-        metrics[MEAN] = Measured(value, np.mean([metric.samples for metric in averaged], axis=0))
+        averaged = [_average([metrics[name] for name in group]) for group in groups]
+        metrics[MEAN] = _average(averaged)
     return measured
+
+
+def _average(metrics: Sequence[Measured]) -> Measured:
+    value = float(np.mean([metric.value for metric in metrics]))
+    return Measured(value, np.mean([metric.samples for metric in metrics], axis=0))
 
 
 def _compare_metric(own: Measured, other: Measured, confidence: float) -> Entry:

@@ -5,7 +5,13 @@ from collections.abc import Mapping
 from typing import Any
 
 from montessori.compare.run_outcomes import MEAN, order_metrics
-from montessori.evals.items import HELDOUT, LENGTH_CONTROLLED, is_heldout_part, is_loss
+from montessori.evals.items import (
+    HELDOUT,
+    LENGTH_CONTROLLED,
+    group_by_benchmark,
+    is_heldout_part,
+    is_loss,
+)
 
 Row = Mapping[str, Mapping[str, float]]  # metric -> entry
 MOST_NAMES = 8  # benchmarks that a sentence names
@@ -118,7 +124,8 @@ def write_legend(comparison: Mapping[str, Any]) -> str:
     percent, base = f"{100 * comparison['confidence']:g}", comparison["baseline"]
     if any(run_label(comparison, run) != run for run in comparison["runs"]):
         base += ", or from the run that a row names,"
-    in_mean = sum(bool(facts["in_mean"]) for facts in comparison["benchmarks"].values())
+    listed = [name for name, facts in comparison["benchmarks"].items() if facts["in_mean"]]
+    in_mean = len(group_by_benchmark(listed))
     scale = "All metrics on 0-100"
     if HELDOUT in comparison["benchmarks"]:
         scale = (

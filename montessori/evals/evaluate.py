@@ -16,12 +16,14 @@ from montessori.evals.items import (
     MMLU,
     OPEN,
     PUBLIC_ALPACA,
+    gamed_path,
     present_benchmarks,
     read_items,
 )
 from montessori.evals.judging.verdicts import FACTS, TABLE
 from montessori.evals.metrics import compute_metrics, compute_outcomes
 from montessori.evals.outcomes import write_outcomes
+from montessori.evals.published.length_control_files import read_gamed
 from montessori.evals.settings import BenchmarkParams, EvalParams
 from montessori.pipeline.machine import Machine
 
@@ -54,7 +56,9 @@ def evaluate_run(
     harness = _run_closed(model, evals, bench, params, machine)
     heldout = measure_heldout(model, evals, params.max_length, machine)
     write_outcomes(outcomes, compute_outcomes(judged, harness, heldout))
-    return compute_metrics(judged, harness, judge, heldout)
+    gamed = gamed_path(evals, bench.split)
+    table = read_gamed(gamed) if gamed.is_file() else None
+    return compute_metrics(judged, harness, judge, heldout, table)
 
 
 def _require_verdicts(judged: pl.DataFrame, name: str, turns: int, where: Path) -> None:

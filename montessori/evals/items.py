@@ -29,6 +29,9 @@ CLOSED = (MMLU, GSM8K)
 LENGTH_CONTROLLED = (*PAIRED, AGAINST_REFERENCE)
 #: Benchmarks scored from 1 to 10 in metrics/eval; their outcomes are on 0-100.
 ONE_TO_TEN = (MT_BENCH, PUBLIC_MT_BENCH)
+#: Benchmarks that are scored twice, by the metric that is the second score: the mean counts their
+#: metrics as one.
+SECOND_SCORES = {AGAINST_REFERENCE: PUBLIC_ALPACA}
 #: Folders below metrics/outcomes with the outcomes of `harnesses` and `exams` rows.
 HARNESS, EXAM = "harness", "exam"
 
@@ -57,6 +60,11 @@ class Item:
     choices: tuple[str, ...] = ()
     gold: int | None = None
     difficulty: float | None = None
+
+
+def gamed_path(evals: Path, split: str) -> Path:
+    """Path of AlpacaEval's table of gamed answers beside its items; it need not be there."""
+    return Path(evals) / split / f"{PUBLIC_ALPACA}_gamed.csv"
 
 
 def items_path(evals: Path, split: str, benchmark: str) -> Path:
@@ -154,6 +162,14 @@ def _item_error(what: str, where: str) -> MontessoriError:
         expected='{"item_id", "family", "turns", "answers", "responses", ...} per line',
         next="fix the source named by sources.evals, then run `dvc repro seed`",
     )
+
+
+def group_by_benchmark(names: Sequence[str]) -> list[list[str]]:
+    """Metrics by the benchmark that they score, so that each benchmark has one weight in a mean."""
+    groups: dict[str, list[str]] = {}
+    for name in names:
+        groups.setdefault(SECOND_SCORES.get(name, name), []).append(name)
+    return list(groups.values())
 
 
 def heldout_part(skill: str) -> str:

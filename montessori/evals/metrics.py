@@ -7,7 +7,15 @@ import numpy as np
 import polars as pl
 
 from montessori.evals.heldout import heldout_metrics, heldout_outcomes
-from montessori.evals.items import GSM8K, HELDOUT, LENGTH_CONTROLLED, MMLU, ONE_TO_TEN, ORDER
+from montessori.evals.items import (
+    GSM8K,
+    HELDOUT,
+    LENGTH_CONTROLLED,
+    MMLU,
+    ONE_TO_TEN,
+    ORDER,
+    group_by_benchmark,
+)
 from montessori.evals.judging.checker import Checker
 from montessori.evals.judging.diagnostics import summarize_judging
 from montessori.evals.judging.verdicts import ANSWERS_THINKING
@@ -21,6 +29,7 @@ from montessori.evals.lab_benchmarks.turn_metrics import scores_by_item, turn_me
 
 if TYPE_CHECKING:
     from montessori.evals.lab_benchmarks.run_lm_eval import HarnessResult
+    from montessori.evals.published.length_control import Gamed
 
 CHECKER: Mapping[str, Any] = {"name": Checker.name}
 #: Counts of odd answers in the metrics, and the note on such an answer in the verdicts.
@@ -37,6 +46,7 @@ def compute_metrics(
     harness: "HarnessResult | None",
     judge: Mapping[str, Any] = CHECKER,
     heldout: pl.DataFrame | None = None,
+    gamed: "Gamed | None" = None,
 ) -> dict[str, Any]:
     """Metrics of a run: rates on 0-100, MT-Bench on 1-10, `mean` the plain average on 0-100.
 
@@ -45,12 +55,14 @@ def compute_metrics(
     judged: verdicts (schema VERDICTS). harness: results of the closed benchmarks, if it has any.
     judge: judge.json of the verdicts; unless it is the lab's checker, the metrics also have its
     facts under `judge` and counts of its verdicts under `judging`. heldout: losses on held-out rows
-    (`measure_heldout`), if there are any.
+    (`measure_heldout`), if there are any. gamed: AlpacaEval's table of gamed answers, if known.
     """
     values: dict[str, Any] = {}
     for name, rows in _by_benchmark(judged):
-        benchmark_metrics = turn_metrics if name in ONE_TO_TEN else pair_metrics
-        values |= benchmark_metrics(name, rows)
+        if name in ONE_TO_TEN:
+            values |= turn_metrics(name, rows)
+        else:
+            values |= pair_metrics(name, rows, gamed)
     values |= _closed_metrics(harness)
     metrics = {
         **values,
@@ -93,15 +105,19 @@ def _closed_metrics(harness: "HarnessResult | None") -> dict[str, Any]:
 
 
 def _mean_of_headlines(values: Mapping[str, Any]) -> float | None:
-    """The mean of the benchmarks' headlines on 0-100; None if there is none or one is None."""
-    scaled = []
+    """The mean of the benchmarks' headlines on 0-100; None if there is none or one is None.
+
+    Each benchmark has one weight, whether it has one headline or two.
+    """
+    scaled = {}
     for name in ORDER:
         if name in values:
             if values[name] is None:
                 return None
             in_points = name in ONE_TO_TEN
-            scaled.append(float(to_percent(values[name])) if in_points else values[name])
-    return float(np.mean(scaled)) if scaled else None
+            scaled[name] = float(to_percent(values[name])) if in_points else values[name]
+    means = [np.mean([scaled[name] for name in group]) for group in group_by_benchmark([*scaled])]
+    return float(np.mean(means)) if means else None
 
 
 def _count_items(

@@ -8,6 +8,9 @@ from numpy.typing import NDArray
 
 from montessori.errors import MontessoriError
 
+#: Columns of df_gamed.csv: preferences, differences in length over their deviation, difficulties.
+GAMED = ("preference", "std_delta_len", "instruction_difficulty")
+
 
 def read_difficulty(path: Path) -> NDArray[np.float64]:
     """Instruction difficulty, (instructions,), in the order of the reference outputs.
@@ -27,6 +30,15 @@ def read_difficulty(path: Path) -> NDArray[np.float64]:
             next="give the file that AlpacaEval publishes",
         )
     return table["instruction_difficulty"].cast(pl.Float64).to_numpy()
+
+
+def read_gamed_table(path: Path) -> pl.DataFrame:
+    """AlpacaEval's table of gamed answers, its columns GAMED as f64; a preference may be null.
+
+    Raises MontessoriError: a missing file, another kind of table.
+    """
+    table = read_numbers(path, GAMED, gaps=("preference",))
+    return table.select(pl.col(GAMED).cast(pl.Float64))
 
 
 def read_numbers(path: Path, columns: tuple[str, ...], gaps: tuple[str, ...] = ()) -> pl.DataFrame:

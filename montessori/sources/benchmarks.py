@@ -13,7 +13,7 @@ from typing import Any
 from montessori.artifacts.files import read_json
 from montessori.artifacts.json_lines import read_json_lines
 from montessori.errors import MontessoriError
-from montessori.sources.alpaca_tables import read_difficulty
+from montessori.sources.alpaca_tables import read_difficulty, read_gamed_table
 from montessori.sources.local_data import PUBLISHED, LocalData
 from montessori.sources.rows import read_turns
 
@@ -26,10 +26,11 @@ ALPACA = (
     "tatsu-lab/alpaca_eval/alpaca_eval_gpt4_baseline.json",
     "alpaca_eval/results/gpt4_1106_preview/model_outputs.json",
 )
-#: Where the difficulty of its instructions may lie, for length control.
+#: Where its table of gamed answers may lie, for length control.
+GAMED_ANSWERS = ("alpaca_eval/df_gamed.csv", "tatsu-lab/alpaca_eval/df_gamed.csv")
+#: Where the difficulty of its instructions may lie, for the same.
 DIFFICULTY = (
-    "alpaca_eval/df_gamed.csv",
-    "tatsu-lab/alpaca_eval/df_gamed.csv",
+    *GAMED_ANSWERS,
     "alpaca_eval/instruction_difficulty.csv",
     "alpaca_eval/derived/instruction_difficulty_recovered.csv",
 )
@@ -107,6 +108,17 @@ def public_items(folder: Path) -> dict[str, list[Item]]:
             next="set sources.evals in params.yaml to the folder of your benchmarks",
         )
     return {name: items for name, items in found.items() if items}
+
+
+def find_gamed_answers(folder: Path) -> Path | None:
+    """AlpacaEval's table of gamed answers in a folder of public benchmarks, or None.
+
+    Raises MontessoriError when the file is no such table.
+    """
+    file = _first_existing(Path(folder), GAMED_ANSWERS)
+    if file is not None:
+        read_gamed_table(file)
+    return file
 
 
 def _repeated_names(file: Path) -> MontessoriError:

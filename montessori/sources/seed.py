@@ -1,6 +1,7 @@
 """The seed stage: seed pool, reference sets and eval sets, disjoint by check."""
 
 import json
+import shutil
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -8,7 +9,7 @@ from typing import Any
 
 from montessori.artifacts.files import new_folder, write_table
 from montessori.artifacts.schemas import ROWS
-from montessori.sources.benchmarks import SPLIT, own_items, public_items
+from montessori.sources.benchmarks import SPLIT, find_gamed_answers, own_items, public_items
 from montessori.sources.drawn import draw_items
 from montessori.sources.heldout import HELDOUT, heldout_facts, heldout_items, load_heldout
 from montessori.sources.load import load_evals_recipe, load_rows
@@ -23,6 +24,9 @@ SETS = {
     "other_reference": "other reference set",
 }
 LIBRARIES = ("polars",)
+ALPACA = "alpaca_eval"
+#: AlpacaEval's table of gamed answers beside its items, where the folder of benchmarks has it.
+GAMED_FILE = "alpaca_eval_gamed.csv"
 
 Splits = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
 
@@ -52,10 +56,11 @@ def prepare_sources(
         splits[HELDOUT] = {HELDOUT: heldout_items(own)}
         origin[HELDOUT] = heldout
     _require_disjoint(rows, splits, ngram)
+    gamed = find_gamed_answers(evals) if evals.is_dir() and ALPACA in splits[SPLIT] else None
     metrics = {name: _write_rows(rows[name], sources[name], outs[name]) for name in SETS}
     if own:
         metrics[HELDOUT] = heldout_facts(own, repeated)
-    return metrics | {"evals": _write_evals(splits, origin, out_evals), "overlaps": 0}
+    return metrics | {"evals": _write_evals(splits, origin, gamed, out_evals), "overlaps": 0}
 
 
 def _require_disjoint(rows: Mapping[str, Sequence[Row]], splits: Splits, ngram: int) -> None:
@@ -94,7 +99,7 @@ def _write_rows(rows: Sequence[Row], source: Path, out: Path) -> dict[str, Any]:
 
 
 def _write_evals(
-    splits: Splits, sources: Mapping[str, Path], out: Path
+    splits: Splits, sources: Mapping[str, Path], gamed: Path | None, out: Path
 ) -> dict[str, dict[str, int]]:
     counts = {
         split: {name: len(items) for name, items in benchmarks.items()}
@@ -109,4 +114,6 @@ def _write_evals(
                 lines = (json.dumps(item, ensure_ascii=False, sort_keys=True) for item in items)
                 text = "".join(line + "\n" for line in lines)
                 (folder / split / f"{name}.jsonl").write_text(text, encoding="utf-8")
+        if gamed is not None:
+            shutil.copyfile(gamed, folder / SPLIT / GAMED_FILE)
     return counts

@@ -113,6 +113,20 @@ def test_public_length_controlled_rates_are_those_of_the_metric_files() -> None:
     assert table[MEAN]["value"] == 57.5
 
 
+def test_a_benchmark_that_is_scored_twice_has_one_weight_in_the_mean() -> None:
+    random = np.random.default_rng(0)
+    names = ("alpaca_eval", "alpaca_eval_public", "mt_bench")
+    runs: dict[str, dict[str, Outcome]] = {}
+    for run in ("self-instruct", "montessori-1"):
+        runs[run] = {}
+        for name in names:
+            ids = tuple(f"{name}-{n}" for n in range(40))
+            runs[run][name] = Outcome(ids, random.random(40) * 100.0, np.zeros(40))
+    row = compute_entries(RunOutcomes(runs, frozenset(names)), PARAMS)["montessori-1"]
+    alpaca = (row["alpaca_eval"]["value"] + row["alpaca_eval_public"]["value"]) / 2
+    assert row[MEAN]["value"] == pytest.approx((alpaca + row["mt_bench"]["value"]) / 2)
+
+
 def compared(root: Path, *runs: str, **harnesses: Harness) -> dict:
     return compare_runs(named(*runs), root / "eval", root / "outcomes", PARAMS, harnesses)
 

@@ -101,6 +101,15 @@ def test_metrics_by_hand() -> None:
     assert metrics["truncated"]["micro_gsm8k"] == 1
 
 
+def test_alpaca_eval_is_one_part_of_the_mean_and_not_two() -> None:
+    rows = [verdict(0, "mt_bench", score=10.0)]
+    for name, preference in (("alpaca_eval", 0.25), ("alpaca_eval_public", 0.75)):
+        rows.append(verdict(0, name, preference=preference, against_length=4))
+    metrics = compute_metrics(pl.DataFrame(rows, schema=VERDICTS), None)
+    assert (metrics["alpaca_eval"], metrics["alpaca_eval_public"]) == (25.0, 75.0)
+    assert metrics["mean"] == pytest.approx((50.0 + 100.0) / 2)
+
+
 def test_outcomes_by_hand() -> None:
     frame = compute_outcomes(table(4), HARNESS)
     rows = {row["item_id"]: row for row in frame.to_dicts()}

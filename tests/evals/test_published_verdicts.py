@@ -9,21 +9,24 @@ import json
 import math
 
 import numpy as np
+import polars as pl
 import pytest
 
 from montessori.evals.judging.judge_prompts import read_prompts
 from montessori.evals.judging.model_judge import ModelJudge
 from montessori.evals.judging.questions import plan_questions
 from montessori.evals.judging.verdicts import verdict_table
+from montessori.evals.lab_benchmarks.pair_metrics import predict_at_equal_length
 from montessori.evals.metrics import compute_metrics
 from montessori.evals.published.alpaca_scores import control_length
 from montessori.evals.published.alpaca_scores import score_comparison as score_file
 from montessori.evals.published.annotations import read_annotations
-from montessori.evals.published.length_control_files import LengthControlFiles
+from montessori.evals.published.length_control_files import LengthControlFiles, read_gamed
 from montessori.evals.settings import JudgeParams
 from montessori.generate import Generated
 from montessori.generate.kept import RecordedEngine
 from montessori.generate.ledger import Ledger
+from montessori.sources.alpaca_tables import read_difficulty
 from tests.evals.judge_case import answered
 from tests.evals.published_case import (
     alpaca_items,
@@ -134,6 +137,42 @@ def test_win_rate_error_and_length_control_of_a_published_model(tmp_path, model)
     assert metrics["alpaca_eval_public_length_controlled_method"] == "fit-with-difficulty"
     published = float(line["length_controlled_winrate"])
     assert abs(metrics["alpaca_eval_public"] - published) < 3.0  # no table of gamed answers
+
+
+@pytest.mark.parametrize("model", ["gemma-2b-it", "alpaca-7b", "vicuna-7b-v1.5"])
+def test_length_control_with_the_table_of_gamed_answers_is_that_of_the_score_command(
+    tmp_path, model
+):
+    """The published table may not be copied; a made-up one shows that both fits use it."""
+    comparison = read_annotations(
+        shared() / f"alpaca_eval/results/{model}/annotations.weighted_gpt4_turbo.json"
+    )
+    difficulty = shared() / "alpaca_eval/derived/instruction_difficulty_recovered.csv"
+    random = np.random.default_rng(0)
+    gamed = tmp_path / "df_gamed.csv"
+    lines = [",preference,std_delta_len,instruction_difficulty"]
+    for number in range(1610):
+        length = random.normal()
+        lines.append(
+            f"{number},{1 / (1 + math.exp(-length)):.4f},{length:.4f},{random.normal():.4f}"
+        )
+    gamed.write_text("\n".join(lines))
+    files = LengthControlFiles(difficulty=difficulty, gamed=gamed)
+    expected = score_file(comparison, control_length(comparison, files))
+    assert expected["length_controlled_method"] == "published-fit"
+    items = pl.DataFrame(
+        {
+            "preference": comparison.preference,
+            "length": comparison.length,
+            "against_length": comparison.reference_length,
+            "difficulty": read_difficulty(difficulty),
+        }
+    ).with_columns(pl.lit("alpaca_eval_public").alias("benchmark"))
+    predicted, method = predict_at_equal_length(items, read_gamed(gamed))
+    assert method == "published-fit"
+    assert 100 * predicted.mean() == pytest.approx(expected["length_controlled_winrate"], abs=0.01)
+    without = expected["length_controlled_by_method"]["fit-with-difficulty"]
+    assert abs(without - expected["length_controlled_winrate"]) > 0.1
 
 
 def test_mt_bench_asks_in_the_published_words_and_finds_the_published_scores(tmp_path):

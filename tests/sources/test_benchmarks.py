@@ -12,6 +12,7 @@ import pyarrow.ipc
 import pytest
 
 from montessori.errors import MontessoriError
+from montessori.evals.items import gamed_path, read_items
 from montessori.filters.contamination import EvalItems
 from montessori.filters.eval_items import is_eval_item, read_evals
 from montessori.sources.benchmarks import public_items
@@ -111,6 +112,26 @@ def test_difficulties_belong_to_the_instructions(folder: Path) -> None:
     file.write_text("index,instruction_difficulty\n0,-1.5\n1,0.5\n")
     with pytest.raises(MontessoriError, match="2 difficulties for 1 instructions"):
         public_items(folder)
+
+
+def test_the_table_of_gamed_answers_goes_with_the_items(folder: Path, tmp_path: Path) -> None:
+    for name in ("seeds", "reference", "other"):
+        write(tmp_path / f"{name}.jsonl", {"instruction": f"Spell {name}.", "response": "x"})
+    sources = {
+        "seeds": tmp_path / "seeds.jsonl",
+        "reference": tmp_path / "reference.jsonl",
+        "other_reference": tmp_path / "other.jsonl",
+    }
+    outs = {name: tmp_path / "out" / name for name in sources}
+    gamed, evals = folder / "alpaca_eval" / "df_gamed.csv", tmp_path / "evals"
+    gamed.write_text(",preference,std_delta_len,instruction_difficulty\n0,0.5,1.0,-1.5\n")
+    prepare_sources(sources, folder, outs, evals, 13)
+    assert gamed_path(evals, "test").read_bytes() == gamed.read_bytes()
+    assert read_items(evals, "test", "alpaca_eval")[0].difficulty == -1.5
+    gamed.write_text(",std_delta_len,instruction_difficulty\n0,1.0,-1.5\n")
+    with pytest.raises(MontessoriError, match="no numbers, or not in every row: preference"):
+        prepare_sources(sources, folder, outs, tmp_path / "again", 13)
+    assert not (tmp_path / "again").exists()
 
 
 def test_copies_of_hub_data_sets_are_read(tmp_path: Path) -> None:

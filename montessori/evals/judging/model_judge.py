@@ -102,9 +102,8 @@ class ModelJudge:
             dialogues = [without_system(dialogue) for dialogue in dialogues]
         requests = []
         for question, prompt in zip(questions, self.engine.render_prompts(dialogues), strict=True):
-            # Of the repeat alone, so that two runs with the same answers share a paid verdict.
-            seed = seed_of(0, "judge", question.repeat)
-            requests.append(JudgeRequest(question, prompt, seed, self._sampling_for(question)))
+            sampling = self._sampling_for(question)
+            requests.append(JudgeRequest(question, prompt, _seed_of(question, sampling), sampling))
         return requests
 
     def _sampling_for(self, question: Question) -> Sampling:
@@ -129,6 +128,17 @@ class ModelJudge:
         cost = self.engine.ledger.costs.get(key, Cost())
         self.thinking += bool(answer.thought)
         return read_verdict(request.question, answer, key, cost)
+
+
+def _seed_of(question: Question, sampling: Sampling) -> int:
+    """The seed of a verdict, which no run is part of: equal answers share a paid verdict.
+
+    A drawn verdict has a seed for each item and turn, or the draws of one repeat would all lean to
+    the same side.
+    """
+    if sampling.temperature == 0:
+        return seed_of(0, "judge", question.repeat)
+    return seed_of(0, "judge", *question.item.turns, question.turn, question.repeat)
 
 
 _TIE = Verdict(preference=0.5, method="identical")

@@ -7,7 +7,13 @@ import polars as pl
 from montessori.evals.items import ALPACA
 from montessori.evals.lab_benchmarks.ridge_length_control import length_controlled_rate
 from montessori.evals.published.alpaca_scores import NONE, win_rates
-from montessori.evals.published.length_control import FOLDS, Floats, fit_weights, length_term
+from montessori.evals.published.length_control import (
+    FOLDS,
+    Floats,
+    Gamed,
+    fit_weights,
+    length_term,
+)
 from montessori.evals.statistics import win_rate
 
 
@@ -29,18 +35,19 @@ def length_differences(items: pl.DataFrame) -> pl.Series:
     return (items["length"] - items["against_length"]).cast(pl.Float64)
 
 
-def pair_metrics(name: str, rows: pl.DataFrame) -> dict[str, Any]:
+def pair_metrics(name: str, rows: pl.DataFrame, gamed: Gamed | None = None) -> dict[str, Any]:
     """The metrics of benchmark `name` from its verdicts, on 0-100; the headline is `name` itself.
 
     All are None where no item has a verdict. The lab's headline is the rate of
-    `ridge_length_control`, AlpacaEval's that of the published regression, `length_control`.
+    `ridge_length_control`, AlpacaEval's that of the published regression, `length_control`, with
+    its table of gamed answers where that is known.
     """
     items = preferences_by_item(rows).filter(pl.col("preference").is_not_null())
     if items.is_empty():
         return {name: None, f"{name}_win_rate": None, f"{name}_standard_error": None}
     if name == ALPACA:
         return _lab_metrics(name, items)
-    return _published_metrics(name, items)
+    return _published_metrics(name, items, gamed)
 
 
 def _lab_metrics(name: str, items: pl.DataFrame) -> dict[str, Any]:
@@ -54,9 +61,9 @@ def _lab_metrics(name: str, items: pl.DataFrame) -> dict[str, Any]:
     }
 
 
-def _published_metrics(name: str, items: pl.DataFrame) -> dict[str, Any]:
+def _published_metrics(name: str, items: pl.DataFrame, gamed: Gamed | None) -> dict[str, Any]:
     figures = win_rates(items["preference"].to_numpy())
-    predicted, method = predict_at_equal_length(items)
+    predicted, method = predict_at_equal_length(items, gamed)
     controlled = figures["win_rate"]  # the headline of few items is the plain rate
     figures["length_controlled_method"] = method
     if predicted is not None:
@@ -64,9 +71,12 @@ def _published_metrics(name: str, items: pl.DataFrame) -> dict[str, Any]:
     return {name: controlled} | {f"{name}_{key}": value for key, value in figures.items()}
 
 
-def predict_at_equal_length(items: pl.DataFrame) -> tuple[Floats | None, str]:
+def predict_at_equal_length(
+    items: pl.DataFrame, gamed: Gamed | None = None
+) -> tuple[Floats | None, str]:
     """Preferences (items,) that AlpacaEval's regression predicts at equal length, and its form.
 
+    The form is a key of `alpaca_scores.METHODS`; the table of gamed answers needs difficulties.
     None and "none" where the items are too few for its folds.
     """
     if items.height < FOLDS:
@@ -74,11 +84,13 @@ def predict_at_equal_length(items: pl.DataFrame) -> tuple[Floats | None, str]:
     reference_length = items["against_length"].cast(pl.Float64).to_numpy()
     length = items["length"].cast(pl.Float64).to_numpy()
     term = length_term(reference_length, length)
-    known = items["difficulty"].null_count() == 0
-    difficulty = items["difficulty"].to_numpy() if known else None
-    weights = fit_weights(items["preference"].to_numpy(), term, difficulty)
-    at_difficulty = 0.0 * term if difficulty is None else difficulty
-    return weights.predict(at_difficulty), "fit-with-difficulty" if known else "fit-minimal"
+    preference = items["preference"].to_numpy()
+    if items["difficulty"].null_count():
+        return fit_weights(preference, term).predict(0.0 * term), "fit-minimal"
+    difficulty = items["difficulty"].to_numpy()
+    weights = fit_weights(preference, term, difficulty, gamed)
+    method = "fit-with-difficulty" if gamed is None else "published-fit"
+    return weights.predict(difficulty), method
 
 
 def position_bias(rows: pl.DataFrame) -> dict[str, Any]:

@@ -13,7 +13,12 @@ import polars as pl
 
 from montessori.evals.published.annotations import Comparison, read_outputs
 from montessori.evals.published.length_control import Floats, Gamed, Weights
-from montessori.sources.alpaca_tables import read_difficulty, read_numbers
+from montessori.sources.alpaca_tables import (
+    GAMED,
+    read_difficulty,
+    read_gamed_table,
+    read_numbers,
+)
 
 ANNOTATOR = "weighted_alpaca_eval_gpt4_turbo"  # the judge whose weights are published
 LEVELS = 5  # folders above the annotations that are searched
@@ -90,10 +95,8 @@ def read_weights(path: Path, model: str) -> Weights | None:
 
 def read_gamed(path: Path) -> Gamed:
     """Read the table of gamed answers. Raises MontessoriError: no such file, not such a table."""
-    columns = ("preference", "std_delta_len", "instruction_difficulty")
-    table = read_numbers(path, columns, gaps=("preference",))
-    values = table.select(pl.col(columns).cast(pl.Float64).fill_null(np.nan))
-    return Gamed(*(values[name].to_numpy() for name in columns))
+    table = read_gamed_table(path).fill_null(np.nan)
+    return Gamed(*(table[name].to_numpy() for name in GAMED))
 
 
 def difficulty_of(comparison: Comparison, files: LengthControlFiles) -> Floats | None:

@@ -197,23 +197,30 @@ def test_malformed_verdicts_are_counted_shown_and_not_scored(tmp_path, evals, si
 
 
 def test_several_judge_runs_have_a_median_and_a_spread(tmp_path, evals, sides):
-    """Three verdicts on each turn, 4, 6 and 9 by the seed's rank: mean 19/3, median 6, spread 5."""
-    seeds = []
+    """Three verdicts on each turn, 4, 6 and 9 by the repeat: mean 19/3, median 6, spread 5.
+
+    Each verdict has a seed of its own, or the draws of a repeat would lean to the same side.
+    """
+    from montessori.evals.items import read_items
+    from montessori.seeding import seed_of
+
+    seeds, repeats = [], {}
+    for item in read_items(evals, "dev", "mt_bench"):
+        for turn in (1, 2):
+            for repeat in range(3):
+                repeats[seed_of(0, "judge", *item.turns, turn, repeat)] = repeat
 
     def reply(turns, seed):
         if choice_of(turns):
             return "m", True
         seeds.append(seed)
-        return f"[[{(4, 6, 9)[sorted(set(known)).index(seed)]}]]", True
+        return f"[[{(4, 6, 9)[repeats[seed]]}]]", True
 
-    from montessori.seeding import seed_of
-
-    known = [seed_of(0, "judge", repeat) for repeat in range(3)]
     with FakeServer(reply, models=["big-2026-01-01"]) as server:
         table = judged(
             tmp_path, evals, hosted(tmp_path, server.url), *sides, repeats=3, temperature=0.7
         )
-    assert len(seeds) == 36
+    assert len(seeds) == len(set(seeds)) == len(repeats)
     runs = compute_metrics(table, None, facts(tmp_path))["mt_bench_judge_runs"]
     assert (runs["spread"], runs["largest_spread"], runs["median"]) == (5.0, 5.0, 6.0)
     assert sorted(runs["scores"]) == [4.0, 6.0, 9.0]
