@@ -43,14 +43,18 @@ def find_user_end(tokenizer: "PreTrainedTokenizerFast") -> str:
     )
 
 
-def find_answer_end(tokenizer: "PreTrainedTokenizerFast") -> str:
-    """What the template writes behind an assistant's text, up to the end of its turn."""
-    messages = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": MARK}]
-    behind = _split_at_mark(chat.render_text(tokenizer, messages), tokenizer)[1]
+def find_answer_edges(tokenizer: "PreTrainedTokenizerFast", prompt: str) -> tuple[str, str]:
+    """The text before and behind the answer to a user's turn, up to the end of the answer's turn.
+
+    What is before it is where an answer without a thought begins: some templates ask for a thought
+    first when they are asked for an answer.
+    """
+    messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": MARK}]
+    before, behind = _split_at_mark(chat.render_text(tokenizer, messages), tokenizer)
     special = _first_special(behind, tokenizer)
     if special is None:
-        return behind.rstrip() or str(tokenizer.eos_token)
-    return behind[: behind.index(special) + len(special)]
+        return before, behind.rstrip() or str(tokenizer.eos_token)
+    return before, behind[: behind.index(special) + len(special)]
 
 
 def _split_at_mark(text: str, tokenizer: "PreTrainedTokenizerFast") -> tuple[str, str]:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
 from montessori.artifacts.dialogue import build_dialogue, user_turns
 from montessori.formats import tags
-from montessori.formats.edges import find_answer_end, find_user_edges, find_user_end
+from montessori.formats.edges import find_answer_edges, find_user_edges, find_user_end
 from montessori.formats.prompts import render_instruction_prompt
 from montessori.formats.tags import Written
 from montessori.models import chat
@@ -131,7 +131,8 @@ class Tags:
         self, prompt: str, raw: str, tokenizer: "PreTrainedTokenizerFast"
     ) -> tuple[str, str]:
         """The dialogue, and the assistant's text with the end of its turn."""
-        return Tags().open_text(prompt, tokenizer), raw + find_answer_end(tokenizer)
+        end = find_answer_edges(tokenizer, prompt)[1]
+        return Tags().open_text(prompt, tokenizer), raw + end
 
 
 @dataclass(frozen=True)
@@ -147,8 +148,8 @@ class Prefill(Tags):
     in_dialogue: ClassVar[bool] = False
 
     def open_text(self, prompt: str, tokenizer: "PreTrainedTokenizerFast") -> str:
-        """The dialogue up to where the assistant begins, and the open tag."""
-        return super().open_text(prompt, tokenizer) + tags.OPEN
+        """The dialogue up to where the assistant's text begins, and the open tag."""
+        return find_answer_edges(tokenizer, prompt)[0] + tags.OPEN
 
     def find_stops(
         self, examples: int, follow_ups: bool, tokenizer: "PreTrainedTokenizerFast"
@@ -172,9 +173,11 @@ class Prefill(Tags):
         self, prompt: str, raw: str, tokenizer: "PreTrainedTokenizerFast"
     ) -> tuple[str, str]:
         """The dialogue with the opening, and what the assistant wrote behind that."""
-        before, behind = super().split_text(prompt, raw, tokenizer)
         opening = tags.find_opening(raw)
-        return before + opening, behind.removeprefix(opening)
+        if not opening:
+            return super().split_text(prompt, raw, tokenizer)
+        before, end = find_answer_edges(tokenizer, prompt)
+        return before + opening, raw.removeprefix(opening) + end
 
 
 @dataclass(frozen=True)

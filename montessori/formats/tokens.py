@@ -4,6 +4,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from montessori.errors import MontessoriError
+from montessori.formats.edges import find_answer_edges
 from montessori.formats.formats import FORMATS, Format, FormatName
 
 if TYPE_CHECKING:
@@ -40,12 +41,11 @@ def tokenize_led(
     prompts: Sequence[str], openings: Sequence[str], tokenizer: "PreTrainedTokenizerFast"
 ) -> list[Ids]:
     """Token ids of user turns, and of how each answer is to begin; see `Prefill`."""
-    form = FORMATS["tags"]
     texts = [
-        form.open_text(prompt, tokenizer) + opening
+        find_answer_edges(tokenizer, prompt)[0] + opening
         for prompt, opening in zip(prompts, openings, strict=True)
     ]
-    return tokenize_opened(form, texts, tokenizer)
+    return tokenize_opened(FORMATS["prefill"], texts, tokenizer)
 
 
 def tokenize_pairs(

@@ -101,6 +101,20 @@ def test_a_led_text_that_ends_without_its_closing_tag_is_closed():
     assert FORMATS["prefill"].read_instruction(cut("", True, ())[0]).problem == "empty"
 
 
+def test_a_led_answer_begins_where_an_answer_without_a_thought_does():
+    tokenizer = tiny_tokenizer()
+    # As Qwen 3: an answer that is asked for opens with a thought, a finished one has none.
+    tokenizer.chat_template = (
+        "{% for m in messages %}<|{{ m['role'] }}|>"
+        "{% if m['role'] == 'assistant' %}<think></think>{% endif %}{{ m['content'] }}<|end|>"
+        "{% endfor %}{% if add_generation_prompt %}<|assistant|><think>{% endif %}"
+    )
+    opened = "<|user|>Ask.<|end|><|assistant|><think></think><instruction>"
+    form, raw = FORMATS["prefill"], "<instruction>Add.</instruction>"
+    assert form.open_text("Ask.", tokenizer) == opened
+    assert form.split_text("Ask.", raw, tokenizer) == (opened, "Add.</instruction><|end|>")
+
+
 @pytest.mark.parametrize("follow_ups", [False, True])
 def test_a_led_sample_ends_at_the_closing_tag_where_no_example_has_a_follow_up(
     tmp_path, follow_ups
