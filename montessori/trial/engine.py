@@ -1,6 +1,7 @@
 """Questions on the engine: does it write and score what plain transformers does?"""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
@@ -39,12 +40,11 @@ def ask_engine(candidate: Candidate) -> list[Finding]:
     scores = [score for score, _ in score_pairs(engine, pairs, PROMPTS)]
     dtype, ends, device = engine.dtype, engine.end_ids, engine.device
     texts = [sample.text for sample in written]
+    way = "" if engine.way.padded else f"; slower than others: {engine.way}"
     del engine
     plain = load_merged(candidate.folder, dtype).to(device).eval()
-    return [
-        _compare_texts(candidate, plain, prompts, texts, ends),
-        _compare_scores(plain, pairs, scores),
-    ]
+    found = _compare_texts(candidate, plain, prompts, texts, ends)
+    return [replace(found, text=found.text + way), _compare_scores(plain, pairs, scores)]
 
 
 def _compare_texts(

@@ -1,10 +1,12 @@
 """Questions on the chat template: what generation and training see of a row, token by token."""
 
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import groupby
 from operator import itemgetter
 
 from montessori.artifacts.dialogue import build_dialogue
+from montessori.errors import MontessoriError
 from montessori.generate.local import LocalModel, folder_facts
 from montessori.models import chat
 from montessori.trial.candidate import Candidate
@@ -45,20 +47,11 @@ def _judge_row(turns: int, problems: Sequence[str], lines: tuple[str, ...]) -> F
 
 def row_problems(candidate: Candidate, dialogue: Sequence[chat.Message]) -> list[str]:
     """What is wrong with the tokens and the loss mask of a finished dialogue."""
-    tokenizer = candidate.tokenizer
-    row = chat.tokenize_dialogues(tokenizer, [dialogue], ROOM)[0]
-    prompt = chat.render_prompts(tokenizer, [dialogue[:-1]])[0]
-    return [
-        *_prompt_problems(row, prompt),
-        *_span_problems(candidate, row, dialogue),
-        *_bos_problems(candidate, row),
-    ]
-
-
-def _prompt_problems(row: chat.Tokens, prompt: Sequence[int]) -> list[str]:
-    if list(row.ids[: len(prompt)]) == list(prompt):
-        return []
-    return ["training sees another prompt than generation: DPO refuses, SFT learns other tokens"]
+    try:  # refuses, among others, a row that does not begin with the prompt
+        row = chat.tokenize_dialogues(candidate.tokenizer, [dialogue], ROOM)[0]
+    except MontessoriError as error:
+        return [error.what]
+    return [*_span_problems(candidate, row, dialogue), *_bos_problems(candidate, row)]
 
 
 def _span_problems(
@@ -105,11 +98,11 @@ def _bos_problems(candidate: Candidate, row: chat.Tokens) -> list[str]:
 
 
 def show_mask(candidate: Candidate, dialogue: Sequence[chat.Message]) -> str:
-    """The row as text, what the loss is on in [[double brackets]]."""
-    model = LocalModel(candidate.folder)
-    row = chat.tokenize_dialogues(model.tokenizer, [dialogue], ROOM)[0]
-    text = ""
-    for kept, group in groupby(zip(row.ids, row.mask, strict=True), key=itemgetter(1)):
-        part = model.decode_texts([[token for token, _ in group]])[0]
-        text += f"[[{part}]]" if kept else part
+    """The row as text, what the loss is on in [[double brackets]]; "" for a row that is refused."""
+    model, text = LocalModel(candidate.folder), ""
+    with suppress(MontessoriError):
+        row = chat.tokenize_dialogues(model.tokenizer, [dialogue], ROOM)[0]
+        for kept, group in groupby(zip(row.ids, row.mask, strict=True), key=itemgetter(1)):
+            part = model.decode_texts([[token for token, _ in group]])[0]
+            text += f"[[{part}]]" if kept else part
     return show_text(text, most=400)

@@ -85,17 +85,22 @@ def test_weights_that_change_when_they_are_saved_are_a_problem(candidate: Candid
     ("text", "word"),
     [
         # an answer that is rendered behind another opening than the prompt's
-        ("{% for m in messages %}<|user|>{% if m.role == 'assistant' %}{% generation %}"
-         "{{ m.content }}<|end|>{% endgeneration %}{% else %}{{ m.content }}<|end|>{% endif %}"
-         "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}", "another prompt"),
+        (
+            "{% for m in messages %}<|user|>{% if m.role == 'assistant' %}{% generation %}"
+            "{{ m.content }}<|end|>{% endgeneration %}{% else %}{{ m.content }}<|end|>{% endif %}"
+            "{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
+            "does not begin with the tokens that generation sees",
+        ),
         # the end of the turn outside of what is trained
-        ("{% for m in messages %}{% if m.role == 'assistant' %}<|assistant|>{% generation %}"
-         "{{ m.content }}{% endgeneration %} .<|end|>{% else %}<|user|>{{ m.content }}<|end|>"
-         "{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
-         "end of the turn is not trained"),
+        (
+            "{% for m in messages %}{% if m.role == 'assistant' %}<|assistant|>{% generation %}"
+            "{{ m.content }}{% endgeneration %} .<|end|>{% else %}<|user|>{{ m.content }}<|end|>"
+            "{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
+            "end of the turn is not trained",
+        ),
     ],
     ids=["another prompt", "no end"],
-)  # fmt: skip
+)
 def test_templates_that_train_other_tokens(candidate: Candidate, text, word):
     candidate.tokenizer.chat_template = text
     dialogue = template.build_dialogue(template.TURNS[:1], template.ANSWERS[:1])

@@ -1,0 +1,88 @@
+"""What a trial says of a teacher's writing.
+
+What would break: a teacher that writes good instructions in another format is thrown away, or one
+that a server has is asked in formats that no server can be asked in, and paid for it.
+"""
+
+import json
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from montessori.trial import writing
+from montessori.trial.candidate import Candidate, read_settings
+from montessori.trial.folder import ask_folder
+from montessori.trial.writing import Tried
+from montessori.writing.waves import PART
+from tests.generate.fake_server import FakeServer
+
+
+def tried(name: str, *dropped: str | None) -> Tried:
+    rows = [{"raw": f"text {i}", "dropped": reason} for i, reason in enumerate(dropped)]
+    return Tried(name, pl.DataFrame(rows, schema=dict(PART)))
+
+
+NONE = tried("tags", *["no tags"] * 8)
+
+
+@pytest.mark.parametrize(
+    ("others", "next"),
+    [
+        ([tried("prefill", *[None] * 8)], "set instruction.format: prefill"),
+        (
+            [tried("prefill", "empty", None), tried("turn", None, None)],
+            "set instruction.format: turn",
+        ),
+        (
+            [tried("list", None, "response endless")],
+            "set instruction.format: list and instruction.template: montessori/templates/list",
+        ),
+        ([tried("prefill", *["endless"] * 8)], "take a larger model as teacher"),
+    ],
+    ids=["one works", "the better one", "a list", "none works"],
+)
+def test_a_format_that_works_better_is_named(others: list[Tried], next: str):
+    finding = writing._judge_formats({each.format: each for each in (NONE, *others)}, "tags")
+    assert finding.verdict == "problem"
+    assert finding.next.startswith(next)
+    assert "0 of 8 samples are instructions (8 no tags)" in finding.text
+
+
+def test_a_format_that_works_stays_although_another_gives_more():
+    good, better = tried("tags", *[None] * 5, *["no tags"] * 3), tried("turn", *[None] * 8)
+    finding = writing._judge_formats({"tags": good, "turn": better}, "tags")
+    assert finding.verdict == "ok"
+    assert len(finding.lines) == 2  # but both are shown
+
+
+def test_instructions_that_the_filters_drop_are_no_success():
+    finding = writing._judge_formats({"tags": tried("tags", *["too short"] * 8)}, "tags")
+    assert finding.verdict == "problem"
+    assert "8 of 8 samples are instructions, 0 pass the filters" in finding.text
+
+
+def test_answers_that_never_end_are_a_note():
+    frame = tried("tags", *["response endless"] * 6, "no tags").frame
+    (finding,) = writing._judge_responses(frame)
+    assert (finding.verdict, "0 of 6 instructions have" in finding.text) == ("note", True)
+    assert "response.max_new_tokens" in finding.next
+
+
+def test_a_teacher_that_a_server_has_is_asked_in_tags_alone(project: Path, tmp_path: Path):
+    def reply(turns, seed):
+        asked = "Write one new instruction" in turns[-1]
+        return (f"<instruction>Add {seed % 97}.</instruction>" if asked else "Done."), True
+
+    with FakeServer(reply, models=("teacher",)) as server:
+        path = project / "teacher.json"
+        named = {"server": server.url, "model": "teacher", "key_env": ""}
+        path.write_text(json.dumps(named), encoding="utf-8")
+        candidate = Candidate(path, ("teacher",), read_settings(project), tmp_path / "work")
+        candidate.work.mkdir()
+        ask_folder(candidate)
+        found, answers = writing.ask_writing(candidate)
+        asked = len(server.asked)
+    assert (found.verdict, answers.verdict) == ("ok", "ok")
+    assert [line.split()[0] for line in found.lines] == ["tags"]
+    assert asked <= 16  # eight instructions, and an answer to each
