@@ -14,8 +14,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from montessori.errors import MontessoriError
-from montessori.models.thinking import COMMON, ThoughtStyle, read_style
+from montessori.models.thinking import COMMON, ThoughtStyle, find_opened, read_style
 from montessori.models.turns import (
+    QUESTION,
     HiddenTurnError,
     Message,
     Span,
@@ -173,6 +174,13 @@ def thought_style(tokenizer: "PreTrainedTokenizerFast") -> ThoughtStyle:
         return read_style(lambda part, prompt: _render_dialogue(tokenizer, part, prompt)[0])
     except MontessoriError:
         return COMMON
+
+
+def thought_closing(tokenizer: "PreTrainedTokenizerFast") -> str:
+    """The text that ends a thought of the model, by its template; "" where it shows none."""
+    style = thought_style(tokenizer)
+    question = [{"role": "user", "content": QUESTION}]
+    return style.closing or find_opened(render_text(tokenizer, question, prompt=True), style)
 
 
 def special_texts(tokenizer: "PreTrainedTokenizerFast") -> tuple[str, ...]:

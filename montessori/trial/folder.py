@@ -18,8 +18,9 @@ SHORT = 512  # tokens of a context below which prompts with examples do not fit
 def ask_folder(candidate: Candidate) -> list[Finding]:
     """The checks of the stage `models`, which also writes the folder that is tried."""
     settings = candidate.settings
-    fallback = settings.path(settings.section("model", ModelParams).fallback_template)
-    prepare_model(candidate.source, fallback, candidate.folder)
+    params = settings.section("model", ModelParams)
+    fallback = settings.path(params.fallback_template)
+    prepare_model(candidate.source, fallback, candidate.folder, params.template_options)
     hosted = read_hosted(candidate.folder)
     if hosted is not None:
         text = f"{hosted.model} at {hosted.server}: only what a server can be asked is tried"

@@ -17,6 +17,7 @@ from montessori.train.device import choose_device
 if TYPE_CHECKING:
     from lm_eval.models.huggingface import HFLM
     from lm_eval.models.vllm_causallms import VLLM
+    from transformers import PreTrainedTokenizerFast
 
 
 def open_model(folder: Path, settings: HarnessParams, machine: Machine) -> "HFLM | VLLM":
@@ -40,7 +41,9 @@ def _open_transformers(folder: Path, settings: HarnessParams, machine: Machine) 
     # lm-eval stops at the tokenizer's eos and the task's own texts; the model may end a turn
     # otherwise.
     model.generation_config.eos_token_id = read_end_ids(folder)
-    return HFLM(pretrained=model, tokenizer=chat.load_tokenizer(folder), batch_size=settings.batch)
+    tokenizer = chat.load_tokenizer(folder)
+    thoughts = thought_options(tokenizer, settings)
+    return HFLM(pretrained=model, tokenizer=tokenizer, batch_size=settings.batch, **thoughts)
 
 
 def _open_vllm(folder: Path, settings: HarnessParams, machine: Machine) -> "VLLM":
@@ -56,6 +59,7 @@ def _open_vllm(folder: Path, settings: HarnessParams, machine: Machine) -> "VLLM
         memory=machine.gpu_memory,
         log_level=machine.log_level,
     )
+    options |= thought_options(chat.load_tokenizer(folder), settings)
     adapters = find_adapters(folder)
     if adapters is not None:
         options |= {
@@ -74,6 +78,20 @@ def _open_vllm(folder: Path, settings: HarnessParams, machine: Machine) -> "VLLM
         raise vllm_engine.not_loaded_error(error, folder, "harness.engine") from error
     vllm_engine.note_running(model.model)
     return model
+
+
+def thought_options(
+    tokenizer: "PreTrainedTokenizerFast", settings: HarnessParams
+) -> dict[str, str]:
+    """lm-eval's option for the text that ends a thought, where dialogues are asked about.
+
+    lm-eval leaves special tokens out of its texts, so that gpt-oss's `<|end|><|start|>assistant
+    <|channel|>final<|message|>` is "assistantfinal" there.
+    """
+    closing = chat.thought_closing(tokenizer) if settings.chat_template else ""
+    ids = tokenizer(closing, add_special_tokens=False)["input_ids"]
+    text = tokenizer.decode(ids, skip_special_tokens=True).strip() if ids else ""
+    return {"think_end_token": text} if text else {}
 
 
 def _stopping_class(base: "type[VLLM]", end_ids: list[int]) -> "type[VLLM]":

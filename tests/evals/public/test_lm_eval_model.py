@@ -4,13 +4,19 @@ What would break: lm-eval cannot be imported beside vLLM's CPU build, although i
 a tuned base model, whose turns end with another token than its texts, writes on behind its answer.
 """
 
+from dataclasses import replace
 from importlib import metadata
 from importlib.util import find_spec
 from pathlib import Path
 
 import pytest
 
-from montessori.evals.public.lm_eval_model import _stopping_class, open_model, vllm_by_any_name
+from montessori.evals.public.lm_eval_model import (
+    _stopping_class,
+    open_model,
+    thought_options,
+    vllm_by_any_name,
+)
 from montessori.evals.public.settings import HarnessParams
 from montessori.pipeline.machine import Machine
 
@@ -46,6 +52,23 @@ def test_lm_eval_asks_for_the_version_in_the_way_that_is_answered() -> None:
     before_the_class, _, _ = text.partition("class VLLM")
     assert "from importlib.metadata import version\n" in before_the_class
     assert 'version("vllm")' in before_the_class
+
+
+@pytest.mark.parametrize(
+    ("template", "end"), [("qwen3", "</think>"), ("gptoss", "assistantfinal"), ("llama3", None)]
+)
+def test_lm_eval_is_told_what_ends_a_thought(template: str, end: str | None) -> None:
+    """A number in a thought would be the answer that a task reads."""
+    from tests.models.test_published_templates import FILES, every_mark
+    from tests.tiny_models import tiny_tokenizer
+
+    tokenizer = tiny_tokenizer()
+    marks = list(every_mark())
+    tokenizer.add_special_tokens({"bos_token": "<s>", "additional_special_tokens": marks})
+    tokenizer.chat_template = FILES[template].read_text(encoding="utf-8")
+    asked = HarnessParams("transformers", "", 0, 1, chat_template=True)
+    assert thought_options(tokenizer, asked) == ({"think_end_token": end} if end else {})
+    assert thought_options(tokenizer, replace(asked, chat_template=False)) == {}
 
 
 def turn_ending_folder(path: Path) -> Path:
