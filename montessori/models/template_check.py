@@ -125,7 +125,7 @@ def _dialogue_problem(render: Render, tried: TriedTokens) -> str:
 
 
 def _prompt_problem(render: Render, tried: TriedTokens) -> str:
-    """Whether a row of one turn begins otherwise than what generation sees."""
+    """Whether a row of one turn does not begin with what generation sees."""
     try:
         text, spans = locate_turns(render, [*_OPEN, _ANSWER], tried.endings)
     except HiddenTurnError as error:
@@ -154,7 +154,7 @@ def _limits(render: Render, endings: Collection[str]) -> list[str]:
     else:
         if not text.startswith(render([*_OPEN, _ANSWER], False)) and len(spans) > 1:
             found.append(
-                "it renders earlier turns otherwise than the last one; the loss of rows of several "
+                "it renders earlier turns unlike the last one; the loss of rows of several "
                 "turns is found by each answer's place"
             )
     try:

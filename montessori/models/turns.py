@@ -40,7 +40,7 @@ def locate_turns(
         if text.startswith(turn) and turn.startswith(opening):
             spans.append((len(opening), _without_tail(turn, len(opening), ends)))
         elif i == turns[-1] and not text.startswith(opening):
-            raise HiddenTurnError("an answered question begins otherwise than an open one")
+            raise HiddenTurnError("an answered question does not begin as an open one")
         else:
             spans.append(_locate_by_place(render, messages, i, text, ends))
     return text, spans

@@ -23,8 +23,8 @@ FOLDER = Path(find_spec("trl").origin).parent / "chat_templates"  # importing it
 FILES = {path.stem: path for path in sorted(FOLDER.glob("*.jinja"))}
 #: Families whose end of text (below, `</s>`) or thoughts come in another way than rows have them.
 REFUSED = {
-    "deepseek": "begins otherwise",  # the prompt opens a thought that rows do not have
-    "nemotron": "begins otherwise",
+    "deepseek": "does not begin as",  # the prompt opens a thought that rows do not have
+    "nemotron": "does not begin as",
     "idefics": "what the user says",  # contents are lists of parts
     "smolvlm": "what the user says",
     "llava": "does not render",

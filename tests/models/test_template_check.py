@@ -121,7 +121,7 @@ def test_a_template_that_opens_a_thought_only_in_the_prompt_is_refused_with_the_
     prompt = "{% if add_generation_prompt %}[assistant] "
     opened = "{{ '' if enable_thinking is defined and not enable_thinking else '<think>' }}"
     template = GOOD.replace(prompt, prompt + opened)
-    with pytest.raises(MontessoriError, match="answered question begins otherwise") as error:
+    with pytest.raises(MontessoriError, match="answered question does not begin") as error:
         check(template)
     assert "model.template_options: {enable_thinking: false}" in error.value.next
     check("{% set enable_thinking = false %}\n" + template)
