@@ -27,7 +27,7 @@ from montessori.models.adapters import (
 from montessori.models.links import link_files
 from montessori.models.weight_check import check_weights
 from montessori.models.weights import cast_parameters, load_model, save_model
-from tests.zoo.models import save_architecture
+from tests.zoo.models import ARCHITECTURES, QUICK, save_architecture
 
 LAB = Path(__file__).parents[2] / "data" / "micro"
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -264,6 +264,17 @@ def test_what_an_architecture_itself_leaves_out_may_be_there(folder: Path):
     change_weights(folder, lambda tensors: tensors | old | tied)
     check_weights(folder)
     load_model(folder)
+
+
+@pytest.mark.parametrize(
+    "name",
+    [n if n in QUICK else pytest.param(n, marks=pytest.mark.slow) for n in ARCHITECTURES],
+)
+def test_whole_models_of_every_architecture_pass(tmp_path: Path, name: str):
+    """transformers renames, merges and ties weights when it saves and loads; none is a misfit."""
+    path = save_architecture(name, tmp_path / name)
+    check_weights(path)
+    load_model(path, torch.bfloat16)
 
 
 def test_a_model_of_images_and_text_is_named_as_one(
