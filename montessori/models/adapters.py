@@ -50,6 +50,7 @@ def add_adapters(model: "PreTrainedModel", settings: AdapterParams, seed: int) -
         r=settings.rank,
         lora_alpha=settings.alpha,
         target_modules="all-linear",
+        exclude_modules=_layers_of_their_own(model) or None,
         task_type="CAUSAL_LM",
     )
     try:
@@ -61,6 +62,18 @@ def add_adapters(model: "PreTrainedModel", settings: AdapterParams, seed: int) -
             expected="an architecture whose linear layers peft can adapt",
             next="set adapter.rank: 0 in params.yaml to train all parameters, then `dvc repro`",
         ) from error
+
+
+def _layers_of_their_own(model: "PreTrainedModel") -> list[str]:
+    """Linear layers that compute something else, such as routers that return a choice of experts.
+
+    peft would put the output of a plain linear layer in place of theirs.
+    """
+    from torch.nn import Linear
+
+    plain = Linear.forward
+    layers = [(name, part) for name, part in model.named_modules() if isinstance(part, Linear)]
+    return [name for name, layer in layers if type(layer).forward is not plain]
 
 
 def merge_adapters(model: "PreTrainedModel") -> "PreTrainedModel":

@@ -175,6 +175,17 @@ def test_a_model_whose_layers_take_no_adapters_is_refused():
     assert add_adapters(model, NO_ADAPTERS, seed=0) is model
 
 
+def test_a_router_that_is_a_linear_layer_by_name_alone_has_no_adapter():
+    """PhiMoE's returns the experts of each token; peft would take it for a plain layer."""
+    model = build_model("phimoe")
+    plain = model(input_ids=IDS).logits
+    adapted = add_adapters(model, ADAPTERS, seed=0).eval()
+    assert torch.allclose(adapted(input_ids=IDS).logits, plain, atol=1e-5)
+    trained = [name for name, value in adapted.named_parameters() if value.requires_grad]
+    assert not [name for name in trained if "router" in name]
+    assert [name for name in trained if "q_proj" in name]
+
+
 def test_saved_adapters_stand_beside_the_models_own_weights(copy, tmp_path):
     model = set_adapters(add_adapters(load_model(copy), ADAPTERS, seed=0))
     out = tmp_path / "out"
