@@ -2,10 +2,11 @@
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from montessori.errors import MontessoriError
 from montessori.graph.limits import Positive, Whole
+from montessori.models.headers import list_names, read_header
 from montessori.models.weights import TOKENIZER_FILES, copy_files, load_model
 
 if TYPE_CHECKING:
@@ -111,12 +112,8 @@ def load_student(folder: Path, dtype: "torch.dtype | None" = None) -> "PreTraine
     adapters = find_adapters(folder)
     if adapters is None:
         return model
-    from peft import PeftModel
-
     # peft keeps the adapters of a model in 16 bits in fp32 unless it is told not to.
-    return PeftModel.from_pretrained(
-        model, adapters, is_trainable=True, autocast_adapter_dtype=False
-    )
+    return _attach_adapters(model, adapters, is_trainable=True, autocast_adapter_dtype=False)
 
 
 def load_merged(
@@ -127,6 +124,32 @@ def load_merged(
     adapters = find_adapters(folder)
     if adapters is None:
         return model
-    from peft import PeftModel
+    return merge_adapters(_attach_adapters(model, adapters))
 
-    return merge_adapters(PeftModel.from_pretrained(model, adapters))
+
+def _attach_adapters(model: "PreTrainedModel", adapters: Path, **options: bool) -> Any:
+    """The model with adapters in place. Raises MontessoriError for those of another model.
+
+    peft leaves an adapter that the file lacks as it begins, which changes nothing, and goes on.
+    """
+    from peft import PeftModel, get_peft_model_state_dict
+
+    found = read_header(adapters / WEIGHTS)
+    try:
+        whole = PeftModel.from_pretrained(model, adapters, **options)
+    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+        reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
+        raise _foreign_adapters(f"the adapters cannot be loaded: {reason}", adapters) from error
+    absent = set(get_peft_model_state_dict(whole, save_embedding_layers=False)) - set(found)
+    if absent:
+        raise _foreign_adapters(f"adapters are missing: {list_names(sorted(absent))}", adapters)
+    return whole
+
+
+def _foreign_adapters(what: str, adapters: Path) -> MontessoriError:
+    return MontessoriError(
+        what,
+        where=str(adapters),
+        expected="LoRA adapters that were trained on the model they lie beside",
+        next="copy the base model that adapter_config.json names beside them, or train them again",
+    )
