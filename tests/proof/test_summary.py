@@ -372,3 +372,25 @@ def test_exams_that_all_runs_took_have_a_column_sentences_and_a_place_beside_the
     assert f"| ARTE | `arte-1` | {ours} | +4.4 |" in papers_block([proof])
     del records[0]["metrics"]["eval"]["arte-0"]["exam lab"]  # one run of one seed lacks it
     assert "exam lab" not in summarise_records(records)["students"]["student"]["runs"]["arte-1"]
+
+
+def test_held_out_losses_are_in_nats_in_the_table_and_not_in_the_picture() -> None:
+    records = []
+    for seed, gain in enumerate((0.02, 0.05, 0.03)):
+        measured = record(seed, 50.0, 48.0)
+        for run, value in measured["metrics"]["eval"].items():
+            value["heldout"] = 1.25 - (gain if run == "montessori-1" else 0.0)
+        records.append(measured)
+    proof = summarise_records(records)
+    entry = proof["students"]["student"]["runs"]["montessori-1"]["heldout"]
+    assert entry["delta"] == pytest.approx(-0.1 / 3)
+    block = summary_block(proof, "x.svg")
+    assert "| heldout (nats, less is better) |" in block
+    assert "on 0-100, held-out losses in nats per token. In brackets" in block
+    assert (
+        "`montessori-1` against `self-instruct`, heldout (nats, less is better): \u22120.033"
+        in block
+    )
+    assert "| 1.217 (\u22120.033; " in block
+    assert "heldout" not in proof_figure(proof)
+    assert "held-out" not in summary_block(summarise_records(RECORDS), "x.svg")
