@@ -12,6 +12,7 @@ from montessori.artifacts.files import read_json, write_json
 from montessori.pipeline.stage import Job
 from stages import answers, compare, judge, outputs
 from stages import eval as eval_stage
+from tests.evals.test_heldout import write_rows
 
 ROOT = Path(__file__).parents[2]
 JUDGE = ROOT / "data" / "micro" / "judge.json"
@@ -69,6 +70,7 @@ def test_two_runs_from_models_to_the_report(
     for name in ("HF_HUB_OFFLINE", "HF_DATASETS_OFFLINE", "TQDM_DISABLE"):
         monkeypatch.setenv(name, "1")
     Path("params.yaml").write_text(json.dumps(PARAMS))
+    write_rows(evals)
     models = {"base": tiny_llama(tmp_path / "other", seed=8), "self-instruct": model_folder}
     for run, model in models.items():
         job(answers, run, model=model, evals=evals, out=Path("data/answers") / run)
@@ -113,7 +115,12 @@ def test_two_runs_from_models_to_the_report(
     metrics = read_json(Path("metrics/eval/base.json"))
     entry = comparison["runs"]["base"]["mean"]
     assert entry["value"] == pytest.approx(metrics["mean"], abs=0.01)
+    loss = comparison["runs"]["base"]["heldout"]
+    assert loss["value"] == pytest.approx(metrics["heldout"], abs=1e-4)
+    assert loss["low"] <= loss["delta"] <= loss["high"]
+    assert "heldout: sums" in comparison["runs"]["base"]
     assert comparison["decontamination"]["items"] == {"test": 9}
     page = compared["report"].read_text()
     assert '<a href="outputs/base.html">' in page
+    assert "heldout (nats, less is better)" in page
     assert "base beside self-instruct" in Path("report/outputs/base.html").read_text()
