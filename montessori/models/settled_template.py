@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: What `strftime_now` tells: the date on which the template of Llama 3.2 falls back.
 TODAY = datetime(2024, 7, 26)
 CLOCK = "strftime_now"
+#: Signs of a block's start and end; no text has them.
+BLOCK = ("\x02", "\x03")
 _DIRECTIVES = "aAbBcdFHIjmMpSTuUwWxXyYD"
 Option = str | int | float | bool | None
 
@@ -32,16 +34,29 @@ class _Generation(Extension):
 
     tags = {"generation"}
 
-    def parse(self, parser: Parser) -> nodes.Node | list[nodes.Node]:
+    def parse(self, parser: Parser) -> list[nodes.Node]:
         """The nodes inside the block."""
         next(parser.stream)
         return parser.parse_statements(("name:endgeneration",), drop_needle=True)
 
 
-def chat_environment() -> "ImmutableSandboxedEnvironment":
-    """Jinja as transformers sets it up for chat templates, without importing transformers."""
+class _ShownGeneration(_Generation):
+    """The same, rendered between the two signs of `BLOCK`."""
+
+    def parse(self, parser: Parser) -> list[nodes.Node]:
+        """The nodes inside the block, and the signs around them."""
+        start, end = (nodes.Output([nodes.TemplateData(sign)]) for sign in BLOCK)
+        return [start, *super().parse(parser), end]
+
+
+def chat_environment(shown: bool = False) -> "ImmutableSandboxedEnvironment":
+    """Jinja as transformers sets it up for chat templates, without importing transformers.
+
+    With `shown`, `{% generation %}` blocks stand between the signs of `BLOCK`.
+    """
+    generation = _ShownGeneration if shown else _Generation
     environment = sandboxed_environment(
-        trim_blocks=True, lstrip_blocks=True, extensions=[_Generation, loopcontrols]
+        trim_blocks=True, lstrip_blocks=True, extensions=[generation, loopcontrols]
     )
     environment.filters["tojson"] = _to_json
     environment.globals["raise_exception"] = _raise

@@ -12,6 +12,7 @@ from jinja2 import TemplateError
 
 from montessori.errors import MontessoriError
 from montessori.models.settled_template import (
+    BLOCK,
     CLOCK,
     chat_environment,
     read_names,
@@ -78,9 +79,12 @@ def check_template(template: str, tried: TriedTokens, where: str) -> list[str]:
     return _limits(make_renderer(template, tried.special), tried.endings)
 
 
-def make_renderer(template: str, special: Mapping[str, str]) -> Render:
-    """A function that renders dialogues by a template. Raises jinja2.TemplateError."""
-    compiled = chat_environment().from_string(template)
+def make_renderer(template: str, special: Mapping[str, str], shown: bool = False) -> Render:
+    """A function that renders dialogues by a template. Raises jinja2.TemplateError.
+
+    `shown`: see `chat_environment`.
+    """
+    compiled = chat_environment(shown).from_string(template)
 
     def render(messages: Sequence[Message], prompt: bool) -> str:
         return compiled.render(
@@ -97,7 +101,12 @@ def make_renderer(template: str, special: Mapping[str, str]) -> Render:
 def _template_problem(template: str, tried: TriedTokens) -> str:
     try:
         render = make_renderer(template, tried.special)
-        return _dialogue_problem(render, tried) or _prompt_problem(render, tried)
+        shown = make_renderer(template, tried.special, shown=True)
+        return (
+            _dialogue_problem(render, tried)
+            or _prompt_problem(render, tried)
+            or _block_problem(shown, tried)
+        )
     except RENDERING as error:
         return f"it does not render ({type(error).__name__}: {error})"
 
@@ -141,6 +150,22 @@ def _prompt_problem(render: Render, tried: TriedTokens) -> str:
                 "beginning of an answer are one token"
             )
     return ""
+
+
+def _block_problem(shown: Render, tried: TriedTokens) -> str:
+    """What `{% generation %}` blocks, if there are any, leave out of what is learned."""
+    text = shown([*_OPEN, _ANSWER], False)
+    blocks = text.split(BLOCK[0])[1:]
+    if not blocks:
+        return ""
+    answers = [i for i, part in enumerate(blocks) if ANSWER in part.partition(BLOCK[1])[0]]
+    if not answers:
+        return "its {% generation %} block does not hold the answer"
+    block, _, rest = "".join(blocks[answers[-1] :]).partition(BLOCK[1])
+    stops = {*tried.endings, closing_token(shown, tried.known, tried.endings)} - {""}
+    if any(stop in block for stop in stops) or rest.lstrip().startswith(tuple(stops)):
+        return ""
+    return "the end of a turn is neither in {% generation %} nor right behind it"
 
 
 def _limits(render: Render, endings: Collection[str]) -> list[str]:

@@ -138,6 +138,28 @@ def test_a_prompt_that_the_tokenizer_joins_with_the_answer_is_refused():
         check_template(GOOD.replace("}] {{", "}] {{"), tried, "folder")
 
 
+@pytest.mark.parametrize(
+    ("block", "problem"),
+    [
+        ("{% generation %}{{ m['content'] + eos_token }}{% endgeneration %}", None),
+        ("{% generation %}{{ m['content'] }}{% endgeneration %}{{ eos_token }}", None),
+        ("{% generation %}{{ m['content'] }}{% endgeneration %} .{{ eos_token }}", "the end of"),
+        ("{{ m['content'] }}{% generation %}{{ eos_token }}{% endgeneration %}", "not hold the"),
+    ],
+)
+def test_blocks_hold_what_is_learned(block, problem):
+    template = GOOD.replace(
+        "{{ m['content'] }}{% if m['role'] == 'assistant' %}{{ eos_token }}{% endif %}",
+        "{% if m['role'] == 'assistant' %}" + block + "{% else %}{{ m['content'] }}{% endif %}",
+    )
+    assert template != GOOD
+    if problem is None:
+        assert check(template) == []
+    else:
+        with pytest.raises(MontessoriError, match=problem):
+            check(template)
+
+
 def test_what_a_template_cannot_do_is_said():
     assert check(GOOD) == []
     two = GOOD.replace(
