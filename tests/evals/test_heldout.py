@@ -107,7 +107,9 @@ def test_a_loss_that_is_not_finite_is_an_error(tmp_path: Path) -> None:
 
     folder = tiny_llama(tmp_path / "model")
     model = load_model(folder)
-    model.model.norm.weight.data.fill_(3e38)  # its products overflow
+    # Weights that are finite, and whose products overflow.
+    model.model.norm.weight.data.fill_(1e36)
+    model.model.embed_tokens.weight.data.mul_(1e6)
     model.save_pretrained(folder)
     with pytest.raises(MontessoriError, match="loss of 4 of 4 held-out rows is not finite"):
         measure_heldout(folder, write_rows(tmp_path), 256, CPU)
