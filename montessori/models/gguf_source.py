@@ -3,7 +3,9 @@
 transformers reads the architectures that it knows of the format, through the package gguf.
 """
 
+from contextlib import redirect_stderr
 from dataclasses import dataclass
+from io import StringIO
 from pathlib import Path
 from typing import Annotated
 
@@ -88,13 +90,14 @@ def _convert(path: Path, out: Path) -> None:
 
     logging.disable_progress_bar()
     tokenizer = AutoTokenizer.from_pretrained(path.parent, gguf_file=path.name)
-    model, found = AutoModelForCausalLM.from_pretrained(
-        path.parent,
-        gguf_file=path.name,
-        dtype=torch.float32,
-        quantization_config=GgufConfig(dequantize=True),
-        output_loading_info=True,
-    )
+    with redirect_stderr(StringIO()):  # its progress bar has no switch
+        model, found = AutoModelForCausalLM.from_pretrained(
+            path.parent,
+            gguf_file=path.name,
+            dtype=torch.float32,
+            quantization_config=GgufConfig(dequantize=True),
+            output_loading_info=True,
+        )
     refuse_misfits(found, path)
     refuse_not_finite(model, path)
     make_savable(model)
