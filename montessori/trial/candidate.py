@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import montessori
+from montessori.artifacts.files import read_json
 from montessori.graph.load import FILE, read_yaml, require_section
 from montessori.models.hosted import read_hosted
 from montessori.pipeline.machine import Machine
@@ -86,6 +87,12 @@ class Candidate:
     def is_hosted(self) -> bool:
         """Whether only a server has the model."""
         return read_hosted(self.folder) is not None
+
+    @cached_property
+    def is_base(self) -> bool:
+        """Whether the model has no chat template of its own."""
+        facts = read_json(self.folder / "manifest.json")["facts"]
+        return bool(facts.get("template") == "fallback")
 
     @cached_property
     def tokenizer(self) -> "PreTrainedTokenizerFast":

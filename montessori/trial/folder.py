@@ -1,11 +1,14 @@
 """Questions on a model's files: the stage `models`, the weights, the tokenizer, the facts."""
 
 from collections import Counter
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import torch
 
 from montessori.artifacts.files import read_json
+from montessori.graph.load import apply_row_changes, require_section
 from montessori.models.hosted import read_hosted
 from montessori.models.prepare import ModelParams, prepare_model
 from montessori.trial.candidate import Candidate
@@ -18,7 +21,7 @@ SHORT = 512  # tokens of a context below which prompts with examples do not fit
 def ask_folder(candidate: Candidate) -> list[Finding]:
     """The checks of the stage `models`, which also writes the folder that is tried."""
     settings = candidate.settings
-    params = settings.section("model", ModelParams)
+    params = require_section(_with_own_changes(candidate), "model", ModelParams, settings.file)
     fallback = settings.path(params.fallback_template)
     prepare_model(candidate.source, fallback, candidate.folder, params.template_options)
     hosted = read_hosted(candidate.folder)
@@ -27,6 +30,17 @@ def ask_folder(candidate: Candidate) -> list[Finding]:
         return [Finding("folder", "ok", text)]
     facts = read_json(candidate.folder / "manifest.json")["facts"]
     return [Finding("folder", "ok", _describe(candidate.folder, facts)), *_template_origin(facts)]
+
+
+def _with_own_changes(candidate: Candidate) -> Mapping[str, Any]:
+    """The settings, with the options of the row of `models` that names this very model, if any."""
+    raw, root = candidate.settings.raw, candidate.settings.root
+    rows = raw.get("models")
+    for name, row in rows.items() if isinstance(rows, Mapping) else ():
+        path = row.get("path") if isinstance(row, Mapping) else None
+        if path and (root / str(path)).resolve() == candidate.source.resolve():
+            return apply_row_changes(raw, "model", "models", str(name))
+    return raw
 
 
 def _describe(folder: Path, facts: dict[str, object]) -> str:

@@ -1,7 +1,7 @@
 """Questions on a teacher: which writing formats does it manage, and does it answer?"""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -26,6 +26,9 @@ from montessori.writing.settings import FilterParams, InstructionParams, Respons
 from montessori.writing.waves import PART, RESPONSE, Writer
 
 SAMPLES = 4  # of a prompt
+#: Which format is named first, of a model with a chat template of its own and of one without.
+CHAT: tuple[FormatName, ...] = ("tags", "prefill", "turn", "list")
+PLAIN: tuple[FormatName, ...] = ("tags", "list", "prefill", "turn")
 SHORT = 128  # tokens of an instruction in a format that the settings do not name
 TEMPLATES = Path(montessori.__file__).parent / "templates"
 
@@ -71,7 +74,9 @@ def ask_writing(candidate: Candidate) -> list[Finding]:
     tried = {name: _try_format(candidate, engine, name) for name in (wanted, *_others(wanted))}
     if engine.tokenizer is None:  # the other formats need one
         tried = {name: found for name, found in tried.items() if name == wanted}
-    return [_judge_formats(tried, wanted), *_judge_responses(tried[wanted].frame)]
+    order = PLAIN if candidate.is_base else CHAT
+    found = _judge_formats(sorted(tried.values(), key=lambda one: order.index(one.format)), wanted)
+    return [found, *_judge_responses(tried[wanted].frame)]
 
 
 def open_writer(candidate: Candidate) -> Engine:
@@ -134,9 +139,13 @@ def _template_for(candidate: Candidate, name: FormatName) -> str:
     return load_template(path, ends_with_examples=is_list)
 
 
-def _judge_formats(tried: Mapping[FormatName, Tried], wanted: FormatName) -> Finding:
-    """The settings' format must give usable instructions; else the best of the others is named."""
-    chosen, lines = tried[wanted], tuple(found.describe() for found in tried.values())
+def _judge_formats(tried: Sequence[Tried], wanted: FormatName) -> Finding:
+    """The settings' format must give usable instructions; else the best of the others is named.
+
+    Of equally good ones it is the first of `tried`.
+    """
+    chosen = next(one for one in tried if one.format == wanted)
+    lines = tuple(one.describe() for one in tried)
     reasons = Counter(chosen.unread).most_common()
     listed = f" ({', '.join(f'{count} {reason}' for reason, count in reasons)})" if reasons else ""
     text = (
@@ -146,13 +155,13 @@ def _judge_formats(tried: Mapping[FormatName, Tried], wanted: FormatName) -> Fin
     if not chosen.error and 2 * chosen.read >= chosen.frame.height and chosen.kept:
         return Finding("writing", "ok", text, lines=lines)
     verdict: Verdict = "note" if chosen.kept else "problem"
-    best = max(tried.values(), key=lambda found: (found.kept, found.read))
+    best = max(tried, key=lambda one: (one.kept, one.read))
     if best.kept > chosen.kept:
         example = " and instruction.template: montessori/templates/list.jinja"
-        next = f"set instruction.format: {best.format}{example if best.format == 'list' else ''}"
+        advice = f"set instruction.format: {best.format}{example if best.format == 'list' else ''}"
     else:
-        next = _advice(chosen.unread)
-    return Finding("writing", verdict, text, next, lines)
+        advice = _advice(chosen.unread)
+    return Finding("writing", verdict, text, advice, lines)
 
 
 def _advice(unread: list[str]) -> str:

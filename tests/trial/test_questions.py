@@ -11,11 +11,13 @@ import pytest
 import torch
 
 from montessori.generate.engine import Generated
+from montessori.models.hosted import HostedModel
 from montessori.signals.influence.settings import InfluenceParams
-from montessori.trial import engine, memory, preference, template, training
-from montessori.trial.candidate import Candidate, Measured
+from montessori.trial import engine, folder, memory, preference, template, training
+from montessori.trial.candidate import Candidate, Measured, read_settings
 from montessori.trial.cost import require_room
 from montessori.trial.findings import show_text
+from tests.trial.conftest import write_params
 
 
 def test_another_text_of_the_engine_is_a_problem(candidate: Candidate, monkeypatch):
@@ -163,3 +165,19 @@ def test_greedy_reference_stops_at_an_end(candidate: Candidate):
     with torch.inference_mode():
         logits = model(input_ids=torch.tensor([[5, 6, 7]])).logits[0, -1]
     assert int(logits.argmax()) == ids[0]
+
+
+def test_options_of_a_template_are_those_of_the_models_row(
+    project, student, tmp_path, monkeypatch: pytest.MonkeyPatch
+):
+    """A model that must not think is tried without thoughts, as the stage `models` prepares it."""
+    row = {"path": str(student), "model": {"template_options": {"enable_thinking": False}}}
+    write_params(project, models={"mine": row})
+    given = []
+    monkeypatch.setattr(folder, "prepare_model", lambda *a: given.append(a[3]) or a[2].mkdir())
+    monkeypatch.setattr(folder, "read_hosted", lambda made: HostedModel("http://x/v1", "m"))
+    for source in (student, student / "elsewhere"):
+        work = tmp_path / source.name
+        work.mkdir()
+        folder.ask_folder(Candidate(source, ("student",), read_settings(project), work))
+    assert given == [{"enable_thinking": False}, {}]

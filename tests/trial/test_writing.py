@@ -43,7 +43,7 @@ NONE = tried("tags", *["no tags"] * 8)
     ids=["one works", "the better one", "a list", "none works"],
 )
 def test_a_format_that_works_better_is_named(others: list[Tried], next: str):
-    finding = writing._judge_formats({each.format: each for each in (NONE, *others)}, "tags")
+    finding = writing._judge_formats([NONE, *others], "tags")
     assert finding.verdict == "problem"
     assert finding.next.startswith(next)
     assert "0 of 8 samples are instructions (8 no tags)" in finding.text
@@ -51,13 +51,13 @@ def test_a_format_that_works_better_is_named(others: list[Tried], next: str):
 
 def test_a_format_that_works_stays_although_another_gives_more():
     good, better = tried("tags", *[None] * 5, *["no tags"] * 3), tried("turn", *[None] * 8)
-    finding = writing._judge_formats({"tags": good, "turn": better}, "tags")
+    finding = writing._judge_formats([good, better], "tags")
     assert finding.verdict == "ok"
     assert len(finding.lines) == 2  # but both are shown
 
 
 def test_instructions_that_the_filters_drop_are_no_success():
-    finding = writing._judge_formats({"tags": tried("tags", *["too short"] * 8)}, "tags")
+    finding = writing._judge_formats([tried("tags", *["too short"] * 8)], "tags")
     assert finding.verdict == "problem"
     assert "8 of 8 samples are instructions, 0 pass the filters" in finding.text
 
