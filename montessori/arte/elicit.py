@@ -28,9 +28,10 @@ from montessori.seeding import seed_of
 from montessori.signals.icl.answers import tagged_answer
 from montessori.worlds import find_task
 from montessori.writing.asking import find_text_problem
+from montessori.writing.causes import THINKING_ONLY
 
 #: Rows of a part: drafts, with the tokens of the call that wrote the question (its first row).
-PART = {**DRAFTS, "question_tokens": pl.Int64}
+PART = {**DRAFTS, "question_tokens": pl.Int64, "thinking": pl.Int64}
 #: Begins the reasons for which a row is dropped after its question passed the filters.
 RATIONALE = "rationale "
 #: Waves of a task that are written at once, at most: a stage that is stopped loses so many.
@@ -230,7 +231,8 @@ class Elicitor:
         questions = parse_questions(text, len(task.seeds) + 1, self.settings.per_call)
         if not questions:
             unread = WrittenQuestion(text, "", "")
-            drafts = [Draft(task, call, 0, unread, out.tokens, "no tags")]
+            problem = THINKING_ONLY if out.thought and not out.text else "no tags"
+            drafts = [Draft(task, call, 0, unread, out.tokens, problem)]
         else:
             # The first question carries the tokens of the call, so that they are counted once.
             tokens = [out.tokens] + [0] * (len(questions) - 1)
@@ -318,6 +320,7 @@ class Elicitor:
             "naive": self.prompts.rationale_prompt(task, question.input, self.prompts.naive),
             # A question has a row for each style; its tokens count once.
             "question_tokens": draft.tokens if style == 0 else 0,
+            "thinking": int(answer is not None and bool(answer.thought)),
         }
 
 

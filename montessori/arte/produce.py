@@ -25,7 +25,7 @@ from montessori.progress import track_progress
 from montessori.signals.icl.answers import is_same_answer, tagged_answer
 from montessori.writing.causes import show_text
 from montessori.writing.collapse import list_reasons
-from montessori.writing.measures import count_skills
+from montessori.writing.measures import count_skills, count_thoughts
 from montessori.writing.order import Order
 from montessori.writing.produce import make_keeper
 from montessori.writing.settings import FilterParams
@@ -230,6 +230,7 @@ def _measure_questions(written: pl.DataFrame, rows: pl.DataFrame) -> dict[str, A
         "response_tokens": float(rows["response_tokens"].mean() or 0.0),  # type: ignore[arg-type]
         "agree": agreeing / max(1, rows.height),
         "skills": count_skills(rows),
+        **count_thoughts(written),
     }
 
 
