@@ -111,7 +111,25 @@ def _load_student(
     device = choose_device(machine)
     # Loaded in the wanted format, because casting a model would round its rotary frequencies too.
     model = load_student(warmup, DTYPES[settings.precision]).to(device)
+    if settings.precision != "fp32":
+        _require_precision(model, warmup, settings.precision)
     return enable_checkpointing(model) if uses_checkpointing(machine, device) else model
+
+
+def _require_precision(model: "PreTrainedModel", warmup: Path, precision: str) -> None:
+    """Raise MontessoriError when the model's own code cannot read two tokens in this format."""
+    try:
+        with torch.inference_mode():
+            model(input_ids=torch.zeros(1, 2, dtype=torch.long, device=model.device))
+    except torch.OutOfMemoryError:
+        raise
+    except (RuntimeError, TypeError) as error:
+        raise MontessoriError(
+            f"{type(model).__name__} cannot be computed in {precision}: {error}",
+            where=str(warmup),
+            expected="a model whose code in transformers takes this format",
+            next="set influence.precision: fp32 in params.yaml, then `dvc repro`",
+        ) from error
 
 
 def _make_engine(
