@@ -22,7 +22,10 @@ GRAPH = read_graph(ROOT)
 STAGES = GRAPH.stages
 KINDS = [stage.kind for stage in STAGES]
 #: Data files of the package that no stage reads, but a command: the module that names each.
-OF_COMMANDS = {"montessori/proof/papers.yaml": "montessori/proof/papers.py"}
+OF_COMMANDS = {
+    "montessori/proof/papers.yaml": "montessori/proof/papers.py",
+    "montessori/trial/defaults.yaml": "montessori/trial/candidate.py",
+}
 #: Data files of the package that params name, so that dvc tracks them as inputs.
 NAMED_IN_PARAMS = {
     "montessori/templates/instruction.jinja": "instruction.template",

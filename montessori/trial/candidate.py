@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from importlib import resources
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
@@ -20,7 +21,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 Role = Literal["teacher", "student", "judge"]
 ROLES: tuple[Role, ...] = ("teacher", "student", "judge")
-DEFAULTS = Path(__file__).with_name("defaults.yaml")
+DEFAULTS = Path(str(resources.files(__package__) / "defaults.yaml"))
 
 
 @dataclass(frozen=True)
