@@ -302,7 +302,7 @@ def _require_same_prompts(
 
 def _ends_with_text(messages: Sequence[Message]) -> bool:
     """Whether the last message is an answer that begins with a character."""
-    last = messages[-1] if messages else {"role": "", "content": ""}
+    last = messages[-1] if len(messages) else {"role": "", "content": ""}
     return last["role"] == "assistant" and last["content"][:1].strip() != ""
 
 

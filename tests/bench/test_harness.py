@@ -33,6 +33,7 @@ def run(student: Path, data: Path) -> tuple[int, str, dict]:
     return result.exit_code, result.output, json.loads(figures.read_text())
 
 
+@pytest.mark.slow
 def test_the_stage_and_lm_eval_are_compared(student: Path, data: Path) -> None:
     code, text, figures = run(student, data)
     assert code == 0

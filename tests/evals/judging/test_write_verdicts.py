@@ -32,7 +32,10 @@ def answers(evals: Path, folder: Path, texts: Mapping[tuple[str, int], str]) -> 
         for item in read_items(evals, "dev", name):
             for turn, gold in enumerate(item.responses, 1):
                 text = texts.get((item.item_id, turn), gold)
-                rows.append((item.item_id, name, turn, item.turns[turn - 1], text, 3, text != "9"))
+                tokens = 3 if text else 0  # tokens without a text are a thought
+                rows.append(
+                    (item.item_id, name, turn, item.turns[turn - 1], text, tokens, text != "9")
+                )
     frame = pl.DataFrame(rows, schema=ANSWERS, orient="row")
     write_table(frame, folder / "answers.parquet", ANSWERS)
     return folder

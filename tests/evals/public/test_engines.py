@@ -40,7 +40,7 @@ def data(tmp_path_factory):
 
 
 @pytest.mark.xdist_group("vllm")
-@pytest.mark.parametrize("task", ["mmlu_anatomy", "gsm8k"])
+@pytest.mark.parametrize("task", [pytest.param("mmlu_anatomy", marks=pytest.mark.slow), "gsm8k"])
 def test_vllm_gives_the_numbers_of_transformers(data, tmp_path, task):
     pytest.importorskip("vllm", reason="vLLM is not installed for this machine")
     found, texts = [], []

@@ -83,7 +83,7 @@ def test_killed_at_a_random_part_it_continues_to_the_same_bytes(folder: Path) ->
     assert (folder / "killed.json").read_bytes() == (folder / "whole.json").read_bytes()
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("count", [2, pytest.param(3, marks=pytest.mark.slow)])
 def test_shards_fill_the_parts_of_one_run_to_the_same_bytes(folder: Path, count: int) -> None:
     assert start(folder, "whole").wait(timeout=240) == 0
     for index in range(count, 0, -1):
