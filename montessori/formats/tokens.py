@@ -59,16 +59,16 @@ def tokenize_pairs(
     columns: dict[str, list[Ids]] = {"prompt_ids": [], "chosen_ids": [], "rejected_ids": []}
     known: dict[str, Ids] = {}  # of what the model continued; the pairs of a prompt share it
     for row in pairs.select("pair_id", "prompt", "chosen", "rejected").iter_rows(named=True):
-        befores = []
+        beginnings = []
         for side in ("chosen", "rejected"):
             before, behind = form.split_text(row["prompt"], row[side], tokenizer)
             if before not in known:
                 known[before] = tokenize_opened(form, [before], tokenizer)[0]
             columns[f"{side}_ids"].append(_tokenize_rest(form, before, behind, known, tokenizer))
-            befores.append(before)
-        if befores[0] != befores[1]:
+            beginnings.append(before)
+        if beginnings[0] != beginnings[1]:
             raise _begun_differently(row["pair_id"], form)
-        columns["prompt_ids"].append(known[befores[0]])
+        columns["prompt_ids"].append(known[beginnings[0]])
     return columns
 
 
