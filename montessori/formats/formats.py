@@ -180,8 +180,24 @@ class Prefill(Tags):
         return before + opening, raw.removeprefix(opening) + end
 
 
+class _InstructionAlone:
+    """How a sample is read that is an instruction and nothing else."""
+
+    def read_instruction(self, raw: str) -> Written:
+        """The text without white space at its ends."""
+        return _read_plain(raw)
+
+    def is_well_formed(self, raw: str) -> bool:
+        """Whether there is a text."""
+        return bool(raw.strip())
+
+    def has_begun(self, raw: str) -> bool:
+        """Always: the instruction is all that is written."""
+        return True
+
+
 @dataclass(frozen=True)
-class NumberedList:
+class NumberedList(_InstructionAlone):
     """A numbered list of examples, which the model continues (Self-Instruct, arXiv 2212.10560).
 
     Needs no chat template and no training on dialogues. Examples and samples have one turn.
@@ -218,18 +234,6 @@ class NumberedList:
         end = self._ENDS.search(text)
         return (text, finished) if end is None else (text[: end.start()], True)
 
-    def read_instruction(self, raw: str) -> Written:
-        """The text without white space at its ends."""
-        return _read_plain(raw)
-
-    def is_well_formed(self, raw: str) -> bool:
-        """Whether there is a text."""
-        return bool(raw.strip())
-
-    def has_begun(self, raw: str) -> bool:
-        """Always: the instruction is all that is written."""
-        return True
-
     def split_text(
         self, prompt: str, raw: str, tokenizer: "PreTrainedTokenizerFast"
     ) -> tuple[str, str]:
@@ -239,7 +243,7 @@ class NumberedList:
 
 
 @dataclass(frozen=True)
-class Turn:
+class Turn(_InstructionAlone):
     """The model writes the user's turn after its template's opening (Magpie, arXiv 2406.08464).
 
     Examples are earlier turns of the dialogue, with their responses; there may be none.
@@ -272,18 +276,6 @@ class Turn:
         """The text up to the first of `stops`."""
         ends = [text.index(stop) for stop in stops if stop in text]
         return (text[: min(ends)], True) if ends else (text, finished)
-
-    def read_instruction(self, raw: str) -> Written:
-        """The text without white space at its ends."""
-        return _read_plain(raw)
-
-    def is_well_formed(self, raw: str) -> bool:
-        """Whether there is a text."""
-        return bool(raw.strip())
-
-    def has_begun(self, raw: str) -> bool:
-        """Always: the instruction is all that is written."""
-        return True
 
     def split_text(
         self, prompt: str, raw: str, tokenizer: "PreTrainedTokenizerFast"
