@@ -20,9 +20,9 @@ def load_heldout(source: Path | None) -> tuple[list[Row], int]:
     rows and for a malformed row, which includes one without a response.
     """
     rows = [] if source is None else load_rows(source, optional=True)
-    kept: dict[tuple[tuple[str, ...], tuple[str, ...]], Row] = {}
+    kept: dict[tuple[str | None, tuple[str, ...], tuple[str, ...]], Row] = {}
     for row in rows:
-        kept.setdefault((row.turns, row.responses), row)
+        kept.setdefault((row.system, row.turns, row.responses), row)
     return list(kept.values()), len(rows) - len(kept)
 
 

@@ -23,7 +23,8 @@ class Row:
 
     `key` is the content of a lab task whatever its wording, `skill` its subject group; `prompt`
     is the text that a teacher saw when it wrote the instruction, `raw` what it wrote. All four
-    are None if the file does not give them. `where` is the file and line it came from.
+    are None if the file does not give them. `system` is the system prompt, None where there is
+    none. `where` is the file and line it came from.
     """
 
     turns: tuple[str, ...]
@@ -33,11 +34,12 @@ class Row:
     prompt: str | None = None
     raw: str | None = None
     where: str = ""
+    system: str | None = None
 
     @property
     def messages(self) -> list[dict[str, str]]:
-        """The dialogue as chat messages, user and assistant alternating."""
-        messages = []
+        """The dialogue as chat messages: system prompt if any, then user and assistant in turn."""
+        messages = [] if self.system is None else [{"role": "system", "content": self.system}]
         for turn, response in zip(self.turns, self.responses, strict=True):
             messages.append({"role": "user", "content": turn})
             messages.append({"role": "assistant", "content": response})
@@ -128,10 +130,23 @@ def _make_row(value: Any, where: str) -> Row | str:
     wrong = [name for name in OPTIONAL if not isinstance(value.get(name), str | None)]
     if wrong:
         return f"{wrong[0]!r} is not a text"
-    turns = _from_messages(value["messages"]) if "messages" in value else _from_pair(value)
+    system, messages = _split_system(value)
+    turns = _from_pair(value) if messages is None else _from_messages(messages)
     if isinstance(turns, str):
         return turns
-    return Row(*turns, skill=skill, prompt=prompt, raw=raw, where=where)
+    if not isinstance(system, str | None):
+        return "'system' is not a text"
+    system = system if system and system.strip() else None
+    return Row(*turns, skill=skill, prompt=prompt, raw=raw, where=where, system=system)
+
+
+def _split_system(value: Mapping[str, Any]) -> tuple[Any, Any]:
+    """The system prompt, in a field or as first message, and the other messages, if any."""
+    system, messages = value.get("system"), value.get("messages")
+    first = messages[0] if isinstance(messages, list) and messages else None
+    if isinstance(first, Mapping) and first.get("role") in ("system", "developer"):
+        return first.get("content"), messages[1:]
+    return system, messages
 
 
 def _from_pair(value: Mapping[str, Any]) -> tuple[tuple[str], tuple[str]] | str:

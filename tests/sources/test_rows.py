@@ -40,6 +40,16 @@ def test_pairs_inputs_and_messages_are_read(tmp_path: Path):
     assert third.messages == CHAT["messages"]
 
 
+def test_a_system_prompt_is_kept_from_a_message_or_a_field(tmp_path: Path):
+    system = {"role": "system", "content": "Be brief."}
+    chat = {"messages": [system, *CHAT["messages"]]}
+    first, second = read_rows(
+        write(tmp_path / "r.jsonl", chat, {**PAIR, "system": system["content"]})
+    )
+    assert first.messages == chat["messages"]
+    assert (second.system, second.messages[0]) == ("Be brief.", system)
+
+
 def test_a_json_list_is_read_too(tmp_path: Path):
     (tmp_path / "r.json").write_text(json.dumps([PAIR, PAIR]))
     assert [row.where[-5:] for row in read_rows(tmp_path / "r.json")] == ["row 1", "row 2"]
@@ -68,7 +78,7 @@ def test_text_is_kept_as_written(tmp_path: Path):
         ({"messages": "abcd"}, "line 2: 'messages' is not a list"),
         ({"messages": CHAT["messages"][:1]}, "does not end with an assistant message"),
         ({"messages": CHAT["messages"][1:3]}, "message 1 does not have the role 'user'"),
-        ({"messages": [{"role": "system", "content": "x"}] * 2}, "does not have the role 'user'"),
+        ({"messages": [{"role": "system", "content": "x"}] * 2}, "does not end with an assistant"),
         ({"messages": [CHAT["messages"][0], {"role": "assistant"}]}, "message 2 has no text"),
     ],
 )
