@@ -1,12 +1,13 @@
 # Everything sets itself up: `make repro` and `make test` need only Python 3.11 or newer.
-# Settings: PYTHON=python3.12 (which Python), SEEDS=0-4 and PROFILES=baselines (of the proof),
-# ARGS=... (for pytest and dvc repro), MONTESSORI_ACCELERATOR=cuda|cpu|none (what to install vLLM
-# and torch for).
+# Settings: PYTHON=python3.12 (which Python), SEEDS=0-4, PROFILES=baselines and JOBS=1 (of the
+# proof: experiments at once), ARGS=... (for pytest and dvc repro),
+# MONTESSORI_ACCELERATOR=cuda|cpu|none (what to install vLLM and torch for).
 
 SHELL := /bin/sh
 .DEFAULT_GOAL := help
 
 SEEDS ?= 0-4
+JOBS ?= 2
 PROFILES ?= controls baselines signals budgets exams ablations
 ARGS ?=
 PYTHON ?=
@@ -51,7 +52,8 @@ repro: setup  ## run the whole pipeline, as far as something changed; print the 
 proof: setup  ## the comparisons of PROFILES over SEEDS=0-4 (hours; continues where it stopped)
 	@set -e; for profile in $(PROFILES); do \
 	  if test $$profile = controls; then students=student,student-2; else students=student; fi; \
-	  $(BIN)/montessori proof --seeds $(SEEDS) --profile $$profile --students $$students; \
+	  $(BIN)/montessori proof --seeds $(SEEDS) --profile $$profile --students $$students \
+	    --jobs $(JOBS); \
 	done
 
 real: setup  ## one round with a real language model of 135M parameters (an hour or two on two cores)

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 from montessori.errors import MontessoriError
-from montessori.proof.experiments import Experiment
+from montessori.proof.experiments import Experiment, find_paths
 
 IDENTITY = {"NAME": "montessori", "EMAIL": "montessori@localhost"}
 
@@ -27,6 +27,8 @@ def start_experiment(
     command = [sys.executable, "-m", "dvc", "exp", "run", "--temp", "--name", experiment.name]
     for override in experiment.overrides:
         command += ["-S", override]
+    for path in _find_own_inputs(root, experiment):
+        command += ["--copy-paths", path]
     log.parent.mkdir(parents=True, exist_ok=True)
     with log.open("wb") as handle:
         return subprocess.Popen(
@@ -39,6 +41,21 @@ def start_experiment(
             pass_fds=(lock,),
             start_new_session=True,
         )
+
+
+def _find_own_inputs(root: Path, experiment: Experiment) -> list[str]:
+    """The files and folders that the params name and that are in neither git nor DVC.
+
+    An experiment runs in a copy of what git and DVC have; benchmarks that one has fetched, for one,
+    are in none of the two.
+    """
+    named = {path for path in find_paths(experiment.params) if (root / path).exists()}
+    known_to_dvc = {path for path in named if (root / f"{path.rstrip('/')}.dvc").exists()}
+    return sorted(
+        path.rstrip("/")
+        for path in named - known_to_dvc
+        if not Path(path).is_absolute() and not run_git(root, "ls-files", "--", path).strip()
+    )
 
 
 def _process_environment(root: Path, threads: int) -> dict[str, str]:

@@ -184,12 +184,17 @@ def _digest_inputs(
     tracked = {key: value for key, value in params.items() if key not in UNTRACKED}
     text = json.dumps({"stages": stages, "params": tracked}, sort_keys=True)
     digest = hashlib.blake2b(text.encode(), digest_size=4)
-    paths_in_params = {root / value for value in _all_strings(tracked) if "/" in value}
+    paths_in_params = {root / path for path in find_paths(tracked)}
     for path in sorted(_list_files(named | paths_in_params)):
         # The zero byte separates name and content, so that no two lists of files read alike.
         digest.update(path.relative_to(root).as_posix().encode() + b"\0")
         digest.update(hashlib.blake2b(path.read_bytes(), digest_size=16).digest())
     return digest.hexdigest()
+
+
+def find_paths(params: Mapping[str, Any]) -> set[str]:
+    """The texts of params that may be a path relative to the project, because of their slash."""
+    return {text for text in _all_strings(params) if "/" in text}
 
 
 def _stage_inputs(root: Path, stages: Mapping[str, Any]) -> set[Path]:

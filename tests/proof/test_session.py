@@ -107,6 +107,17 @@ def test_killed_proof_continues(root: Path, log: Path, monkeypatch: pytest.Monke
     assert any(ran(log)[line] == 1 for line in done)  # finished stages came from the run cache
 
 
+def test_inputs_that_neither_git_nor_dvc_has_reach_an_experiment(root: Path) -> None:
+    """As benchmarks that one has fetched: an experiment runs in a copy of the repository."""
+    (root / "data/fetched").mkdir()
+    (root / "data/fetched/x").write_text("not in git")
+    (root / ".gitignore").write_text(".work\n/data/fetched/\n")
+    (root / "profiles/fetched.yaml").write_text("models:\n  more: {path: data/fetched/}\n")
+    toy.commit(root)
+    run_proof("0", "fetched", "student", 1, root)
+    assert (root / "metrics/proof/fetched/student-0.json").exists()
+
+
 def wait_until(condition, seconds: float = 60) -> None:
     end = time.monotonic() + seconds
     while not condition():
