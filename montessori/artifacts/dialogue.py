@@ -15,6 +15,11 @@ def assistant_turns(messages: Sequence[dict[str, str]]) -> list[str]:
     return [message["content"] for message in messages if message["role"] == "assistant"]
 
 
+def system_prompts(messages: Sequence[dict[str, str]]) -> list[str]:
+    """The system prompts of a dialogue, of which there is usually none."""
+    return [message["content"] for message in messages if message["role"] == "system"]
+
+
 def build_dialogue(turns: Sequence[str], answers: Sequence[str] = ()) -> list[dict[str, str]]:
     """User turns with the answers given so far between them; the last turn may be open."""
     messages = []

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from montessori.errors import MontessoriError
-from montessori.filters.rouge import f_measure, split_words
+from montessori.filters.rouge import f_measure, is_latin, split_words
 
 BLOCK = 500  # rows whose pairs are held at once
 
@@ -30,7 +30,10 @@ class AllPairs:
 
 
 def rouge_scorer() -> Any:
-    """Open the ROUGE-L scorer of the package rouge_score; raises MontessoriError without it."""
+    """Open the ROUGE-L scorer of the package rouge_score; raises MontessoriError without it.
+
+    Latin texts are split by the package, others by split_words, as the package sees nothing there.
+    """
     try:
         from rouge_score.rouge_scorer import RougeScorer
     except ModuleNotFoundError as error:
@@ -39,7 +42,17 @@ def rouge_scorer() -> Any:
             expected="the package that the published procedure uses; lm-eval installs it",
             next="make setup, or pip install rouge_score",
         ) from error
-    return RougeScorer(["rougeL"])
+    return RougeScorer(["rougeL"], tokenizer=_Tokenizer())
+
+
+class _Tokenizer:
+    """The package's own words of Latin texts, ours of others; processes take it as it is."""
+
+    def tokenize(self, text: str) -> list[str]:
+        from rouge_score.tokenize import tokenize
+
+        words: list[str] = tokenize(text, None) if is_latin(text) else split_words(text)
+        return words
 
 
 def compare_all_pairs(seeds: Sequence[str], rows: Sequence[str], limit: float) -> AllPairs:

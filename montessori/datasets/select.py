@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import polars as pl
 
-from montessori.artifacts.dialogue import assistant_turns, user_turns
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import ALL_REFERENCES, PROBE, SCORES
 from montessori.errors import MontessoriError
@@ -102,10 +101,7 @@ def _join_scores(rows: pl.DataFrame, scores: pl.DataFrame, where: Path) -> pl.Da
 def _find_eval_items(rows: pl.DataFrame, evals: Path, ngram: int) -> pl.Series:
     """Whether each row asks or answers with an eval item."""
     items, keys = read_evals(evals, ngram)
-    matches = []
-    for messages in rows["messages"]:
-        turns, responses = user_turns(messages), assistant_turns(messages)
-        matches.append(is_eval_item(turns, responses, items, keys))
+    matches = [is_eval_item(messages, items, keys) for messages in rows["messages"]]
     return pl.Series(matches, dtype=pl.Boolean)
 
 

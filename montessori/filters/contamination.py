@@ -2,27 +2,28 @@
 
 A long item is recognised by any run of n words that it shares with a text (n = 13 in GPT-3, Brown
 et al. 2020, appendix C); a shorter one by its whole text, normalised: as a row, as a turn of a row,
-and as sentences or lines within a turn.
+and as sentences or lines within a turn. In scripts without blanks two characters count as a word
+(montessori.filters.words), so 20 words are 40 characters; GPT-4 (OpenAI 2023, appendix C) looked
+for 50 in texts of any script.
 """
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 
 from montessori.errors import MontessoriError
 from montessori.filters.fingerprint import fingerprint
+from montessori.filters.words import PER_WORD, split_phrases, split_units, weigh_units
 
-_WORD = re.compile(r"\w+")
-#: What ends a phrase: a sentence, a line, a quotation, what stands before a colon or a comma.
-_BREAK = re.compile(r"""[^\w\s'\u2019-]|\n""")
-#: Words (or, in scripts without blanks, characters) that an item needs to be told within a turn:
-#: shorter ones, such as "Go on", are phrases of anybody's.
-_LEAST_WORDS, _LEAST_CHARACTERS = 3, 12
+#: Words that an item needs to be told within a turn, or else the length of its text: shorter ones,
+#: such as "Go on", are phrases of anybody's.
+_LEAST_WORDS, _LEAST_LENGTH = 3, 12
 
 
 class EvalItems:
     """Eval items that no training row may hold.
 
-    `ngram` is the number of words of a run; 0 recognises items by whole rows and turns only.
+    `ngram` is the number of words of a run, each as much as `PER_WORD` characters of a script
+    without blanks; 0 recognises items by whole rows and turns only.
     """
 
     def __init__(self, ngram: int) -> None:
@@ -43,11 +44,9 @@ class EvalItems:
         self._whole.setdefault(fingerprint(turns), name)
         if len(turns) == 1 and not only_as_row:
             self._turns.setdefault(fingerprint(turns), name)
-            words = _WORD.findall(turns[0].lower())
-            phrase = " ".join(words)
-            long_enough = len(words) >= _LEAST_WORDS or len(phrase) >= _LEAST_CHARACTERS
-            if long_enough and len(words) < self.ngram:
-                self._phrases.setdefault(phrase, name)
+            units = split_units(turns[0])
+            if is_distinctive(units) and sum(weigh_units(units)) < self.ngram * PER_WORD:
+                self._phrases.setdefault(" ".join(units), name)
         for turn in turns:
             # Several items may share a run of words; the first of them gives its name in messages.
             for run in self._runs_of(turn):
@@ -77,17 +76,17 @@ class EvalItems:
 
     def _phrases_of(self, text: str) -> Iterator[str]:
         """Each row of neighbouring phrases of a text, of fewer than `ngram` words in all."""
-        words: list[str] = []
-        ends = [0]  # numbers of words before each phrase
-        for phrase in _BREAK.split(text.lower()):
-            found = _WORD.findall(phrase)
-            words += found
-            ends += [len(words)] if found else []
+        units: list[str] = []
+        ends = [0]  # numbers of units before each phrase
+        for phrase in split_phrases(text):
+            units += phrase
+            ends.append(len(units))
+        before = [0, *accumulate(weigh_units(units))]  # what the units before each one count
         for number, start in enumerate(ends):
             for end in ends[number + 1 :]:
-                if end - start >= self.ngram:
+                if before[end] - before[start] >= self.ngram * PER_WORD:
                     break
-                yield " ".join(words[start:end])
+                yield " ".join(units[start:end])
 
     def held_by(self, texts: Iterable[str]) -> str | None:
         """The name of a long item if one of the texts contains a run of its words, or None."""
@@ -99,13 +98,46 @@ class EvalItems:
                     return self._runs[run]
         return None
 
+    def repeated_by(self, responses: Iterable[str]) -> str | None:
+        """The name of an item that a response is, or of a long one that it contains, or None.
+
+        Part of a response tells no short item: answers often take up the words of a question.
+        """
+        responses = list(responses)
+        found = self.held_by(responses)
+        if found is not None or not self._turns:
+            return found
+        for text in responses:
+            found = self._turns.get(fingerprint([text]))
+            if found is not None and is_distinctive(split_units(text)):
+                return found
+        return None
+
     def _runs_of(self, text: str) -> Iterator[str]:
         """Each run of `ngram` words of a text, in lower case without punctuation."""
         if self.ngram < 1:
             return
-        words = _WORD.findall(text.lower())
-        for start in range(len(words) - self.ngram + 1):
-            yield " ".join(words[start : start + self.ngram])
+        units = split_units(text)
+        weights = weigh_units(units)
+        if sum(weights) == len(weights) * PER_WORD:  # words alone, the usual case
+            for start in range(len(units) - self.ngram + 1):
+                yield " ".join(units[start : start + self.ngram])
+            return
+        counted, end = 0, 0
+        for start, weight in enumerate(weights):
+            while counted < self.ngram * PER_WORD:
+                if end == len(units):
+                    return
+                counted += weights[end]
+                end += 1
+            yield " ".join(units[start:end])
+            counted -= weight
+
+
+def is_distinctive(units: Sequence[str]) -> bool:
+    """Whether a text of these units is long enough to be nobody's phrase but an item's."""
+    long_enough = sum(weigh_units(units)) >= _LEAST_WORDS * PER_WORD
+    return long_enough or len(" ".join(units)) >= _LEAST_LENGTH
 
 
 def texts_revealing(turns: Sequence[str], key: str | None) -> list[Sequence[str]]:

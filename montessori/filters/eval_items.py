@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from pathlib import Path
 
+from montessori.artifacts.dialogue import assistant_turns, system_prompts, user_turns
 from montessori.artifacts.json_lines import read_json_lines
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems, texts_revealing
@@ -44,10 +45,17 @@ def read_evals(folder: Path, ngram: int) -> tuple[EvalItems, frozenset[str]]:
 
 
 def is_eval_item(
-    turns: Sequence[str], responses: Sequence[str], items: EvalItems, keys: frozenset[str]
+    messages: Sequence[dict[str, str]], items: EvalItems, keys: frozenset[str]
 ) -> bool:
-    """Whether a row is an eval item, in its words or as a task of the lab, or holds one."""
-    if items.matched_by(turns) is not None or items.held_by(responses) is not None:
+    """Whether a row is an eval item, in its words or as a task of the lab, or holds one.
+
+    Every turn is looked at: those of the user, the assistant's, and a system prompt.
+    """
+    turns = user_turns(messages)
+    for asked in (turns, system_prompts(messages)):
+        if asked and items.matched_by(asked) is not None:
+            return True
+    if items.repeated_by(assistant_turns(messages)) is not None:
         return True
     # Parsing a text as a task takes time and is in vain when no eval item is a task of a world.
     task = find_task(turns) if keys else None

@@ -6,6 +6,9 @@ import unicodedata
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property
+from typing import Any
+
+from montessori.filters.words import LETTER, compile_pattern, fold_text, is_character
 
 #: White space that a text may hold; other control characters count as broken.
 _LAYOUT = "\t\n\r"
@@ -17,7 +20,10 @@ _FENCE = re.compile(r"^ {0,3}(?:```|~~~)", re.MULTILINE)
 class FormFilter:
     """Which instructions have the form that is asked for; the first five rules are the published.
 
-    Lengths are in characters. `min_latin` is the least share of Latin letters among the letters, 0
+    Lengths are in characters; a wide one (Chinese, Japanese, Korean) counts as two towards the
+    least, because it holds a syllable or a word. `first_character` drops texts that begin with
+    punctuation or a non-ASCII character; a text mostly in another script than the Latin may begin
+    with any letter or digit. `min_latin` is the least share of Latin letters among the letters, 0
     to 1; `broken_text` drops undecodable bytes, control characters and open code fences.
     """
 
@@ -33,24 +39,50 @@ class FormFilter:
 
         "short", "long", "banned word", "first character", "language", "broken text".
         """
-        if len(text) < self.min_characters:
+        if len(text) < self.min_characters and count_columns(text) < self.min_characters:
             return "short"
         if len(text) > self.max_characters:
             return "long"
-        if self.banned_words and self._banned.search(text):
+        if self.banned_words and self._banned.search(fold_text(text)):
             return "banned word"
-        first = text[:1]
-        if self.first_character and (first in string.punctuation or not first.isascii()):
+        if self.first_character and not begins_well(text):
             return "first character"
         if self.min_latin > 0 and latin_share(text) < self.min_latin:
             return "language"
         return "broken text" if self.broken_text and is_broken(text) else None
 
     @cached_property
-    def _banned(self) -> re.Pattern[str]:
-        alternatives = "|".join(re.escape(word) for word in self.banned_words)
-        # Not `\b`: it would miss a banned word that begins or ends with punctuation.
-        return re.compile(rf"(?<!\w)(?:{alternatives})(?!\w)", re.IGNORECASE)
+    def _banned(self) -> Any:
+        return compile_pattern(
+            "|".join(map(_whole_word, filter(None, map(fold_text, self.banned_words))))
+        )
+
+
+def _whole_word(word: str) -> str:
+    """A pattern of a word that is no part of another, where its script has blanks between words."""
+    # Not `\b`: it would miss a banned word that begins or ends with punctuation.
+    letter = rf"[{LETTER}\p{{M}}_]"
+    before = "" if is_character(word[0]) else rf"(?<!{letter})"
+    behind = "" if is_character(word[-1]) else rf"(?!{letter})"
+    return before + re.escape(word) + behind
+
+
+def count_columns(text: str) -> int:
+    """Characters of a text, the wide ones as two (UAX #11: those of Chinese, Japanese, Korean)."""
+    return len(text) + sum(unicodedata.east_asian_width(each) in "WF" for each in text)
+
+
+def begins_well(text: str) -> bool:
+    """Whether a text begins with an ASCII character that is no punctuation, as is published.
+
+    The published rule would drop every text in another script than the Latin. One that is mostly in
+    such a script may begin with a letter or digit of any.
+    """
+    first = text[:1]
+    if first.isascii():
+        return first not in string.punctuation
+    kind = unicodedata.category(first)
+    return kind == "Nd" or (kind[0] == "L" and latin_share(text) < 0.5)
 
 
 def latin_share(text: str) -> float:

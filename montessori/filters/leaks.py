@@ -3,7 +3,6 @@
 from pathlib import Path
 from typing import Any
 
-from montessori.artifacts.dialogue import assistant_turns, user_turns
 from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
@@ -49,7 +48,5 @@ def _find_leaks(dialogues: list[list[dict[str, str]]], evals: Path, ngram: int) 
     """Places of the dialogues that are or hold an item."""
     items, keys = read_evals(evals, ngram)
     return {
-        place
-        for place, messages in enumerate(dialogues)
-        if is_eval_item(user_turns(messages), assistant_turns(messages), items, keys)
+        place for place, messages in enumerate(dialogues) if is_eval_item(messages, items, keys)
     }

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from itertools import combinations
 from typing import Any
 
+from montessori.artifacts.dialogue import system_prompts
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems, texts_revealing
 from montessori.filters.fingerprint import fingerprint
@@ -19,7 +20,8 @@ class Member:
     """One row or item of a set: where it is, what it asks and answers, what counts as its content.
 
     `contents` are compared for equality; eval items, which have no `responses` here, are also
-    looked for in the texts of rows, those `only_as_row` by runs of words alone.
+    looked for in the texts of rows, `system` prompts among them, those `only_as_row` by runs of
+    words alone.
     """
 
     where: str
@@ -27,6 +29,7 @@ class Member:
     responses: tuple[str, ...]
     contents: frozenset[str]
     only_as_row: bool = False
+    system: tuple[str, ...] = ()
 
 
 def make_member(
@@ -48,7 +51,11 @@ def make_member(
 
 def row_members(rows: Iterable[Row]) -> list[Member]:
     """Members of a set of rows."""
-    return [make_member(row.where, row.turns, row.key, row.responses) for row in rows]
+    members = []
+    for row in rows:
+        member = make_member(row.where, row.turns, row.key, row.responses)
+        members.append(replace(member, system=tuple(system_prompts(row.messages))))
+    return members
 
 
 def item_members(benchmarks: Mapping[str, Sequence[Mapping[str, Any]]]) -> list[Member]:
@@ -112,7 +119,8 @@ def _shared_members(
         # Sorted, because the order of a set of strings differs from one process to the next, and
         # the message should not.
         where = next((owner[text] for text in sorted(entry.contents) if text in owner), None)
-        where = where or items.matched_by(entry.turns) or items.held_by(entry.responses)
+        where = where or items.matched_by(entry.turns) or items.repeated_by(entry.responses)
+        where = where or (items.matched_by(entry.system) if entry.system else None)
         if where is not None:
             pairs.append((entry, where))
     return pairs

@@ -40,7 +40,7 @@ def _read_own_table(
     items, keys = read_evals(evals, decontamination.ngram)
 
     def leaks(row: Row) -> bool:
-        return is_eval_item(row.turns, row.responses, items, keys)
+        return is_eval_item(row.messages, items, keys)
 
     table = probe_table(read_rows(path), leaks)
     matches = int((table["dropped"] == "eval item").sum())

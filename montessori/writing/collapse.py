@@ -5,6 +5,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 
 from montessori.errors import MontessoriError
+from montessori.filters.words import CHARACTER, PER_WORD, compile_pattern, is_character
 from montessori.formats.formats import FORMATS, Format
 from montessori.writing.causes import DUPLICATE, INVALID, find_causes, show_text
 from montessori.writing.settings import CollapseParams
@@ -13,6 +14,8 @@ from montessori.writing.settings import CollapseParams
 EARLY = 200
 #: Texts that an error shows.
 SHOWN = 3
+#: Words by which kept rows are told to begin alike.
+FIRST_WORDS = 3
 
 
 @dataclass
@@ -50,7 +53,7 @@ class Tally:
 
     def compute_shares(self) -> dict[str, float]:
         """Shares in [0, 1]: `invalid`, `duplicate`, `off_format` of the samples; `largest_family`,
-        the kept rows that begin with the most frequent three words."""
+        the kept rows that begin with the most frequent three words (first_words)."""
         samples = max(1, self.samples)
         return {
             "invalid": sum(self.dropped[reason] for reason in INVALID) / samples,
@@ -68,8 +71,19 @@ class Tally:
 
 
 def first_words(text: str) -> str:
-    """The first three words of an instruction, in lower case."""
-    return " ".join(text.lower().split()[:3])
+    """The first three words of an instruction, in lower case.
+
+    In scripts without blanks between words two characters count as a word.
+    """
+    words = " ".join(text.lower().split()[:FIRST_WORDS])
+    if words.isascii():
+        return words
+    counted = 0
+    for unit in compile_pattern(rf"{CHARACTER}\p{{M}}*|(?:(?!{CHARACTER})\S)+").finditer(words):
+        counted += 1 if is_character(unit[0][0]) else PER_WORD
+        if counted >= FIRST_WORDS * PER_WORD:
+            return words[: unit.end()]
+    return words
 
 
 def list_reasons(dropped: Counter[str]) -> str:

@@ -80,7 +80,6 @@ def test_rouge_l_is_that_of_rouge_score_to_the_last_bit(truth):
         ("", "a"),
         ("", ""),
         ("naïve İstanbul K", "nai\u0308ve istanbul k"),
-        ("日本語", "日本語"),
         ("a_b a-b", "A B a b"),
     ]
     for a, b in pairs:

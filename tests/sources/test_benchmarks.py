@@ -11,6 +11,7 @@ import datasets
 import pyarrow.ipc
 import pytest
 
+from montessori.artifacts.dialogue import build_dialogue
 from montessori.errors import MontessoriError
 from montessori.evals.items import gamed_path, read_items
 from montessori.filters.contamination import EvalItems
@@ -190,8 +191,8 @@ def test_an_item_among_the_seeds_is_an_error_and_is_dropped_elsewhere(
     metrics = prepare_sources(sources, folder, outs, evals, 13)
     assert metrics["evals"]["test"]["mt_bench"] == 2
     items, keys = read_evals(evals, 13)
-    assert is_eval_item([instruction], [response], items, keys)
-    assert not is_eval_item(["Count to 4."], ["1 2 3 4"], items, keys)
+    assert is_eval_item(build_dialogue([instruction], [response]), items, keys)
+    assert not is_eval_item(build_dialogue(["Count to 4."], ["1 2 3 4"]), items, keys)
 
 
 @needs_real

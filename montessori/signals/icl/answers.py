@@ -5,7 +5,12 @@ import re
 _TAGGED = re.compile(r"<ans>((?:(?!</?ans>).)*)</ans>", re.DOTALL)
 _FINAL = re.compile(r"####\s*([^\n]+)")
 _STATED = re.compile(r"\bthe answer is:?\s+([^\n]+)", re.IGNORECASE)
-_EDGES = " \t\r\n.,;:!?\"'`"
+#: Blanks and punctuation, with their full-width and other kin.
+_EDGES = (
+    " \t\r\n.,;:!?\"'`"
+    + "\u3000\u3002\uff0e\uff0c\u3001\uff1b\uff1a\uff01\uff1f"
+    + ("\u061f\u060c\u061b\u0964\u201c\u201d\u2018\u2019\u00ab\u00bb\u300c\u300d")
+)
 
 
 def tagged_answer(text: str) -> str | None:
