@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 #: What `strftime_now` tells: the date on which the template of Llama 3.2 falls back.
 TODAY = datetime(2024, 7, 26)
 CLOCK = "strftime_now"
+#: Name of the block that marks what the assistant writes.
+BLOCK_NAME = "generation"
 #: Signs of a block's start and end; no text has them.
 BLOCK = ("\x02", "\x03")
 _DIRECTIVES = "aAbBcdFHIjmMpSTuUwWxXyYD"
@@ -32,12 +34,12 @@ Option = str | int | float | bool | None
 class _Generation(Extension):
     """`{% generation %}`: marks what the assistant writes; rendered as its content."""
 
-    tags = {"generation"}
+    tags = {BLOCK_NAME}
 
     def parse(self, parser: Parser) -> list[nodes.Node]:
         """The nodes inside the block."""
         next(parser.stream)
-        return parser.parse_statements(("name:endgeneration",), drop_needle=True)
+        return parser.parse_statements((f"name:end{BLOCK_NAME}",), drop_needle=True)
 
 
 class _ShownGeneration(_Generation):

@@ -63,14 +63,15 @@ def check_template(template: str, tried: TriedTokens, where: str) -> list[str]:
     answered question begins, and close an assistant turn with a token that ends generation.
     `where` is the template's file. Returns, in sentences, what cannot be done with it all the same.
     """
-    problem = _template_problem(template, tried)
+    problem = find_template_problem(template, tried)
     if problem:
         raise MontessoriError(
             f"the chat template cannot be used: {problem}",
             where=where,
             expected="a jinja template for user and assistant messages that heeds "
             "add_generation_prompt",
-            next=_mending_option(template, tried)
+            next=find_mending_option(template, tried)
+            or _unknown_end(template, tried)
             or "put a chat_template.jinja that works into the model's folder (for many families: "
             "trl/chat_templates/*_training.jinja of the package trl); for a model that has none, "
             "set model.fallback_template in params.yaml, such as "
@@ -98,7 +99,8 @@ def make_renderer(template: str, special: Mapping[str, str], shown: bool = False
     return render
 
 
-def _template_problem(template: str, tried: TriedTokens) -> str:
+def find_template_problem(template: str, tried: TriedTokens) -> str:
+    """Why `check_template` refuses a template; "" where it does not."""
     try:
         render = make_renderer(template, tried.special)
         shown = make_renderer(template, tried.special, shown=True)
@@ -191,11 +193,27 @@ def _limits(render: Render, endings: Collection[str]) -> list[str]:
     return found
 
 
-def _mending_option(template: str, tried: TriedTokens) -> str:
+def _unknown_end(template: str, tried: TriedTokens) -> str:
+    """The next step where a turn may end with the token that begins the next one; else ""."""
+    try:
+        text = make_renderer(template, tried.special)([*_OPEN, _ANSWER, *_OTHER], False)
+    except RENDERING:
+        return ""
+    behind = text.rpartition(ANSWER)[2].lstrip()
+    token = max((one for one in tried.known if behind.startswith(one)), key=len, default="")
+    if not token or token in tried.endings:
+        return ""
+    return (
+        f"if the model stops at {token}, with which its next turn begins, add the token's id to "
+        "eos_token_id in generation_config.json of the model"
+    )
+
+
+def find_mending_option(template: str, tried: TriedTokens) -> str:
     """The next step where one option of the template would make it usable; else ""."""
     names = sorted(read_names(template) - _GIVEN - tried.special.keys())
     for name, value in product(names, (False, True)):
-        if not _template_problem(settle_template(template, {name: value}), tried):
+        if not find_template_problem(settle_template(template, {name: value}), tried):
             return (
                 f"set model.template_options: {{{name}: {str(value).lower()}}} in params.yaml, "
                 "with which the template can be used"

@@ -16,6 +16,7 @@ from safetensors.torch import load_file, save_file
 
 from montessori.errors import MontessoriError
 from montessori.models import weight_check
+from montessori.models.fit import refuse_misfits
 from montessori.models.weight_check import check_weights
 from montessori.models.weights import load_model
 from tests.zoo.models import ARCHITECTURES, QUICK, save_architecture
@@ -63,10 +64,20 @@ def longer(folder: Path) -> None:
         handle.write(b"more")
 
 
-def other_index(folder: Path) -> None:
+def write_header(folder: Path, text: bytes, data: bytes = b"") -> None:
+    (folder / WEIGHTS).write_bytes(len(text).to_bytes(8, "little") + text + data)
+
+
+def false_header(folder: Path) -> None:
+    """Of two numbers it says that they are three."""
+    tensor = {"dtype": "F32", "shape": [3], "data_offsets": [0, 8]}
+    write_header(folder, json.dumps({"w": tensor}).encode(), bytes(8))
+
+
+def write_index(folder: Path, weight_map: dict) -> None:
     (folder / WEIGHTS).rename(folder / "model-1.safetensors")
-    index = {"weight_map": {NORM: "model-1.safetensors", "other": "model-1.safetensors"}}
-    (folder / "model.safetensors.index.json").write_text(json.dumps(index))
+    text = json.dumps({"weight_map": weight_map})
+    (folder / "model.safetensors.index.json").write_text(text)
 
 
 def top_adapters(folder: Path) -> None:
@@ -150,7 +161,27 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str, str]] = {
         "this is no safetensors file",
         "download the file again",
     ),
-    "index": (other_index, "the index names tensors that are not in", "whole model folder"),
+    "no header": (
+        lambda f: write_header(f, b"no json"),
+        "its header cannot be read",
+        "download the file again",
+    ),
+    "false header": (false_header, "its header cannot be read", "download the file again"),
+    "index": (
+        lambda f: write_index(f, dict.fromkeys((NORM, "other"), "model-1.safetensors")),
+        "the index names tensors that are not in",
+        "whole model folder",
+    ),
+    "empty index": (
+        lambda f: write_index(f, {}),
+        "the index of the weights names no files",
+        "whole model folder",
+    ),
+    "index of other folders": (
+        lambda f: write_index(f, {NORM: f"../{f.name}/model-1.safetensors"}),
+        "the index of the weights names no files",
+        "whole model folder",
+    ),
     "adapters": (top_adapters, "the folder holds LoRA adapters", "subfolder adapter"),
     "other name": (
         lambda f: (f / WEIGHTS).rename(f / "consolidated.safetensors"),
@@ -201,6 +232,46 @@ def test_loading_refuses_them_as_well(folder: Path, name: str):
     with pytest.raises(MontessoriError) as error:
         load_model(folder)
     assert problem in error.value.what
+
+
+@pytest.fixture(scope="module")
+def experts(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model whose weights transformers puts together from files with other names."""
+    return save_architecture("mixtral", tmp_path_factory.mktemp("models") / "mixtral")
+
+
+@pytest.mark.parametrize(
+    ("change", "problem", "way_out"),
+    [
+        (lambda part: part.to(torch.float8_e4m3fn), "is F8_E4M3", "16 or 32 bits"),
+        (lambda part: part[:, 1:].contiguous(), "be put into the architecture", "another model"),
+    ],
+)
+def test_parts_of_merged_weights_are_looked_at(
+    experts: Path, tmp_path: Path, change: Callable[[Any], Any], problem: str, way_out: str
+):
+    folder = Path(shutil.copytree(experts, tmp_path / "folder"))
+    name = next(name for name in load_file(folder / WEIGHTS) if ".experts.1." in name)
+    change_weights(folder, lambda tensors: tensors | {name: change(tensors[name])})
+    with pytest.raises(MontessoriError) as error:
+        check_weights(folder)
+    assert problem in error.value.what
+    assert way_out in error.value.next
+
+
+def test_a_quantised_part_that_reads_text_is_refused(tmp_path: Path):
+    folder = save_architecture("gemma3_image", tmp_path / "gemma3")
+    text = json.loads((folder / CONFIG).read_text())["text_config"]
+    quantised = {"quantization_config": {"quant_method": "awq", "bits": 4}}
+    change_config(folder, text_config=text | quantised)
+    with pytest.raises(MontessoriError, match=r"quantised \(awq\)"):
+        check_weights(folder)
+
+
+def test_what_transformers_says_of_its_own_is_an_error(tmp_path: Path):
+    found = dict.fromkeys(("missing_keys", "unexpected_keys", "mismatched_keys"), ())
+    with pytest.raises(MontessoriError, match="of its own"):
+        refuse_misfits(found | {"error_msgs": ["something of its own"]}, tmp_path)
 
 
 @pytest.mark.parametrize("value", [float("nan"), float("inf")])
