@@ -22,6 +22,7 @@ from montessori.models.adapters import (
     save_adapters,
 )
 from montessori.models.links import link_files
+from montessori.models.load_settings import remove_noise, settle_model
 from montessori.models.weights import cast_parameters, load_model, save_model
 
 WEIGHTS, CONFIG = "model.safetensors", "config.json"
@@ -63,6 +64,29 @@ def test_training_is_without_dropout_also_where_a_layer_applies_it_by_itself(tmp
         model = load_model(path).train()
         with torch.no_grad():
             assert torch.equal(model(ids).logits, model.eval()(ids).logits)
+
+
+def test_noise_is_found_in_every_part_of_a_config_and_in_modules_that_ask_none():
+    from transformers import Gemma3Config, MixtralConfig
+
+    config = Gemma3Config(text_config={"attention_dropout": 0.1})
+    remove_noise(config)
+    assert config.text_config.attention_dropout == 0
+    router = MixtralConfig(router_jitter_noise=0.1)
+    remove_noise(router)
+    assert router.router_jitter_noise == 0
+    model = torch.nn.Sequential(torch.nn.Dropout(0.5))
+    settle_model(model, torch.float32)
+    assert torch.equal(model.train()(torch.ones(50)), torch.ones(50))
+
+
+def test_large_weights_in_16_bits_are_finite(folder: Path):
+    """The sum of a tensor may be beyond what its own format can hold."""
+    tensors = load_file(folder / WEIGHTS)
+    name = "model.layers.0.mlp.down_proj.weight"
+    tensors[name] = torch.full_like(tensors[name], 1000.0)
+    save_file(tensors, folder / WEIGHTS, {"format": "pt"})
+    assert load_model(folder, torch.float16).dtype == torch.float16
 
 
 def test_capped_attention_scores_are_computed_by_what_applies_the_cap(tmp_path: Path):
