@@ -53,10 +53,16 @@ class Conversation:
                 "turn": turn + 1,
                 "prompt": self.item.turns[turn],
                 "answer": answer.text,
-                "tokens": answer.tokens,
+                # A server counts the end of a turn; tokens without a text stand for a thought.
+                "tokens": 0 if _is_empty(answer) else answer.tokens,
                 "finished": answer.finished,
             }
         )
+
+
+def _is_empty(answer: Generated) -> bool:
+    """Whether the model ended its turn at once, without a text and without a thought."""
+    return answer.finished and not answer.text and not answer.thought
 
 
 def write_answers(

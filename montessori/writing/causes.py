@@ -62,6 +62,19 @@ _STEPS: Mapping[str, str] = MappingProxyType(
         "filter": "loosen the filter that drops most (section filter)",
     }
 )
+#: Where a teacher only answers (stage response_probe); the other steps are the same.
+_ANSWER_STEPS: Mapping[str, str] = MappingProxyType(
+    {
+        **_STEPS,
+        "length": "raise response_probe.max_new_tokens; if whole texts run on, the model has "
+        "another end token: add its id to eos_token_id in generation_config.json of the base model",
+        "context": "lower filter.max_characters, so that instructions are shorter, or take a "
+        "teacher with a longer context",
+        "thinking": "raise response_probe.max_new_tokens, or switch thinking off: "
+        "model.template_options, such as {enable_thinking: false}",
+        "sameness": "raise response_probe.temperature or top_p",
+    }
+)
 
 
 @dataclass(frozen=True)
@@ -85,10 +98,24 @@ def find_causes(dropped: Counter[str], unbegun: int, form: FormatName, tuned: bo
         counts[CAUSE_OF.get(reason, "filter")] += number
     counts["length"] -= unbegun
     counts["format"] += unbegun
-    steps = {**_STEPS, "format": _format_step(form)}
+    return _rank_causes(counts, {**_STEPS, "format": _format_step(form)}, tuned)
+
+
+def find_answer_causes(dropped: Counter[str], tuned: bool) -> list[Cause]:
+    """The causes of dropped responses, the likeliest first; see `find_causes`.
+
+    `dropped` counts the reasons of a probe of responses, which has no instructions to drop.
+    """
+    counts: Counter[str] = Counter()
+    for reason, number in dropped.items():
+        counts[CAUSE_OF.get(f"response {reason}", CAUSE_OF.get(reason, "filter"))] += number
+    return _rank_causes(counts, _ANSWER_STEPS, tuned)
+
+
+def _rank_causes(counts: Counter[str], steps: Mapping[str, str], tuned: bool) -> list[Cause]:
     causes = [Cause(name, n, steps[name]) for name, n in counts.most_common() if n > 0]
     if tuned and not (causes and causes[0].name == "context"):
-        causes.insert(0, Cause("tuned teacher", sum(dropped.values()), _STEPS["tuned teacher"]))
+        causes.insert(0, Cause("tuned teacher", counts.total(), steps["tuned teacher"]))
     return causes
 
 

@@ -6,6 +6,7 @@ instruction and `raw` the response. So signals, pairs and DPO treat it like inst
 optimisation; only what the pairs hold is different.
 """
 
+from collections import Counter
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,13 @@ from montessori.artifacts.files import row_id
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.generate import Engine, Generated, Request, Sampling
+from montessori.models.lineage import is_tuned
 from montessori.progress import track_progress
 from montessori.seeding import seed_of
 from montessori.train.unseen import read_unseen_rows
 from montessori.writing.asking import find_text_problem
+from montessori.writing.causes import find_answer_causes, show_text
+from montessori.writing.collapse import SHOWN, list_reasons
 from montessori.writing.measures import count_thoughts
 from montessori.writing.order import Order
 from montessori.writing.settings import ResponseProbeParams
@@ -36,7 +40,8 @@ def write_responses(order: Order, settings: ResponseProbeParams, out: Path) -> d
     `order.inputs` are probe, warmup and teacher. Instructions are those of kept rows that warm-up
     did not see, once each, with a single user turn. A response that is empty, endless, holds a
     special token or repeats an earlier one to the same instruction is dropped. Finished parts are
-    kept under `order.work`. Returns metrics. Raises MontessoriError when no instruction is left.
+    kept under `order.work`. Returns metrics. Raises MontessoriError when no instruction is left,
+    or no response is kept; `out` is then not written.
     """
     inputs = order.inputs
     instructions = _read_instructions(inputs["warmup"], inputs["probe"], settings.instructions)
@@ -51,6 +56,7 @@ def write_responses(order: Order, settings: ResponseProbeParams, out: Path) -> d
                 parts.write_part(part, _answer_batch(open_engine(), batch, settings, order.seed))
             progress.advance(batch.height)
     rows = pl.concat([parts.read_part(part) for part in range(len(starts))])
+    _require_kept(rows, inputs["teacher"])
     order.write_rows(out, rows.select(list(PROBE)), PROBE)
     return order.clear_work(parts, _measure_responses(rows))
 
@@ -67,6 +73,25 @@ def _read_instructions(warmup: Path, probe: Path, most: int) -> pl.DataFrame:
             next="lower warmup.rows or raise probe.prompts in params.yaml, then `dvc repro`",
         )
     return instructions.head(most) if most else instructions
+
+
+def _require_kept(rows: pl.DataFrame, teacher: Path) -> None:
+    """Raise MontessoriError unless a response is kept, with three of the texts and the cause."""
+    dropped = Counter(rows["dropped"].drop_nulls())
+    if dropped.total() < rows.height:
+        return
+    causes = find_answer_causes(dropped, is_tuned(teacher))
+    likely = causes[0]
+    texts = rows.filter(pl.col("dropped") == dropped.most_common(1)[0][0])["raw"].head(SHOWN)
+    raise MontessoriError(
+        f"no response of the teacher is kept; likely cause: {likely.name} ({likely.samples} of "
+        f"{rows.height} samples)",
+        where=f"{teacher}; dropped: {list_reasons(dropped)}; "
+        f"texts: {', '.join(map(show_text, texts))}",
+        expected="answers that end by themselves, with a text and no special token",
+        next="; ".join(f"{cause.name}: {cause.step}" for cause in causes[:3])
+        + "; then `dvc repro`",
+    )
 
 
 def _answer_batch(

@@ -104,6 +104,19 @@ def test_thoughts_are_counted_and_one_alone_is_no_answer(evals: Path, tmp_path: 
     assert notes.count("thinking") == 2
 
 
+def test_an_answer_that_ends_at_once_is_empty_and_no_thought(evals: Path) -> None:
+    """Also from a server, whose usage counts the token that ended it."""
+
+    class Silent(Echo):
+        def generate(self, requests, sampling, on_done=None):
+            made = super().generate(requests, sampling, on_done)
+            return [replace(one, text="", tokens=1, finished=True) for one in made]
+
+    table = answer_items(Silent(), asked(evals), 9)
+    notes = {TurnAnswer(*row).note for row in table.select("answer", "tokens", "finished").rows()}
+    assert notes == {"empty"}
+
+
 def test_artifact_of_a_real_model(evals: Path, model_folder: Path, tmp_path: Path) -> None:
     bench = BenchmarkParams("test", 6)
     outs = [tmp_path / "one", tmp_path / "two"]

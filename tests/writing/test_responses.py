@@ -121,6 +121,23 @@ def test_nothing_left_is_an_error(answered, probe, warm, tmp_path, student):  # 
         write_responses(order, PARAMS, tmp_path / "out")
 
 
+@pytest.mark.parametrize(
+    ("tell", "cause", "step"),
+    [
+        (lambda asked, k: "cut off...", "length", "raise response_probe.max_new_tokens"),
+        (lambda asked, k: "", "end token", "eos_token_id in generation_config.json"),
+    ],
+)
+def test_a_teacher_of_whose_responses_none_is_kept_is_an_error(
+    answered, tmp_path, tell, cause, step
+):
+    with pytest.raises(MontessoriError, match=f"no response .* likely cause: {cause}") as error:
+        answered(TellingEngine(tell))
+    assert error.value.where.count(repr(tell("", 0))) == 3
+    assert step in error.value.next
+    assert not (tmp_path / "out").exists()
+
+
 # ------------------------------------------- response against instruction optimisation
 PREFS = PrefsParams(
     rule="cross", neutral="scores", skills={}, margin=0.0, max_per_prompt=0, min_pairs=1
