@@ -16,13 +16,22 @@ from montessori.models.headers import PLAIN_FLOATS, Tensor, list_names
 from montessori.models.load_settings import read_config
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 LOG = logging.getLogger(__name__)
 _NAMES = {"F64": "float64", "F32": "float32", "F16": "float16", "BF16": "bfloat16", "BOOL": "bool"}
 #: Ends of names that GPTQ, AWQ, bitsandbytes, compressed-tensors and MXFP4 add.
 _PACKED = (".qweight", ".scales", ".absmax", ".SCB", ".weight_packed", ".weight_scale", "_blocks")
 _UNQUANTISED = "take the model in 16 or 32 bits: its authors, or others, mostly offer both"
+#: Saves the text model of a model that reads images too as a folder of its own.
+_TEXT_ALONE = (
+    'python -c "from transformers import AutoModelForImageTextToText as V, AutoModelForCausalLM as '
+    "M, AutoTokenizer as T; v = V.from_pretrained('{0}'); t = M.from_config("
+    "v.config.get_text_config(), dtype=v.dtype); t.base_model.load_state_dict("
+    "v.model.language_model.state_dict()); t.lm_head.load_state_dict(v.lm_head.state_dict()); "
+    "t.save_pretrained('{0}-text'); T.from_pretrained('{0}').save_pretrained('{0}-text')\", "
+    "then name {0}-text in params.yaml"
+)
 
 
 def check_fit(folder: Path, tensors: Mapping[str, Tensor]) -> None:
@@ -36,9 +45,11 @@ def check_fit(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     model = _build_empty(folder)
     if model.config.get_text_config() is not model.config:
         LOG.warning(
-            "%s: %s takes more than text; its other parts are loaded, but neither used nor trained",
+            "%s: %s takes more than text; its other parts are loaded, but neither used nor trained "
+            "(its text model alone: %s)",
             folder,
             type(model).__name__,
+            _TEXT_ALONE.format(folder),
         )
     _refuse_packed(model, tensors, folder)
     stand_ins = {
@@ -81,11 +92,30 @@ def _build_empty(folder: Path) -> "PreTrainedModel":
         with torch.device("meta"):
             return AutoModelForCausalLM.from_config(config)
     except Exception as error:  # an architecture's constructor may raise anything
+        if config.get_text_config() is not config:
+            raise _more_than_text(config, folder) from error
         raise _misfit(
             f"no causal language model can be built from the config: {_first_line(error)}",
             folder,
             "take a text model that transformers.AutoModelForCausalLM loads",
         ) from error
+
+
+def _more_than_text(config: "PreTrainedConfig", folder: Path) -> MontessoriError:
+    """The error for a model of images or sounds and text that transformers has no text class for.
+
+    The text part may have a class of its own.
+    """
+    from transformers import AutoModelForCausalLM
+
+    alone = type(config.get_text_config()) in AutoModelForCausalLM._model_mapping
+    return _misfit(
+        f"the model reads more than text ({type(config).__name__}): no causal language model",
+        folder,
+        f"take its text model alone: {_TEXT_ALONE.format(folder)}"
+        if alone
+        else "take a text model that transformers.AutoModelForCausalLM loads",
+    )
 
 
 def _try_loading(

@@ -337,11 +337,3 @@ def test_whole_models_of_every_architecture_pass(tmp_path: Path, name: str):
     path = save_architecture(name, tmp_path / name)
     check_weights(path)
     load_model(path, torch.bfloat16)
-
-
-def test_a_model_of_images_and_text_is_named_as_one(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture
-):
-    path = save_architecture("gemma3_image", tmp_path / "gemma3")
-    check_weights(path)
-    assert "takes more than text" in caplog.text
