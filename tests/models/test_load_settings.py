@@ -178,6 +178,12 @@ def test_weights_are_linked_where_the_file_system_can(
         link_files([folder / WEIGHTS], tmp_path / name)
         return tmp_path / name / WEIGHTS
 
+    def fill(*_: object) -> None:
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(system, "reflink", fill)
+    with pytest.raises(OSError, match="No space left"):  # a copy would not fit either
+        link("full")
     monkeypatch.setattr(system, "reflink", refuse)
     hard = link("hard")
     assert hard.samefile(folder / WEIGHTS)

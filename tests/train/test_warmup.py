@@ -49,12 +49,23 @@ def test_warm_up_learns_and_keeps_the_optimizer(tmp_path, student, probe, machin
     assert metrics["rows_left"] == 27
     assert metrics["steps"] == 4
     assert metrics["loss_last"] < metrics["loss_first"]
+    assert "rows_cut" not in metrics
     facts = read_json(tmp_path / "warm" / "optimizer.json")
     assert facts["step"] == 4
     assert facts["learning_rate"] == 1e-3
     assert len(facts["rows"]) == 8
     state = read_state(tmp_path / "warm", load_model(tmp_path / "warm"))
     assert all(value.dtype == torch.float32 for value in state.exp_avg.values())
+
+
+def test_rows_that_lose_the_end_of_their_answer_are_counted(tmp_path, student, probe, machine):
+    tokenizer = chat.load_tokenizer(student)
+    kept = read_table(probe / "rows.parquet", PROBE).filter(pl.col("dropped").is_null())
+    first = first_prompts(kept, SETTINGS.rows)["messages"].to_list()
+    lengths = [len(row.ids) for row in tokenize_rows(tokenizer, first, 128)]
+    short = replace(SETTINGS, max_length=max(lengths) - 1, epochs=1)
+    metrics = warm_up(student, probe, tmp_path / "short", short, 0, machine)
+    assert metrics["rows_cut"] == lengths.count(max(lengths)) > 0
 
 
 def test_moments_are_those_of_adamw_by_formula(tmp_path, student, probe, machine):
