@@ -26,7 +26,9 @@ def save_llava(student: Path, folder: Path, text: str) -> Path:
     shutil.copytree(student, folder)
     (folder / "model.safetensors").unlink()
     config = LlavaConfig(
-        text_config={"model_type": text, "vocab_size": 64, **SIZES, **HEADS},
+        text_config={"model_type": text, "tie_word_embeddings": False, "vocab_size": 64}
+        | SIZES
+        | HEADS,
         vision_config={"model_type": "clip_vision_model", "image_size": 8, "patch_size": 4}
         | SIZES
         | {"num_attention_heads": 2},
