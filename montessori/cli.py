@@ -30,11 +30,14 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the difference, wr
 
 @app.command()
 def check() -> None:
-    """Report every problem of params.yaml at once."""
-    from montessori.commands.check import check_params
-    from montessori.graph.load import read_yaml
+    """Report every problem of params.yaml and of the files that it names at once.
 
-    check_params(read_yaml(FILE), root=Path())
+    Keys, values, names of rows, references, paths, recipes, hub revisions and lm-eval tasks, each
+    with its line. Nothing is run or fetched.
+    """
+    from montessori.commands.check import check_file
+
+    check_file(Path(FILE), root=Path())
     typer.echo(f"{FILE} is right")
 
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 from montessori.graph.limits import (
     AtLeast,
     Count,
-    FilePath,
+    FolderPath,
     NotNegative,
     PositiveShare,
     Rows,
@@ -29,7 +29,7 @@ class TaskParams:
 class ElicitParams:
     """Section `elicit`: how a teacher writes questions and rationales."""
 
-    templates: FilePath
+    templates: FolderPath
     per_call: Questions
     wave: Annotated[Count, "calls"]
     max_new_tokens: Tokens

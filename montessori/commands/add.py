@@ -10,6 +10,7 @@ from montessori.commands.check import check_params
 from montessori.errors import MontessoriError
 from montessori.graph.edit import merge_changes, show_difference
 from montessori.graph.load import read_yaml
+from montessori.graph.names import FORM, find_name_problem, suggest_name
 from montessori.graph.profiles import read_profile
 from montessori.graph.references import Rows, read_rows
 from montessori.graph.rows import changes_of
@@ -51,8 +52,13 @@ def benchmark_rows(
             next=f"montessori add benchmark {task}",
         )
     name = task if shots < 0 else f"{task}-{shots}shot"
+    # The names of some tasks have signs that a row's name cannot have.
     return {
-        f"{name}-{run}": {"model": known[run].model, "task": task, "shots": shots}
+        suggest_name(f"{name}-{run}", "harnesses"): {
+            "model": known[run].model,
+            "task": task,
+            "shots": shots,
+        }
         for run in runs or known
     }
 
@@ -68,6 +74,7 @@ def apply_profile(params: Path, folder: Path, name: str, dry_run: bool = False) 
 
 def standard_round(rows: Rows, name: str, old: str) -> dict[str, dict[str, dict[str, Any]]]:
     """The rows of a standard round by section, with the settings of the round before it."""
+    _require_name(name, f"montessori add round NAME --from {old}")
     if old not in rows["rounds"]:
         raise MontessoriError(
             f"no round {old!r}",
@@ -117,6 +124,18 @@ def standard_round(rows: Rows, name: str, old: str) -> dict[str, dict[str, dict[
     for section, row in old_rows.items():
         made[section] |= {k: getattr(row, k) for k in changes_of(section) if getattr(row, k, None)}
     return {section: {name: row} for section, row in made.items()}
+
+
+def _require_name(name: str, command: str) -> None:
+    """Raise MontessoriError for a name that `montessori check` would refuse."""
+    problem = find_name_problem(name, "rounds")
+    if problem:
+        raise MontessoriError(
+            f"{name!r} cannot be the name of a row: {problem}",
+            where="params.yaml",
+            expected=FORM,
+            next=command.replace("NAME", suggest_name(name, "rounds")),
+        )
 
 
 _ROUND = ("probes", "warmups", "influences", "rounds", "datasets", "students", "runs")

@@ -1,14 +1,18 @@
 """Every problem of params.yaml, found together: rows, references, settings, files."""
 
-import re
 from collections.abc import Iterator, Mapping
 from importlib import import_module
-from itertools import combinations
+from itertools import combinations, product
 from pathlib import Path
 from typing import Any
 
-from montessori.commands.check_files import file_problems, hosted_problems
-from montessori.graph.load import FILE, apply_row_changes, join_problems, read_section
+from montessori.commands.check_descriptions import description_problems
+from montessori.commands.check_files import file_problems
+from montessori.commands.check_hosted import hosted_problems
+from montessori.commands.check_tasks import task_problems
+from montessori.graph.lines import find_lines, number_problems
+from montessori.graph.load import FILE, apply_row_changes, join_problems, read_section, read_yaml
+from montessori.graph.names import find_name_problem
 from montessori.graph.references import (
     Reference,
     Rows,
@@ -25,17 +29,21 @@ from montessori.pipeline.machine import Machine
 #: Sections that no stage script reads: dvc.yaml has keys of them on command lines.
 UNREAD: Mapping[str, type[Any]] = {"sources": Sources}
 
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
+
+def check_file(path: Path, root: Path) -> None:
+    """`check_params` of a file, whose problems then have line numbers."""
+    check_params(read_yaml(path), root, path.name, path.read_text(encoding="utf-8"))
 
 
-def check_params(raw: Mapping[str, Any], root: Path, file: str = FILE) -> None:
+def check_params(raw: Mapping[str, Any], root: Path, file: str = FILE, text: str = "") -> None:
     """Raise one MontessoriError with every problem of a params mapping, if it has any.
 
     `root` has dvc.yaml and the stage scripts; the files that params name must exist below it.
+    `text` is what the mapping was read from, for line numbers.
     """
     problems = find_problems(raw, read_graph(root), root)
     if problems:
-        raise join_problems(problems, file)
+        raise join_problems(number_problems(problems, find_lines(text)), file)
 
 
 def find_problems(raw: Mapping[str, Any], graph: Graph, root: Path | None = None) -> list[str]:
@@ -47,7 +55,7 @@ def find_problems(raw: Mapping[str, Any], graph: Graph, root: Path | None = None
     rows, of_rows = read_rows(raw)
     problems = _section_problems(raw, graph, {*classes, *ROWS, *RENAMED, "seed", "machine"})
     problems += of_rows + _settings_problems(raw, classes)
-    problems += _name_problems(rows, graph)
+    problems += _name_problems(raw, rows, graph)
     problems += _reference_problems(rows, graph)
     problems += _change_problems(raw, rows, classes)
     circle = find_circle(rows, graph)
@@ -63,9 +71,9 @@ def find_problems(raw: Mapping[str, Any], graph: Graph, root: Path | None = None
     problems += _baseline_problem(raw)
     if root is None:
         return problems
-    return (
-        problems + file_problems(raw, rows, graph, root) + hosted_problems(raw, rows, graph, root)
-    )
+    problems += file_problems(raw, rows, graph, classes, root)
+    problems += description_problems(raw, rows, root)
+    return problems + hosted_problems(raw, rows, graph, root) + task_problems(rows)
 
 
 # ------------------------------------------------------------------------ sections and settings
@@ -126,21 +134,32 @@ def _baseline_problem(raw: Mapping[str, Any]) -> list[str]:
 
 
 # -------------------------------------------------------------------------- names and references
-def _name_problems(rows: Rows, graph: Graph) -> list[str]:
+def _name_problems(raw: Mapping[str, Any], rows: Rows, graph: Graph) -> list[str]:
     problems = []
-    for section, named in rows.items():
-        for name in named:
-            if not _NAME.fullmatch(name):
-                problems.append(
-                    f"{section}.{name}: a name has letters, digits, '-', '_' and '.' only"
-                )
+    for section in rows:
+        named = raw.get(section)
+        for name in named if isinstance(named, Mapping) else ():
+            found = find_name_problem(name, section)
+            problems += [f"{section}.{name}: {found}"] if found else []
     for first, second in dict.fromkeys(_sharing_folders(graph)):
         problems += [
             f"{second}.{name}: {first} has a row of this name too"
             for name in rows[second]
             if name in rows[first]
         ]
-    return problems
+    return [*problems, *_twin_problems(rows, graph)]
+
+
+def _twin_problems(rows: Rows, graph: Graph) -> Iterator[str]:
+    """Names that differ in capitals alone are the same file where file systems ignore these."""
+    within = ((section, section) for section in rows)
+    for first, second in dict.fromkeys([*within, *_sharing_folders(graph)]):
+        for one, other in product(rows[first], rows[second]):
+            if one != other and one.lower() == other.lower() and (first != second or one < other):
+                yield (
+                    f"{second}.{other}: differs from {first}.{one} in capitals alone, and macOS "
+                    f"and Windows have one file for both; call it {other.lower()}-2"
+                )
 
 
 def _sharing_folders(graph: Graph) -> Iterator[tuple[str, str]]:

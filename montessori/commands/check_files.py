@@ -1,22 +1,35 @@
-"""Files that params.yaml names: whether they exist, and what descriptions of hosted models say."""
+"""Files that params.yaml names: whether they exist, and what is to be done where they do not."""
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, get_type_hints
 
-from montessori.artifacts.files import read_json
-from montessori.formats.tokens import HOSTED, NEED_TOKENS
-from montessori.graph.load import read_section
+from montessori.graph.limits import PathTo
 from montessori.graph.references import Rows, find_references
-from montessori.graph.rows import SEED_SETS
+from montessori.graph.rows import ROWS, SEED_SETS
 from montessori.graph.stages import Graph
-from montessori.models.hosted import HostedModel
+from montessori.models.hub_id import HUB_ID, hub_model_hint
+
+Classes = Mapping[str, type[Any]]
+#: What is to be written where a data set of the hub is named instead of a file of rows.
+_HUB_ROWS = (
+    '; if it is a data set of the hub, name a .json file with {"kind": "hub", "dataset": "%s", '
+    '"revision": "40 hex digits of a commit", "columns": {"instruction": "COLUMN", "response": '
+    '"COLUMN"}}'
+)
+_HUB_ITEMS = (
+    "; if it is a data set of the hub, name a folder F, and copy the data set below it: "
+    "hf download %s --repo-type dataset --local-dir F/%s"
+)
 
 
-def file_problems(raw: Mapping[str, Any], rows: Rows, graph: Graph, root: Path) -> list[str]:
+def file_problems(
+    raw: Mapping[str, Any], rows: Rows, graph: Graph, classes: Classes, root: Path
+) -> list[str]:
     """A problem for each file that params name, that is not there, and that no stage makes.
 
-    Files that only stages without rows read need not exist.
+    And for each folder where a file is read, and each file where a folder is. Files that only
+    stages without rows read need not exist.
     """
     named = dict(
         [
@@ -25,11 +38,51 @@ def file_problems(raw: Mapping[str, Any], rows: Rows, graph: Graph, root: Path) 
             *_files_of_references(rows, graph),
         ]
     )
-    return [
-        f"{key}: {path} does not exist"
+    found = {
+        key: _find_problem(key, path, _kind_of(key, classes), root)
         for key, path in named.items()
-        if not ((root / path).exists() or _is_made(path, rows, graph))
-    ]
+        if not _is_made(path, rows, graph)
+    }
+    return [f"{key}: {path} {found[key]}" for key, path in named.items() if found.get(key)]
+
+
+def _find_problem(key: str, path: str, kind: str, root: Path) -> str | None:
+    there = root / path
+    try:
+        is_file, is_folder = there.is_file(), there.is_dir()
+    except (OSError, ValueError) as error:  # a name that the file system cannot hold
+        return f"cannot be looked for ({error})"
+    if is_file or is_folder:
+        wanted = {"file": is_file, "folder": is_folder}.get(kind, True)
+        return None if wanted else f"is a {'folder' if is_folder else 'file'}, not a {kind}"
+    if there.is_symlink():
+        return f"is a link to {there.readlink()}, which does not exist"
+    return f"does not exist{_hint(key, path, root)}"
+
+
+def _hint(key: str, path: str, root: Path) -> str:
+    """What may have been meant by a path that does not exist."""
+    if "\\" in path:
+        return "; folders are separated by / here, not by a backslash"
+    known = (root / path).parent.is_dir() and "/" in path
+    if not HUB_ID.fullmatch(path) or known or path.endswith((".json", ".jsonl")):
+        return ""
+    if key.startswith("models."):
+        return f"; {hub_model_hint(path)}"
+    if key in ("sources.evals", "harness.data"):
+        return _HUB_ITEMS % (path, path) if "/" in path else ""
+    if key.startswith("sources.") and "/" in path:
+        return _HUB_ROWS % path
+    return ""
+
+
+def _kind_of(key: str, classes: Classes) -> str:
+    """What a key is the path of: "file", "folder" or "file or folder"."""
+    section, _, rest = key.partition(".")
+    cls = ROWS.get(section) or classes.get(section)
+    hint = get_type_hints(cls, include_extras=True).get(rest.rpartition(".")[2]) if cls else None
+    paths = [each for each in getattr(hint, "__metadata__", ()) if isinstance(each, PathTo)]
+    return paths[0].what if paths else "file or folder"
 
 
 def _files_of_rows(rows: Rows, graph: Graph) -> Iterator[tuple[str, str]]:
@@ -66,47 +119,3 @@ def _is_made(path: str, rows: Rows, graph: Graph) -> bool:
     folder, _, name = rest.partition("/")
     sections = graph.sections_of(folder) if data == "data" else ()
     return any(name in rows[section] for section in sections)
-
-
-#: Sections of rows with a teacher that is asked, and the section that says in which format.
-ASKED = {
-    "probes": "instruction",
-    "datasets": "instruction",
-    "drafts": "elicit",
-    "tailored": "elicit",
-}
-
-
-def hosted_problems(raw: Mapping[str, Any], rows: Rows, graph: Graph, root: Path) -> list[str]:
-    """A model that only a server has writes data; it has no weights to train or to evaluate.
-
-    It also has no tokenizer here, so that not every format can be asked for.
-    """
-    problems, hosted = [], set()
-    for name, row in rows["models"].items():
-        path = root / row.path
-        described = read_json(path) if path.suffix == ".json" and path.is_file() else {}
-        if isinstance(described, Mapping) and "server" in described:
-            hosted.add(("models", name))
-            wrong = read_section({name: described}, name, HostedModel)[1]
-            problems += [f"models.{problem} (in {row.path})" for problem in wrong]
-    for ref in find_references(rows, graph):
-        if ref.key not in ("teacher", "judge") and hosted & set(ref.targets):
-            problems.append(f"{ref.place}: {ref.text!r} is hosted; only a teacher or a judge can")
-    return problems + _format_problems(raw, rows, hosted)
-
-
-def _format_problems(raw: Mapping[str, Any], rows: Rows, hosted: set[tuple[str, str]]) -> list[str]:
-    """A hosted teacher can only be asked to answer a dialogue; other formats need token ids."""
-    problems = []
-    for section, asking in ASKED.items():
-        settings = raw.get(asking)
-        form = settings.get("format", "tags") if isinstance(settings, Mapping) else "tags"
-        for name, row in rows[section].items():
-            folder, _, model = row.teacher.partition("/")
-            if form in NEED_TOKENS and (folder, model) in hosted:
-                problems.append(
-                    f"{section}.{name}.teacher: {row.teacher!r} is hosted and cannot be asked in "
-                    f"{asking}.format: {form}; {HOSTED}"
-                )
-    return problems

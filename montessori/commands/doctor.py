@@ -252,12 +252,12 @@ def identity_finding(root: Path) -> Finding:
 
 def params_finding(root: Path) -> Finding:
     """Whether params.yaml passes `montessori check`."""
-    from montessori.commands.check import check_params
+    from montessori.commands.check import check_file
     from montessori.errors import MontessoriError
-    from montessori.graph.load import FILE, read_yaml
+    from montessori.graph.load import FILE
 
     try:
-        check_params(read_yaml(root / FILE), root)
+        check_file(root / FILE, root)
     except MontessoriError as error:
         return Finding("params", "bad", error.what.splitlines()[0], "montessori check")
     return Finding("params", "ok", "montessori check passes")

@@ -4,7 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from montessori.generate.settings import EngineName
-from montessori.graph.limits import Count, FilePath, NotNegative, Rows, Tokens, Whole
+from montessori.graph.limits import AnyPath, Count, FolderPath, NotNegative, Rows, Tokens, Whole
 
 
 @dataclass(frozen=True)
@@ -25,8 +25,8 @@ class JudgeParams:
     `choice_tokens` and `top_logprobs` of AlpacaEval.
     """
 
-    model: FilePath
-    prompts: FilePath
+    model: AnyPath
+    prompts: FolderPath
     engine: EngineName = "transformers"
     orders: Literal["random", "both"] = "random"
     repeats: Annotated[Count, "verdicts"] = 1

@@ -15,7 +15,7 @@ from montessori.graph.load import FILE
 
 _PLAIN = re.compile(r"[A-Za-z_][A-Za-z0-9_./-]*")
 # YAML 1.1 reads these as booleans or null.
-_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
+YAML_WORDS = {"true", "false", "null", "yes", "no", "on", "off", "y", "n"}
 
 
 def merge_changes(text: str, changes: Mapping[str, Any]) -> str:
@@ -204,6 +204,6 @@ def format_flow(value: Any) -> str:
     if isinstance(value, float):
         mantissa, mark, exponent = repr(value).partition("e")
         return mantissa + ("" if not mark or "." in mantissa else ".0") + mark + exponent
-    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in _WORDS:
+    if isinstance(value, str) and _PLAIN.fullmatch(value) and value.lower() not in YAML_WORDS:
         return value
     return json.dumps(value, ensure_ascii=False)

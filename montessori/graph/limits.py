@@ -8,10 +8,13 @@ alternating starts), and 0.1 s is what a stage may lose; this module and its che
 import re
 from collections.abc import Mapping, Sized
 from dataclasses import dataclass
-from typing import Annotated, Any, Protocol, runtime_checkable
+from typing import Annotated, Any, Literal, Protocol, runtime_checkable
 
 _INTERVAL = re.compile(r"([(\[])(\S+), (\S+)([)\]])")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_HOME = re.compile(r"~[\w-]*(/|$)")  # ~/data and ~name/data, but not the file ~notes.txt
+_ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
 @runtime_checkable
@@ -142,10 +145,46 @@ class Commit:
 
     def find_problem(self, value: str) -> str | None:
         """The text and the form."""
-        return None if _COMMIT.fullmatch(value) else f"{value!r} is not a commit of 40 hex digits"
+        if _COMMIT.fullmatch(value):
+            return None
+        return (
+            f"{value!r} is not a commit of 40 hex digits; a branch or a tag may move, and a short "
+            "commit may become ambiguous (git ls-remote with the address of the repository at the "
+            "hub lists the commits of its branches and tags)"
+        )
 
     def __str__(self) -> str:
         return "40 hex digits"
+
+
+@dataclass(frozen=True)
+class PathTo:
+    """The path of a file, of a folder or of either, which dvc.yaml puts between single quotes.
+
+    `montessori check` looks whether it is there.
+    """
+
+    what: Literal["file", "folder", "file or folder"]
+
+    def find_problem(self, value: str) -> str | None:
+        """Why the shell, DVC or a stage script would read another path than the one that is meant.
+
+        Blanks, brackets, `&`, `$` and their like do no harm between single quotes.
+        """
+        if "'" in value or _CONTROL.search(value):
+            return f"{value!r} has a single quote, a tab or a line end in it; rename the file"
+        if value.startswith("-"):
+            return f"{value!r} would be read as an option; write ./{value}"
+        if _HOME.match(value):
+            return f"{value!r} starts with ~, which nothing expands here; write the whole path"
+        if _ADDRESS.match(value):
+            return f"{value!r} is an address; fetch the data, and name the {self.what} here"
+        if "${" in value:
+            return f"{value!r} has ${{ in it, which DVC takes for a template; rename the file"
+        return None
+
+    def __str__(self) -> str:
+        return f"path of a {self.what}"
 
 
 @dataclass(frozen=True)
@@ -182,6 +221,8 @@ Share = Annotated[float, Within("[0, 1]")]
 PositiveShare = Annotated[float, Within("(0, 1]")]
 Weights = Annotated[dict[str, NotNegative], SomeAboveZero()]
 FilledText = Annotated[str, Filled()]
-FilePath = Annotated[str, Filled(), "path"]  # of a file or a folder
+FilePath = Annotated[str, Filled(), PathTo("file")]
+FolderPath = Annotated[str, Filled(), PathTo("folder")]
+AnyPath = Annotated[str, Filled(), PathTo("file or folder")]
 Tokens = Annotated[int, AtLeast(1), "tokens"]
 Rows = Annotated[int, AtLeast(1), "rows"]

@@ -9,7 +9,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field, fields
 from typing import Annotated, Any, Literal, TypeVar, get_type_hints
 
-from montessori.graph.limits import AtLeast, FilePath, FilledText
+from montessori.graph.limits import AnyPath, AtLeast, FilePath, FilledText
 
 Changes = dict[str, Any]  # keys of a section that a row replaces for itself
 C = TypeVar("C", bound=type[Any])
@@ -80,7 +80,7 @@ def changes_of(section: str) -> tuple[str, ...]:
 class Model:
     """A base model: the path of its folder, or of a .json file that names a hub model."""
 
-    path: FilePath
+    path: AnyPath
     model: Changes = field(default_factory=dict)
 
 
@@ -91,7 +91,7 @@ class Sources:
     seeds: FilePath
     reference: FilePath
     other_reference: FilePath
-    evals: FilePath
+    evals: AnyPath
     heldout: FilePath
 
 
@@ -239,7 +239,7 @@ class Trim:
 class Tasks:
     """Tasks of ARTE: a tasks file, a lab recipe, or a folder of BBH files."""
 
-    source: FilePath
+    source: AnyPath
 
 
 @rows_of("examinees")

@@ -13,9 +13,10 @@ from typing import Annotated, Any
 
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
-from montessori.graph.limits import Commit, FilledText
+from montessori.graph.limits import Commit
 from montessori.graph.load import join_problems, read_section
 from montessori.models.gguf_source import GgufModel, convert_gguf, find_gguf
+from montessori.models.hub_id import HUB_ID, HubId, hub_model_hint
 
 #: Files of a hub model that are fetched: no pickles, no code, no second copy of the weights.
 FETCHED = ("*.safetensors", "*.json", "*.jinja", "*.txt", "*.model")
@@ -29,7 +30,7 @@ class HubModel:
     `chat_template` is a jinja file beside the .json, used instead of the model's own.
     """
 
-    hub: FilledText
+    hub: Annotated[str, HubId()]
     revision: Annotated[str, Commit()]
     chat_template: str | None = None
 
@@ -44,12 +45,13 @@ def open_source(source: Path) -> Iterator[tuple[Path, Path | None]]:
         yield source, None
         return
     if source.suffix not in (".json", ".gguf"):
+        is_id = HUB_ID.fullmatch(str(source)) and not source.exists()
         raise MontessoriError(
             f"no such model: {source}",
             where=str(source),
             expected='a model folder, a .gguf file, or a .json file with {"hub": id, "revision": '
             'commit}, {"gguf": file, "sha256": digest} or {"server": address, "model": name}',
-            next="set models.<role>.path in params.yaml",
+            next=hub_model_hint(str(source)) if is_id else "set models.<role>.path in params.yaml",
         )
     with TemporaryDirectory(prefix="montessori-") as spare:
         if source.suffix == ".gguf":

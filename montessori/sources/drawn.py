@@ -2,8 +2,9 @@
 
 import random
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import Any
 
 from montessori.errors import MontessoriError
@@ -69,6 +70,17 @@ def share_out(total: int, weights: Mapping[str, float]) -> dict[str, int]:
     for name in order[: total - sum(counts.values())]:
         counts[name] += 1
     return counts
+
+
+def find_unknown_families(names: Iterable[str], world: str = "lab") -> dict[str, str]:
+    """What is wrong with each name that is no family of a world.
+
+    Raises MontessoriError for a world that is not installed.
+    """
+    known = open_world(world, "a recipe").families()
+    unknown = [name for name in names if name not in known]
+    close = {name: get_close_matches(name, known, 3) or sorted(known) for name in unknown}
+    return {name: f"no family of the {world}; it has {', '.join(close[name])}" for name in unknown}
 
 
 @dataclass(frozen=True)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Annotated, Literal
 
 from montessori.graph.limits import Commit, Count, FilledText, Rows, Weights
+from montessori.models.hub_id import HubId
 
 Column = Literal["instruction", "input", "response", "messages", "skill", "prompt", "raw"]
 
@@ -43,7 +44,7 @@ class HubRecipe:
     """
 
     kind: Literal["hub"]
-    dataset: FilledText
+    dataset: Annotated[str, HubId()]
     revision: Annotated[str, Commit()]
     columns: dict[Column, str]
     split: FilledText = "train"

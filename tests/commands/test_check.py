@@ -300,8 +300,9 @@ def test_what_is_wrong_with_a_hosted_model_is_found_before_anything_runs(tmp_pat
     raw = copy.deepcopy(RAW)
     raw["models"]["big"] = {"path": "big.json"}
     found = " ".join(find_problems(raw, GRAPH, tmp_path))
-    assert "models.big.modl: unknown key (did you mean model?) (in big.json)" in found
-    assert "models.big.model: key is missing" in found
+    place = "models.big.path: big.json"
+    assert f"{place}, line 1: modl: unknown key (did you mean model?)" in found
+    assert f"{place}: model: key is missing" in found
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from montessori.graph.limits import FilePath, Rows, Whole
+from montessori.graph.limits import FolderPath, Rows, Whole
 
 
 @dataclass(frozen=True)
@@ -15,7 +15,7 @@ class HarnessParams:
     """
 
     engine: Literal["transformers", "vllm"]
-    data: FilePath
+    data: FolderPath
     limit: Annotated[Whole, "items"]
     batch: Rows
     chat_template: bool

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from montessori.graph.limits import Distinct, FilePath, Filled, Holding, Rows, Tokens, Whole
+from montessori.graph.limits import Distinct, Filled, FolderPath, Holding, Rows, Tokens, Whole
 
 Measure = Literal["accuracy", "probability", "logprob"]
 Read = Literal["forced", "generate"]
@@ -17,7 +17,7 @@ class IclParams:
     student write only where a question is open; `generate` lets it write always.
     """
 
-    templates: FilePath
+    templates: FolderPath
     answers: Annotated[tuple[Annotated[str, Holding("{answer}")], ...], Filled()]
     stop: Annotated[str, Filled()]
     read: Read

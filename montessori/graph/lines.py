@@ -1,0 +1,44 @@
+"""On which line of a YAML or JSON file a key stands, for errors."""
+
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
+
+
+def find_lines(text: str) -> dict[str, int]:
+    """Line numbers from 1 of all keys and list entries, by path: `rounds.montessori-1.start`.
+
+    Empty for a text that cannot be read.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import YAMLError
+
+    try:
+        # JSON is YAML, but for tabs between its values and for pairs of surrogates in its texts
+        root = YAML(typ="safe", pure=True).compose(text.lstrip("\ufeff").replace("\t", " "))
+    except (YAMLError, ValueError):
+        return {}
+    return dict(_walk(root, "")) if root is not None else {}
+
+
+def _walk(node: Any, above: str) -> Iterator[tuple[str, int]]:
+    if node.id == "mapping":
+        for key, value in node.value:
+            path = f"{above}.{key.value}" if above else str(key.value)
+            yield path, key.start_mark.line + 1
+            yield from _walk(value, path)
+    elif node.id == "sequence":
+        for place, entry in enumerate(node.value):
+            yield f"{above}[{place}]", entry.start_mark.line + 1
+            yield from _walk(entry, f"{above}[{place}]")
+
+
+def number_problems(problems: Sequence[str], lines: Mapping[str, int]) -> list[str]:
+    """Each problem with the line of the key that it starts with, or of what should hold the key."""
+    return [_number_problem(problem, lines) for problem in problems]
+
+
+def _number_problem(problem: str, lines: Mapping[str, int]) -> str:
+    holding = [key for key in lines if problem.startswith(key) and problem[len(key) :][:1] in ".:["]
+    if not holding:
+        return problem
+    return f"line {lines[max(holding, key=len)]}: {problem}"
