@@ -4,13 +4,15 @@ from montessori.pipeline.stage import Job, run
 
 
 def main(job: Job) -> None:
-    """Write data/datasets/<name> from JSON Lines, as if a teacher had written the rows."""
+    """Write data/datasets/<name> from a file of rows, as if a teacher had written the rows."""
     from montessori.filters.settings import DecontaminationParams
     from montessori.sources.own_rows import dataset_file
+    from montessori.sources.rows.settings import ReadingParams
 
     decontamination = job.section("decontamination", DecontaminationParams)
+    reading = job.section("reading", ReadingParams, "dataset_files")
     paths = job.paths
-    job.metrics(dataset_file(paths.rows, paths.evals, paths.out, decontamination))
+    job.metrics(dataset_file(paths.rows, paths.evals, paths.out, decontamination, reading))
 
 
 if __name__ == "__main__":

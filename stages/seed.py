@@ -6,6 +6,7 @@ from montessori.pipeline.stage import Job, run
 def main(job: Job) -> None:
     """Write data/seed/*: the sets that everything starts from, disjoint by check."""
     from montessori.filters.settings import DecontaminationParams
+    from montessori.sources.rows.settings import ReadingParams
     from montessori.sources.seed import prepare_sources
 
     paths = job.paths
@@ -26,6 +27,7 @@ def main(job: Job) -> None:
             paths.out_evals,
             decontamination.ngram,
             paths.heldout,
+            job.section("reading", ReadingParams),
         )
     )
 

@@ -15,7 +15,7 @@ from montessori.bench.all_pairs import (
 from montessori.errors import MontessoriError
 from montessori.filters.near_duplicates import NearDuplicates
 from montessori.filters.rouge import rouge_l, split_words
-from montessori.sources.rows import read_turns
+from montessori.sources.rows.read import read_turns
 
 
 @dataclass(frozen=True)

@@ -158,12 +158,12 @@ def _read_file_rows(
     path: Path | None, tokenizer: "PreTrainedTokenizerFast", options: Options
 ) -> list[Row] | None:
     """Read a file's rows that have a response within the length; None without a file."""
-    from montessori.sources.rows import read_rows
+    from montessori.sources.rows.read import read_rows
     from montessori.train.loss import tokenize_rows
 
     if path is None:
         return None
-    dialogues = [row.messages for row in read_rows(path)]
+    dialogues = [row.messages for row in read_rows(path).rows]
     length = options.sizes.max_length
     rows = [row for row in tokenize_rows(tokenizer, dialogues, length) if row.targets]
     if not rows:

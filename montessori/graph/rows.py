@@ -111,6 +111,7 @@ class RowsFile:
     """Probing data from a file."""
 
     rows: FilePath
+    reading: Changes = field(default_factory=dict)
 
 
 @rows_of("response_probes")

@@ -15,11 +15,14 @@ from montessori.artifacts.json_lines import read_json_lines
 from montessori.errors import MontessoriError
 from montessori.sources.alpaca_tables import read_difficulty, read_gamed_table
 from montessori.sources.local_data import PUBLISHED, LocalData
-from montessori.sources.rows import read_turns
+from montessori.sources.rows.read import read_turns
+from montessori.sources.rows.settings import ReadingParams
 
 Item = dict[str, Any]
 SPLIT = "test"  # public items are never used to choose settings
 REFERENCES = "reference_answer/gpt-4.jsonl"  # of MT-Bench
+#: Endings of files of items of one's own; other files of a folder are not looked at.
+OWN_ITEMS = (".jsonl", ".jsonl.gz", ".csv", ".tsv", ".parquet")
 #: Where AlpacaEval's prompts with the outputs of its reference model may lie.
 ALPACA = (
     "alpaca_eval/alpaca_eval_gpt4_baseline.json",
@@ -82,29 +85,30 @@ QUESTIONS: Mapping[str, Questions] = {
 }
 
 
-def public_items(folder: Path) -> dict[str, list[Item]]:
+def public_items(folder: Path, reading: ReadingParams | None = None) -> dict[str, list[Item]]:
     """The items of every benchmark that a folder has, by name.
 
     An item has the fields item_id, family, turns, answers and responses: AlpacaEval's response is
     the reference model's output, MT-Bench's are the reference answers of mathematics, reasoning
-    and coding, and empty elsewhere. Other JSON Lines files at the top of the folder hold items of
-    one's own, rows with or without a response. Raises MontessoriError when there is no benchmark,
-    or a file cannot be read.
+    and coding, and empty elsewhere. Files of rows at the top of the folder (OWN_ITEMS) hold items
+    of one's own, rows with or without a response. Raises MontessoriError when there is no
+    benchmark, or a file cannot be read.
     """
     folder = Path(folder)
     found = {name: _question_items(folder, name, asked) for name, asked in QUESTIONS.items()}
     found |= {"alpaca_eval": _read_alpaca_eval(folder), "mt_bench": _mt_bench(folder / "mt_bench")}
-    for file in sorted(folder.glob("*.jsonl")):
+    for file in sorted(file for file in folder.iterdir() if file.name.endswith(OWN_ITEMS)):
         # A file may have the name of a public benchmark that the folder does not hold.
-        if found.get(file.stem):
+        if found.get(set_name(file)):
             raise _repeated_names(file)
-        found[file.stem] = own_items(file)
+        found[set_name(file)] = own_items(file, reading)
     if not any(found.values()):
         raise MontessoriError(
             "the folder holds no benchmark",
             where=str(folder),
             expected="mmlu/test/*.csv, gsm8k/test.jsonl, alpaca_eval/..., mt_bench/question.jsonl, "
-            "copies of hub data sets, or *.jsonl files of items (docs/how-to/benchmarks.md)",
+            "copies of hub data sets, or files of items, *.jsonl, *.csv and the like "
+            "(docs/how-to/benchmarks.md)",
             next="set sources.evals in params.yaml to the folder of your benchmarks",
         )
     return {name: items for name, items in found.items() if items}
@@ -130,10 +134,15 @@ def _repeated_names(file: Path) -> MontessoriError:
     )
 
 
-def own_items(file: Path) -> list[Item]:
-    """Items of a JSON Lines file: rows with an instruction or messages, with or without answers."""
-    rows = enumerate(read_turns(file), 1)
-    return [_make_item(f"{file.stem}-{number}", file.stem, turns) for number, turns in rows]
+def own_items(file: Path, reading: ReadingParams | None = None) -> list[Item]:
+    """Items of a file of rows in any form, with or without answers."""
+    name, rows = set_name(file), enumerate(read_turns(file, reading), 1)
+    return [_make_item(f"{name}-{number}", name, turns) for number, turns in rows]
+
+
+def set_name(file: Path) -> str:
+    """What a file of items is called: its name without the ending."""
+    return file.with_suffix("").stem if file.suffix == ".gz" else file.stem
 
 
 def _make_item(

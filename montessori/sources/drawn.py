@@ -10,7 +10,7 @@ from typing import Any
 from montessori.errors import MontessoriError
 from montessori.seeding import seed_of
 from montessori.sources.recipe import EvalsRecipe, LabRecipe
-from montessori.sources.rows import Row
+from montessori.sources.rows.row import Row
 from montessori.worlds import Bucket, Task, World, content_of, open_world
 
 ATTEMPTS = 200  # draws for a task whose content is new

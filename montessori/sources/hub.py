@@ -5,10 +5,10 @@ from typing import Any
 
 from montessori.errors import MontessoriError
 from montessori.sources.recipe import HubRecipe
-from montessori.sources.rows import Row, rows_of
+from montessori.sources.rows.read import RowsRead, rows_of
 
 
-def hub_rows(recipe: HubRecipe, where: str) -> list[Row]:
+def hub_rows(recipe: HubRecipe, where: str) -> RowsRead:
     """The rows of the data set, in its order.
 
     Raises MontessoriError if it cannot be loaded, has no such column, or a row is malformed.

@@ -9,7 +9,7 @@ from montessori.artifacts.dialogue import system_prompts
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems, texts_revealing
 from montessori.filters.fingerprint import fingerprint
-from montessori.sources.rows import Row
+from montessori.sources.rows.row import Row
 from montessori.worlds import content_of, find_task
 
 SHOWN = 5  # overlaps listed in one error

@@ -1,5 +1,6 @@
 """The probe-file and dataset-file stages: rows of one's own in place of a teacher's."""
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -10,45 +11,58 @@ from montessori.artifacts.schemas import PROBE
 from montessori.filters.contamination import require_clean
 from montessori.filters.eval_items import is_eval_item, read_evals
 from montessori.filters.settings import DecontaminationParams
-from montessori.sources.rows import Row, read_rows
+from montessori.sources.load import load_rows
+from montessori.sources.rows.row import Row
+from montessori.sources.rows.settings import ReadingParams
 from montessori.sources.tables import probe_table
 
 
 def probe_file(
-    path: Path, evals: Path, out: Path, decontamination: DecontaminationParams
+    path: Path,
+    evals: Path,
+    out: Path,
+    decontamination: DecontaminationParams,
+    reading: ReadingParams | None = None,
 ) -> dict[str, Any]:
     """Write a file of one's own rows as probing data (PROBE schema); returns the stage's metrics.
 
     Rows that are or hold an item of the folder `evals` are dropped. Raises MontessoriError for a
-    missing, empty or malformed file, and for one with more such rows than the limit.
+    missing, empty or malformed file (`reading` may drop malformed rows), and for one with more
+    such rows than the limit.
     """
-    return _write_own_rows(_read_own_table(path, evals, decontamination), path, evals, out)
+    read = load_rows(path, reading=reading)
+    table = _drop_eval_items(read.rows, path, evals, decontamination)
+    return _write_table(table, path, evals, out) | read.facts
 
 
 def dataset_file(
-    path: Path, evals: Path, out: Path, decontamination: DecontaminationParams
+    path: Path,
+    evals: Path,
+    out: Path,
+    decontamination: DecontaminationParams,
+    reading: ReadingParams | None = None,
 ) -> dict[str, Any]:
     """Write a file of one's own rows as training data: the same, less the rows dropped."""
-    return _write_own_rows(
-        _read_own_table(path, evals, decontamination), path, evals, out, only_kept=True
-    )
+    read = load_rows(path, reading=reading)
+    table = _drop_eval_items(read.rows, path, evals, decontamination)
+    return _write_table(table, path, evals, out, only_kept=True) | read.facts
 
 
-def _read_own_table(
-    path: Path, evals: Path, decontamination: DecontaminationParams
+def _drop_eval_items(
+    rows: Sequence[Row], path: Path, evals: Path, decontamination: DecontaminationParams
 ) -> pl.DataFrame:
     items, keys = read_evals(evals, decontamination.ngram)
 
     def leaks(row: Row) -> bool:
         return is_eval_item(row.messages, items, keys)
 
-    table = probe_table(read_rows(path), leaks)
+    table = probe_table(rows, leaks)
     matches = int((table["dropped"] == "eval item").sum())
     require_clean(matches, table.height, decontamination.limit, str(path))
     return table
 
 
-def _write_own_rows(
+def _write_table(
     table: pl.DataFrame, path: Path, evals: Path, out: Path, only_kept: bool = False
 ) -> dict[str, Any]:
     reasons = table["dropped"].drop_nulls().value_counts().sort("dropped").iter_rows()

@@ -5,8 +5,7 @@ from typing import Annotated, Literal
 
 from montessori.graph.limits import Commit, Count, FilledText, Rows, Weights
 from montessori.models.hub_id import HubId
-
-Column = Literal["instruction", "input", "response", "messages", "skill", "prompt", "raw"]
+from montessori.sources.rows.settings import Column
 
 
 @dataclass(frozen=True)

@@ -9,12 +9,20 @@ from typing import Any
 
 from montessori.artifacts.files import new_folder, write_table
 from montessori.artifacts.schemas import ROWS
-from montessori.sources.benchmarks import SPLIT, find_gamed_answers, own_items, public_items
+from montessori.sources.benchmarks import (
+    SPLIT,
+    find_gamed_answers,
+    own_items,
+    public_items,
+    set_name,
+)
 from montessori.sources.drawn import draw_items
 from montessori.sources.heldout import HELDOUT, heldout_facts, heldout_items, load_heldout
-from montessori.sources.load import load_evals_recipe, load_rows
+from montessori.sources.load import find_recipe, load_evals_recipe, load_rows
 from montessori.sources.overlap import check_disjoint, item_members, row_members
-from montessori.sources.rows import Row
+from montessori.sources.rows.read import RowsRead
+from montessori.sources.rows.row import Row
+from montessori.sources.rows.settings import ReadingParams
 from montessori.sources.tables import rows_table
 
 #: What the sets of rows are called in errors.
@@ -38,28 +46,30 @@ def prepare_sources(
     out_evals: Path,
     ngram: int,
     heldout: Path | None = None,
+    reading: ReadingParams | None = None,
 ) -> dict[str, Any]:
     """Read all sources, check that they share no content, write one folder for each.
 
     `sources` and `outs` have the keys of SETS; a source is a file of rows or a recipe. `evals` is
-    a recipe of the lab, a folder of public benchmarks or a JSON Lines file of items; `ngram` words
+    a recipe of the lab, a folder of public benchmarks or a file of items; `ngram` words
     in a row tell a long eval item; `heldout` has held-out rows, which join the eval items as a
-    split of their own. Nothing is written unless everything is right. Returns the stage's metrics:
+    split of their own; `reading` is how files of rows are read. Nothing is written unless
+    everything is right. Returns the stage's metrics:
     rows, dropped repeated rows and rows per skill of each set, items of each benchmark. Raises
     MontessoriError.
     """
     # All sources are read and checked before the first folder is written.
-    rows = {name: load_rows(sources[name]) for name in SETS}
-    splits, origin = dict(load_items(evals)), {"source": evals}
-    own, repeated = load_heldout(heldout)
+    read = {name: load_rows(sources[name], reading=reading) for name in SETS}
+    splits, origin = dict(load_items(evals, reading)), {"source": evals}
+    own, facts = load_heldout(heldout, reading)
     if heldout is not None and own:
         splits[HELDOUT] = {HELDOUT: heldout_items(own)}
         origin[HELDOUT] = heldout
-    _require_disjoint(rows, splits, ngram)
+    _require_disjoint({name: read[name].rows for name in SETS}, splits, ngram)
     gamed = find_gamed_answers(evals) if evals.is_dir() and ALPACA in splits[SPLIT] else None
-    metrics = {name: _write_rows(rows[name], sources[name], outs[name]) for name in SETS}
+    metrics = {name: _write_rows(read[name], sources[name], outs[name]) for name in SETS}
     if own:
-        metrics[HELDOUT] = heldout_facts(own, repeated)
+        metrics[HELDOUT] = heldout_facts(own, facts)
     return metrics | {"evals": _write_evals(splits, origin, gamed, out_evals), "overlaps": 0}
 
 
@@ -77,25 +87,25 @@ def _require_disjoint(rows: Mapping[str, Sequence[Row]], splits: Splits, ngram: 
         check_disjoint(members, {"held-out rows": item_members(splits[HELDOUT])}, ngram)
 
 
-def load_items(evals: Path) -> Splits:
+def load_items(evals: Path, reading: ReadingParams | None = None) -> Splits:
     """Eval items by split and benchmark, from whatever `sources.evals` names.
 
-    Raises MontessoriError when it is none of a folder, a .jsonl file and a recipe.
+    Raises MontessoriError when it is none of a folder, a file of items and a recipe.
     """
     if evals.is_dir():
-        return {SPLIT: public_items(evals)}
-    if evals.suffix == ".jsonl":
-        return {SPLIT: {evals.stem: own_items(evals)}}
+        return {SPLIT: public_items(evals, reading)}
+    if find_recipe(evals) is None:
+        return {SPLIT: {set_name(evals): own_items(evals, reading)}}
     return draw_items(load_evals_recipe(evals), str(evals))
 
 
-def _write_rows(rows: Sequence[Row], source: Path, out: Path) -> dict[str, Any]:
-    table, repeated = rows_table(rows)
+def _write_rows(read: RowsRead, source: Path, out: Path) -> dict[str, Any]:
+    table, repeated = rows_table(read.rows)
     facts: dict[str, Any] = {"rows": table.height, "repeated": repeated}
     with new_folder(out, {"source": source}, facts, LIBRARIES) as folder:
         write_table(table, folder / "rows.parquet", ROWS)
-    skills = Counter(row.skill for row in rows if row.skill is not None)
-    return facts | ({"skills": dict(skills)} if skills else {})
+    skills = Counter(row.skill for row in read.rows if row.skill is not None)
+    return facts | read.facts | ({"skills": dict(skills)} if skills else {})
 
 
 def _write_evals(

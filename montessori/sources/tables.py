@@ -7,7 +7,7 @@ import polars as pl
 
 from montessori.artifacts.files import row_id
 from montessori.artifacts.schemas import PROBE, ROWS
-from montessori.sources.rows import Row
+from montessori.sources.rows.row import Row
 
 GROUP = 4  # rows to a prompt where a file names no prompts
 PROMPT = "Write one new instruction."

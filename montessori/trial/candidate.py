@@ -12,7 +12,7 @@ from montessori.artifacts.files import read_json
 from montessori.graph.load import FILE, read_yaml, require_section
 from montessori.models.hosted import read_hosted
 from montessori.pipeline.machine import Machine
-from montessori.sources.rows import Row
+from montessori.sources.rows.row import Row
 from montessori.trial.rows import trial_rows
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from montessori.formats.formats import FORMATS, FormatName
 from montessori.formats.prompts import load_template
 from montessori.formats.recorded import format_facts
 from montessori.formats.tags import tag_turns
-from montessori.sources.rows import Row
+from montessori.sources.rows.row import Row
 from montessori.train.dpo import train_teacher
 from montessori.train.settings import TeacherDpoParams
 from montessori.trial.candidate import Candidate

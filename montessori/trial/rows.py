@@ -4,8 +4,10 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from montessori.sources.load import load_rows
-from montessori.sources.rows import Row
+from montessori.graph.load import read_section
+from montessori.sources.load import find_recipe, load_rows
+from montessori.sources.rows.row import Row
+from montessori.sources.rows.settings import ReadingParams
 
 ROWS = 8
 _PLAIN = (
@@ -47,13 +49,14 @@ def trial_rows(raw: Mapping[str, Any], key: str, root: Path) -> list[Row]:
     MontessoriError for a source that cannot be read.
     """
     named = raw.get("sources", {}).get(key) if isinstance(raw.get("sources"), Mapping) else None
-    own = _source_rows(root / str(named)) if named else []
+    reading, _ = read_section(raw, "reading", ReadingParams)
+    own = _source_rows(root / str(named), reading) if named else []
     chosen = [row for row in own if len(row.turns) == 1][: 2 * ROWS]
     plain = [Row((question,), (answer,)) for question, answer in _PLAIN]
     return (chosen + plain)[: 2 * ROWS]
 
 
-def _source_rows(path: Path) -> Sequence[Row]:
-    if path.suffix == ".json" and '"hub"' in path.read_text(encoding="utf-8"):
+def _source_rows(path: Path, reading: ReadingParams | None) -> Sequence[Row]:
+    if (find_recipe(path) or {}).get("kind") == "hub":
         return []  # a trial asks nothing of the network
-    return load_rows(path)
+    return load_rows(path, reading=reading).rows

@@ -10,7 +10,8 @@ from typing import Any
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.sources.rows import read_rows
+from montessori.sources.rows.read import read_rows as read_file
+from montessori.sources.rows.row import Row
 from montessori.sources.tables import probe_table, rows_table
 
 PAIR = {"instruction": "Add 1 and 2.", "response": "3"}
@@ -22,6 +23,10 @@ CHAT = {
         {"role": "assistant", "content": "See you"},
     ]
 }
+
+
+def read_rows(path: Path) -> list[Row]:
+    return read_file(path).rows
 
 
 def write(path: Path, *rows: Any) -> Path:
@@ -71,14 +76,17 @@ def test_text_is_kept_as_written(tmp_path: Path):
         ({"instruction": "x"}, "line 2: 'response' is missing"),
         ({"instruction": " ", "response": "x"}, "line 2: 'instruction' has no text"),
         ({"instruction": "x", "response": ""}, "line 2: 'response' has no text"),
-        ({"instruction": 3, "response": "x"}, "line 2: 'instruction' is not a text"),
-        ({**PAIR, "input": 3}, "line 2: 'input' is not a text"),
+        ({"instruction": True, "response": "x"}, "line 2: 'instruction' is not a text (true or"),
+        ({**PAIR, "input": ["x"]}, "line 2: 'input' is not a text (a list)"),
         ({**PAIR, "skill": 3}, "line 2: 'skill' is not a text"),
         ({"messages": []}, "line 2: 'messages' is not a list"),
         ({"messages": "abcd"}, "line 2: 'messages' is not a list"),
         ({"messages": CHAT["messages"][:1]}, "does not end with an assistant message"),
-        ({"messages": CHAT["messages"][1:3]}, "message 1 does not have the role 'user'"),
-        ({"messages": [{"role": "system", "content": "x"}] * 2}, "does not end with an assistant"),
+        ({"messages": CHAT["messages"][1:3]}, "'messages' does not begin with a user message"),
+        (
+            {"messages": [{"role": "system", "content": "x"}] * 2},
+            "does not begin with a user message",
+        ),
         ({"messages": [CHAT["messages"][0], {"role": "assistant"}]}, "message 2 has no text"),
     ],
 )
@@ -100,7 +108,12 @@ def test_all_malformed_rows_come_together_but_not_too_many(tmp_path: Path):
 
 @pytest.mark.parametrize(
     ("content", "problem"),
-    [(b"", "no rows"), (b"\n \n", "no rows"), (b"\xff\xfe", "UTF-8"), (None, "does not exist")],
+    [
+        (b"", "no rows"),
+        (b"\n \n", "no rows"),
+        (b"{}\n\xe9", "line 2: not"),
+        (None, "does not exist"),
+    ],
 )
 def test_a_file_without_rows_is_an_error(tmp_path: Path, content: bytes | None, problem: str):
     path = tmp_path / "r.jsonl"

@@ -201,7 +201,7 @@ def test_a_hub_data_set_is_mapped_and_checked(tmp_path: Path, monkeypatch: pytes
     path = tmp_path / "hub.json"
     recipe = {"kind": "hub", "dataset": "a/b", "revision": "0" * 40, "rows": 1}
     path.write_text(json.dumps({**recipe, "columns": {"instruction": "q", "response": "a"}}))
-    assert [row.turns for row in load_rows(path)] == [("Say a.",)]
+    assert [row.turns for row in load_rows(path).rows] == [("Say a.",)]
     assert calls == [(("a/b", None), {"split": "train", "revision": "0" * 40})]
     path.write_text(json.dumps({**recipe, "columns": {"instruction": "q", "response": "z"}}))
     with pytest.raises(MontessoriError, match="has no column z"):
@@ -222,7 +222,7 @@ def test_the_labs_own_recipes_hold():
     families = {name for weights in recipe.weights.values() for name in weights}
     assert all(FAMILIES[name].evaluated for name in families)
     for name in ("seeds", "reference", "other_reference"):
-        assert len(load_rows(folder / f"{name}.json")) >= 256
+        assert len(load_rows(folder / f"{name}.json").rows) >= 256
 
 
 ANY = DecontaminationParams(ngram=0, limit=1.0)

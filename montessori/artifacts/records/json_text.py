@@ -1,0 +1,88 @@
+"""Records in JSON text: a list, one object a line, objects one after another, a wrapped list."""
+
+import json
+from collections.abc import Collection, Sequence
+from pathlib import Path
+from typing import Any
+
+from montessori.artifacts.records.content import decode_text, file_error
+from montessori.artifacts.records.json_values import parse_json, reason_of
+from montessori.artifacts.records.wrapped import unwrap
+from montessori.errors import MontessoriError
+
+_LOOKED_AT = 20  # lines in which an object is looked for where the first line is broken
+Placed = tuple[str, Sequence[int], Sequence[Any]]  # unit, numbers, values
+
+
+def read_json_text(data: bytes, path: Path, fields: Collection[str], held_by: str | None) -> Placed:
+    """Unit, numbers and values of the records in JSON text, whichever of its forms it has.
+
+    Raises MontessoriError, with the line, for a list or an object that is no JSON.
+    """
+    lines = _number_lines(data)
+    first = parse_json(lines[0][1]) if lines else None
+    if len(lines) > 1 and not isinstance(first, Exception):
+        return _parse_lines(lines)
+    whole = first if len(lines) < 2 else parse_json(data)
+    if whole is None:
+        return "line", [], []
+    if not isinstance(whole, Exception):
+        return _rows(whole, path, fields, held_by, lines[0][0])
+    if any(map(_is_object, lines[1:_LOOKED_AT])) and not data.lstrip().startswith(b"["):
+        return _parse_lines(lines)  # only the first of several lines is broken
+    if isinstance(whole, json.JSONDecodeError) and whole.msg == "Extra data":
+        return _read_sequence(data, path)
+    raise _syntax_error(whole, data, path)
+
+
+def _number_lines(data: bytes) -> list[tuple[int, bytes]]:
+    """The lines that are not blank, with their numbers from 1."""
+    # Not by `splitlines`, which for texts also breaks at U+2028 and its like: JSON allows them
+    # within a text.
+    return [(n, line) for n, line in enumerate(data.split(b"\n"), 1) if line and not line.isspace()]
+
+
+def _is_object(line: tuple[int, bytes]) -> bool:
+    return line[1].startswith(b"{") and not isinstance(parse_json(line[1]), Exception)
+
+
+def _parse_lines(lines: Sequence[tuple[int, bytes]]) -> Placed:
+    return "line", [number for number, _ in lines], [parse_json(line) for _, line in lines]
+
+
+def _rows(
+    value: Any, path: Path, fields: Collection[str], held_by: str | None, first_line: int
+) -> Placed:
+    rows = unwrap(value, path, fields, held_by) if isinstance(value, dict) else value
+    if not isinstance(rows, list):
+        raise file_error("a JSON value, but no list of rows", path)
+    if rows and rows[0] is value:
+        return "line", [first_line], rows
+    return "row", range(1, len(rows) + 1), rows
+
+
+def _syntax_error(error: Exception, data: bytes, path: Path) -> MontessoriError:
+    decode_text(data, path)
+    if not isinstance(error, json.JSONDecodeError):
+        return file_error(f"not valid JSON ({error})", path)
+    comma = data.rstrip()[:-1].rstrip().endswith(b",")
+    reason = "a comma after the last entry" if comma else reason_of(error)
+    return file_error(f"line {error.lineno}: not valid JSON ({reason})", path)
+
+
+def _read_sequence(data: bytes, path: Path) -> Placed:
+    """Values one after another, each over several lines, as `jq` prints them."""
+    text, place = decode_text(data, path), 0
+    numbers, values = [], []
+    decoder = json.JSONDecoder()
+    while rest := len(text[place:].lstrip()):
+        place = len(text) - rest
+        numbers.append(text.count("\n", 0, place) + 1)
+        try:
+            _, end = decoder.raw_decode(text, place)
+        except (ValueError, RecursionError) as error:
+            line = error.lineno if isinstance(error, json.JSONDecodeError) else numbers[-1]
+            raise file_error(f"line {line}: not valid JSON ({reason_of(error)})", path) from error
+        values.append(parse_json(text[place:end].encode()))
+        place = end
+    return "line", numbers, values

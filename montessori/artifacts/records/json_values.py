@@ -1,0 +1,53 @@
+"""JSON values: what orjson reads, what only Python's reader takes, and half characters mended."""
+
+import json
+import re
+from typing import Any
+
+import orjson
+
+_HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # the escape of half a character, or of a whole one's
+_HALVES = re.compile("[\ud800-\udfff]")
+MARK = "\ufffd"  # U+FFFD, which stands for what is no character
+
+
+class Mended(dict[str, Any]):
+    """An object in which a half character was replaced by U+FFFD."""
+
+
+def parse_json(data: bytes) -> Any:
+    """The value of a JSON text, or the error that says why there is none.
+
+    The error is returned, not raised, so that one message can list all malformed rows. Half of a
+    surrogate pair ("\\ud83d" alone) is valid JSON but no text that can be written: U+FFFD stands
+    in its place, and an object with one is a `Mended`.
+    """
+    try:
+        return orjson.loads(data)
+    except ValueError:
+        pass
+    # NaN, half characters and deep nesting, which orjson refuses; its messages lack the reason too.
+    try:
+        value = json.loads(data.decode("utf-8"))
+    # Deeply nested JSON ends in a RecursionError.
+    except (ValueError, RecursionError) as error:
+        return error
+    return _mend(value) if _HALF.search(data) else value
+
+
+def reason_of(error: Exception) -> str:
+    """What is wrong with a JSON text, without the line: the column, where there is one."""
+    if isinstance(error, json.JSONDecodeError):
+        return f"{error.msg}: column {error.colno}"
+    return str(error)
+
+
+def _mend(value: Any) -> Any:
+    if isinstance(value, list):
+        return [_mend(entry) for entry in value]
+    if isinstance(value, str):
+        return _HALVES.sub(MARK, value)
+    if not isinstance(value, dict):
+        return value
+    mended = {_mend(name): _mend(entry) for name, entry in value.items()}
+    return value if mended == value else Mended(mended)

@@ -1,0 +1,138 @@
+"""Files of records: the form is told by the content, and every fault has its line.
+
+What would break: a file that any library writes is refused because of its name, or read with a
+record lost, or an error sends the user through thousands of lines.
+"""
+
+import gzip
+import io
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+
+from montessori.artifacts.records.read import Records, read_records
+from montessori.errors import MontessoriError
+
+ONE, TWO = {"a": "1", "b": "x, y"}, {"a": "2", "b": "two\nlines \u2028 \x85"}
+ROWS = [ONE, TWO]
+
+
+def read(tmp_path: Path, content: bytes | str, **options: Any) -> Records:
+    path = tmp_path / "rows"
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return read_records(path, ("a",), **options)
+
+
+def dump(value: Any, indent: int | None = None) -> str:
+    return json.dumps(value, indent=indent, ensure_ascii=False)
+
+
+def table(kind: str) -> bytes:
+    handle = io.BytesIO()
+    getattr(pl.DataFrame(ROWS), f"write_{kind}")(handle)
+    return handle.getvalue()
+
+
+LINES = dump(ONE) + "\n" + dump(TWO) + "\n"
+FILES = {
+    "lines": LINES,
+    "lines with blanks, CRLF and a mark": "\ufeff" + LINES.replace("\n", "\r\n\r\n"),
+    "list": dump(ROWS),
+    "printed list": "\n " + dump(ROWS, 2),
+    "list, a row a line": "[\n" + ",\n".join(map(dump, ROWS)) + "\n]",
+    "objects one after another": dump(ONE, 2) + "\n" + dump(TWO, 2),
+    "wrapped": dump({"version": 1, "notes": [], "data": ROWS}),
+    "wrapped and printed": dump({"anything": ROWS, "count": 2}, 2),
+    "columns": dump({"a": ["1", "2"], "b": [ONE["b"], TWO["b"]]}),
+    "columns of pandas": dump(
+        {"a": {"0": "1", "1": "2"}, "b": {"0": ONE["b"], "1": TWO["b"]}}, None
+    ),
+    "rows by name": dump({"first": ONE, "second": TWO}),
+    "utf-16": LINES.encode("utf-16"),
+    "gzip": gzip.compress(LINES.encode()),
+    "csv": table("csv"),
+    "gzip of csv": gzip.compress(table("csv")),
+    "parquet": table("parquet"),
+    "arrow": table("ipc"),
+    "arrow stream": table("ipc_stream"),
+    "tsv": 'a\tb\r\n1\tx, y\r\n2\t"' + TWO["b"] + '"\r\n',
+    "semicolons": "\ufeffa;b\n1;x, y\n2;" + '"' + TWO["b"] + '"',
+}
+
+
+@pytest.mark.parametrize("form", FILES)
+def test_a_form_is_told_by_its_content(tmp_path: Path, form: str):
+    assert list(read(tmp_path, FILES[form]).values) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("content", "places"),
+    [
+        ('{"a": 1}\n\n{"a": 2}', ["line 1", "line 3"]),
+        ('{\n"a": 1}\n{\n"a": 2}', ["line 1", "line 3"]),
+        ('[{"a": 1}, {"a": 2}]', ["row 1", "row 2"]),
+        ("a,b\n1,\n\n2,3\n", ["row 1", "row 3"]),
+        ('a,b\n5" wide,"two\nlines"\nx,y\n', ["line 2", "line 4"]),
+    ],
+)
+def test_records_know_their_places(tmp_path: Path, content: str, places: list[str]):
+    assert [place for place, _ in read(tmp_path, content)] == places
+
+
+def test_a_broken_line_is_told_from_the_others(tmp_path: Path):
+    records = read(tmp_path, b'{"a": 1\n{"a": "\xff"}\n{"a": 3}\n{"a": 4} x\n3\n')
+    broken = [isinstance(value, Exception) for value in records.values]
+    assert broken == [True, True, False, True, False]
+
+
+def test_a_row_with_too_many_cells_is_told_from_the_others(tmp_path: Path):
+    records = read(tmp_path, "a,b\n1,2,3\n4,5\n6\n")
+    assert list(records.numbers) == [2, 3, 4]
+    assert isinstance(records.values[0], ValueError)
+    assert records.values[1:] == [{"a": "4", "b": "5"}, {"a": "6", "b": None}]
+
+
+def test_numbers_in_a_table_are_texts_unless_asked_for(tmp_path: Path):
+    content = "a,b\n01,x\n1.50,y\n"
+    assert [row["a"] for row in read(tmp_path, content).values] == ["01", "1.50"]
+    assert [row["a"] for row in read(tmp_path, content, numbers=True).values] == [1.0, 1.5]
+
+
+def test_the_list_is_named_where_there_are_several(tmp_path: Path):
+    content = dump({"train": [ONE], "test": [TWO]})
+    with pytest.raises(MontessoriError, match=r"several lists: train \(1\), test \(1\)") as caught:
+        read(tmp_path, content)
+    assert "reading.list: train" in caught.value.next
+    assert read(tmp_path, content, held_by="test").values == [TWO]
+    with pytest.raises(MontessoriError, match="no list 'dev'; its keys are train, test"):
+        read(tmp_path, content, held_by="dev")
+
+
+@pytest.mark.parametrize(
+    ("content", "named"),
+    [
+        ('[\n{"a": 1},\n{"a": 2},\n]', "line 4: not valid JSON (a comma after the last entry)"),
+        ('[\n{"a": 1},\n{"a": 2]', "line 3: not valid JSON"),
+        ('{"a": 1,\n"b"}', "line 2: not valid JSON"),
+        (b'[\n{"a": "\xe9"}]', "line 2: not UTF-8"),
+        ("b,c\n1,2\n", "line 1: none of the columns b, c is known"),
+        ("a,a\n1,2\n", "line 1: two columns have the same name"),
+        ('a,b\n1,2\n3,"x\n4,5\n', "line 3: not CSV"),
+        ("hello\n", "neither JSON nor a table"),
+        (b"PK\x03\x04 ", "a zip archive"),
+        (b"\x1f\x8b broken", "a broken gzip file"),
+        (b"PAR1 broken", "a broken table"),
+        (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
+        ("<!DOCTYPE html>\n", "an HTML page"),
+        (None, "does not exist"),
+    ],
+)
+def test_a_fault_is_named_with_its_line(tmp_path: Path, content: bytes | str | None, named: str):
+    with pytest.raises(MontessoriError) as caught:
+        read(tmp_path, content) if content is not None else read_records(tmp_path / "no")
+    assert named in caught.value.what
+    assert caught.value.where
+    assert caught.value.next
