@@ -31,7 +31,7 @@ def read_rows(path: Path, reading: ReadingParams | None = None, answered: bool =
     """
     reading = reading or ReadingParams()
     fields = {*FIELDS, *reading.columns.values()}
-    records = read_records(path, fields, reading.list)
+    records = read_records(path, fields, reading.list or None)
     tally = Tally()
     tally.counts["half_characters"] = records.mended
     return _collect(records, str(path), reading, answered, tally)

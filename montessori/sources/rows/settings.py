@@ -15,4 +15,4 @@ class ReadingParams:
 
     malformed: Literal["error", "drop"] = "error"
     columns: dict[Column, str] = field(default_factory=dict)
-    list: str | None = None
+    list: str = ""
