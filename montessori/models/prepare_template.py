@@ -8,7 +8,7 @@ from typing import Any
 
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
-from montessori.models.mended_template import mend_template
+from montessori.models.changed_template import change_template
 from montessori.models.settled_template import CLOCK, TODAY, Option, read_names, settle_template
 from montessori.models.template_check import TriedTokens, check_template
 from montessori.models.tokenizer_facts import added_tokens, opening_token, text_encoder
@@ -75,7 +75,7 @@ def settle_found(
         begin = opening_token(folder, found.settings, special_tokens.get("bos_token"))
     template = settle_template(found.text, options, begin)
     tried = TriedTokens(special_tokens, endings, added_tokens(folder), text_encoder(folder))
-    template, change = mend_template(template, tried)
+    template, change = change_template(template, tried)
     if change:
         facts["template_change"] = change
         LOG.warning("%s: changed, so that it can be trained with: %s", found.origin, change)

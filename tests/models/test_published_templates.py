@@ -15,7 +15,7 @@ from transformers.utils.chat_template_utils import render_jinja_template
 
 from montessori.errors import MontessoriError
 from montessori.models import chat
-from montessori.models.mended_template import mend_template
+from montessori.models.changed_template import change_template
 from montessori.models.settled_template import settle_template
 from montessori.models.template_check import TriedTokens, check_template
 from tests.tiny_models import tiny_tokenizer
@@ -32,13 +32,13 @@ REFUSED = {
     "llava": "does not render",
 }
 #: Families that are changed, and what is changed.
-MENDED = {
+CHANGED = {
     "deepseek_r1_distill": "does not open a thought",
     "deepseekv3": "does not open a thought",
     "glm4moe": "the last answer ends with <|user|>",
 }
 #: One of each kind; the others are tried by `make test-slow`.
-QUICK = {"llama3_2", "gemma", "phi3", "qwen3", "gptoss", "cohere2", "nemotron_3_nano", *MENDED}
+QUICK = {"llama3_2", "gemma", "phi3", "qwen3", "gptoss", "cohere2", "nemotron_3_nano", *CHANGED}
 MARKS = re.compile(r"<[|｜][^<>]*?[|｜]>|<end_of_turn>|<start_of_turn>|<\|?turn\|?>|</s>")
 DIALOGUE = [
     {"role": "user", "content": "What is 17 plus 25?"},
@@ -81,9 +81,9 @@ def tried(tokenizer, name: str) -> TriedTokens:
 def test_a_template_is_refused_at_once_or_trains_on_what_generation_sees(name, tokenizer):
     template = settle_template(FILES[name].read_text(encoding="utf-8"), {})
     tokens = tried(tokenizer, name)
-    template, change = mend_template(template, tokens)
-    assert MENDED.get(name, "") in change
-    assert bool(change) == (name in MENDED)
+    template, change = change_template(template, tokens)
+    assert CHANGED.get(name, "") in change
+    assert bool(change) == (name in CHANGED)
     problem = next((why for family, why in REFUSED.items() if name.startswith(family)), "")
     if problem:
         with pytest.raises(MontessoriError, match=problem):

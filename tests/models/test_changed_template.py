@@ -11,7 +11,7 @@ import pytest
 from transformers.utils.chat_template_utils import render_jinja_template
 
 from montessori.errors import MontessoriError
-from montessori.models.mended_template import mend_template
+from montessori.models.changed_template import change_template
 from montessori.models.prepare_template import FoundTemplate, settle_found
 from montessori.models.template_check import TriedTokens, check_template
 
@@ -46,28 +46,28 @@ def render(template: str, messages: list, prompt: bool) -> str:
 
 
 def test_a_thought_that_rows_do_not_have_is_not_opened_by_the_prompt():
-    mended, change = mend_template(OPENED, tried())
+    changed, change = change_template(OPENED, tried())
     assert "<think>" in change
-    assert check_template(mended, tried(), "here") == []
+    assert check_template(changed, tried(), "here") == []
     prompt = render(OPENED, [QUESTION], True)
     assert prompt.endswith("[assistant] <think>\n")
-    assert render(mended, [QUESTION], True) == prompt.removesuffix("<think>\n")
+    assert render(changed, [QUESTION], True) == prompt.removesuffix("<think>\n")
     for messages in (DIALOGUE, [*DIALOGUE, QUESTION]):
-        assert render(mended, messages, False) == render(OPENED, messages, False)
+        assert render(changed, messages, False) == render(OPENED, messages, False)
 
 
 def test_a_turn_ends_with_the_token_that_begins_the_next():
     known = tried("<|user|>")
-    mended, change = mend_template(UNENDED, known)
+    changed, change = change_template(UNENDED, known)
     assert "<|user|>" in change
-    assert check_template(mended, known, "here") == []
-    assert render(mended, DIALOGUE, False) == render(UNENDED, DIALOGUE, False) + "<|user|>"
+    assert check_template(changed, known, "here") == []
+    assert render(changed, DIALOGUE, False) == render(UNENDED, DIALOGUE, False) + "<|user|>"
     for messages, prompt in (([*DIALOGUE, QUESTION], False), ([*DIALOGUE, QUESTION], True)):
-        assert render(mended, messages, prompt) == render(UNENDED, messages, prompt)
+        assert render(changed, messages, prompt) == render(UNENDED, messages, prompt)
 
 
 def test_a_token_that_the_model_is_not_said_to_stop_at_ends_no_turn():
-    assert mend_template(UNENDED, tried()) == (UNENDED, "")
+    assert change_template(UNENDED, tried()) == (UNENDED, "")
     with pytest.raises(MontessoriError, match="does not end with a token") as error:
         check_template(UNENDED, tried(), "here")
     assert "stops at <|user|>" in error.value.next
@@ -89,7 +89,7 @@ def test_a_token_that_the_model_is_not_said_to_stop_at_ends_no_turn():
 )
 def test_other_templates_stay_as_they_are(template: str):
     assert template not in (OPENED, UNENDED)
-    assert mend_template(template, tried("<|user|>")) == (template, "")
+    assert change_template(template, tried("<|user|>")) == (template, "")
 
 
 def test_the_stage_models_writes_the_changed_template_and_says_so(

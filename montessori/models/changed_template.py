@@ -28,7 +28,7 @@ _BLOCK = re.compile(rf"\{{%[-+]?\s*{BLOCK_NAME}\b")
 _TEXT = "montessori_dialogue"
 
 
-def mend_template(template: str, tried: TriedTokens) -> tuple[str, str]:
+def change_template(template: str, tried: TriedTokens) -> tuple[str, str]:
     """A template that can be trained with, and in words what was changed of `template`.
 
     The same template and "" where nothing need be changed, an option of the template does it, or no
@@ -39,9 +39,9 @@ def mend_template(template: str, tried: TriedTokens) -> tuple[str, str]:
         return template, ""
     if find_mending_option(template, tried):
         return template, ""
-    for mended, change in _changes(template, tried):
-        if not find_template_problem(mended, tried):
-            return mended, change
+    for changed, change in _changes(template, tried):
+        if not find_template_problem(changed, tried):
+            return changed, change
     return template, ""
 
 
