@@ -231,7 +231,8 @@ class Elicitor:
         questions = parse_questions(text, len(task.seeds) + 1, self.settings.per_call)
         if not questions:
             unread = WrittenQuestion(text, "", "")
-            problem = THINKING_ONLY if out.thought and not out.text else "no tags"
+            thinking = THINKING_ONLY if out.thought and not out.text else "no tags"
+            problem = out.refused or thinking
             drafts = [Draft(task, call, 0, unread, out.tokens, problem)]
         else:
             # The first question carries the tokens of the call, so that they are counted once.

@@ -5,17 +5,25 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
-from montessori.generate.engine import UNBOUNDED, FirstTokens, Message, Prompt, Sampling
+from montessori.artifacts.halves import mend_text
+from montessori.generate.engine import UNBOUNDED, Message, Prompt, Sampling
 from montessori.generate.ledger import Answer
 from montessori.generate.local import LocalModel, folder_facts
+from montessori.generate.omission import LOGPROBS
+from montessori.generate.shapes import (
+    Usage,
+    count_answer,
+    read_end,
+    read_first,
+    read_message,
+    read_usage,
+)
 from montessori.models.hosted import HostedModel
 from montessori.models.thinking import COMMON, Parted, part_thought
 
 if TYPE_CHECKING:
     from openai import AsyncOpenAI
     from transformers import PreTrainedTokenizerFast
-
-Usage = tuple[int, int]  # tokens of the prompt and of the completion
 
 
 class Dialect(Protocol):
@@ -60,8 +68,8 @@ class Dialect(Protocol):
         """A sample of `tokens` tokens without the thought that it begins with."""
         ...
 
-    def read_answer(self, answer: Any) -> tuple[Answer, Usage | None]:
-        """A server's answer; its usage where it gives one.
+    def read_answer(self, answer: Any) -> tuple[Answer, Usage]:
+        """A server's answer, and its usage as far as it gives one.
 
         Raises KeyError, IndexError, TypeError, ValueError or AttributeError for anything else.
         """
@@ -115,19 +123,21 @@ class Completions(LocalModel):
         ends = [] if self.vllm else self.extra["stop"]
         return asked | self.extra | {"stop": [*sampling.stop, *ends][:4]}
 
-    def read_answer(self, answer: Any) -> tuple[Answer, Usage | None]:
+    def read_answer(self, answer: Any) -> tuple[Answer, Usage]:
         """The text of the answer's token ids or, without them, the server's own."""
-        choice, usage = answer["choices"][0], _read_usage(answer)
-        finished = choice["finish_reason"] == "stop"
-        ids = choice.get("token_ids")
-        first = _first_of_completion(choice)
-        if ids is None:
-            return Answer(
-                _require_text(choice["text"]), usage[1] if usage else 0, finished, first
-            ), usage
-        if finished and ids and ids[-1] in self.end_ids:
+        choice = answer["choices"][0]
+        end, ids, first = read_end(choice), choice.get("token_ids"), read_first(choice)
+        if not isinstance(ids, list):
+            text, thought, refused = read_message(choice)
+            usage = read_usage(answer, text)
+            tokens = self._count_tokens(text) if usage[1] is None else usage[1]
+            refused = end.refused or refused
+            return Answer(text, tokens, end.finished, first, thought, refused), usage
+        usage = read_usage(answer, "")
+        if end.finished and ids and ids[-1] in self.end_ids:
             ids = ids[:-1]
-        return Answer(self.decode_texts([ids])[0], len(ids), finished, first), usage
+        text = self.decode_texts([ids])[0]
+        return Answer(text, len(ids), end.finished, first, refused=end.refused), usage
 
 
 @dataclass(frozen=True)
@@ -140,8 +150,11 @@ class Chat:
     limit: int = UNBOUNDED
 
     def render_prompts(self, dialogues: Sequence[Sequence[Message]]) -> list[list[Message]]:
-        """The dialogues as they are."""
-        return [list(dialogue) for dialogue in dialogues]
+        """The dialogues as they are; halves of characters cannot be sent."""
+        return [
+            [{name: mend_text(text)[0] for name, text in message.items()} for message in dialogue]
+            for dialogue in dialogues
+        ]
 
     def count_tokens(self, prompt: Sequence[Message]) -> int:
         """Bytes, with 16 for each turn: no tokenizer makes more tokens than bytes."""
@@ -158,11 +171,13 @@ class Chat:
     def request_body(
         self, prompt: Sequence[Message], seed: int, sampling: Sampling, room: int
     ) -> dict[str, Any]:
-        """A dialogue."""
+        """A dialogue, without the settings that the model's file says to omit."""
         asked = {"messages": [dict(message) for message in prompt], self.hosted.limit: room}
         if sampling.logprobs:
-            asked |= {"logprobs": True, "top_logprobs": sampling.logprobs}
-        return asked | _sampling_fields(seed, sampling)
+            asked |= {LOGPROBS: True, "top_logprobs": sampling.logprobs}
+        asked |= _sampling_fields(seed, sampling)
+        omit = {*self.hosted.omit, *(["top_logprobs"] if LOGPROBS in self.hosted.omit else [])}
+        return {name: value for name, value in asked.items() if name not in omit}
 
     def part_thought(self, text: str, tokens: int, prompt: Sequence[Message]) -> Parted:
         """The same; the answer has its share of the tokens by its share of the characters."""
@@ -170,38 +185,20 @@ class Chat:
             Parted(text, tokens), COMMON, "", lambda part: round(tokens * len(part) / len(text))
         )
 
-    def read_answer(self, answer: Any) -> tuple[Answer, Usage | None]:
+    def read_answer(self, answer: Any) -> tuple[Answer, Usage]:
         """The assistant's message; none at all counts as empty.
 
         Servers that part thoughts themselves give them as reasoning_content or reasoning.
         """
-        choice, usage = answer["choices"][0], _read_usage(answer)
-        message = choice["message"]
-        text = _require_text(message["content"] or "")
-        thought = message.get("reasoning_content") or message.get("reasoning") or ""
-        finished = choice["finish_reason"] == "stop"
-        tokens, first = usage[1] if usage else 0, _first_of_chat(choice)
-        return Answer(text, tokens, finished, first, str(thought)), usage
-
-
-def _first_of_chat(choice: Any) -> FirstTokens:
-    """The likeliest first tokens of a chat completion; empty where the server does not tell."""
-    content = (choice.get("logprobs") or {}).get("content") or []
-    listed = content[0].get("top_logprobs") if content else None
-    return tuple((str(one["token"]), float(one["logprob"])) for one in listed or ())
-
-
-def _first_of_completion(choice: Any) -> FirstTokens:
-    """The same of a completion, where they are a mapping of texts to log-probabilities."""
-    listed = (choice.get("logprobs") or {}).get("top_logprobs") or []
-    pairs = ((str(text), float(value)) for text, value in (listed[0] if listed else {}).items())
-    return tuple(sorted(pairs, key=lambda pair: -pair[1]))
-
-
-def _require_text(value: Any) -> str:
-    if not isinstance(value, str):
-        raise TypeError(f"{type(value).__name__} is no text")
-    return value
+        choice = answer["choices"][0]
+        end, message = read_end(choice), read_message(choice)
+        usage = read_usage(answer, message.text)
+        tokens, refused = count_answer(answer, usage[1], message), end.refused or message.refused
+        finished = end.finished and not refused
+        answered = Answer(
+            message.text, tokens, finished, read_first(choice), message.thought, refused
+        )
+        return answered, usage
 
 
 def _sampling_fields(seed: int, sampling: Sampling) -> dict[str, Any]:
@@ -211,10 +208,3 @@ def _sampling_fields(seed: int, sampling: Sampling) -> dict[str, Any]:
         "top_p": sampling.top_p,
         "presence_penalty": sampling.presence_penalty,
     }
-
-
-def _read_usage(answer: Any) -> Usage | None:
-    usage = answer.get("usage")
-    if usage is None:
-        return None
-    return int(usage["prompt_tokens"]), int(usage["completion_tokens"])

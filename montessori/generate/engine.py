@@ -58,7 +58,8 @@ class Generated:
     their log-probabilities (nats, before temperature and penalties), likeliest first; empty where
     they were not asked for, or a server does not tell. `thought` is what the model wrote before
     its answer (models/thinking.py): it is neither in `text` nor in `tokens`, unless there is no
-    answer behind it; `tokens` are then those of the thought.
+    answer behind it; `tokens` are then those of the thought. `refused` says why a server gave no
+    text that can be used ("content filter", "tool call", "refused", "context"); "" where it did.
     """
 
     text: str
@@ -68,6 +69,7 @@ class Generated:
     sample: int
     first: FirstTokens = ()
     thought: str = ""
+    refused: str = ""
 
 
 class Engine(Protocol):

@@ -41,10 +41,7 @@ def open_engine(
 def open_with_ledger(
     folder: Path, generation: GenerationParams, machine: "Machine", secret: "Secret", ledger: Path
 ) -> "EngineWithLedger":
-    """`open_engine`, but what it writes is kept in `ledger`, whatever engine it is.
-
-    A prompt that a server finds too long gives an empty, unfinished sample, as in other engines.
-    """
+    """`open_engine`, but what it writes is kept in `ledger`, whatever engine it is."""
     from montessori.artifacts.files import folder_digest
     from montessori.generate.kept import RecordedEngine
     from montessori.generate.ledger import Ledger
@@ -52,7 +49,6 @@ def open_with_ledger(
 
     engine = open_engine(folder, generation, machine, secret, ledger)
     if isinstance(engine, OpenAIEngine):
-        engine.skip_long = True
         return engine
     facts = teacher_facts(folder, generation)
     identity = f"{facts.get('engine', generation.engine)} {folder_digest(folder)}"

@@ -76,12 +76,7 @@ class RecordedEngine:
         for start in range(0, len(wanted), PART):
             self._write(dict(list(wanted.items())[start : start + PART]), sampling, on_done)
         answers = {place: self.ledger.answers[key] for place, key in keys.items()}
-        return [
-            Generated(
-                answer.text, answer.tokens, answer.finished, i, k, answer.first, answer.thought
-            )
-            for (i, k), answer in answers.items()
-        ]
+        return [answer.at_place(i, k) for (i, k), answer in answers.items()]
 
     def _write(
         self,

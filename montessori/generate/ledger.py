@@ -6,13 +6,14 @@ written, or becomes one that later stages learn from.
 
 import hashlib
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
+from montessori.artifacts.halves import mend_text
 from montessori.errors import MontessoriError
-from montessori.generate.engine import FirstTokens, Prompt, Sampling
+from montessori.generate.engine import FirstTokens, Generated, Prompt, Sampling
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class Cost:
 class Answer:
     """A finished sample: text, tokens without the end token, who ended it, first tokens, thought.
 
-    As of `Generated`.
+    As of `Generated`, with why a server gave no usable text.
     """
 
     text: str
@@ -51,6 +52,12 @@ class Answer:
     finished: bool
     first: FirstTokens = ()
     thought: str = ""
+    refused: str = ""
+
+    def at_place(self, request: int, sample: int) -> Generated:
+        """The answer as a sample of a call."""
+        rest = self.first, self.thought, self.refused
+        return Generated(self.text, self.tokens, self.finished, request, sample, *rest)
 
 
 def answer_key(*parts: Any) -> str:
@@ -69,6 +76,12 @@ def sample_key(identity: str, prompt: Prompt, seed: int, sampling: Sampling) -> 
     return answer_key(identity, list(prompt), seed, settings)
 
 
+#: Fields of an answer that are not written where they say nothing, and those that always are.
+_OPTIONAL = frozenset({"first", "thought", "refused", "halves"})
+_ANSWER = frozenset({"text", "tokens", "finished"})
+_TEXTS = frozenset({"text", "thought"})
+
+
 class Ledger:
     """The JSON Lines file of one stage: answers by key, and what was paid without an answer."""
 
@@ -82,6 +95,8 @@ class Ledger:
         self.costs: dict[str, Cost] = {}  # of each answer
         self.total = Cost()
         self.requests = 0
+        self.halves = 0  # of characters, in place of which answers have U+FFFD
+        self.left_out: list[str] = []  # settings that the server did not know
         data = self.path.read_bytes() if self.path.is_file() else b""
         whole = data.rfind(b"\n") + 1
         if whole < len(data):
@@ -91,10 +106,13 @@ class Ledger:
             self._take(self._parse(line, number))
 
     def add_answer(self, key: str, answer: Answer, cost: Cost) -> None:
-        """Keep an answer and what it cost."""
-        record = {"key": key, **asdict(answer), **asdict(cost)}
-        record = {k: v for k, v in record.items() if v or k not in ("first", "thought")}
-        self._append(record)
+        """Keep an answer and what it cost; halves of characters become U+FFFD."""
+        record = _mend({"key": key, **asdict(answer), **asdict(cost)})
+        self._append({k: v for k, v in record.items() if v or k not in _OPTIONAL})
+
+    def add_left_out(self, names: Sequence[str]) -> None:
+        """Note settings that the server does not know, and that are no longer sent."""
+        self._append({"key": None, **asdict(Cost()), "left_out": list(names)})
 
     def take_answers(self, path: Path) -> None:
         """Take the answers of another ledger, paid for by another run."""
@@ -106,9 +124,14 @@ class Ledger:
         """Count what an answer that cannot be used has cost."""
         self._append({"key": None, **asdict(cost)})
 
-    def sum_costs(self) -> dict[str, float]:
-        """Requests that were paid for, their tokens and US dollars, as metrics."""
-        return {"requests": self.requests, **asdict(self.total)}
+    def sum_costs(self) -> dict[str, Any]:
+        """Requests that were paid for, their tokens and US dollars, as metrics.
+
+        Where there were any: halves of characters (`halves`) and settings left out (`left_out`).
+        """
+        more = {"halves": self.halves, "left_out": sorted(set(self.left_out))}
+        found = {name: value for name, value in more.items() if value}
+        return {"requests": self.requests, **asdict(self.total), **found}
 
     def _append(self, record: dict[str, Any]) -> None:
         line = json.dumps(record).encode("ascii") + b"\n"
@@ -118,13 +141,14 @@ class Ledger:
         self._take(record)
 
     def _take(self, record: Mapping[str, Any]) -> None:
+        if "left_out" in record:
+            self.left_out += record["left_out"]
+            return
         cost = Cost(record["prompt_tokens"], record["completion_tokens"], record["usd"])
         if record["key"] is not None:
-            first = tuple((str(text), float(value)) for text, value in record.get("first", ()))
-            rest = record["finished"], first, record.get("thought", "")
-            found = Answer(record["text"], record["tokens"], *rest)
-            self.answers[record["key"]] = found
+            self.answers[record["key"]] = _read_answer(record)
             self.costs[record["key"]] = cost
+            self.halves += record.get("halves", 0)
         self.total += cost
         self.requests += 1
 
@@ -134,8 +158,8 @@ class Ledger:
             record = json.loads(line)
         except ValueError:
             record = None
-        if isinstance(record, dict) and wanted <= record.keys():
-            return record
+        if isinstance(record, dict) and record.keys() >= wanted and _is_whole(record):
+            return _mend(record)
         raise MontessoriError(
             "a paid answer cannot be read",
             where=f"{self.path}, line {number}",
@@ -144,6 +168,30 @@ class Ledger:
         )
 
 
-def read_spending(path: Path) -> dict[str, float] | None:
+def _read_answer(record: Mapping[str, Any]) -> Answer:
+    first = tuple((str(text), float(value)) for text, value in record.get("first", ()))
+    rest = record["finished"], first, record.get("thought", ""), record.get("refused", "")
+    return Answer(record["text"], record["tokens"], *rest)
+
+
+def _is_whole(record: Mapping[str, Any]) -> bool:
+    """Whether a record of an answer has all that an answer needs."""
+    if record["key"] is None:
+        return True
+    return record.keys() >= _ANSWER and isinstance(record["text"], str)
+
+
+def _mend(record: dict[str, Any]) -> dict[str, Any]:
+    """A record whose texts can be written; lines of earlier versions may hold half characters."""
+    mended, halves = dict(record), record.get("halves", 0)
+    for name in _TEXTS & record.keys():
+        mended[name], found = mend_text(record[name])
+        halves += found
+    if record.get("first"):
+        mended["first"] = [(mend_text(text)[0], value) for text, value in record["first"]]
+    return {**mended, "halves": halves} if halves else mended
+
+
+def read_spending(path: Path) -> dict[str, Any] | None:
     """The summary of the ledger at `path`; None where no server was asked."""
     return Ledger(path).sum_costs() if path.is_file() else None

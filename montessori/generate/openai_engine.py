@@ -9,10 +9,13 @@ from typing import TYPE_CHECKING, Any
 from montessori.artifacts.files import folder_digest
 from montessori.errors import MontessoriError
 from montessori.generate.budget import Budget, Limits
-from montessori.generate.dialects import Chat, Completions, Dialect, Usage
+from montessori.generate.dialects import Chat, Completions, Dialect
 from montessori.generate.engine import Generated, Message, Prompt, Request, Sampling
-from montessori.generate.ledger import Answer, Cost, Ledger, sample_key
-from montessori.generate.server import Refused, Server, Unusable, seconds_to_wait
+from montessori.generate.flight import Climb, Flight
+from montessori.generate.ledger import Answer, Ledger, sample_key
+from montessori.generate.refusals import Refusals
+from montessori.generate.server import TIMEOUT, Server
+from montessori.generate.tries import Desk, Learned, MissingSample, Tries
 from montessori.models.hosted import HostedModel, Prices, warn_undated
 
 if TYPE_CHECKING:
@@ -24,24 +27,12 @@ Secret = Callable[[str], str | None]
 EMPTY = Answer("", 0, False)  # of a prompt that leaves no room in the context
 
 
-@dataclass(frozen=True)
-class MissingSample:
-    """A sample that the ledger lacks."""
-
-    key: str
-    prompt: Prompt
-    seed: int
-    room: int
-
-
 @dataclass
 class OpenAIEngine:
     """A model behind a server.
 
     `identity` is what answers belong to in the ledger, beside prompt, seed and sampling: another
-    model's answers are never picked up. `flight` is the number of requests in flight.
-    `skip_long`: a request that the server finds too long counts as an empty answer, instead of
-    ending the stage. `logprobs` says that the server has not refused them yet.
+    model's answers are never picked up. `most` is the number of requests in flight at most.
     """
 
     server: Server
@@ -50,9 +41,13 @@ class OpenAIEngine:
     identity: str
     prices: Prices = Prices()
     limits: Limits = Limits()
-    flight: int = 64
-    skip_long: bool = False
-    logprobs: bool = True
+    most: int = 64
+
+    def __post_init__(self) -> None:
+        flight = Flight(Climb(self.most, TIMEOUT / 3))
+        learned, shared = Learned(), (self.server, self.dialect, self.ledger, self.prices)
+        self.desk = Desk(*shared, flight, learned)
+        self.refusals: dict[Sampling, Refusals] = {}
 
     @property
     def tokenizer(self) -> "PreTrainedTokenizerFast | None":
@@ -81,8 +76,9 @@ class OpenAIEngine:
     ) -> list[Generated]:
         """All samples of all requests, ordered by (request, sample); see `Engine`.
 
-        Answers that the ledger has are not asked for again. Raises MontessoriError when the server
-        fails for good or the budget ends; what was in flight is then kept first.
+        Answers that the ledger has are not asked for again. A prompt that the server refuses gives
+        a sample with `refused`. Raises MontessoriError when the server fails for good, refuses
+        everything, or the budget ends; what was in flight is then kept first.
         """
         keys = {
             (i, k): self.sample_key(request.prompt, seed, sampling)
@@ -91,12 +87,7 @@ class OpenAIEngine:
         }
         asyncio.run(self._ask(list(self._wanted(requests, keys, sampling)), sampling, on_done))
         answers = {place: self.ledger.answers.get(key, EMPTY) for place, key in keys.items()}
-        return [
-            Generated(
-                answer.text, answer.tokens, answer.finished, i, k, answer.first, answer.thought
-            )
-            for (i, k), answer in answers.items()
-        ]
+        return [answer.at_place(i, k) for (i, k), answer in answers.items()]
 
     def sample_key(self, prompt: Prompt, seed: int, sampling: Sampling) -> str:
         """The key of a sample in the ledger."""
@@ -120,78 +111,30 @@ class OpenAIEngine:
         self, wanted: list[MissingSample], sampling: Sampling, on_done: Callable[[int], None] | None
     ) -> None:
         """Have all that is wanted answered; after a failure nothing more is sent."""
-        budget, waiting = Budget(self.limits, self.ledger), iter(wanted)
+        refusals = self.refusals.setdefault(sampling, Refusals(self.server, self.ledger))
         failures: list[MontessoriError] = []
+        waiting = iter(wanted)
 
         async def work() -> None:
             for sample in waiting:
                 try:
-                    await self._one(create, budget, sample, sampling)
+                    await tries.ask_for(sample)
                 except MontessoriError as error:
                     failures.append(error)
-                if failures:
+                    tries.stopped = True
+                if tries.stopped:
                     return
                 if on_done is not None:
                     on_done(1)
 
         async with self.server.open_client() as client:
+            budget = Budget(self.limits, self.ledger)
             create = self.dialect.client_method(client)
-            await asyncio.gather(*(work() for _ in range(min(self.flight, len(wanted)))))
+            tries = Tries(self.desk, create, budget, sampling, refusals)
+            await asyncio.gather(*(work() for _ in range(min(self.most, len(wanted)))))
         if failures:
             raise failures[0]
-
-    async def _one(
-        self, create: Callable[..., Any], budget: Budget, sample: MissingSample, sampling: Sampling
-    ) -> None:
-        """Ask for one sample within the budget, and write it into the ledger."""
-        worst = self._cost((self.dialect.count_tokens(sample.prompt), sample.room))
-        found = ""
-        for attempt in range(self.server.retries + 1):
-            asked = sampling if self.logprobs else replace(sampling, logprobs=0)
-            body = self.dialect.request_body(sample.prompt, sample.seed, asked, sample.room)
-            async with budget.set_aside(worst):
-                try:
-                    answer, usage = await self.server.request_answer(
-                        create, {"model": self.server.model, **body}, self.dialect.read_answer
-                    )
-                except Unusable as error:
-                    found = str(error)
-                    self.ledger.add_lost(worst)
-                except Refused as refusal:
-                    if self._accept(refusal, sample, asked):
-                        return
-                    found = str(refusal)
-                    continue
-                else:
-                    parted = self.dialect.part_thought(answer.text, answer.tokens, sample.prompt)
-                    answer = replace(
-                        answer,
-                        text=parted.text,
-                        tokens=parted.tokens,
-                        thought=parted.thought or answer.thought,
-                    )
-                    self.ledger.add_answer(
-                        sample.key, answer, self._cost(usage) if usage else worst
-                    )
-                    return
-            await asyncio.sleep(seconds_to_wait(attempt))
-        raise self.server.unusable_error(found)
-
-    def _accept(self, refusal: Refused, sample: MissingSample, asked: Sampling) -> bool:
-        """Whether a refusal settles the sample; else it is to be asked for without log-probs.
-
-        Raises MontessoriError for any other refusal.
-        """
-        if asked.logprobs and refusal.no_logprobs:
-            self.logprobs = False
-            return False
-        if self.skip_long and refusal.too_long:
-            self.ledger.add_answer(sample.key, EMPTY, Cost())
-            return True
-        raise refusal.error from None
-
-    def _cost(self, usage: Usage) -> Cost:
-        return Cost(*usage, self.prices.price_in_usd(*usage))
+        refusals.end_call()
 
 
 # --------------------------------------------------------------------------------------- opening
@@ -241,7 +184,7 @@ def open_served(folder: Path, machine: "Machine", ledger: Path, secret: Secret) 
         Ledger(ledger),
         folder_digest(folder),
         limits=Limits(machine.max_usd, machine.max_tokens),
-        flight=machine.server_requests,
+        most=machine.server_requests,
     )
 
 

@@ -12,12 +12,19 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from montessori.artifacts.files import read_json
-from montessori.graph.limits import EmptyOr, Filled, NotNegative
+from montessori.graph.limits import Distinct, EmptyOr, Filled, NotNegative
 from montessori.graph.load import join_problems, read_section
 from montessori.models.address import ServerAddress, VariableName
 
 LOG = logging.getLogger(__name__)
 FILE = "server.json"  # in the folder of a hosted model
+
+
+#: Settings of a request that may be left out.
+Setting = Literal[
+    "seed", "temperature", "top_p", "presence_penalty", "logprobs", "max_tokens",
+    "max_completion_tokens",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -38,7 +45,8 @@ class HostedModel:
 
     `model` is the server's name for it; a name with a date stays the same model. `key_env` names
     the environment variable with the key, empty where the server needs none. `limit` is the name of
-    the request's field for the most tokens of an answer.
+    the request's field for the most tokens of an answer. `omit` are settings that are not sent,
+    because the server does not know them; it then has its own.
     """
 
     server: Annotated[str, ServerAddress()]
@@ -46,6 +54,7 @@ class HostedModel:
     key_env: Annotated[str, EmptyOr(VariableName())] = "OPENAI_API_KEY"
     usd_per_million: Prices = Prices()
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    omit: Annotated[tuple[Setting, ...], Distinct()] = ()
 
 
 #: A date in the name of a model: gpt-4o-2024-08-06, gpt-4-1106-preview, mistral-large-2411.

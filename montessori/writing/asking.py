@@ -98,10 +98,12 @@ def require_room(lengths: Sequence[int], limit: int, params: InstructionParams) 
 def find_text_problem(out: Generated, engine: Engine, prompt: Prompt) -> str | None:
     """Why the text of a sample behind `prompt` cannot be used, or None.
 
-    "thinking only" for a thought without an answer, "context" for text that the model's context cut
-    off, "endless" for text that the most new tokens cut off, "special token" for text that holds
-    one.
+    A server's refusal by its name, "thinking only" for a thought without an answer, "context" for
+    text that the model's context cut off, "endless" for text that the most new tokens cut off,
+    "special token" for text that holds one.
     """
+    if out.refused:
+        return out.refused
     if out.thought and not out.text.strip():
         return THINKING_ONLY
     if not out.finished:

@@ -12,11 +12,14 @@ from montessori.formats.formats import FormatName
 
 #: Reason of a sample that is a thought without an answer behind it.
 THINKING_ONLY = "thinking only"
+#: What a server refuses, beside prompts that are too long (generate/shapes.py).
+REFUSALS = ("content filter", "tool call", "refused")
 #: Reasons that make a sample invalid: nothing usable came back.
 INVALID = frozenset(
     {"no tags", "empty", "endless", "context", "special token"}
     | {"response empty", "response endless", "response context", "response special token"}
     | {THINKING_ONLY, f"response {THINKING_ONLY}"}
+    | {*REFUSALS, *(f"response {name}" for name in REFUSALS)}
 )
 DUPLICATE = frozenset({"duplicate", "near-duplicate"})
 
@@ -36,6 +39,7 @@ CAUSE_OF: Mapping[str, str] = MappingProxyType(
         f"response {THINKING_ONLY}": "thinking",
         "duplicate": "sameness",
         "near-duplicate": "sameness",
+        **dict.fromkeys((*REFUSALS, *(f"response {name}" for name in REFUSALS)), "server"),
     }
 )
 _OTHER_FORMATS: Mapping[FormatName, str] = MappingProxyType(
@@ -58,6 +62,8 @@ _STEPS: Mapping[str, str] = MappingProxyType(
         "eos_token_id in generation_config.json of the base model",
         "thinking": "raise instruction.max_new_tokens or response.max_new_tokens, or switch "
         "thinking off: model.template_options, such as {enable_thinking: false}",
+        "server": "the server refuses the prompts (its reason is in the log): give other seeds, or "
+        "take another server",
         "sameness": "raise instruction.temperature or top_p, or give more and other seeds",
         "filter": "loosen the filter that drops most (section filter)",
     }

@@ -159,8 +159,10 @@ def read_verdict(question: Question, answer: Answer, key: str, cost: Cost) -> Ve
     reads_first = question.is_choice and not answer.thought
     by_logprobs = choice_by_logprobs(answer.first) if reads_first else None
     problem = ""
+    if answer.refused:
+        problem = answer.refused
     # An empty answer that was not finished is none: the prompt left no room for it.
-    if not (answer.finished or answer.tokens or answer.text or answer.first):
+    elif not (answer.finished or answer.tokens or answer.text or answer.first):
         problem = "context"
     elif answer.thought and not answer.text:
         problem = THINKING_ONLY
