@@ -18,8 +18,9 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 
-START = 8  # requests in flight at first
-LEAST = 8  # answers that a rate is measured on, at least
+START = 6  # requests in flight at first
+LEAST = 6  # answers that a rate is measured on, at least
+FEW, CLEAR = 4, 0.8  # answers, and share of the best rate, by which a try has clearly failed
 GAIN = 1.1  # rate that a doubling must bring to go on
 BETTER = 1.04  # rate that counts as a higher one: latencies vary
 STEP = 1.25
@@ -55,11 +56,12 @@ class Climb:
         if round != self.round:
             return
         self.latencies.append(latency)
-        if len(self.latencies) >= max(self.limit, LEAST):
-            mean = sum(self.latencies) / len(self.latencies)
-            full = self.peak >= self.limit
+        mean = sum(self.latencies) / len(self.latencies)
+        full = self.peak >= self.limit  # else something else bounds the requests
+        failed = self.trying and full and self._rate(mean) < CLEAR * self.rate
+        if len(self.latencies) >= (FEW if failed else max(self.limit, LEAST)):
             self.latencies, self.peak = [], 0
-            if full:  # else something else bounds the requests, and the rate says nothing
+            if full:
                 self._end_round(mean)
 
     def ease(self, round: int, flying: int) -> None:
@@ -73,13 +75,17 @@ class Climb:
             self.base, self.trying, self.factor, self.hold = 0, False, 1 / STEP, LONGEST_HOLD
             self._go(int(self.limit * self.patience / mean))
             return
-        rate = self.limit / max(mean, 1e-9)
+        rate = self._rate(mean)
         if self.trying:
             self._compare(rate)
         else:
             self.base, self.rate = self.limit, rate
         if not self.trying:
             self._try_another()
+
+    def _rate(self, latency: float) -> float:
+        """Answers a second, by Little's law."""
+        return self.limit / max(latency, 1e-9)
 
     def _compare(self, rate: float) -> None:
         """Whether a try was better than the base."""
@@ -126,14 +132,15 @@ class Flight:
         self.climb = climb
         self.clock = clock
         self.flying = 0
-        self.open_at = 0.0  # by `clock`: nothing is sent before, as the server asked
+        self.open_at = 0.0  # by `clock`: nothing is sent before
         self._waiting: deque[asyncio.Future[None]] = deque()
 
     @asynccontextmanager
     async def take_slot(self) -> AsyncIterator[None]:
         """Room for one request; how long the block takes is its latency, unless it raises.
 
-        An exception with a true `overloaded` lowers the limit.
+        An exception with a true `overloaded` lowers the limit; nothing is sent for the seconds of
+        its `wait`.
         """
         await self._enter()
         round, started = self.climb.round, self.clock()
@@ -143,6 +150,8 @@ class Flight:
         except Exception as error:
             if getattr(error, "overloaded", False):
                 self.climb.ease(round, self.flying)
+            if (seconds := getattr(error, "wait", None)) is not None:
+                self.wait(seconds)
             raise
         else:
             self.climb.count_answer(round, self.clock() - started)
@@ -151,7 +160,7 @@ class Flight:
             self._wake()
 
     def wait(self, seconds: float) -> None:
-        """Send nothing for some seconds, as a server has asked."""
+        """Send nothing for some seconds."""
         self.open_at = max(self.open_at, self.clock() + seconds)
 
     async def _enter(self) -> None:

@@ -28,6 +28,7 @@ from montessori.models.address import base_url, is_loopback
 FIRST_WAIT, LONGEST_WAIT = 0.5, 8.0  # seconds between two tries, as in the openai package
 LONGEST_RETRY_AFTER = 120.0  # seconds that a server may ask to wait
 TIMEOUT = 600.0  # seconds for an answer
+LONGEST_DRAIN = 60.0  # seconds for a server to end requests that nobody waits for any more
 TIMEOUTS = 3  # tries that may time out: the server may work on each, and bill it
 _OVERLOADED = frozenset({408, 429, 502, 503, 504, 529})  # perhaps by too many requests at once
 _PASSING = _OVERLOADED | {409, 425}  # beside all from 500
@@ -50,8 +51,9 @@ class Unusable(Exception):
 class Unanswered(Exception):
     """No answer, but perhaps one at the next try; `error` is what to say if there is none.
 
-    wait: seconds that the server asks to wait, None if it does not. overloaded: there may have been
-    too many requests at once. timed_out: the server may have been at work all the time.
+    wait: seconds in which nothing is to be sent, None if the server asks for none. overloaded:
+    there may have been too many requests at once. timed_out: the server may have been at work all
+    the time.
     """
 
     def __init__(
@@ -208,7 +210,8 @@ class Server:
         """A problem that may have passed at the next try, or one that will not."""
         problem = self._problem(error)
         if isinstance(error, openai.APITimeoutError):
-            return Unanswered(problem, None, overloaded=True, timed_out=True)
+            wait = min(TIMEOUT, LONGEST_DRAIN)
+            return Unanswered(problem, wait, overloaded=True, timed_out=True)
         if not isinstance(error, openai.APIStatusError):
             return Unanswered(problem, None, overloaded=False)
         status, wait = error.status_code, _seconds_asked(error.response.headers)

@@ -133,11 +133,9 @@ class Tries:
             self.refusals.count_answer()
 
     async def _wait(self, problem: Unanswered | Unusable, tries: int) -> None:
-        """Wait before the next try; all requests wait where the server asks for it."""
-        asked = problem.wait if isinstance(problem, Unanswered) else None
-        if asked is not None:
-            self.desk.flight.wait(asked)
-        await asyncio.sleep(seconds_to_wait(tries - 1) if asked is None else asked)
+        """Wait before the next try; where the server asks for it, the flight makes all wait."""
+        if not isinstance(problem, Unanswered) or problem.wait is None:
+            await asyncio.sleep(seconds_to_wait(tries - 1))
 
     def _give_up(self, sample: MissingSample, problem: Unanswered | Unusable, tries: int) -> None:
         """What is left when all tries are used up: an error, or a sample without a choice."""

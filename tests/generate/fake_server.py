@@ -7,7 +7,16 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 from tests.tiny_models import tiny_tokenizer
 
-STATUS = {"429": 429, "500": 500, "502": 502, "503": 503, "401": 401, "400": 400, "404": 404}
+STATUS = {
+    "429": 429,
+    "500": 500,
+    "502": 502,
+    "503": 503,
+    "401": 401,
+    "402": 402,
+    "400": 400,
+    "404": 404,
+}
 GARBAGE = {
     "not json": "<html>gateway</html>",
     "cut json": '{"choices": [{"te',
@@ -23,7 +32,9 @@ class FakeServer:
     `faults` are used up, one by one, by requests for text: names of STATUS and GARBAGE, "cut" (the
     connection ends within the answer). `key` is wanted as a bearer token. `asked` are the bodies of
     all requests for text, `answered` those that got one. `first(turns)` gives the first tokens with
-    log-probabilities to who asks for them, `refusal(body)` a status and a text, or None.
+    log-probabilities to who asks for them, `refusal(body)` a status and a text, or None; a text
+    that begins with `{` or `<` is the whole body of the refusal. `shape(answer)` may change a
+    completion; `latency(flight)` are seconds for an answer beside so many others in flight.
     """
 
     def __init__(self, reply, faults=(), models=("models/teacher",), key=None, owner="vllm"):
@@ -38,6 +49,8 @@ class FakeServer:
         self.usage = True
         self.first = None
         self.refusal = lambda body: None
+        self.shape = lambda answer: answer
+        self.latency = lambda flight: 0.005
 
     def __enter__(self):
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -61,7 +74,7 @@ class FakeServer:
             size = sum(map(len, turns))
         else:
             turns, size = [self.tokenizer.decode(body["prompt"])], len(body["prompt"])
-        text, finished = self.reply(turns, body["seed"])
+        text, finished = self.reply(turns, body.get("seed", 0))
         ids = self.tokenizer(text, add_special_tokens=False)["input_ids"]
         ids = ids + [self.tokenizer.eos_token_id] if finished else ids
         most = body.get("max_tokens", body.get("max_completion_tokens"))
@@ -78,7 +91,7 @@ class FakeServer:
         answer = {"id": "x", "object": "text", "model": body["model"], "choices": [choice]}
         if self.usage:
             answer["usage"] = {"prompt_tokens": size, "completion_tokens": len(ids)}
-        return answer
+        return self.shape(answer)
 
 
 def _handler(server):
@@ -103,7 +116,7 @@ def _handler(server):
             sent = self.headers.get("authorization", "")
             error = {"error": {"message": f"{text}; you sent {sent}", "code": status}}
             headers = [("retry-after", server.retry_after)] if status == 429 else []
-            self.send(status, json.dumps(error), headers)
+            self.send(status, text if text[:1] in "{<" else json.dumps(error), headers)
 
         def allowed(self):
             if server.key is None or self.headers.get("authorization") == f"Bearer {server.key}":
@@ -127,7 +140,8 @@ def _handler(server):
                 server.flight += 1
                 server.most = max(server.most, server.flight)
                 fault = server.faults.popleft() if server.faults else None
-            server.pause.wait(0.005)
+                seconds = server.latency(server.flight)
+            server.pause.wait(seconds)
             if fault in STATUS:
                 self.refuse(STATUS[fault], f"status {fault}")
             elif fault in GARBAGE:

@@ -25,12 +25,13 @@ def test_what_was_written_is_read_again(tmp_path):
         second.answers
         == first.answers
         == {
-            "a": Answer("one\u2028two\n\ud800", 3, True),
+            "a": Answer("one\u2028two\n\ufffd", 3, True),
             "b": Answer("", 0, False),
         }
     )
     assert second.total == first.total == Cost(11, 13, 0.75)
     assert read_spending(first.path) == {
+        "halves": 1,
         "requests": 3,
         "prompt_tokens": 11,
         "completion_tokens": 13,
@@ -102,3 +103,30 @@ def test_asking_for_log_probabilities_is_another_answer_and_not_asking_the_same_
     assert sample_key("model", [1], 2, Sampling(5, logprobs=5)) != answer_key(
         "model", [1], 2, plain
     )
+
+
+def test_half_characters_of_an_older_ledger_are_mended_and_whole_ones_stay(tmp_path):
+    path = filled(tmp_path / "ledger.jsonl").path
+    path.write_text(path.read_text().replace("\\ufffd", "\\ud83d\\ude00\\ud83d"))
+    ledger = Ledger(path)
+    assert ledger.answers["a"].text == "one\u2028two\n\U0001f600\ufffd"
+    assert ledger.sum_costs()["halves"] == 2  # the one of this line, and the one counted in it
+    ledger.answers["a"].text.encode()
+
+
+def test_an_answer_without_its_text_is_named(tmp_path):
+    path = filled(tmp_path / "ledger.jsonl").path
+    path.write_text(path.read_text().replace('"text": "one', '"txet": "one'))
+    with pytest.raises(MontessoriError, match="cannot be read") as error:
+        Ledger(path)
+    assert "remove this line" in str(error.value)
+
+
+def test_refusals_and_settings_left_out_are_read_again(tmp_path):
+    ledger = Ledger(tmp_path / "ledger.jsonl")
+    ledger.add_answer("a", Answer("", 0, False, refused="content filter"), Cost())
+    ledger.add_left_out(["seed"])
+    again = Ledger(ledger.path)
+    assert again.answers["a"].refused == "content filter"
+    costs = {"requests": 1, "prompt_tokens": 0, "completion_tokens": 0, "usd": 0.0}
+    assert again.sum_costs() == {**costs, "left_out": ["seed"]}

@@ -132,7 +132,7 @@ def test_a_context_that_is_too_short_is_said(server, tmp_path):
     from montessori.generate import Request
 
     with pytest.raises(MontessoriError, match="refuses a request") as error:
-        engine.generate([Request([5] * 1500)], Sampling(8))
+        engine.generate([Request([5] * 1500), Request([6] * 1500)], Sampling(8))
     assert "--max-model-len" in str(error.value)
 
 
@@ -149,9 +149,10 @@ def test_a_prompt_that_is_too_long_may_count_as_empty(server, tmp_path):
     from montessori.generate import Request
 
     engine = opened(server, tmp_path / "ledger.jsonl")
-    engine.dialect.limit, engine.skip_long = 4096, True
+    engine.dialect.limit = 4096
     whole = requests_of(engine, 2)[1]
     long, short = engine.generate([Request([5] * 1500), whole], Sampling(8))
     assert (long.text, long.tokens, long.finished) == ("", 0, False)
+    assert long.refused == "context"
     assert short.tokens > 0
     assert engine.ledger.requests == 2
