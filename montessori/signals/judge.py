@@ -101,7 +101,7 @@ class ModelJudge:
         sampling = Sampling(settings.max_new_tokens, settings.temperature, settings.top_p)
         verdicts = []
         for answer in engine.generate(requests, sampling):
-            mark, tokens = read_mark(answer.text), answer.tokens
+            mark, tokens = None if answer.refused else read_mark(answer.text), answer.tokens
             row_id = rows["row_id"][answer.request]
             thinking = int(bool(answer.thought))
             verdicts.append(
