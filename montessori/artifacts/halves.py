@@ -5,8 +5,9 @@ They come from texts that were cut in the middle of an emoji.
 
 import re
 
+from montessori.artifacts.records.json_values import MARK
+
 _SURROGATE = re.compile("[\ud800-\udfff]")
-REPLACEMENT = "\ufffd"
 
 
 def mend_text(text: str) -> tuple[str, int]:
@@ -17,4 +18,4 @@ def mend_text(text: str) -> tuple[str, int]:
     if not _SURROGATE.search(text):
         return text, 0
     joined = text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "surrogatepass")
-    return _SURROGATE.subn(REPLACEMENT, joined)
+    return _SURROGATE.subn(MARK, joined)

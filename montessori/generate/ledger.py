@@ -77,7 +77,7 @@ def sample_key(identity: str, prompt: Prompt, seed: int, sampling: Sampling) -> 
 
 
 #: Fields of an answer that are not written where they say nothing, and those that always are.
-_OPTIONAL = frozenset({"first", "thought", "refused", "halves"})
+_OPTIONAL = frozenset({"first", "thought", "refused", "half_characters"})
 _ANSWER = frozenset({"text", "tokens", "finished"})
 _TEXTS = frozenset({"text", "thought"})
 
@@ -127,9 +127,9 @@ class Ledger:
     def sum_costs(self) -> dict[str, Any]:
         """Requests that were paid for, their tokens and US dollars, as metrics.
 
-        Where there were any: halves of characters (`halves`) and settings left out (`left_out`).
+        Where there were any: halves of characters, and settings left out (`left_out`).
         """
-        more = {"halves": self.halves, "left_out": sorted(set(self.left_out))}
+        more = {"half_characters": self.halves, "left_out": sorted(set(self.left_out))}
         found = {name: value for name, value in more.items() if value}
         return {"requests": self.requests, **asdict(self.total), **found}
 
@@ -148,7 +148,7 @@ class Ledger:
         if record["key"] is not None:
             self.answers[record["key"]] = _read_answer(record)
             self.costs[record["key"]] = cost
-            self.halves += record.get("halves", 0)
+            self.halves += record.get("half_characters", 0)
         self.total += cost
         self.requests += 1
 
@@ -183,13 +183,13 @@ def _is_whole(record: Mapping[str, Any]) -> bool:
 
 def _mend(record: dict[str, Any]) -> dict[str, Any]:
     """A record whose texts can be written; lines of earlier versions may hold half characters."""
-    mended, halves = dict(record), record.get("halves", 0)
+    mended, halves = dict(record), record.get("half_characters", 0)
     for name in _TEXTS & record.keys():
         mended[name], found = mend_text(record[name])
         halves += found
     if record.get("first"):
         mended["first"] = [(mend_text(text)[0], value) for text, value in record["first"]]
-    return {**mended, "halves": halves} if halves else mended
+    return {**mended, "half_characters": halves} if halves else mended
 
 
 def read_spending(path: Path) -> dict[str, Any] | None:

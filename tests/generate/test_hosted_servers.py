@@ -104,7 +104,7 @@ def test_half_characters_are_mended_and_counted(tmp_path):
         engine = opened(tmp_path, server)
         (result,) = engine.generate(requests_of(engine, 1), SAMPLING)
     assert result.text == "half \ufffd"
-    assert engine.ledger.sum_costs()["halves"] == 1
+    assert engine.ledger.sum_costs()["half_characters"] == 1
 
 
 # -------------------------------------------------------------------------------------- refusals

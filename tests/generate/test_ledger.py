@@ -31,7 +31,7 @@ def test_what_was_written_is_read_again(tmp_path):
     )
     assert second.total == first.total == Cost(11, 13, 0.75)
     assert read_spending(first.path) == {
-        "halves": 1,
+        "half_characters": 1,
         "requests": 3,
         "prompt_tokens": 11,
         "completion_tokens": 13,
@@ -110,7 +110,9 @@ def test_half_characters_of_an_older_ledger_are_mended_and_whole_ones_stay(tmp_p
     path.write_text(path.read_text().replace("\\ufffd", "\\ud83d\\ude00\\ud83d"))
     ledger = Ledger(path)
     assert ledger.answers["a"].text == "one\u2028two\n\U0001f600\ufffd"
-    assert ledger.sum_costs()["halves"] == 2  # the one of this line, and the one counted in it
+    assert (
+        ledger.sum_costs()["half_characters"] == 2
+    )  # the one of this line, and the one counted in it
     ledger.answers["a"].text.encode()
 
 
