@@ -48,6 +48,7 @@ class OpenAIEngine:
         learned, shared = Learned(), (self.server, self.dialect, self.ledger, self.prices)
         self.desk = Desk(*shared, flight, learned)
         self.refusals: dict[Sampling, Refusals] = {}
+        self.warned: set[str] = set()
 
     @property
     def tokenizer(self) -> "PreTrainedTokenizerFast | None":
@@ -111,7 +112,8 @@ class OpenAIEngine:
         self, wanted: list[MissingSample], sampling: Sampling, on_done: Callable[[int], None] | None
     ) -> None:
         """Have all that is wanted answered; after a failure nothing more is sent."""
-        refusals = self.refusals.setdefault(sampling, Refusals(self.server, self.ledger))
+        new = Refusals(self.server, self.ledger, warned=self.warned)
+        refusals = self.refusals.setdefault(sampling, new)
         failures: list[MontessoriError] = []
         waiting = iter(wanted)
 

@@ -35,7 +35,7 @@ class Refusals:
     """Those of one engine and one sampling.
 
     `answered` says that the server has answered a request like these; `waiting` are refusals before
-    it has. `warned` are the kinds that a warning has told.
+    it has. `warned` are the kinds that a warning has told, for all samplings of an engine.
     """
 
     server: Server

@@ -160,7 +160,7 @@ class Tries:
             changed = ", ".join(changes_text(new, self._body(sample))) or "none"
             listed = ", ".join(f'"{name}"' for name in sorted(new - {LOGPROBS}))
             LOG.warning(
-                "%s does not know %s, which is left out from now on (other texts because of: %s); "
+                "%s does not know %s: left out from now on (settings that change the texts: %s); "
                 '"omit": [%s] in the model\'s .json file says so from the start',
                 self.desk.server.model,
                 listed,

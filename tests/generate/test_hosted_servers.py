@@ -6,6 +6,7 @@ or all prompts of a stage are sent although the server refuses each.
 
 import asyncio
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -127,6 +128,9 @@ def test_a_refused_prompt_costs_its_row_and_is_not_asked_again(
         assert [r.refused for r in results] == [kind if n == 3 else "" for n in range(12)]
         assert ("cannot be read" if status == 422 else text) in caplog.text
         assert KEY not in caplog.text
+        warmer = replace(SAMPLING, temperature=0.5)
+        assert engine.generate(requests_of(engine), warmer)[3].refused == kind
+        assert caplog.text.count("refuses a prompt") == 1
         asked = len(server.asked)
         again = opened(tmp_path, server, key_env="K")
         assert again.generate(requests_of(again), SAMPLING) == results
@@ -164,7 +168,7 @@ def test_settings_that_are_refused_are_left_out_and_told(tmp_path, caplog):
         assert len(server.asked) == 3 + 5
         assert server.asked[-1]["max_completion_tokens"] == 60
         assert '"omit": ["max_tokens", "seed", "temperature"]' in caplog.text
-        assert "other texts because of: seed, temperature" in caplog.text
+        assert "settings that change the texts: seed, temperature" in caplog.text
         left = engine.ledger.sum_costs()["left_out"]
         assert left == ["max_tokens", "seed", "temperature"]
 

@@ -141,15 +141,27 @@ def test_the_preference_is_that_of_the_log_probabilities(tmp_path, evals, sides)
     assert metrics["judge"]["model"] == metrics["judge"]["name"] == "big-2026-01-01"
 
 
-@pytest.mark.parametrize("how", ["silent", "refuses"])
+#: Refusals of log-probabilities: status and text, in the forms of OpenAI, FastAPI, a proxy.
+NO_LOGPROBS = {
+    "refuses": (400, "logprobs are not supported with this model"),
+    "extra field": (
+        422,
+        '{"detail": [{"loc": ["body", "logprobs"], "msg": "Extra inputs are not permitted"}]}',
+    ),
+    "too many": (400, '{"error": "`top_logprobs` exceeds the maximum of 4"}'),
+    "no word": (400, "<html>Bad Request</html>"),
+}
+
+
+@pytest.mark.parametrize("how", ["silent", "null", *NO_LOGPROBS])
 def test_without_log_probabilities_the_text_is_read_and_the_metrics_say_so(
     tmp_path, evals, sides, how, caplog
 ):
     with serve(lambda turns: "M" if choice_of(turns) else "[[5]]") as server:
-        if how == "refuses":
-            server.refusal = lambda body: (
-                (400, "logprobs are not supported with this model") if "logprobs" in body else None
-            )
+        if how in NO_LOGPROBS:
+            server.refusal = lambda body: NO_LOGPROBS[how] if "logprobs" in body else None
+        elif how == "null":
+            server.first = lambda turns: [("m", None), ("M", None)]
         table = judged(tmp_path, evals, hosted(tmp_path, server.url), *sides)
     pairs = rows_of(table, "alpaca_eval")
     assert pairs["preference"].to_list() == pairs["swapped"].cast(pl.Float64).to_list()
