@@ -4,6 +4,11 @@ What would break: a text that later stages read still begins with what its model
 killed stage that goes on has lost what was parted.
 """
 
+from types import SimpleNamespace
+
+import pytest
+
+from montessori.generate import Request, Sampling
 from montessori.generate.dialects import Chat
 from montessori.generate.ledger import Answer, Cost, Ledger
 from montessori.generate.local import LocalModel
@@ -26,6 +31,36 @@ def test_a_local_model_parts_by_its_prompt_and_counts_the_answers_tokens(tmp_pat
         "17 + 25",
     )
     assert model.part_thought("a</think>b", 9, prompt[:-8]) == ("a</think>b", 9, "")
+
+
+@pytest.mark.parametrize("kind", ["transformers", "vllm"])
+def test_an_engine_gives_the_answer_and_the_thought_apart(kind, tmp_path):
+    """The model is left out: its tokens are given."""
+    tiny_tokenizer().save_pretrained(tmp_path)
+    if kind == "vllm":
+        from montessori.generate.vllm_engine import VllmEngine as Engine
+    else:
+        from montessori.generate.transformers_engine import TransformersEngine as Engine
+    engine = Engine.__new__(Engine)
+    LocalModel.__init__(engine, tmp_path)
+    ids = engine.tokenizer("<think>17 + 25</think>It is 42.")["input_ids"]
+    engine.limit, engine.end_ids, engine.adapters = 99, frozenset({3}), None
+    request = Request(engine.tokenizer("Why?")["input_ids"])
+    if kind == "vllm":
+        sample = SimpleNamespace(token_ids=[*ids, 3], finish_reason="stop", logprobs=None)
+        engine.llm = SimpleNamespace(generate=lambda *_, **__: [SimpleNamespace(outputs=[sample])])
+        engine.sampling_params = lambda *_: None
+        (made,) = engine.generate([request], Sampling(64))
+    else:
+
+        def write(prompts, copies, rows, seeds, sampling):
+            rows[0].tokens, rows[0].finished = ids, True
+
+        engine._write = write
+        (made,) = engine.decode_batch([(0, request)], Sampling(64))
+    count = len(engine.tokenizer("It is 42.")["input_ids"])
+    assert (made.text, made.thought) == ("It is 42.", "17 + 25")
+    assert (made.tokens, made.finished) == (count, True)
 
 
 def test_a_server_may_part_thoughts_itself():
