@@ -14,7 +14,9 @@ from montessori.artifacts.files import read_json
 from montessori.artifacts.json_lines import read_json_lines
 from montessori.errors import MontessoriError
 from montessori.sources.alpaca_tables import read_difficulty, read_gamed_table
-from montessori.sources.local_data import PUBLISHED, LocalData
+from montessori.sources.benchmark_cells import CellFault, placed, read_object, read_text, read_texts
+from montessori.sources.local_data import LocalData
+from montessori.sources.published_files import PUBLISHED
 from montessori.sources.rows.read import read_turns
 from montessori.sources.rows.settings import ReadingParams
 
@@ -64,23 +66,31 @@ def letter_choices(question: str, choices: Sequence[str]) -> str:
 QUESTIONS: Mapping[str, Questions] = {
     "mmlu": Questions(
         "cais/mmlu",
-        lambda row: letter_choices(row["question"], row["choices"]),
+        lambda row: letter_choices(read_text(row, "question"), read_texts(row, "choices")),
         "mmlu/test/*_test.csv",
         config="all",
     ),
     "gsm8k": Questions(
-        "openai/gsm8k", lambda row: row["question"], "gsm8k/test.jsonl", config="main"
+        "openai/gsm8k", lambda row: read_text(row, "question"), "gsm8k/test.jsonl", config="main"
     ),
     "arc_challenge": Questions(
         "allenai/ai2_arc",
-        lambda row: letter_choices(row["question"], row["choices"]["text"]),
+        lambda row: letter_choices(
+            read_text(row, "question"), read_texts(read_object(row.get("choices")), "text")
+        ),
         "arc/llmfoundry_arc_challenge.jsonl",
         config="ARC-Challenge",
     ),
-    "bbh": Questions("SaylorTwift/bbh", lambda row: row["input"], "bbh/data/*.json"),
-    "hellaswag": Questions("Rowan/hellaswag", lambda row: row["ctx"], "", ("validation",)),
+    "bbh": Questions("SaylorTwift/bbh", lambda row: read_text(row, "input"), "bbh/data/*.json"),
+    "hellaswag": Questions(
+        "Rowan/hellaswag", lambda row: read_text(row, "ctx"), "", ("validation",)
+    ),
     "gpqa": Questions(
-        "Idavidrein/gpqa", lambda row: row["Question"], "", ("train",), config="gpqa_main"
+        "Idavidrein/gpqa",
+        lambda row: read_text(row, "Question"),
+        "",
+        ("train",),
+        config="gpqa_main",
     ),
 }
 
@@ -167,7 +177,9 @@ def _question_items(folder: Path, name: str, benchmark: Questions) -> list[Item]
             family = config or name
             prefix = name if family == name else f"{name}-{family}"
             for number, row in enumerate(rows):
-                items.append(_make_item(f"{prefix}-{number}", family, [benchmark.question(row)]))
+                with placed(folder / benchmark.data_set, f"{config} item {number}".strip()):
+                    question = benchmark.question(row)
+                items.append(_make_item(f"{prefix}-{number}", family, [question]))
     except (KeyError, IndexError, TypeError, ValueError, OSError, RuntimeError) as error:
         raise _unreadable_error(name, folder, error) from error
     return items
@@ -197,11 +209,20 @@ def _hub_parts(
     configs = get_dataset_config_names(str(copy.resolve()))
     # A data set such as MMLU has one configuration with all rows beside one for each subject;
     # reading them all would give every item twice.
+    found: set[str] = set()
     for config in [asked.config] if asked.config in configs else configs:
         splits = data.load(asked.data_set, config)
+        found.update(splits)
         split = next((name for name in asked.splits if name in splits), None)
         if split is not None:
             yield config if config not in (asked.config, "default") else "", list(splits[split])
+    if found.isdisjoint(asked.splits):
+        raise MontessoriError(
+            f"the copy of {asked.data_set} has the splits {', '.join(sorted(found)) or 'none'}",
+            where=str(copy),
+            expected=f"{' or '.join(asked.splits)}, which holds the items that are kept out",
+            next=f"hf download {asked.data_set} --repo-type dataset --local-dir {copy}",
+        )
 
 
 # ------------------------------------------------------------------------------ open benchmarks
@@ -213,16 +234,24 @@ def _read_alpaca_eval(folder: Path) -> list[Item]:
     file = _first_existing(folder, ALPACA)
     if file is None:
         return []
-    try:
-        items = []
-        for number, row in enumerate(read_json(file)):
-            item_id = f"alpaca_eval-{number:04d}"
-            texts = [row["instruction"]], [row["output"]]
-            items.append(_make_item(item_id, row["dataset"], *texts))
-    except (KeyError, TypeError) as error:
-        raise _unreadable_error("alpaca_eval", file, error) from error
+    rows = read_json(file)
+    if not isinstance(rows, list):
+        raise _unreadable_error("alpaca_eval", file, TypeError("not a list of objects"))
+    items = []
+    for number, value in enumerate(rows):
+        with placed(file, f"item {number + 1}"):
+            row = read_object(value)
+            texts = [read_text(row, "instruction")], [_read_output(row)]
+            family = read_text(row, "dataset")
+        items.append(_make_item(f"alpaca_eval-{number:04d}", family, *texts))
     difficulties = _first_existing(folder, DIFFICULTY)
     return items if difficulties is None else _with_difficulty(items, difficulties)
+
+
+def _read_output(row: Mapping[str, Any]) -> str:
+    """The reference model's output, which may be empty but not missing."""
+    output = row.get("output")
+    return output if output == "" else read_text(row, "output")
 
 
 def _first_existing(folder: Path, places: Sequence[str]) -> Path | None:
@@ -246,23 +275,46 @@ def _mt_bench(folder: Path) -> list[Item]:
     """MT-Bench's questions, with GPT-4's reference answers where the folder has them."""
     if not (folder / "question.jsonl").is_file():
         return []
-    try:
-        references = {
-            row["question_id"]: row["choices"][0]["turns"]
-            for row in _read_objects(folder / REFERENCES)
-        }
-        items = []
-        for row in _read_objects(folder / "question.jsonl"):
-            number = row["question_id"]
-            responses = references.get(number, ())
-            items.append(_make_item(f"mt_bench-{number}", row["category"], row["turns"], responses))
-        return items
-    except (KeyError, IndexError, TypeError, ValueError) as error:
-        raise _unreadable_error("mt_bench", folder, error) from error
+    references = _read_references(folder / REFERENCES)
+    file, items = folder / "question.jsonl", {}
+    for line in read_json_lines(file):
+        with placed(file, f"line {line.number}"):
+            item = _read_question(read_object(line.value), references)
+            if item["item_id"] in items:
+                raise CellFault(f"question {item['item_id']} occurs twice", "each question once")
+        items[item["item_id"]] = item
+    return list(items.values())
 
 
-def _read_objects(file: Path) -> list[Any]:
-    return [line.value for line in read_json_lines(file)] if file.is_file() else []
+def _read_question(row: Mapping[str, Any], references: Mapping[int, list[str]]) -> Item:
+    number, turns = _read_number(row), read_texts(row, "turns")
+    responses = references.get(number, [])
+    if responses and len(responses) != len(turns):
+        raise CellFault(
+            f"question {number} has {len(turns)} turns, its reference answer {len(responses)}",
+            f"an answer to each turn in {REFERENCES}",
+        )
+    return _make_item(f"mt_bench-{number}", read_text(row, "category"), turns, responses)
+
+
+def _read_references(file: Path) -> dict[int, list[str]]:
+    """The reference answer to each turn, by question; none where the file is not there."""
+    references: dict[int, list[str]] = {}
+    for line in read_json_lines(file) if file.is_file() else ():
+        with placed(file, f"line {line.number}"):
+            row = read_object(line.value)
+            choices = row.get("choices")
+            if not isinstance(choices, list) or not choices:
+                raise CellFault("choices is no list of answers", '[{"turns": [...]}]')
+            references[_read_number(row)] = read_texts(read_object(choices[0]), "turns")
+    return references
+
+
+def _read_number(row: Mapping[str, Any]) -> int:
+    number = row.get("question_id")
+    if isinstance(number, bool) or not isinstance(number, int):
+        raise CellFault(f"question_id is {number!r}", "a whole number")
+    return number
 
 
 def _unreadable_error(name: str, where: Path, error: Exception) -> MontessoriError:

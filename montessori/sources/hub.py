@@ -29,12 +29,13 @@ def hub_rows(recipe: HubRecipe, where: str) -> RowsRead:
 
 def _load_hub_dataset(recipe: HubRecipe, where: str) -> Any:
     from datasets import load_dataset
+    from datasets.exceptions import DatasetsError
 
     try:
         return load_dataset(
             recipe.dataset, recipe.config, split=recipe.split, revision=recipe.revision
         )
-    except (OSError, ValueError, RuntimeError) as error:
+    except (OSError, ValueError, RuntimeError, DatasetsError) as error:
         reason = (str(error).splitlines() or [type(error).__name__])[0]
         raise MontessoriError(
             f"the data set {recipe.dataset} cannot be loaded: {reason}",

@@ -6,20 +6,16 @@ then as the files that its authors published (`<folder>/mmlu/test/*.csv`).
 
 import csv
 import io
-import json
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from montessori.artifacts.json_lines import read_json_lines
+from montessori.artifacts.json_lines import Line, read_json_lines
 from montessori.errors import MontessoriError
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
-
-Rows = list[dict[str, Any]]
-Splits = Mapping[str, Rows]
 
 
 class LocalData:
@@ -40,6 +36,11 @@ class LocalData:
         copy = self.folder / path
         if copy.is_dir():
             return self._load_copy(copy, name, options)
+        if path in _FORMATS:
+            raise _files_of_its_own(path, options)
+        # Imported here, because that module reads files through this class.
+        from montessori.sources.published_files import PUBLISHED
+
         published = PUBLISHED.get(path)
         self._absent = [copy]
         try:
@@ -48,31 +49,45 @@ class LocalData:
             raise _unreadable(path, self.folder, error) from error
         if not any(splits.values()):
             raise self._missing(path)
-        return DatasetDict({split: Dataset.from_list(rows) for split, rows in splits.items()})
+        loaded = DatasetDict({split: Dataset.from_list(rows) for split, rows in splits.items()})
+        return loaded[options["split"]] if options.get("split") in loaded else loaded
 
     def _load_copy(self, copy: Path, name: str | None, options: Mapping[str, Any]) -> "DatasetDict":
         """A data set from a copy of its hub repository."""
         # Not `datasets.load_dataset`, in whose place `load` itself stands while serving.
+        from datasets.exceptions import DatasetsError
         from datasets.load import load_dataset
 
+        script = copy / f"{copy.name}.py"
+        if script.is_file():
+            raise _script_error(script, copy.relative_to(self.folder))
         # Hidden files are git's and the download's own records, which differ from one to the next.
         for file in copy.rglob("*"):
             if file.is_file() and not _is_hidden(file.relative_to(copy)):
                 self.files.add(file)
+        # A copy has one revision, and its code is never run.
+        kept = {key: options[key] for key in options if key not in ("revision", *_NO_CODE)}
         try:
-            return load_dataset(str(copy.resolve()), name, **options)
-        except (OSError, ValueError, RuntimeError) as error:
+            return load_dataset(str(copy.resolve()), name, **kept)
+        except (OSError, ValueError, RuntimeError, DatasetsError) as error:
             raise _unreadable(copy.name, copy, error) from error
 
-    def lines(self, path: Path) -> Rows:
-        """The objects of a JSON Lines file; none when it is not there."""
-        if not self._find(path):
-            return []
-        return [line.value for line in read_json_lines(path)]
+    def lines(self, path: Path) -> list[Line]:
+        """The lines of a JSON Lines file; none when it is not there."""
+        return read_json_lines(path) if self._find(path) else []
 
-    def table(self, path: Path) -> list[list[str]]:
-        """The rows of a CSV file, its header too; none when it is not there."""
-        return list(csv.reader(io.StringIO(self.text(path), newline="")))
+    def table(self, path: Path) -> list[tuple[int, list[str]]]:
+        """The rows of a CSV file, its header too, each with the number of its first line.
+
+        None when it is not there.
+        """
+        rows, first = [], 1
+        reader = csv.reader(io.StringIO(self.text(path), newline=""))
+        for row in reader:
+            if row:
+                rows.append((first, row))
+            first = reader.line_num + 1
+        return rows
 
     def text(self, path: Path) -> str:
         """The text of a file; empty when it is not there."""
@@ -119,6 +134,30 @@ class LocalData:
             datasets.load_dataset = hub
 
 
+#: What `datasets` takes instead of the name of a data set, with files of a task's own.
+_FORMATS = ("json", "csv", "parquet", "text", "arrow", "xml", "imagefolder", "audiofolder")
+_NO_CODE = ("trust_remote_code",)
+
+
+def _files_of_its_own(path: str, options: Mapping[str, Any]) -> MontessoriError:
+    return MontessoriError(
+        f"the task reads {path} files of its own: {options.get('data_files')}",
+        where="params.yaml, section harnesses",
+        expected="a task whose data set is at the hub, so that a copy can lie below harness.data",
+        next="name another task",
+    )
+
+
+def _script_error(script: Path, name: Path) -> MontessoriError:
+    return MontessoriError(
+        f"the copy of {name.as_posix()} has a loading script, {script.name}, which is never run",
+        where=str(script),
+        expected="files of data: Parquet, JSON Lines or CSV",
+        next="take the hub's conversion to Parquet in a new folder: hf download "
+        f"{name.as_posix()} --repo-type dataset --revision refs/convert/parquet --local-dir ...",
+    )
+
+
 def _is_hidden(file: Path) -> bool:
     return any(part.startswith(".") for part in file.parts)
 
@@ -131,63 +170,3 @@ def _unreadable(name: str, where: Path, error: Exception) -> MontessoriError:
         "authors published them (docs/how-to/benchmarks.md)",
         next="fetch it again: hf download ... --repo-type dataset --local-dir ...",
     )
-
-
-# ------------------------------------------------------------------------ files as published
-def _load_mmlu(data: LocalData, subject: str) -> Splits:
-    """CSV files of 57 subjects, with or without a header: question, four choices, answer."""
-    splits: dict[str, Rows] = {}
-    for split in ("dev", "test"):
-        rows: Rows = []
-        for row in data.table(data.folder / "mmlu" / split / f"{subject}_{split}.csv"):
-            if (row[0], row[5]) == ("question", "answer"):
-                continue
-            gold = _gold_index(row[5])
-            rows.append(
-                {"question": row[0], "subject": subject, "choices": row[1:5], "answer": gold}
-            )
-        splits[split] = rows
-    return splits
-
-
-def _gold_index(text: str) -> int:
-    """The place of the right choice, from its letter or its number."""
-    return "ABCD".index(text) if text in "ABCD" else int(text)
-
-
-def _load_gsm8k(data: LocalData, name: str) -> Splits:
-    folder = data.folder / "gsm8k"
-    return {split: data.lines(folder / f"{split}.jsonl") for split in ("train", "test")}
-
-
-def _load_arc(data: LocalData, name: str) -> Splits:
-    """llm-foundry's form of ARC-Challenge: query, choices, place of the right one; tests only."""
-    if name != "ARC-Challenge":
-        return {}
-    rows = data.lines(data.folder / "arc" / "llmfoundry_arc_challenge.jsonl")
-    letters = "ABCDEFGH"
-    return {
-        "train": [],
-        "test": [
-            {
-                "question": row["query"].removeprefix("Question: "),
-                "choices": {"text": row["choices"], "label": list(letters[: len(row["choices"])])},
-                "answerKey": letters[row["gold"]],
-            }
-            for row in rows
-        ],
-    }
-
-
-def _load_bbh(data: LocalData, name: str) -> Splits:
-    text = data.text(data.folder / "bbh" / "data" / f"{name}.json")
-    return {"test": json.loads(text)["examples"] if text else []}
-
-
-#: Readers of the files that authors published, by hub name.
-PUBLISHED: Mapping[str, Callable[[LocalData, str], Splits]] = {
-    "cais/mmlu": _load_mmlu,
-    "openai/gsm8k": _load_gsm8k,
-    "allenai/ai2_arc": _load_arc,
-    "SaylorTwift/bbh": _load_bbh,
-}

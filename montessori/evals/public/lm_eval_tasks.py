@@ -4,7 +4,10 @@ import difflib
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
+from jinja2 import TemplateError
+
 from montessori.errors import MontessoriError
+from montessori.evals.public.task_answers import require_answers
 from montessori.sources.local_data import LocalData
 
 if TYPE_CHECKING:
@@ -19,7 +22,7 @@ def load_task(name: str, shots: int, data: LocalData) -> dict[str, Any]:
     """Load the task or group `name` in the form that lm-eval's `evaluate` takes.
 
     shots: examples before each question, or DEFAULT. Raises MontessoriError for an unknown name,
-    missing data, and examples without a split to draw them from.
+    missing data, an item without a right answer, and examples without a split to draw them from.
     """
     manager = task_index()
     if name not in manager.all_tasks:
@@ -30,10 +33,25 @@ def load_task(name: str, shots: int, data: LocalData) -> dict[str, Any]:
             expected=f"such as {', '.join(close)}" if close else "a name of `lm-eval ls tasks`",
             next="fix the task's name",
         )
-    with data.serving():
-        loaded: dict[str, Any] = manager.load([name])
+    loaded = _load_served(manager, name, data)
+    require_answers(loaded["tasks"], data)
     for task in loaded["tasks"].values():
         _set_shots(task, shots, data)
+    return loaded
+
+
+def _load_served(manager: "TaskManager", name: str, data: LocalData) -> dict[str, Any]:
+    """lm-eval's task or group on local data. lm-eval looks at a task's first item at once."""
+    try:
+        with data.serving():
+            loaded: dict[str, Any] = manager.load([name])
+    except (LookupError, ValueError, TypeError, AttributeError, TemplateError) as error:
+        raise MontessoriError(
+            f"lm-eval cannot set up the task {name} on the local data: {error!r}",
+            where=str(data.folder),
+            expected="the splits and columns that the task reads, and an answer to its first item",
+            next="fetch the data set again",
+        ) from error
     return loaded
 
 
