@@ -182,17 +182,27 @@ def score_comparison(comparison: Comparison, control: LengthControl) -> dict[str
         "n_swapped": comparison.swapped,
         "n_duplicates": comparison.duplicates,
         "win_rate_by_instruction": rate_by_instruction(comparison),
-        "notes": [*_note_zeros(comparison), *control.notes],
+        "notes": [*_note_scale(comparison), *control.notes],
     }
 
 
-def _note_zeros(comparison: Comparison) -> list[str]:
-    if not comparison.zeros:
-        return []
-    return [
-        f"{comparison.zeros} with preference 0 count as ties, as in AlpacaEval's older files; if "
-        "they stand for lost, the file's scale is not 1 to 2"
-    ]
+def _note_scale(comparison: Comparison) -> list[str]:
+    """What about the preferences a reader should look at."""
+    notes = []
+    if comparison.zeros:
+        notes.append(
+            f"{comparison.zeros} with preference 0 count as ties, as in AlpacaEval's older files; "
+            "if they stand for lost, the file's scale is not 1 to 2"
+        )
+    known = comparison.preference[~np.isnan(comparison.preference)]
+    if known.size and (known == known[0]).all() and known[0] in (0, 1) and known.size > 1:
+        notes.append(
+            "all rows have the same preference; if it is a 1 that stands for won, the file's scale "
+            "is 0 to 1"
+        )
+    if comparison.itself:
+        notes.append(f"{comparison.itself} rows compare a model with itself: not counted")
+    return notes
 
 
 def rate_by_instruction(comparison: Comparison) -> float:

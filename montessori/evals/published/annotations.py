@@ -48,6 +48,7 @@ class Comparison:
     unparsed: int  # rows whose preference is null or NaN
     invalid: int  # rows whose preference is not a number from 1 to 2
     zeros: int  # rows whose preference is 0, a tie in older files
+    itself: int = 0  # rows that compare a model with itself, beside others; they do not count
 
     @property
     def duplicates(self) -> int:
@@ -72,9 +73,13 @@ def read_annotations(
     rows = _read_rows(path)
     _require_scale(rows, path)
     model, reference = _find_sides(rows, model, path)
-    # Where a model is its own reference, no row is swapped.
+    # Where a model is its own reference, no row is swapped, and each compares it with itself.
     swapped = np.array([to_printable(row["generator_1"]) == model != reference for row in rows])
+    itself = np.array(
+        [row["generator_1"] == row["generator_2"] and model != reference for row in rows]
+    )
     given = np.array([_parse_preference(row["preference"]) for row in rows])
+    given[itself] = math.nan
     missing = np.array([_is_missing(row["preference"]) for row in rows])
     return Comparison(
         model=model,
@@ -88,9 +93,10 @@ def read_annotations(
         ),
         source=str(path),
         swapped=int(swapped.sum()),
-        unparsed=int(missing.sum()),
-        invalid=int((np.isnan(given) & ~missing).sum()),
+        unparsed=int((missing & ~itself).sum()),
+        invalid=int((np.isnan(given) & ~missing & ~itself).sum()),
         zeros=sum(_is_number(row["preference"]) and row["preference"] == 0 for row in rows),
+        itself=int(itself.sum()),
     )
 
 
@@ -131,7 +137,20 @@ def _read_rows(path: Path) -> Sequence[Row]:
                 expected=FORM,
                 next=f"fix or remove row {number}",
             )
+        _require_names(row, number, path)
     return rows
+
+
+def _require_names(row: Row, number: int, path: Path) -> None:
+    """Raise MontessoriError unless the instruction and both generators are texts."""
+    for key in ("instruction", "generator_1", "generator_2"):
+        if not isinstance(row[key], str):
+            raise MontessoriError(
+                f"row {number}: {key} is {row[key]!r}, not a text",
+                where=str(path),
+                expected=FORM,
+                next=f"fix or remove row {number}",
+            )
 
 
 def _has_keys(row: Any, needed: Sequence[str]) -> bool:
@@ -165,14 +184,25 @@ def _wrong_generators(what: str, names: Sequence[str], path: Path) -> Montessori
 
 
 def _require_scale(rows: Sequence[Row], path: Path) -> None:
-    """Raise MontessoriError for preferences from 0 to 1, of which some would pass for others."""
-    given = [row["preference"] for row in rows if _is_number(row["preference"])]
-    if any(0 < value < 1 for value in given) and not any(1 < value <= 2 for value in given):
+    """Raise MontessoriError for preferences of another scale, where 1 would mean something else.
+
+    A 0 alone is a tie in older files; beside it some preference is above 1.
+    """
+    numbered = [(place, row["preference"]) for place, row in enumerate(rows, 1)]
+    given = [(place, value) for place, value in numbered if _is_number(value) and value == value]
+    odd = [(place, value) for place, value in given if value != 0 and not 1 <= value <= 2]
+    if not odd and any(value > 1 for _, value in given):
+        return
+    odd = odd or [(place, value) for place, value in given if value == 0]
+    if odd:
+        values = [value for _, value in given]
+        place, value = odd[0]
         raise MontessoriError(
-            "the preferences lie between 0 and 1, and none is above 1",
+            f"preferences on another scale: they lie between {min(values):g} and {max(values):g}, "
+            f"and row {place} has {value:g}",
             where=str(path),
             expected="preferences from 1 (the first answer is better) to 2 (the second)",
-            next="add 1 to each preference",
+            next="add 1 to each preference if they are from 0 to 1; bring others to 1 to 2",
         )
 
 

@@ -50,8 +50,9 @@ class Judgment:
     """One grade of one answer.
 
     score: 1-10, or None for a row that does not count; `why` then has the reason: "failed" (-1 or
-    no score), "unparsed" (the text has no rating), "out of range". stored, parsed: the score in
-    the file and the rating in the text, None where there is none. source: the row as it was read.
+    no score), "unparsed" (the text has no rating), "out of range", "no such turn". stored, parsed:
+    the score in the file and the rating in the text, None where there is none. source: the row as
+    it was read.
     """
 
     line: int
@@ -84,6 +85,7 @@ class Match:
     judge: str
     winners: tuple[str, str]  # by the file, in the first order and in the second
     parsed: tuple[str | None, str | None]  # by the texts; None without a text
+    why: str = ""  # why it does not count whoever has won: "compared with itself", "no such turn"
 
 
 def parse_rating(text: str) -> float | None:
@@ -121,7 +123,36 @@ def read_judgments(path: Path) -> list[Judgment] | list[Match]:
         )
     if pairwise.pop():
         return [_parse_match(row, line, path) for line, row, _ in rows]
-    return [_parse_judgment(row, line, text, path) for line, row, text in rows]
+    judgments = [_parse_judgment(row, line, text, path) for line, row, text in rows]
+    _require_scale(judgments, path)
+    return judgments
+
+
+def _require_scale(judgments: Sequence[Judgment], path: Path) -> None:
+    """Raise MontessoriError for ratings that are not on the scale from 1 to 10.
+
+    A judge that writes [[0]] or [[11]] once has slipped: its row is left out and counted. Stored
+    scores that no text has, fractions below 1, ratings of which none is above 1, and more ratings
+    off the scale than on it are another scale.
+    """
+    rated = [(row, row.parsed if row.stored is None else row.stored) for row in judgments]
+    values = [(row, value) for row, value in rated if value is not None]
+    odd = [(row, value) for row, value in values if not LOWEST <= value <= HIGHEST]
+    other_scale = (
+        any(0 < value < LOWEST or row.stored not in (None, row.parsed) for row, value in odd)
+        or max((value for _, value in values), default=HIGHEST) <= LOWEST
+        or len(odd) * 2 > len(values)
+    )
+    if odd and other_scale:
+        row, value = odd[0]
+        lowest, highest = (end(value for _, value in values) for end in (min, max))
+        raise MontessoriError(
+            f"ratings on another scale: they lie between {lowest:g} and {highest:g}, "
+            f"and line {row.line} has {value:g}",
+            where=str(path),
+            expected="scores from 1 to 10, or -1 without a verdict",
+            next="bring the scores to 1 to 10, or remove the lines that have others",
+        )
 
 
 def read_categories(path: Path) -> dict[int, str]:
@@ -144,12 +175,17 @@ def categories_for(
     FastChat's layout, or else the numbers of the questions. Raises MontessoriError for a file that
     cannot be read.
     """
-    beside = Path(judgments).resolve().parent.parent / "question.jsonl"
-    path = questions or (beside if beside.is_file() else None)
+    path = find_questions(judgments, questions)
     if path is not None:
         return read_categories(path), str(path)
     numbers = {row.question for row in rows}
     return {number: category_of(number) for number in numbers}, "by question number"
+
+
+def find_questions(judgments: Path, questions: Path | None) -> Path | None:
+    """The file of questions: `questions`, else question.jsonl beside the judgments' folder."""
+    beside = Path(judgments).resolve().parent.parent / "question.jsonl"
+    return questions or (beside if beside.is_file() else None)
 
 
 def _parse_judgment(row: Row, line: int, source: str, path: Path) -> Judgment:
@@ -202,6 +238,7 @@ def _parse_match(row: Row, line: int, path: Path) -> Match:
             stored.get(str(row["g2_winner"]), "error"),
         ),
         parsed=(first, second),
+        why="compared with itself" if names[0] == names[1] else "",
     )
 
 
@@ -227,6 +264,9 @@ def _require_keys(row: Row, keys: tuple[str, ...], line: int, path: Path) -> Non
     missing = [key for key in keys if key not in row]
     if missing:
         raise line_error(f"no {', '.join(missing)}", line, path)
+    for key in ("model", "model_1", "model_2"):
+        if key in keys and not isinstance(row[key], str):
+            raise line_error(f"{key} is {row[key]!r}, not a name", line, path)
     for key in ("question_id", "turn"):
         value = row.get(key, 1)  # 1: a question of a question.jsonl has no turn
         if isinstance(value, bool) or not isinstance(value, int):

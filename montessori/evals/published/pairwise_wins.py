@@ -36,7 +36,8 @@ def score_matches(
     Raises MontessoriError: the baseline is in no comparison, or no comparison has a winner.
     """
     chosen = [row for row in matches if baseline in (None, row.model_1, row.model_2)]
-    counted = [row for row in chosen if overall_winner(row.winners) != ERROR]
+    whys = [row.why or ("" if overall_winner(row.winners) != ERROR else ERROR) for row in chosen]
+    counted = [row for row, why in zip(chosen, whys, strict=True) if not why]
     if not counted:
         raise MontessoriError(
             f"none of {len(matches)} comparisons counts",
@@ -51,7 +52,7 @@ def score_matches(
         "n_rows": len(matches),
         "n_counted": len(counted),
         "n_without_baseline": len(matches) - len(chosen),
-        "left_out": {"error": len(chosen) - len(counted)},
+        "left_out": {ERROR: whys.count(ERROR), **Counter(why for why in whys if why)},
         "n_inconsistent": sum(row.winners[0] != row.winners[1] for row in counted),
         "n_disagreements": sum(_text_disagrees(row) for row in chosen),
         "judges": dict(Counter(map(attrgetter("judge"), matches))),

@@ -86,12 +86,19 @@ def mt_bench(
     FastChat; beside it stand the score with each answer counted once, and how far its verdicts are
     apart.
     """
-    from montessori.evals.published.judgments import Judgment, Match, categories_for, read_judgments
+    from montessori.evals.published.judgments import (
+        Judgment,
+        Match,
+        categories_for,
+        find_questions,
+        read_judgments,
+    )
     from montessori.evals.published.mt_bench_scores import score_judgments
+    from montessori.evals.published.mt_bench_turns import leave_out_turns
     from montessori.evals.published.pairwise_wins import score_matches
     from montessori.evals.published.score_tables import format_mt_bench, format_pairwise
 
-    rows = read_judgments(judgments)
+    rows = leave_out_turns(read_judgments(judgments), find_questions(judgments, questions))
     categories, source = categories_for(rows, judgments, questions)
     matches = [row for row in rows if isinstance(row, Match)]
     graded = [row for row in rows if isinstance(row, Judgment)]

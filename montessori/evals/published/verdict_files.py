@@ -2,10 +2,12 @@
 
 import json
 from collections.abc import Mapping
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from montessori.artifacts.json_lines import (
+    Line,
     line_error,
     number_lines,
     read_file_text,
@@ -26,33 +28,42 @@ def read_value(path: Path) -> Any:
     try:
         return json.loads(text)
     except (ValueError, RecursionError) as error:  # RecursionError: too deeply nested
-        objects = _parse_objects(text)
-        if objects:
-            return objects
+        if _starts_as_lines(text):
+            return [row for _, row, _ in read_lines(path)]
         raise MontessoriError(
             f"not valid JSON ({error})", where=str(path), next="fix the file, or the path"
         ) from error
 
 
-def _parse_objects(text: str) -> list[Row]:
-    """The objects of a text in JSON Lines, none if any line is something else."""
+def _starts_as_lines(text: str) -> bool:
+    """Whether the first line of a text is a JSON object, and another line follows."""
+    lines = list(islice(number_lines(text), 2))
     try:
-        rows = [json.loads(line) for _, line in number_lines(text)]
+        return len(lines) > 1 and isinstance(json.loads(lines[0][1]), dict)
     except (ValueError, RecursionError):
-        return []
-    return rows if all(isinstance(row, dict) for row in rows) else []
+        return False
 
 
 def read_lines(path: Path) -> list[tuple[int, Row, str]]:
     """Read the objects of a JSON Lines file, with line numbers and texts, without empty lines.
 
+    The objects of a JSON list are read as well, with their places from 1 instead of lines.
     Raises MontessoriError: an unreadable file, a line that is not a JSON object.
     """
-    lines = read_json_lines(path)
+    if read_file_text(path).lstrip().startswith("["):
+        lines = _read_list(path)
+    else:
+        lines = read_json_lines(path)
     for line in lines:
         if not isinstance(line.value, dict):
             raise line_error("not a JSON object", line.number, path)
     return [(line.number, line.value, line.text) for line in lines]
+
+
+def _read_list(path: Path) -> list[Line]:
+    value = read_value(path)
+    rows = value if isinstance(value, list) else [value]
+    return [Line(place, row, json.dumps(row)) for place, row in enumerate(rows, 1)]
 
 
 def to_printable(name: Any) -> str:

@@ -218,7 +218,7 @@ def test_a_model_against_itself(annotations: Callable[..., Path]) -> None:
 def test_left_out_rows_and_duplicates_are_counted_and_told(
     annotations: Callable[..., Path], tmp_path: Path
 ) -> None:
-    path = annotations([1, 2, 2, None, 7], instruction="the same")
+    path = annotations([1, 2, 2, None, "7"], instruction="the same")
     text = run("--annotations", path, "--json", tmp_path / "out.json")
     figures = json.loads((tmp_path / "out.json").read_text())
     counts = [figures[key] for key in ("n_rows", "n_total", "n_unparsed", "n_invalid")]
@@ -238,7 +238,7 @@ def test_each_instruction_once(annotations: Callable[..., Path]) -> None:
 
 
 def test_no_verdict_at_all(annotations: Callable[..., Path], tmp_path: Path) -> None:
-    path = annotations([None, None, 5])
+    path = annotations([None, None, "5"])
     with pytest.raises(MontessoriError, match="none of 3 rows has a verdict: 2 without") as caught:
         run("--annotations", path, "--json", tmp_path / "out.json")
     assert caught.value.where == str(path)

@@ -8,6 +8,7 @@ import json
 import math
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
@@ -18,7 +19,7 @@ from montessori.evals.published.annotations import read_annotations, read_output
 
 
 def test_preferences_lengths_and_counts(annotations: Callable[..., Path]) -> None:
-    read = read_annotations(annotations([1, 2.0, 1.5, 0, 1.25, None, math.nan, 3, "2", True]))
+    read = read_annotations(annotations([1, 2.0, 1.5, 0, 1.25, None, math.nan, [3], "2", True]))
     nan = math.nan
     expected = [0, 1, 0.5, 0.5, 0.25, nan, nan, nan, nan, nan]
     np.testing.assert_allclose(read.preference, expected)
@@ -106,15 +107,58 @@ def test_a_byte_order_mark_and_json_lines_are_read(
         np.testing.assert_array_equal(read_annotations(path).preference, [0, 1])
 
 
-def test_another_scale_is_refused_and_a_preference_of_zero_is_told(
+@pytest.mark.parametrize(
+    ("preferences", "scale"),
+    [
+        ([0, 0.25, 1], "between 0 and 1, and row 2 has 0.25"),
+        ([1, 0, 1, 1, 0], "between 0 and 1, and row 2 has 0"),
+        ([None, 0, 0], "between 0 and 0, and row 2 has 0"),
+        ([0, 0.25, 2, 1], "between 0 and 2, and row 2 has 0.25"),
+        ([1, 2, 5, 4], "between 1 and 5, and row 3 has 5"),
+        ([1, -1, 1], "between -1 and 1, and row 2 has -1"),
+    ],
+)
+def test_another_scale_is_refused(
+    annotations: Callable[..., Path], preferences: list[Any], scale: str
+) -> None:
+    with pytest.raises(MontessoriError, match=scale) as caught:
+        read_annotations(annotations(preferences))
+    assert "from 1 (the first answer is better) to 2" in caught.value.expected
+
+
+@pytest.mark.parametrize(
+    ("preferences", "note"),
+    [
+        ([0, 2, 1], "1 with preference 0 count as ties"),
+        ([1, 1, 1], "all rows have the same preference; if it is a 1 that stands for won"),
+    ],
+)
+def test_what_may_be_another_scale_is_told(
+    annotations: Callable[..., Path], preferences: list[Any], note: str
+) -> None:
+    read = read_annotations(annotations(preferences))
+    figures = score_comparison(read, LengthControl({}, ()))
+    assert figures["notes"][0].startswith(note)
+
+
+def test_a_model_compared_with_itself_beside_other_rows_does_not_count(
     annotations: Callable[..., Path],
 ) -> None:
-    with pytest.raises(MontessoriError, match="between 0 and 1, and none is above 1"):
-        read_annotations(annotations([0, 0.25, 1]))
-    mixed = read_annotations(annotations([0, 0.25, 2, 1]))
-    assert (mixed.zeros, mixed.invalid) == (1, 1)
-    figures = score_comparison(mixed, LengthControl({}, ()))
-    assert figures["notes"][0].startswith("1 with preference 0 count as ties")
+    path = annotations([1, 2, 2])
+    rows = json.loads(path.read_text())
+    rows[2]["generator_1"] = rows[2]["generator_2"]
+    path.write_text(json.dumps(rows))
+    read = read_annotations(path)
+    np.testing.assert_array_equal(read.preference, [0, 1, math.nan])
+    assert (read.itself, read.invalid, read.unparsed) == (1, 0, 0)
+    notes = score_comparison(read, LengthControl({}, ()))["notes"]
+    assert notes == ["1 rows compare a model with itself: not counted"]
+
+
+@pytest.mark.parametrize("key", ["instruction", "generator_1", "generator_2"])
+def test_a_name_that_is_missing_is_no_name(annotations: Callable[..., Path], key: str) -> None:
+    with pytest.raises(MontessoriError, match=f"row 1: {key} is None, not a text"):
+        read_annotations(annotations([1, 2], **{key: None}))
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

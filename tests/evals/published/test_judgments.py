@@ -100,7 +100,7 @@ def test_categories_from_a_file_or_by_number(jsonl: Callable[..., Path]) -> None
         ({"score": 7, "judgment": "fine"}, None, "unparsed", False),
         ({"judgment": "fine"}, None, "unparsed", False),
         ({"score": 0, "judgment": "[[0]]"}, None, "out of range", False),
-        ({"score": 11}, None, "out of range", False),
+        ({"score": 11, "judgment": "[[11]]"}, None, "out of range", False),
         ({"judgment": "[[11]]"}, None, "out of range", False),
     ],
 )
@@ -111,10 +111,40 @@ def test_what_is_scored_and_what_left_out(
     why: str,
     disagrees: bool,
 ) -> None:
-    (read,) = read_judgments(jsonl([ROW | change]))
+    *_, read = read_judgments(jsonl([ROW | {"score": 5}, ROW | {"score": 7}, ROW | change]))
     assert isinstance(read, Judgment)
     assert (read.score, read.why, read.disagrees) == (score, why, disagrees)
     assert (read.question, read.model, read.turn, read.judge) == (81, "m", 1, "gpt-4")
+
+
+@pytest.mark.parametrize(
+    ("scores", "scale"),
+    [
+        ([0.8, 1.0, 0.9], "between 0.8 and 1, and line 1 has 0.8"),
+        ([1, 0, 1, 1], "between 0 and 1, and line 2 has 0"),
+        ([85, 7, 90], "between 7 and 90, and line 1 has 85"),
+        ([8, 9, 11], "between 8 and 11, and line 3 has 11"),
+        ([8, 9, -2], "between -2 and 9, and line 3 has -2"),
+    ],
+)
+def test_another_scale_is_refused(
+    jsonl: Callable[..., Path], scores: list[float], scale: str
+) -> None:
+    with pytest.raises(MontessoriError, match=f"another scale: they lie {scale}") as caught:
+        read_judgments(jsonl([ROW | {"score": score} for score in scores]))
+    assert "from 1 to 10" in caught.value.expected
+
+
+def test_ratings_of_texts_may_be_on_another_scale_too(jsonl: Callable[..., Path]) -> None:
+    rows = [ROW | {"judgment": f"[[{rating}]]"} for rating in (70, 9, 85)]
+    with pytest.raises(MontessoriError, match="between 9 and 85, and line 1 has 70"):
+        read_judgments(jsonl(rows))
+
+
+def test_a_list_of_judgments_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "judgments.json"
+    path.write_text(json.dumps([ROW | {"score": 5}, ROW | {"score": 7}], indent=1))
+    assert [row.score for row in read_judgments(path)] == [5.0, 7.0]
 
 
 def test_pairs_are_read_in_both_orders(jsonl: Callable[..., Path]) -> None:
@@ -141,6 +171,8 @@ def test_pairs_are_read_in_both_orders(jsonl: Callable[..., Path]) -> None:
         (json.dumps(PAIR | {"turn": 1.5}), "turn is 1.5, not a whole number"),
         (json.dumps(ROW) + "\n" + json.dumps(PAIR), "rows of single grading and of comparison"),
         ('{"model_1": "a"}', "line 1: no question_id, model_2"),
+        (json.dumps(ROW | {"model": None}), "line 1: model is None, not a name"),
+        (json.dumps(PAIR | {"model_2": 2}), "line 1: model_2 is 2, not a name"),
     ],
 )
 def test_what_is_no_judgment_file(tmp_path: Path, text: str, message: str) -> None:

@@ -106,7 +106,7 @@ def test_what_is_left_out_is_counted(jsonl: Callable[..., Path], tmp_path: Path)
             row(81, 1, 8),
             row(81, 2, -1, judgment="$ERROR$"),
             row(91, 1, 7, judgment="no rating"),
-            row(91, 2, 12),
+            row(91, 2, 12, judgment="[[12]]"),
             row(92, 1, 6, judgment="[[5]]"),
         ]
     )
@@ -129,6 +129,24 @@ def test_what_is_left_out_is_counted(jsonl: Callable[..., Path], tmp_path: Path)
     assert "2 of 5 rows graded; not counted: 1 failed, 1 unparsed, 1 out of range" in text
     assert "1 rows whose text has another rating" in text
     assert "by question number" in text
+
+
+def test_turns_that_a_question_does_not_have_are_no_part_of_a_mean(
+    jsonl: Callable[..., Path], tmp_path: Path
+) -> None:
+    rows = [row(81, 1, 8), row(81, 2, 6), row(81, 0, 1), row(81, 3, 2), row(82, 3, 4)]
+    out = tmp_path / "out.json"
+    text = run("--judgments", jsonl(rows), "--json", out)
+    found = json.loads(out.read_text())
+    assert found["models"]["m"]["turns"] == {"1": 8.0, "2": 6.0}
+    assert found["left_out"] == {"no such turn": 3}
+    assert "2 of 5 rows graded; not counted: 3 no such turn" in text
+    asked = [
+        {"question_id": 81, "category": "a", "turns": ["x", "y"]},
+        {"question_id": 82, "category": "a", "turns": ["x", "y", "z"]},
+    ]
+    run("--judgments", jsonl(rows), "--json", out, "--questions", jsonl(asked, "asked.jsonl"))
+    assert json.loads(out.read_text())["left_out"] == {"no such turn": 2}
 
 
 def test_no_grade_at_all(jsonl: Callable[..., Path], tmp_path: Path) -> None:

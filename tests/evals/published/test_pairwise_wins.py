@@ -56,6 +56,20 @@ def test_a_win_needs_both_orders() -> None:
     assert overall_winner(("a", "error")) == overall_winner(("error", "error")) == "error"
 
 
+def test_rows_of_a_model_with_itself_and_of_no_turn_do_not_count(
+    wins: Callable[..., tuple[dict[str, Any], str]],
+) -> None:
+    rows = [
+        pair(81, "model_1", "model_1"),
+        pair(82, "model_1", "model_1", model_2="a"),
+        pair(83, "model_1", "model_1", turn=3),
+    ]
+    found, text = wins(rows)
+    assert found["left_out"] == {"error": 0, "compared with itself": 1, "no such turn": 1}
+    assert (found["n_counted"], found["models"]["a"]["n_wins"]) == (1, 1)
+    assert "1 of 3 comparisons counted; not counted: 1 compared with itself, 1 no such turn" in text
+
+
 def test_rates_by_hand() -> None:
     assert win_loss_rates(["win", "win", "tie", "loss", "tie"]) == pytest.approx(
         {
