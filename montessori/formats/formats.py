@@ -10,12 +10,13 @@ from dataclasses import dataclass
 from types import MappingProxyType
 from typing import TYPE_CHECKING, ClassVar, Literal, Protocol
 
-from montessori.artifacts.dialogue import build_dialogue, user_turns
+from montessori.artifacts.dialogue import build_dialogue, join_system, user_turns
 from montessori.formats import tags
 from montessori.formats.edges import find_answer_edges, find_user_edges, find_user_end
 from montessori.formats.prompts import render_instruction_prompt
 from montessori.formats.tags import Written
 from montessori.models import chat
+from montessori.models.plain_text import mark_texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -98,7 +99,8 @@ class Tags:
         self, examples: Sequence[Example], template: str, tokenizer: "PreTrainedTokenizerFast"
     ) -> str:
         """The template with tagged examples; the tokenizer is not needed."""
-        shown = [tags.tag_turns(user_turns(example)[:SHOWN_TURNS]) for example in examples]
+        turns = [user_turns(join_system(example)) for example in examples]
+        shown = [tags.tag_turns(each[:SHOWN_TURNS]) for each in turns]
         return render_instruction_prompt(shown, template)
 
     def open_text(self, prompt: str, tokenizer: "PreTrainedTokenizerFast") -> str:
@@ -132,7 +134,7 @@ class Tags:
     ) -> tuple[str, str]:
         """The dialogue, and the assistant's text with the end of its turn."""
         end = find_answer_edges(tokenizer, prompt)[1]
-        return Tags().open_text(prompt, tokenizer), raw + end
+        return Tags().open_text(prompt, tokenizer), _as_text(tokenizer, raw) + end
 
 
 @dataclass(frozen=True)
@@ -177,7 +179,7 @@ class Prefill(Tags):
         if not opening:
             return super().split_text(prompt, raw, tokenizer)
         before, end = find_answer_edges(tokenizer, prompt)
-        return before + opening, raw.removeprefix(opening) + end
+        return before + opening, _as_text(tokenizer, raw.removeprefix(opening)) + end
 
 
 class _InstructionAlone:
@@ -215,7 +217,8 @@ class NumberedList(_InstructionAlone):
         shown = []
         for number, example in enumerate(examples, 1):
             # A blank line or a new line in an example would look like its end.
-            shown.append(f"{number}. {' '.join(user_turns(example)[0].split())}")
+            first = user_turns(join_system(example))[0]
+            shown.append(f"{number}. {' '.join(first.split())}")
         text = render_instruction_prompt(shown, template).rstrip()
         return f"{text}\n{len(examples) + 1}."
 
@@ -257,9 +260,9 @@ class Turn(_InstructionAlone):
         self, examples: Sequence[Example], template: str, tokenizer: "PreTrainedTokenizerFast"
     ) -> str:
         """The dialogue of the examples, and the opening of the next user turn."""
-        messages = []
+        messages: list[Mapping[str, str]] = []
         for example in examples:
-            messages += [one for one in example if one["role"] in ("user", "assistant")]
+            messages += join_system(example)
         return find_user_edges(tokenizer, messages)[0]
 
     def open_text(self, prompt: str, tokenizer: "PreTrainedTokenizerFast") -> str:
@@ -286,13 +289,19 @@ class Turn(_InstructionAlone):
         """
         opened = self.open_text(prompt, tokenizer)
         blanks = prompt[len(opened) :]
-        text = blanks + raw.lstrip(" ") if blanks else raw
+        written = _as_text(tokenizer, raw)
+        text = blanks + written.lstrip(" ") if blanks else written
         return opened, text.rstrip() + find_user_end(tokenizer)
 
 
 FORMATS: Mapping[FormatName, Format] = MappingProxyType(
     {each.name: each for each in (Tags(), Prefill(), NumberedList(), Turn())}
 )
+
+
+def _as_text(tokenizer: "PreTrainedTokenizerFast", raw: str) -> str:
+    """A raw text in which nothing is a control token: that of a row of one's own may hold one."""
+    return mark_texts(tokenizer, [raw])[0]
 
 
 def _read_plain(raw: str) -> Written:

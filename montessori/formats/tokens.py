@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 from montessori.errors import MontessoriError
 from montessori.formats.edges import find_answer_edges
 from montessori.formats.formats import FORMATS, Format, FormatName
+from montessori.models.plain_text import encode_ids, mark_texts
 
 if TYPE_CHECKING:
     import polars as pl
@@ -21,12 +22,16 @@ HOSTED = "tags for a hosted teacher; any format for a model folder, also behind 
 def tokenize_opened(
     form: Format, texts: Sequence[str], tokenizer: "PreTrainedTokenizerFast"
 ) -> list[Ids]:
-    """Token ids of texts that a model is to continue; see `Format.open_text`."""
+    """Token ids of texts that a model is to continue; see `Format.open_text`.
+
+    A format without a chat template has no control tokens: their texts are text.
+    """
     if not texts:
         return []
-    begin = _beginning_ids(tokenizer) if form.plain else []
-    rows = tokenizer(list(texts), add_special_tokens=False, verbose=False)["input_ids"]
-    return [begin + row for row in rows]
+    if not form.plain:
+        return encode_ids(tokenizer, texts)
+    begin = _beginning_ids(tokenizer)
+    return [begin + row for row in encode_ids(tokenizer, mark_texts(tokenizer, texts))]
 
 
 def tokenize_prompts(
@@ -114,7 +119,7 @@ def _tokenize_rest(
     whole = tokenize_opened(form, [before + behind], tokenizer)[0]
     if whole[: len(start)] == start:
         return whole[len(start) :]
-    return tokenizer(behind, add_special_tokens=False, verbose=False)["input_ids"]
+    return encode_ids(tokenizer, mark_texts(tokenizer, [behind]) if form.plain else [behind])[0]
 
 
 def _begun_differently(pair: str, form: Format) -> MontessoriError:

@@ -13,7 +13,10 @@ from functools import lru_cache, partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from montessori.artifacts.dialogue import join_system
 from montessori.errors import MontessoriError
+from montessori.models.plain_text import control_texts, encode_ids, encode_texts
+from montessori.models.rendering import no_template_error, render_dialogue, require_template
 from montessori.models.thinking import COMMON, ThoughtStyle, find_opened, read_style
 from montessori.models.turns import (
     QUESTION,
@@ -23,6 +26,7 @@ from montessori.models.turns import (
     closing_token,
     locate_turns,
     settle_end,
+    shows_system,
 )
 
 if TYPE_CHECKING:
@@ -38,11 +42,15 @@ _GENERATION = re.compile(r"\{%[-+]?\s*generation\s*[-+]?%\}")
 class Tokens:
     """Token ids of a dialogue and its loss mask, both of the same length.
 
-    `mask[i]` is 1 when `ids[i]` is assistant text or the end of an assistant turn.
+    `mask[i]` is 1 when `ids[i]` is assistant text or the end of an assistant turn. `plain` says
+    that a message holds the text of a control token, which is tokenized as text; `joined` that the
+    system prompt stands at the beginning of the user's first turn.
     """
 
     ids: list[int]
     mask: list[int]
+    plain: bool = False
+    joined: bool = False
 
 
 def text_hash(template: str) -> str:
@@ -52,7 +60,7 @@ def text_hash(template: str) -> str:
 
 def template_hash(tokenizer: "PreTrainedTokenizerFast") -> str:
     """SHA-256 (hex) of the tokenizer's chat template. Raises MontessoriError without a template."""
-    return text_hash(_require_template(tokenizer))
+    return text_hash(require_template(tokenizer))
 
 
 def folder_template(folder: Path) -> str:
@@ -68,7 +76,7 @@ def folder_template(folder: Path) -> str:
         template = json.loads(config.read_text(encoding="utf-8")).get("chat_template")
         if isinstance(template, str):
             return template
-    raise _no_template(str(folder))
+    raise no_template_error(str(folder))
 
 
 def require_same_template(first: Path, second: Path) -> str:
@@ -103,7 +111,7 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
             next="save the tokenizer into the base model's folder, then run `dvc repro`",
         )
     tokenizer = AutoTokenizer.from_pretrained(folder, local_files_only=True)
-    _require_template(tokenizer)
+    require_template(tokenizer)
     if tokenizer.eos_token_id is None:
         raise MontessoriError(
             "the tokenizer has no end-of-sequence token",
@@ -117,8 +125,34 @@ def load_tokenizer(folder: Path) -> "PreTrainedTokenizerFast":
 def render_text(
     tokenizer: "PreTrainedTokenizerFast", messages: Sequence[Message], *, prompt: bool = False
 ) -> str:
-    """The dialogue as text; with `prompt`, ending where the assistant begins to write."""
-    return _render_dialogue(tokenizer, messages, prompt)[0]
+    """The dialogue as text; with `prompt`, ending where the assistant begins to write.
+
+    A system message that the template does not show is joined to the user's first turn. Texts of
+    control tokens in messages are marked (models/plain_text.py).
+    """
+    return render_dialogue(tokenizer, settle_messages(tokenizer, messages), prompt)[0]
+
+
+def settle_messages(
+    tokenizer: "PreTrainedTokenizerFast", messages: Sequence[Message]
+) -> list[Message]:
+    """The messages as the template is given them, see `render_text`."""
+    controls = control_texts(tokenizer)
+    if needs_join(tokenizer, messages):
+        messages = join_system(messages)
+    return [{**each, "content": controls.mark(each["content"])} for each in messages]
+
+
+def needs_join(tokenizer: "PreTrainedTokenizerFast", messages: Sequence[Message]) -> bool:
+    """Whether there is a system message that the tokenizer's template refuses or leaves out."""
+    if all(message["role"] != "system" for message in messages):
+        return False
+    return not takes_system(tokenizer)
+
+
+def takes_system(tokenizer: "PreTrainedTokenizerFast") -> bool:
+    """Whether the chat template shows the text of a system message."""
+    return _takes_system(tokenizer, require_template(tokenizer))
 
 
 def render_prompts(
@@ -126,12 +160,11 @@ def render_prompts(
 ) -> list[list[int]]:
     """Token ids of dialogues that the assistant is to continue (generation prompt included).
 
-    Tokenizing all texts in one call is several times faster than one after the other.
+    Tokenizing all texts in one call is several times faster than one after the other. What becomes
+    of system messages and of control tokens' texts: see `render_text`.
     """
-    if not dialogues:
-        return []
     texts = [render_text(tokenizer, messages, prompt=True) for messages in dialogues]
-    return tokenizer(texts, add_special_tokens=False)["input_ids"]
+    return encode_ids(tokenizer, texts)
 
 
 def tokenize_dialogues(
@@ -148,17 +181,19 @@ def tokenize_dialogues(
     if not dialogues:
         return []
     ends = _end_texts(tokenizer)
-    located = [_locate_answers(tokenizer, messages, ends) for messages in dialogues]
-    encoded = tokenizer(
-        [text for text, _ in located],
-        add_special_tokens=False,
-        return_offsets_mapping=True,
-        verbose=False,
-    )
-    rows = []
-    encoded_rows = zip(encoded["input_ids"], encoded["offset_mapping"], located, strict=True)
-    for ids, offsets, (_, spans) in encoded_rows:
-        rows.append(Tokens(ids[:max_length], _loss_mask(offsets[:max_length], spans)))
+    settled = [settle_messages(tokenizer, messages) for messages in dialogues]
+    located = [_locate_answers(tokenizer, messages, ends) for messages in settled]
+    encoded = encode_texts(tokenizer, [text for text, _ in located])
+    controls, rows = control_texts(tokenizer), []
+    for messages, found, (_, spans) in zip(dialogues, encoded, located, strict=True):
+        rows.append(
+            Tokens(
+                found.ids[:max_length],
+                _loss_mask(found.offsets[:max_length], spans),
+                any(controls.held_by(message["content"]) for message in messages),
+                needs_join(tokenizer, messages),
+            )
+        )
     _require_same_prompts(tokenizer, dialogues, rows)
     return rows
 
@@ -171,7 +206,7 @@ def end_of_turn_ids(tokenizer: "PreTrainedTokenizerFast") -> tuple[int, ...]:
 def thought_style(tokenizer: "PreTrainedTokenizerFast") -> ThoughtStyle:
     """How the template shows the thoughts of a model; the common style where it shows none."""
     try:
-        return read_style(lambda part, prompt: _render_dialogue(tokenizer, part, prompt)[0])
+        return read_style(lambda part, prompt: render_dialogue(tokenizer, part, prompt)[0])
     except MontessoriError:
         return COMMON
 
@@ -184,60 +219,22 @@ def thought_closing(tokenizer: "PreTrainedTokenizerFast") -> str:
 
 
 def special_texts(tokenizer: "PreTrainedTokenizerFast") -> tuple[str, ...]:
-    """Texts that the tokenizer turns into special tokens; no row may contain one."""
-    added = tokenizer.added_tokens_decoder.values()
-    special = {str(token) for token in added if token.special}
-    return tuple(sorted(special | set(tokenizer.all_special_tokens)))
+    """Texts that the tokenizer turns into control tokens; no row of a model may contain one."""
+    return tuple(control_texts(tokenizer).marked)
 
 
-def _no_template(where: str) -> MontessoriError:
-    return MontessoriError(
-        "the model has no chat template",
-        where=where,
-        expected="chat_template.jinja beside tokenizer.json",
-        next="set model.fallback_template in params.yaml, then run `dvc repro`",
-    )
+@lru_cache(maxsize=8)
+def _takes_system(tokenizer: "PreTrainedTokenizerFast", template: str) -> bool:
+    # the template is an argument because tests and users set another one
+    def render(messages: Sequence[Message], prompt: bool) -> str:
+        return render_dialogue(tokenizer, messages, prompt)[0]
 
-
-def _require_template(tokenizer: "PreTrainedTokenizerFast") -> str:
-    template = tokenizer.chat_template
-    if not isinstance(template, str):
-        raise _no_template(str(tokenizer.name_or_path))
-    return template
+    return shows_system(render)
 
 
 @lru_cache(maxsize=16)
 def _marks_generation(template: str) -> bool:
     return _GENERATION.search(template) is not None
-
-
-def _render_dialogue(
-    tokenizer: "PreTrainedTokenizerFast",
-    messages: Sequence[Message],
-    prompt: bool,
-    spans: bool = False,
-) -> tuple[str, list[tuple[int, int]]]:
-    """The dialogue's text and, with `spans`, the character ranges of `{% generation %}` blocks."""
-    from jinja2 import TemplateError
-    from transformers.utils.chat_template_utils import render_jinja_template
-
-    try:
-        texts, ranges = render_jinja_template(
-            conversations=[list(messages)],
-            chat_template=_require_template(tokenizer),
-            add_generation_prompt=prompt,
-            return_assistant_tokens_mask=spans,
-            **tokenizer.special_tokens_map,
-        )
-    except TemplateError as error:
-        roles = ", ".join(message["role"] for message in messages)
-        raise MontessoriError(
-            f"the chat template refuses a dialogue: {error}",
-            where=f"{tokenizer.name_or_path}, roles {roles}",
-            expected="a template that renders alternating user and assistant turns",
-            next="put a simpler chat_template.jinja into the base model's folder",
-        ) from error
-    return texts[0], ranges[0] if spans else []
 
 
 def _end_texts(tokenizer: "PreTrainedTokenizerFast") -> tuple[str, ...]:
@@ -253,12 +250,12 @@ def _locate_answers(
     tokenizer: "PreTrainedTokenizerFast", messages: Sequence[Message], ends: Sequence[str]
 ) -> tuple[str, list[Span]]:
     """The dialogue's text and the character range of each assistant turn with its end token."""
-    if _marks_generation(_require_template(tokenizer)):
-        text, spans = _render_dialogue(tokenizer, messages, prompt=False, spans=True)
+    if _marks_generation(require_template(tokenizer)):
+        text, spans = render_dialogue(tokenizer, messages, prompt=False, spans=True)
         return text, [settle_end(text, span, ends) for span in spans]
 
     def render(part: Sequence[Message], prompt: bool) -> str:
-        return _render_dialogue(tokenizer, part, prompt)[0]
+        return render_dialogue(tokenizer, part, prompt)[0]
 
     try:
         return locate_turns(render, messages, ends)

@@ -26,13 +26,13 @@ from montessori.models.turns import (
     Render,
     closing_token,
     locate_turns,
+    shows_system,
 )
 
 SECOND = "Name the second one."
 _OPEN: list[Message] = [{"role": "user", "content": QUESTION}]
 _OTHER: list[Message] = [{"role": "user", "content": SECOND}]
 _ANSWER: Message = {"role": "assistant", "content": ANSWER}
-_SYSTEM: Message = {"role": "system", "content": "Be brief and kind."}
 #: Names that a caller gives, which are no options.
 _GIVEN = {"messages", "add_generation_prompt", "tools", "documents", "raise_exception", CLOCK}
 #: What a template raises that cannot render a dialogue.
@@ -184,12 +184,8 @@ def _limits(render: Render, endings: Collection[str]) -> list[str]:
                 "it renders earlier turns unlike the last one; the loss of rows of several "
                 "turns is found by each answer's place"
             )
-    try:
-        shown = str(_SYSTEM["content"]) in render([_SYSTEM, *_OPEN], True)
-    except RENDERING:
-        shown = False
-    if not shown:
-        found.append("it shows no system message: rows with one are refused or lose it")
+    if not shows_system(render):
+        found.append("it shows no system message: that of a row is joined to the user's first turn")
     return found
 
 

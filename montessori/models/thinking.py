@@ -104,6 +104,12 @@ def part_thought(
     return Parted(answer, count(answer), thought)
 
 
+def is_thought_mark(text: str) -> bool:
+    """Whether a text is the mark that begins or ends a thought in some model."""
+    opening = text.replace("/", "", 1)
+    return any(pattern.fullmatch(opening) for pattern, _ in _OPENINGS)
+
+
 def find_opened(prompt: str, style: ThoughtStyle = COMMON) -> str:
     """The mark that closes a thought which the end of a prompt opens; "" if it opens none."""
     end = prompt.rstrip()

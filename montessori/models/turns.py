@@ -6,14 +6,23 @@ template that passes there does not fail hours later. Nothing but the renderings
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 
+from jinja2 import TemplateError
+
+from montessori.errors import MontessoriError
+
 Message = Mapping[str, str]
 #: Renders a dialogue; with True, ending where the assistant begins to write.
 Render = Callable[[Sequence[Message], bool], str]
 Span = tuple[int, int]
 
 QUESTION, ANSWER = "What is the first?", "It is the answer."
+#: What a template raises that cannot render a dialogue, and what `render_dialogue` makes of it.
+REFUSALS = (MontessoriError, TemplateError, TypeError, ValueError, KeyError, IndexError)
 #: Stands for an answer while its place is looked for; no template holds it.
 _PLACE = "@answer-7f0c@"
+
+
+SYSTEM = "Be brief and kind."
 
 
 class HiddenTurnError(ValueError):
@@ -44,6 +53,15 @@ def locate_turns(
         else:
             spans.append(_locate_by_place(render, messages, i, text, ends))
     return text, spans
+
+
+def shows_system(render: Render) -> bool:
+    """Whether a template shows the text of a system message: some refuse it, some leave it out."""
+    messages = [{"role": "system", "content": SYSTEM}, {"role": "user", "content": QUESTION}]
+    try:
+        return SYSTEM in render(messages, True)
+    except REFUSALS:
+        return False
 
 
 def settle_end(text: str, span: Span, ends: Collection[str]) -> Span:

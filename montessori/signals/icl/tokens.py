@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, NamedTuple
 
 from montessori.errors import MontessoriError
+from montessori.models.plain_text import encode_ids, mark_texts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -60,13 +61,13 @@ def tokenize_opened(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) 
     """The tokens of texts as a base model was trained on them: after a beginning-of-text token.
 
     Only if the tokenizer itself puts one before a text. A token that it puts at the end is not
-    added, because the texts go on.
+    added, because the texts go on. Texts of control tokens are text.
     """
     sample = "a"
     bare = tokenizer(sample, add_special_tokens=False)["input_ids"]
     whole = tokenizer(sample, add_special_tokens=True)["input_ids"]
     opening = next(n for n in range(len(whole)) if whole[n : n + len(bare)] == bare)
-    ids = tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+    ids = encode_ids(tokenizer, mark_texts(tokenizer, texts))
     return [whole[:opening] + row for row in ids]
 
 
