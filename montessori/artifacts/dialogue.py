@@ -34,9 +34,14 @@ def join_system(messages: Sequence[Mapping[str, str]]) -> list[Mapping[str, str]
     return [*rest[:place], opened, *rest[place + 1 :]]
 
 
-def build_dialogue(turns: Sequence[str], answers: Sequence[str] = ()) -> list[dict[str, str]]:
-    """User turns with the answers given so far between them; the last turn may be open."""
-    messages = []
+def build_dialogue(
+    turns: Sequence[str], answers: Sequence[str] = (), system: Sequence[str] = ()
+) -> list[dict[str, str]]:
+    """User turns with the answers given so far between them; the last turn may be open.
+
+    `system` are texts of system messages, which come first.
+    """
+    messages = [{"role": "system", "content": text} for text in system]
     for number, turn in enumerate(turns):
         messages.append({"role": "user", "content": turn})
         if number < len(answers):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import polars as pl
 
-from montessori.artifacts.dialogue import build_dialogue, user_turns
+from montessori.artifacts.dialogue import build_dialogue, system_texts, user_turns
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
@@ -83,13 +83,17 @@ def _find_by_grader(
     from montessori.generate.transformers_engine import TransformersEngine
 
     engine = TransformersEngine.open(student, machine)
-    turns = [user_turns(messages) for messages in frame["messages"].to_list()]
+    rows = frame["messages"].to_list()
+    turns = [user_turns(messages) for messages in rows]
+    systems = [system_texts(messages) for messages in rows]
     answers: list[list[str]] = [[] for _ in turns]
     tokens = 0
     with track_progress(len(turns), "rows", "mistakes") as progress:
         for turn in range(max(map(len, turns), default=0)):
             places = [i for i, texts in enumerate(turns) if len(texts) > turn]
-            dialogues = [build_dialogue(turns[i][: turn + 1], answers[i]) for i in places]
+            dialogues = [
+                build_dialogue(turns[i][: turn + 1], answers[i], systems[i]) for i in places
+            ]
             written = _answer_greedily(engine, dialogues, settings.max_new_tokens)
             for place, (text, number) in zip(places, written, strict=True):
                 answers[place].append(text)

@@ -7,6 +7,7 @@ from typing import Any
 
 import polars as pl
 
+from montessori.artifacts.dialogue import build_dialogue
 from montessori.errors import MontessoriError
 from montessori.evals.items import HELDOUT, Item, heldout_part, items_path, read_items
 from montessori.pipeline.machine import Machine
@@ -53,11 +54,7 @@ def measure_heldout(
 
 
 def _messages_of(item: Item) -> list[dict[str, str]]:
-    messages = []
-    for turn, response in zip(item.turns, item.responses, strict=True):
-        messages.append({"role": "user", "content": turn})
-        messages.append({"role": "assistant", "content": response})
-    return messages
+    return build_dialogue(item.turns, item.responses, [item.system] if item.system else [])
 
 
 def _measure_losses(folder: Path, rows: list[Any], pad: int, machine: Machine) -> list[float]:

@@ -47,7 +47,8 @@ class Item:
     each turn. responses: the right answer to each turn in full; for alpaca_eval the output of the
     public reference. choices, gold: options of a multiple-choice item without their letters, and
     the index of the right one; empty and None for other items. difficulty: how hard the
-    instruction is, a term of AlpacaEval's length control.
+    instruction is, a term of AlpacaEval's length control. system: the system prompt of a held-out
+    row, "" without one.
     """
 
     item_id: str
@@ -60,6 +61,7 @@ class Item:
     choices: tuple[str, ...] = ()
     gold: int | None = None
     difficulty: float | None = None
+    system: str = ""
 
 
 def gamed_path(evals: Path, split: str) -> Path:
@@ -122,6 +124,7 @@ def _parse_item(line: str, where: str, benchmark: str) -> Item:
         choices=tuple(raw.get("choices", ())),
         gold=raw.get("gold"),
         difficulty=raw.get("difficulty"),
+        system=raw.get("system") or "",
     )
 
 
@@ -132,8 +135,9 @@ def _item_problems(raw: Any, benchmark: str) -> list[str]:
     for name in _TEXTS:
         if not isinstance(raw.get(name), str):
             problems.append(f"{name!r} is not a text")
-    if not isinstance(raw.get("key", ""), str):
-        problems.append("'key' is not a text")
+    for name in ("key", "system"):
+        if not isinstance(raw.get(name, ""), str):
+            problems.append(f"{name!r} is not a text")
     for name in _LISTS:
         if not _is_text_list(raw.get(name)):
             problems.append(f"{name!r} is not a list of texts")

@@ -163,5 +163,8 @@ def _make_twin(
             [marked.get(piece, piece), score] for piece, score in state["model"]["vocab"]
         ]
     twin = Tokenizer.from_str(json.dumps(state))
-    ids = {twin.token_to_id(marked.get(text, text)): known for text, known in names.items()}
+    ids = {}
+    for text, known in names.items():
+        if (given := twin.token_to_id(marked.get(text, text))) is not None:
+            ids[given] = known
     return twin, ids

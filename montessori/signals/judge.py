@@ -11,7 +11,12 @@ from typing import Any, Protocol
 
 import polars as pl
 
-from montessori.artifacts.dialogue import assistant_turns, build_prompts, user_turns
+from montessori.artifacts.dialogue import (
+    assistant_turns,
+    build_prompts,
+    system_texts,
+    user_turns,
+)
 from montessori.artifacts.files import read_json, read_table
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
@@ -91,8 +96,10 @@ class ModelJudge:
         """`settings.samples` verdicts on each row."""
         engine, settings = self.open_engine(), self.settings
         questions = []
-        for instruction, response in rows.select("instruction", "response").iter_rows():
-            questions.append(render_question(instruction, response, self.template))
+        texts = rows.select("messages", "instruction", "response")
+        for messages, instruction, response in texts.iter_rows():
+            asked = "\n\n".join([*system_texts(messages), instruction])
+            questions.append(render_question(asked, response, self.template))
         prompts = engine.render_prompts(build_prompts(questions))
         requests = []
         for prompt, row_id in zip(prompts, rows["row_id"], strict=True):

@@ -18,6 +18,7 @@ from montessori.train.device import choose_device
 from montessori.train.loss import (
     IGNORED,
     Row,
+    count_changed_rows,
     mean_losses,
     measure_rows,
     tokenize_rows,
@@ -77,6 +78,7 @@ def score_by_student(
     parts.remove_all()
     if unanswered:
         metrics["rows_without_response"] = unanswered
+    metrics |= count_changed_rows(rows)
     tokens = sum(len(row.ids) for row in rows)
     return metrics | {"tokens_forward": tokens, "parameters": model.num_parameters()}
 

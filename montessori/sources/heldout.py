@@ -46,7 +46,8 @@ def _make_item(row: Row, number: int) -> Item:
         "answers": [""] * len(row.turns),  # no short answer is known, and none is needed
         "responses": list(row.responses),
     }
-    return item | ({} if row.key is None else {"key": row.key})
+    known = {"key": row.key, "system": row.system}
+    return item | {name: text for name, text in known.items() if text is not None}
 
 
 def heldout_facts(rows: Sequence[Row], read: Mapping[str, Any]) -> dict[str, Any]:

@@ -15,6 +15,7 @@ from montessori.formats.recorded import read_format
 from montessori.formats.tokens import tokenize_pairs
 from montessori.models import chat
 from montessori.models.lineage import require_same_line
+from montessori.models.plain_text import control_texts
 from montessori.models.weights import load_model, save_model
 from montessori.seeding import seed_of
 from montessori.train import arguments
@@ -77,8 +78,10 @@ def train_teacher(
         chat.require_same_template(start, folder)
     write_curve(plot, recorder.points, ("step", *CURVE))
     tokens = pair_tokens(trainer.train_dataset)
+    special = count_special_pairs(frame, tokenizer)
     return {
         "pairs": frame.height,
+        **({"pairs_special_text": special} if special else {}),
         "steps": trainer.state.global_step,
         "tokens_trained": settings.epochs * tokens,
         "tokens_forward": tokens,  # by the reference policy
@@ -98,11 +101,22 @@ def as_conversations(frame: pl.DataFrame) -> dict[str, list[list[dict[str, str]]
 def make_data(
     frame: pl.DataFrame, form: Format, tokenizer: "PreTrainedTokenizerFast"
 ) -> dict[str, list[Any]]:
-    """The pairs as trl takes them: dialogues, or the token ids of a format that is none."""
-    if form.in_dialogue:
+    """The pairs as trl takes them: dialogues, or token ids.
+
+    Ids where the format is no dialogue, and where a pair holds the text of a special token: trl
+    would tokenize that as the token.
+    """
+    if form.in_dialogue and not count_special_pairs(frame, tokenizer):
         return as_conversations(frame)
     texts = {name: frame[name].to_list() for name in ("prompt", "chosen", "rejected")}
     return texts | tokenize_pairs(form, frame, tokenizer)
+
+
+def count_special_pairs(frame: pl.DataFrame, tokenizer: "PreTrainedTokenizerFast") -> int:
+    """Pairs of which a text, a row of one's own or a prompt, holds that of a special token."""
+    controls = control_texts(tokenizer)
+    texts = frame.select("prompt", "chosen", "rejected").iter_rows()
+    return sum(any(map(controls.held_by, pair)) for pair in texts)
 
 
 def _make_trainer(

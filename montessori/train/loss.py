@@ -28,12 +28,15 @@ MEASURED_TOKENS = 8192  # and tokens: their logits fit beside an 8B student
 class Row:
     """A tokenised dialogue: token ids, and labels that are `IGNORED` off the assistant's tokens.
 
-    `lost` is how many of the assistant's tokens stood behind the greatest length.
+    `lost` is how many of the assistant's tokens stood behind the greatest length; `plain` and
+    `joined` are those of `chat.Tokens`.
     """
 
     ids: list[int]
     labels: list[int]
     lost: int = 0
+    plain: bool = False
+    joined: bool = False
 
     @property
     def targets(self) -> int:
@@ -52,14 +55,24 @@ def tokenize_rows(
     for tokens in chat.tokenize_dialogues(tokenizer, dialogues, sys.maxsize):
         labels = [i if kept else IGNORED for i, kept in zip(tokens.ids, tokens.mask, strict=True)]
         lost = sum(tokens.mask[max_length:])
-        rows.append(Row(tokens.ids[:max_length], labels[:max_length], lost))
+        ids, labels = tokens.ids[:max_length], labels[:max_length]
+        rows.append(Row(ids, labels, lost, tokens.plain, tokens.joined))
     return rows
 
 
-def count_cut_rows(rows: Sequence[Row]) -> dict[str, int]:
-    """`rows_cut` for metrics: rows that lost the end of an answer. Empty if there is none."""
-    cut = sum(bool(row.targets and row.lost) for row in rows)
-    return {"rows_cut": cut} if cut else {}
+def count_changed_rows(rows: Sequence[Row]) -> dict[str, int]:
+    """Rows that are not read as they stand, for metrics; what there is none of is left out.
+
+    rows_cut: lost the end of an answer. rows_special_text: hold the text of a special token, which
+    is read as text. rows_system_joined: have a system prompt that the chat template does not show,
+    which is put before the user's first turn.
+    """
+    counts = {
+        "rows_cut": sum(bool(row.targets and row.lost) for row in rows),
+        "rows_special_text": sum(row.plain for row in rows),
+        "rows_system_joined": sum(row.joined for row in rows),
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 def require_targets(rows: Sequence[Row], folder: Path, key: str, max_length: int) -> list[Row]:

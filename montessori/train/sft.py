@@ -13,7 +13,7 @@ from montessori.seeding import seed_of
 from montessori.train import arguments
 from montessori.train.curve import Recorder, write_curve
 from montessori.train.device import choose_device
-from montessori.train.loss import Row, count_cut_rows, require_targets, tokenize_rows
+from montessori.train.loss import Row, count_changed_rows, require_targets, tokenize_rows
 from montessori.train.order import LengthOrder
 
 if TYPE_CHECKING:
@@ -41,8 +41,8 @@ def train_student(
 
     Adapters are merged into the weights at the end. `plot` gets the curve (step, loss,
     learning_rate); loss is the mean over a step's assistant tokens in nats. Returns metrics: rows,
-    rows without a trainable token, rows that lost the end of an answer if there are any, steps,
-    tokens, assistant tokens, first and last loss. Raises MontessoriError for an unusable dataset
+    rows without a trainable token, rows that are not read as they stand (`count_changed_rows`) if
+    there are any, steps, tokens, assistant tokens, first and last loss. Raises MontessoriError for an unusable dataset
     or a broken loss.
     """
     tokenizer = chat.load_tokenizer(student)
@@ -66,7 +66,7 @@ def train_student(
     return {
         "rows": len(rows),
         "rows_without_response": len(every) - len(rows),
-        **count_cut_rows(rows),
+        **count_changed_rows(rows),
         "steps": trainer.state.global_step,
         "tokens": sum(len(row.ids) for row in rows),
         "tokens_trained": settings.epochs * sum(len(row.ids) for row in rows),

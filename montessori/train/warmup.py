@@ -21,7 +21,7 @@ from montessori.train.curve import require_finite
 from montessori.train.device import choose_device
 from montessori.train.loss import (
     Row,
-    count_cut_rows,
+    count_changed_rows,
     require_targets,
     row_losses,
     tokenize_rows,
@@ -77,7 +77,7 @@ def warm_up(
         "rows_left": kept.height - first.height,
         "steps": state.step,
         "rows_without_response": len(rows) - len(usable),
-        **count_cut_rows(usable),
+        **count_changed_rows(usable),
         "tokens": sum(len(row.ids) for row in usable),
         "tokens_trained": settings.epochs * sum(len(row.ids) for row in usable),
         "parameters": model.num_parameters(),

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from montessori.artifacts.dialogue import Turns, user_turns
+from montessori.artifacts.dialogue import Turns, join_system, system_texts, user_turns
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems, require_clean
@@ -157,6 +157,8 @@ def _make_writer(
         # The format of parts that were written when there was no other.
         depends["InstructionParams"].pop("format")
     known = [user_turns(example) for example in seeds]
+    # what the prompts show of a seed with a system prompt may be copied as well
+    known += [user_turns(join_system(each)) for each in seeds if system_texts(each)]
     return Writer(
         open_engine=order.lazy_engine(),
         stage=stage,

@@ -13,7 +13,12 @@ from typing import Any
 
 import polars as pl
 
-from montessori.artifacts.dialogue import build_dialogue, build_prompts
+from montessori.artifacts.dialogue import (
+    build_dialogue,
+    build_prompts,
+    join_system,
+    user_turns,
+)
 from montessori.artifacts.files import row_id
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
@@ -62,8 +67,16 @@ def write_responses(order: Order, settings: ResponseProbeParams, out: Path) -> d
 
 
 def _read_instructions(warmup: Path, probe: Path, most: int) -> pl.DataFrame:
-    """Columns instruction and skill of the first `most` (0 = all) instructions, in probe order."""
-    single = read_unseen_rows(warmup, probe).filter(pl.col("messages").list.len() == 2)
+    """Columns instruction and skill of the first `most` (0 = all) instructions, in probe order.
+
+    A row's system prompt stands at the beginning of its instruction.
+    """
+    turns, unseen = [], read_unseen_rows(warmup, probe)
+    for messages in unseen["messages"].to_list():
+        turns.append(user_turns(join_system(messages)))
+    single = unseen.with_columns(
+        pl.Series("instruction", [each[0] for each in turns], dtype=pl.String)
+    ).filter(pl.Series([len(each) == 1 for each in turns], dtype=pl.Boolean))
     instructions = single.select("instruction", "skill").unique("instruction", maintain_order=True)
     if instructions.height == 0:
         raise MontessoriError(

@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from montessori.errors import MontessoriError
+from montessori.artifacts.dialogue import join_system
 from montessori.evals.judging.judge_prompts import JudgePrompts
 from montessori.evals.judging.questions import Question
 from montessori.evals.judging.read_choice import choice_by_logprobs, choice_by_text
@@ -17,7 +17,7 @@ from montessori.evals.published.judgments import HIGHEST, LOWEST, parse_rating, 
 from montessori.evals.settings import JudgeParams
 from montessori.generate.engine import Message, Prompt, Request, Sampling
 from montessori.generate.ledger import Answer, Cost
-from montessori.models.chat import load_tokenizer, render_text
+from montessori.models.chat import load_tokenizer, takes_system
 from montessori.progress import track_progress
 from montessori.seeding import seed_of
 
@@ -207,16 +207,9 @@ def _read_score(answer: Answer) -> tuple[float | None, str]:
 # --------------------------------------------------------------------------------------- opening
 def without_system(dialogue: Sequence[Message]) -> list[Message]:
     """Move the system messages of a dialogue to the beginning of the user's first message."""
-    system = [message["content"] for message in dialogue if message["role"] == "system"]
-    rest = [message for message in dialogue if message["role"] != "system"]
-    opened = {**rest[0], "content": "\n\n".join([*system, rest[0]["content"]])}
-    return [opened, *rest[1:]]
+    return join_system(dialogue)
 
 
 def shows_system(folder: Path) -> bool:
     """Whether the chat template of a model folder shows the text of a system message."""
-    dialogue = [{"role": "system", "content": "Be brief."}, {"role": "user", "content": "Why?"}]
-    try:
-        return "Be brief." in render_text(load_tokenizer(folder), dialogue, prompt=True)
-    except MontessoriError:
-        return False
+    return takes_system(load_tokenizer(folder))

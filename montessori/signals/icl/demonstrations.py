@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import polars as pl
 
+from montessori.artifacts.dialogue import assistant_turns, join_system, user_turns
 from montessori.signals.icl.answers import remove_answer, tagged_answer
 from montessori.signals.icl.settings import IclParams
 from montessori.signals.icl.templates import fill_template, read_templates
@@ -45,10 +46,13 @@ class Texts:
         )
 
     def render_dialogue(self, messages: Sequence[dict[str, str]]) -> str:
-        """Every user turn of a dialogue with its answer, as demonstrations."""
-        shown = ""
-        for user, reply in zip(messages[::2], messages[1::2], strict=True):
-            shown += self.render_demonstration(user["content"], reply["content"])
+        """Every user turn of a dialogue with its answer, as demonstrations.
+
+        A system prompt stands before the first turn's text.
+        """
+        joined, shown = join_system(messages), ""
+        for turn, reply in zip(user_turns(joined), assistant_turns(joined), strict=True):
+            shown += self.render_demonstration(turn, reply)
         return shown
 
     def render_question(self, question: str) -> str:

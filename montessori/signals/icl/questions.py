@@ -5,6 +5,7 @@ from typing import Any
 
 import polars as pl
 
+from montessori.artifacts.dialogue import assistant_turns, join_system, user_turns
 from montessori.artifacts.files import read_table, row_id
 from montessori.artifacts.schemas import QUESTIONS, ROWS
 from montessori.errors import MontessoriError
@@ -42,8 +43,9 @@ def select_questions(questions: pl.DataFrame, task: str | None, most: int = 0) -
 
 
 def _make_question(row: dict[str, Any]) -> dict[str, Any]:
-    """A QUESTIONS row from the first turn of a dialogue."""
-    question, response = row["messages"][0]["content"], row["messages"][1]["content"]
+    """A QUESTIONS row from the first turn of a dialogue, behind its system prompt if any."""
+    joined = join_system(row["messages"])
+    question, response = user_turns(joined)[0], assistant_turns(joined)[0]
     return {
         "question_id": row_id("question", question, response),
         "task": None,

@@ -14,7 +14,7 @@ from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
 from montessori.signals.scoring import split_unanswered
-from montessori.train.loss import Row, count_cut_rows, tokenize_rows
+from montessori.train.loss import Row, count_changed_rows, tokenize_rows
 from montessori.train.unseen import read_unseen_rows
 
 if TYPE_CHECKING:
@@ -69,7 +69,7 @@ class Inputs:
             "rows_without_response": self.unanswered,
             "references_without_response": self.references.unanswered,
         }
-        return count_cut_rows(self.rows) | {key: n for key, n in counts.items() if n}
+        return count_changed_rows(self.rows) | {key: n for key, n in counts.items() if n}
 
     def on_whole_reference(self) -> "Inputs":
         """The same with one group of all reference rows."""
