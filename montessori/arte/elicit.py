@@ -17,7 +17,7 @@ from montessori.arte.prompts import Prompts, WrittenQuestion, parse_questions
 from montessori.arte.settings import ElicitParams
 from montessori.arte.tasks import Task
 from montessori.artifacts.dialogue import build_dialogue, build_prompts
-from montessori.artifacts.files import row_id
+from montessori.artifacts.files import make_table, row_id
 from montessori.artifacts.schemas import DRAFTS
 from montessori.filters.contamination import EvalItems
 from montessori.filters.keeper import Keeper
@@ -192,7 +192,7 @@ class Elicitor:
             rows = [self._make_row(draft, draft.dropped) for draft in drafts if draft.dropped]
             for draft in drafts:
                 rows += rationales.get(draft.key, [])
-            self.parts.write_part(wave.part, pl.DataFrame(rows, schema=PART))
+            self.parts.write_part(wave.part, make_table(rows, PART))
 
     def _write_questions(self, engine: Engine, waves: Sequence[Wave]) -> list[list[Draft]]:
         """The questions of each wave, in the order of its calls."""

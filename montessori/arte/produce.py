@@ -13,7 +13,7 @@ from montessori.arte.prompts import Prompts
 from montessori.arte.settings import DraftParams, ElicitParams, TailorParams
 from montessori.arte.tasks import Task, read_tasks
 from montessori.artifacts.dialogue import build_dialogue
-from montessori.artifacts.files import row_id
+from montessori.artifacts.files import make_table, row_id
 from montessori.artifacts.schemas import DRAFTS, PROBE
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems, require_clean
@@ -209,7 +209,7 @@ def _make_training_rows(drafts: pl.DataFrame, prompts: Prompts) -> pl.DataFrame:
             "response": response,
         }
         records.append({name: row[name] for name in PROBE})
-    return pl.DataFrame(records, schema=PROBE)
+    return make_table(records, PROBE)
 
 
 def _measure_questions(written: pl.DataFrame, rows: pl.DataFrame) -> dict[str, Any]:

@@ -19,7 +19,14 @@ from typing import Any
 
 import polars as pl
 
-from montessori.artifacts.files import new_folder, read_json, row_id, write_json, write_table
+from montessori.artifacts.files import (
+    make_table,
+    new_folder,
+    read_json,
+    row_id,
+    write_json,
+    write_table,
+)
 from montessori.artifacts.schemas import QUESTIONS
 from montessori.errors import MontessoriError
 from montessori.signals.icl.questions import QUESTIONS_FILE
@@ -200,7 +207,7 @@ def _tabulate_questions(tasks: Sequence[Task], kind: str) -> pl.DataFrame:
                 "closed": task.closed,
             }
             records.append(record)
-    return pl.DataFrame(records, schema=QUESTIONS)
+    return make_table(records, QUESTIONS)
 
 
 def _write_eval_items(task: Task, folder: Path) -> None:

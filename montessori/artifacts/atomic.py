@@ -8,6 +8,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from montessori.artifacts.halves import mend_text
+
 
 @contextmanager
 def atomic_path(path: Path) -> Iterator[Path]:
@@ -24,9 +26,9 @@ def atomic_path(path: Path) -> Iterator[Path]:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write a text file, UTF-8, atomically."""
+    """Write a text file, UTF-8, atomically; U+FFFD stands for half of a character."""
     with atomic_path(Path(path)) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(mend_text(text)[0], encoding="utf-8")
 
 
 def sync_to_disk(path: Path) -> None:

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import logging
 import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
@@ -13,9 +14,11 @@ from typing import Any
 import polars as pl
 
 from montessori.artifacts.atomic import atomic_path, sync_to_disk, write_text
+from montessori.artifacts.halves import mend_text
 from montessori.artifacts.schemas import Schema
 from montessori.errors import MontessoriError
 
+LOG = logging.getLogger(__name__)
 #: Libraries whose version may change what an artifact holds.
 LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "peft", "accelerate", "polars")
 
@@ -75,6 +78,32 @@ def read_table(path: Path, schema: Schema | None) -> pl.DataFrame:
             f"not a readable Parquet file ({error})", where=str(path), next="dvc repro"
         ) from error
     return frame if schema is None else _fit_to_schema(frame, schema, str(path), extra_allowed=True)
+
+
+def make_table(records: Sequence[Mapping[str, Any]], schema: Schema) -> pl.DataFrame:
+    """A table of records. Half characters, which no table can hold, become U+FFFD, with a warning.
+
+    What reads files and servers replaces and counts them already; this is for texts by other ways.
+    """
+    try:
+        return pl.DataFrame(records, schema=dict(schema))
+    except UnicodeEncodeError:
+        mended = [_mend_value(dict(record)) for record in records]
+    changed = sum(new != dict(old) for new, old in zip(mended, records, strict=True))
+    LOG.warning(
+        "%d of %d rows hold half of a character; U+FFFD is in its place", changed, len(mended)
+    )
+    return pl.DataFrame(mended, schema=dict(schema))
+
+
+def _mend_value(value: Any) -> Any:
+    if isinstance(value, str):
+        return mend_text(value)[0]
+    if isinstance(value, Mapping):
+        return {name: _mend_value(each) for name, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_mend_value(each) for each in value]
+    return value
 
 
 def write_table(frame: pl.DataFrame, path: Path, schema: Schema) -> None:

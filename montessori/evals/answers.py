@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from montessori.artifacts.files import new_folder, write_table
+from montessori.artifacts.files import make_table, new_folder, write_table
 from montessori.artifacts.schemas import ANSWERS
 from montessori.evals.items import OPEN, Item, present_benchmarks, read_items
 from montessori.evals.settings import BenchmarkParams
@@ -139,7 +139,7 @@ def answer_table(conversations: Sequence[Conversation]) -> pl.DataFrame:
     rows = []
     for conversation in conversations:
         rows += conversation.rows
-    return pl.DataFrame(rows, schema=ANSWERS)
+    return make_table(rows, ANSWERS)
 
 
 def _warn_of_thoughts(table: pl.DataFrame) -> None:

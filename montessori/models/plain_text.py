@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from montessori.errors import MontessoriError
 from montessori.models.rendering import render_dialogue, require_template
 from montessori.models.thinking import is_thought_mark
 from montessori.models.turns import ANSWER, QUESTION, Span
@@ -129,12 +130,15 @@ def _is_control(text: str) -> bool:
 
 
 def _written_by_template(tokenizer: "PreTrainedTokenizerFast") -> str:
-    """What the chat template writes around a dialogue."""
+    """What the chat template writes around a dialogue; nothing where it refuses this one."""
     question, answer = (
         {"role": "user", "content": QUESTION},
         {"role": "assistant", "content": ANSWER},
     )
-    text = render_dialogue(tokenizer, [question, answer, question], prompt=True)[0]
+    try:
+        text = render_dialogue(tokenizer, [question, answer, question], prompt=True)[0]
+    except MontessoriError:
+        return ""
     return text.replace(QUESTION, "").replace(ANSWER, "")
 
 

@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 import polars as pl
 
-from montessori.artifacts.files import new_folder, read_table, row_id, write_table
+from montessori.artifacts.files import make_table, new_folder, read_table, row_id, write_table
 from montessori.artifacts.schemas import ALL_REFERENCES, DRAFTS, PAIRS, SCORES
 from montessori.errors import MontessoriError
 from montessori.formats.recorded import format_facts, read_format
@@ -103,7 +103,7 @@ def pair_questions(scored: pl.DataFrame, settings: AlignParams, seed: int) -> pl
         for best, worst in candidates[: settings.question_pairs]:
             prompt = Prompt(best["prompt"], best["prompt_id"])
             records.append(_make_pair(best, worst, prompt, text="raw", key="question_id"))
-    return pl.DataFrame(records, schema=PAIRS)
+    return make_table(records, PAIRS)
 
 
 def pair_rationales(scored: pl.DataFrame, settings: AlignParams, seed: int) -> pl.DataFrame:
@@ -124,7 +124,7 @@ def pair_rationales(scored: pl.DataFrame, settings: AlignParams, seed: int) -> p
         # Widest first. Rounded, so that the order does not hang on the last bits of the scores.
         pairs.sort(key=lambda pair: round(pair["rejected_score"] - pair["chosen_score"], DIGITS))
         records += pairs[: settings.rationale_pairs]
-    return pl.DataFrame(records, schema=PAIRS)
+    return make_table(records, PAIRS)
 
 
 def _best_and_worst(rows: list[dict[str, Any]], seed: int) -> tuple[dict[str, Any], dict[str, Any]]:

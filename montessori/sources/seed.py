@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from montessori.artifacts.atomic import write_text
 from montessori.artifacts.files import new_folder, write_table
 from montessori.artifacts.schemas import ROWS
 from montessori.sources.benchmarks import (
@@ -123,7 +124,7 @@ def _write_evals(
                 # bytes.
                 lines = (json.dumps(item, ensure_ascii=False, sort_keys=True) for item in items)
                 text = "".join(line + "\n" for line in lines)
-                (folder / split / f"{name}.jsonl").write_text(text, encoding="utf-8")
+                write_text(folder / split / f"{name}.jsonl", text)
         if gamed is not None:
             shutil.copyfile(gamed, folder / SPLIT / GAMED_FILE)
     return counts

@@ -5,7 +5,7 @@ from typing import Any
 
 import polars as pl
 
-from montessori.artifacts.files import row_id
+from montessori.artifacts.files import make_table, row_id
 from montessori.artifacts.schemas import PROBE, ROWS
 from montessori.sources.rows.row import Row
 
@@ -19,7 +19,7 @@ def rows_table(rows: Sequence[Row]) -> tuple[pl.DataFrame, int]:
     for row in rows:
         record = _row_record(row)
         records.setdefault(record["row_id"], record)
-    return pl.DataFrame(list(records.values()), schema=ROWS), len(rows) - len(records)
+    return make_table(list(records.values()), ROWS), len(rows) - len(records)
 
 
 def probe_table(
@@ -48,7 +48,7 @@ def probe_table(
             raw = row.raw if row.raw is not None else tag_turns(row.turns)
             record |= {"prompt_id": prompt_id, "sample": sample, "prompt": prompt, "raw": raw}
             records.append(record)
-    return pl.DataFrame(records, schema=PROBE)
+    return make_table(records, PROBE)
 
 
 def _drop_reason(repeated: bool, row: Row, is_eval_item: Callable[[Row], bool]) -> str | None:

@@ -42,8 +42,8 @@ def train_student(
     Adapters are merged into the weights at the end. `plot` gets the curve (step, loss,
     learning_rate); loss is the mean over a step's assistant tokens in nats. Returns metrics: rows,
     rows without a trainable token, rows that are not read as they stand (`count_changed_rows`) if
-    there are any, steps, tokens, assistant tokens, first and last loss. Raises MontessoriError for an unusable dataset
-    or a broken loss.
+    there are any, steps, tokens, assistant tokens, first and last loss. Raises MontessoriError for
+    an unusable dataset or a broken loss.
     """
     tokenizer = chat.load_tokenizer(student)
     frame = read_table(dataset / "rows.parquet", ROWS)

@@ -19,7 +19,7 @@ from montessori.artifacts.dialogue import (
     join_system,
     user_turns,
 )
-from montessori.artifacts.files import row_id
+from montessori.artifacts.files import make_table, row_id
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.generate import Engine, Generated, Request, Sampling
@@ -127,7 +127,7 @@ def _answer_batch(
         seen.add((answer.request, text))
         instruction, skill = instructions.row(answer.request)
         rows.append(_make_row(instruction, skill, answer, problem))
-    return pl.DataFrame(rows, schema=dict(PART))
+    return make_table(rows, PART)
 
 
 def _make_row(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 import polars as pl
 
 from montessori.artifacts.dialogue import Turns, build_dialogue
-from montessori.artifacts.files import row_id
+from montessori.artifacts.files import make_table, row_id
 from montessori.artifacts.schemas import PROBE
 from montessori.filters.keeper import Keeper
 from montessori.formats.formats import FORMATS, Example
@@ -99,7 +99,7 @@ class Writer:
                 frame = self.parts.read_part(wave)
             else:
                 rows = [draft.as_row() for draft in self._write_drafts(indices)]
-                frame = pl.DataFrame(rows, schema=PART)
+                frame = make_table(rows, PART)
                 self.parts.write_part(wave, frame)
             self._remember_rows(frame)
             yield frame

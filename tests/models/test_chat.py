@@ -238,3 +238,31 @@ def test_the_end_is_learned_where_it_is_the_padding_too(tokenizer):
     tokenizer.pad_token = tokenizer.eos_token
     assert labels() == apart
     assert [row.count(tokenizer.eos_token_id) for row in apart] == [2, 1]
+
+
+SYSTEM = [{"role": "system", "content": "Answer like a pirate."}, *TWO_TURNS]
+REFUSING = (
+    "{% for m in messages %}{% if m['role'] == 'system' %}{{ raise_exception('no system') }}"
+    "{% endif %}{% endfor %}" + PLAIN
+)
+DROPPING = PLAIN.replace("in messages %}", "in messages if m['role'] != 'system' %}")
+
+
+def test_a_system_message_stands_where_the_template_has_it(tokenizer):
+    made = chat.tokenize_dialogues(tokenizer, [SYSTEM], 1000)[0]
+    text = tokenizer.decode(made.ids, clean_up_tokenization_spaces=False)
+    assert text.startswith("<|system|>Answer like a pirate.<|end|><|user|>What is 17 plus 25?")
+    assert marked(tokenizer, made) == [" 42\n<|end|>", "45<|end|>"]
+    assert not made.joined
+
+
+@pytest.mark.parametrize("template", [REFUSING, DROPPING])
+def test_a_system_message_that_the_template_does_not_show_opens_the_first_turn(tokenizer, template):
+    tokenizer.chat_template = template
+    made, without = chat.tokenize_dialogues(tokenizer, [SYSTEM, TWO_TURNS], 1000)
+    text = tokenizer.decode(made.ids, clean_up_tokenization_spaces=False)
+    assert text.startswith("<|user|>Answer like a pirate.\n\nWhat is 17 plus 25?<|end|>")
+    assert marked(tokenizer, made) == [" 42\n<|end|>", "45<|end|>"]
+    prompt = chat.render_prompts(tokenizer, [SYSTEM[:-1]])[0]
+    assert made.ids[: len(prompt)] == prompt
+    assert (made.joined, without.joined) == (True, False)

@@ -12,6 +12,7 @@ from typing import Literal, Protocol
 
 import polars as pl
 
+from montessori.artifacts.files import make_table
 from montessori.artifacts.schemas import VERDICTS
 from montessori.evals.judging.questions import Question
 
@@ -69,7 +70,7 @@ def verdict_table(
     rows = []
     for question, verdict in zip(questions, verdicts, strict=True):
         rows.append({"judge": judge, **_question_columns(question), **asdict(verdict)})
-    return pl.DataFrame(rows, schema=VERDICTS)
+    return make_table(rows, VERDICTS)
 
 
 def _question_columns(question: Question) -> dict[str, object]:

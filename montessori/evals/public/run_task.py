@@ -7,9 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import polars as pl
-
-from montessori.artifacts.files import file_digest, new_folder, write_table
+from montessori.artifacts.files import file_digest, make_table, new_folder, write_table
 from montessori.artifacts.schemas import SAMPLES
 from montessori.errors import MontessoriError
 from montessori.evals.public.lm_eval_model import open_model
@@ -63,7 +61,7 @@ def run_task(
     rows = []
     for name, samples in results["samples"].items():
         rows += [_sample_row(name, sample) for sample in samples]
-    table = pl.DataFrame(rows, schema=SAMPLES)
+    table = make_table(rows, SAMPLES)
     facts = {
         "task": task.name,
         "items": table["item"].n_unique(),
