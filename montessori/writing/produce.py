@@ -16,7 +16,7 @@ from montessori.filters.eval_items import read_evals
 from montessori.filters.form import FormFilter
 from montessori.filters.keeper import Keeper
 from montessori.filters.settings import DecontaminationParams
-from montessori.formats.formats import FORMATS
+from montessori.formats.formats import FORMATS, Example
 from montessori.formats.prompts import load_template
 from montessori.formats.recorded import format_facts
 from montessori.models.lineage import is_tuned
@@ -126,6 +126,12 @@ def write_dataset(
     return metrics
 
 
+def known_turns(seeds: Sequence[Example]) -> list[Turns]:
+    """The user turns of seeds, and those with their system prompt, as prompts show them."""
+    shown = [user_turns(join_system(each)) for each in seeds if system_texts(each)]
+    return [user_turns(each) for each in seeds] + shown
+
+
 def make_keeper(filters: FilterParams, known: Sequence[Turns], evals: EvalItems) -> Keeper:
     """The filters of section `filter`; `known` rows count as earlier ones."""
     form = FormFilter(
@@ -156,9 +162,6 @@ def _make_writer(
     if settings.instruction.format == "tags":
         # The format of parts that were written when there was no other.
         depends["InstructionParams"].pop("format")
-    known = [user_turns(example) for example in seeds]
-    # what the prompts show of a seed with a system prompt may be copied as well
-    known += [user_turns(join_system(each)) for each in seeds if system_texts(each)]
     return Writer(
         open_engine=order.lazy_engine(),
         stage=stage,
@@ -169,7 +172,7 @@ def _make_writer(
         seeds=seeds,
         instruction=settings.instruction,
         response=settings.response,
-        keeper=make_keeper(settings.filter, known, evals),
+        keeper=make_keeper(settings.filter, known_turns(seeds), evals),
         parts=order.open_parts(depends, PART),
         eval_keys=keys,
     )

@@ -13,6 +13,7 @@ import pytest
 from montessori.artifacts.files import (
     file_digest,
     folder_digest,
+    make_table,
     new_folder,
     read_json,
     read_table,
@@ -151,3 +152,15 @@ def test_what_a_killed_run_left_does_not_get_into_the_next(tmp_path: Path):
     with new_folder(tmp_path / "out", {}) as folder:
         (folder / "x.txt").write_text("x")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", "x.txt"]
+
+
+def test_half_a_character_becomes_a_mark_wherever_it_stands(tmp_path: Path, caplog):
+    messages = [{"role": "user", "content": "Name it: \ud83d"}]
+    whole = {"row_id": "a", "messages": [{"role": "user", "content": "\U0001f600"}]}
+    absent = {"instruction": "", "response": "", "skill": None}
+    table = make_table([whole | absent, {"row_id": "b", "messages": messages} | absent], ROWS)
+    assert table["messages"][1][0]["content"] == "Name it: \ufffd"
+    assert table["messages"][0][0]["content"] == "\U0001f600"
+    assert "1 of 2 rows" in caplog.text
+    write_json(tmp_path / "x.json", {"name": "\ude00", "other": "\ud83d\ude00"})
+    assert read_json(tmp_path / "x.json") == {"name": "\ufffd", "other": "\U0001f600"}

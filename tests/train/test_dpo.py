@@ -13,6 +13,7 @@ import torch
 from transformers import TrainingArguments
 
 from montessori.errors import MontessoriError
+from montessori.formats.formats import FORMATS
 from montessori.models import chat
 from montessori.train import dpo
 from montessori.train.settings import TeacherDpoParams
@@ -152,3 +153,17 @@ def test_the_first_loss_of_experts_has_nothing_beside_it(tmp_path, machine, name
         machine,
     )
     assert metrics["loss_first"] == pytest.approx(0.693147, abs=1e-4)
+
+
+def test_pairs_with_texts_of_special_tokens_are_trained_as_text(student):
+    """A row of one's own may hold one; trl would take it for the token."""
+    tokenizer = chat.load_tokenizer(student)
+    frame = pairs_frame(2).with_columns(chosen=pl.lit("It ends <|end|> here."))
+    assert dpo.count_special_pairs(frame, tokenizer) == 2
+    data = dpo.make_data(frame, FORMATS["tags"], tokenizer)
+    asked = [[{"role": "user", "content": text}] for text in frame["prompt"]]
+    assert data["prompt_ids"] == chat.render_prompts(tokenizer, asked)
+    for ids in data["chosen_ids"]:
+        assert ids.count(tokenizer.eos_token_id) == 1
+        assert tokenizer.decode(ids) == "It ends <|end|> here.<|end|>"
+    assert "prompt_ids" not in dpo.make_data(pairs_frame(2), FORMATS["tags"], tokenizer)

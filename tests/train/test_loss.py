@@ -18,6 +18,7 @@ from montessori.train.loss import (
     Row,
     batch_by_length,
     comfortable_tokens,
+    count_changed_rows,
     row_losses,
     sum_mean_losses,
     tokenize_rows,
@@ -139,3 +140,14 @@ def test_every_row_is_in_one_batch_and_no_batch_is_too_large(lengths, batch, tok
 def test_only_a_cpu_has_a_comfortable_number_of_tokens():
     assert comfortable_tokens(torch.device("cpu")) == 2048
     assert comfortable_tokens(torch.device("cuda")) == math.inf
+
+
+def test_rows_that_are_not_read_as_they_stand_are_counted():
+    rows = [
+        Row([1, 2], [IGNORED, 2], lost=3, plain=True),
+        Row([1], [1], joined=True),
+        Row([1], [1]),
+    ]
+    found = {"rows_cut": 1, "rows_special_text": 1, "rows_system_joined": 1}
+    assert count_changed_rows(rows) == found
+    assert count_changed_rows(rows[2:]) == {}
