@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from montessori.artifacts.dialogue import join_system
 from montessori.errors import MontessoriError
-from montessori.models.plain_text import control_texts, encode_ids, encode_texts
+from montessori.models.plain_text import control_texts, encode_ids, encode_texts, is_marked
 from montessori.models.rendering import no_template_error, render_dialogue, require_template
 from montessori.models.thinking import COMMON, ThoughtStyle, find_opened, read_style
 from montessori.models.turns import (
@@ -130,17 +130,19 @@ def render_text(
     A system message that the template does not show is joined to the user's first turn. Texts of
     control tokens in messages are marked (models/plain_text.py).
     """
-    return render_dialogue(tokenizer, settle_messages(tokenizer, messages), prompt)[0]
+    settled = settle_dialogues(tokenizer, [messages])[0]
+    return render_dialogue(tokenizer, settled, prompt)[0]
 
 
-def settle_messages(
-    tokenizer: "PreTrainedTokenizerFast", messages: Sequence[Message]
-) -> list[Message]:
-    """The messages as the template is given them, see `render_text`."""
-    controls = control_texts(tokenizer)
-    if needs_join(tokenizer, messages):
-        messages = join_system(messages)
-    return [{**each, "content": controls.mark(each["content"])} for each in messages]
+def settle_dialogues(
+    tokenizer: "PreTrainedTokenizerFast", dialogues: Sequence[Sequence[Message]]
+) -> list[list[Message]]:
+    """The messages of dialogues as the template is given them, see `render_text`."""
+    controls, settled = control_texts(tokenizer), []
+    for messages in dialogues:
+        shown = join_system(messages) if needs_join(tokenizer, messages) else messages
+        settled.append([{**each, "content": controls.mark(each["content"])} for each in shown])
+    return settled
 
 
 def needs_join(tokenizer: "PreTrainedTokenizerFast", messages: Sequence[Message]) -> bool:
@@ -163,7 +165,8 @@ def render_prompts(
     Tokenizing all texts in one call is several times faster than one after the other. What becomes
     of system messages and of control tokens' texts: see `render_text`.
     """
-    texts = [render_text(tokenizer, messages, prompt=True) for messages in dialogues]
+    settled = settle_dialogues(tokenizer, dialogues)
+    texts = [render_dialogue(tokenizer, messages, prompt=True)[0] for messages in settled]
     return encode_ids(tokenizer, texts)
 
 
@@ -181,19 +184,14 @@ def tokenize_dialogues(
     if not dialogues:
         return []
     ends = _end_texts(tokenizer)
-    settled = [settle_messages(tokenizer, messages) for messages in dialogues]
+    settled = settle_dialogues(tokenizer, dialogues)
     located = [_locate_answers(tokenizer, messages, ends) for messages in settled]
     encoded = encode_texts(tokenizer, [text for text, _ in located])
-    controls, rows = control_texts(tokenizer), []
-    for messages, found, (_, spans) in zip(dialogues, encoded, located, strict=True):
-        rows.append(
-            Tokens(
-                found.ids[:max_length],
-                _loss_mask(found.offsets[:max_length], spans),
-                any(controls.held_by(message["content"]) for message in messages),
-                needs_join(tokenizer, messages),
-            )
-        )
+    rows = []
+    for messages, found, (text, spans) in zip(dialogues, encoded, located, strict=True):
+        mask = _loss_mask(found.offsets[:max_length], spans)
+        joined = needs_join(tokenizer, messages)
+        rows.append(Tokens(found.ids[:max_length], mask, is_marked(text), joined))
     _require_same_prompts(tokenizer, dialogues, rows)
     return rows
 

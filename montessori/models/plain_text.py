@@ -104,8 +104,13 @@ def mark_texts(tokenizer: "PreTrainedTokenizerFast", texts: Sequence[str]) -> li
     return [controls.mark(text) for text in texts]
 
 
+def is_marked(text: str) -> bool:
+    """Whether a text holds a marked one."""
+    return _MARK.search(text) is not None
+
+
 def _marked_among(texts: Sequence[str]) -> list[tuple[int, str]]:
-    return [(place, text) for place, text in enumerate(texts) if _MARK.search(text)]
+    return [(place, text) for place, text in enumerate(texts) if is_marked(text)]
 
 
 def _any_of(texts: Sequence[str]) -> re.Pattern[str]:
