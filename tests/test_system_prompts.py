@@ -10,7 +10,7 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from montessori.artifacts.dialogue import build_dialogue, join_system, user_turns
+from montessori.artifacts.dialogue import build_dialogue, join_system
 from montessori.artifacts.files import new_folder, write_table
 from montessori.artifacts.schemas import PROBE, ROWS
 from montessori.datasets import mistakes
@@ -23,7 +23,7 @@ from montessori.signals.icl.demonstrations import Texts
 from montessori.signals.icl.questions import read_questions
 from montessori.signals.judge import ModelJudge
 from montessori.sources.heldout import heldout_items
-from montessori.sources.rows import Row
+from montessori.sources.rows.row import Row
 from montessori.sources.tables import probe_table, rows_table
 from montessori.writing import produce, responses
 from tests.datasets.test_mistakes import SETTINGS as MISTAKES
@@ -63,12 +63,12 @@ def test_tables_keep_it_and_tell_rows_apart_by_it():
     assert probe_table([ROW])["instruction"][0] == "What is 1 plus 1?\n\nSure?"
 
 
-def test_it_is_no_eval_item_but_the_turns_behind_it_are():
+def test_the_turns_behind_it_are_eval_items_as_ever():
     items = EvalItems(13)
-    items.add("one", [PIRATE])
-    assert not is_eval_item(user_turns(ROW.messages), ROW.responses, items, frozenset())
+    items.add("one", ["Name a bird."])
+    assert not is_eval_item(ROW.messages, items, frozenset())
     items.add("two", ["What is 1 plus 1?"])
-    assert is_eval_item(user_turns(ROW.messages), ROW.responses, items, frozenset())
+    assert is_eval_item(ROW.messages, items, frozenset())
 
 
 def test_in_context_it_stands_in_the_question(tmp_path):

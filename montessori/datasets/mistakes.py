@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import polars as pl
 
-from montessori.artifacts.dialogue import build_dialogue, system_texts, user_turns
+from montessori.artifacts.dialogue import build_dialogue, system_prompts, user_turns
 from montessori.artifacts.files import new_folder, read_table, write_table
 from montessori.artifacts.schemas import ROWS
 from montessori.errors import MontessoriError
@@ -85,7 +85,7 @@ def _find_by_grader(
     engine = TransformersEngine.open(student, machine)
     rows = frame["messages"].to_list()
     turns = [user_turns(messages) for messages in rows]
-    systems = [system_texts(messages) for messages in rows]
+    systems = [system_prompts(messages) for messages in rows]
     answers: list[list[str]] = [[] for _ in turns]
     tokens = 0
     with track_progress(len(turns), "rows", "mistakes") as progress:

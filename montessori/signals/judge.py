@@ -14,7 +14,7 @@ import polars as pl
 from montessori.artifacts.dialogue import (
     assistant_turns,
     build_prompts,
-    system_texts,
+    system_prompts,
     user_turns,
 )
 from montessori.artifacts.files import read_json, read_table
@@ -98,7 +98,7 @@ class ModelJudge:
         questions = []
         texts = rows.select("messages", "instruction", "response")
         for messages, instruction, response in texts.iter_rows():
-            asked = "\n\n".join([*system_texts(messages), instruction])
+            asked = "\n\n".join([*system_prompts(messages), instruction])
             questions.append(render_question(asked, response, self.template))
         prompts = engine.render_prompts(build_prompts(questions))
         requests = []

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
-from montessori.artifacts.dialogue import Turns, join_system, system_texts, user_turns
+from montessori.artifacts.dialogue import Turns, join_system, system_prompts, user_turns
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.filters.contamination import EvalItems, require_clean
@@ -128,7 +128,7 @@ def write_dataset(
 
 def known_turns(seeds: Sequence[Example]) -> list[Turns]:
     """The user turns of seeds, and those with their system prompt, as prompts show them."""
-    shown = [user_turns(join_system(each)) for each in seeds if system_texts(each)]
+    shown = [user_turns(join_system(each)) for each in seeds if system_prompts(each)]
     return [user_turns(each) for each in seeds] + shown
 
 
