@@ -45,7 +45,7 @@ class EvalItems:
         if len(turns) == 1 and not only_as_row:
             self._turns.setdefault(fingerprint(turns), name)
             units = split_units(turns[0])
-            if is_distinctive(units) and sum(weigh_units(units)) < self.ngram * PER_WORD:
+            if sum(weigh_units(units)) < self.ngram * PER_WORD and is_distinctive(units):
                 self._phrases.setdefault(" ".join(units), name)
         for turn in turns:
             # Several items may share a run of words; the first of them gives its name in messages.
@@ -83,8 +83,9 @@ class EvalItems:
             ends.append(len(units))
         before = [0, *accumulate(weigh_units(units))]  # what the units before each one count
         for number, start in enumerate(ends):
+            limit = before[start] + self.ngram * PER_WORD
             for end in ends[number + 1 :]:
-                if before[end] - before[start] >= self.ngram * PER_WORD:
+                if before[end] >= limit:
                     break
                 yield " ".join(units[start:end])
 
@@ -119,7 +120,7 @@ class EvalItems:
             return
         units = split_units(text)
         weights = weigh_units(units)
-        if sum(weights) == len(weights) * PER_WORD:  # words alone, the usual case
+        if 1 not in weights:  # words alone, the usual case
             for start in range(len(units) - self.ngram + 1):
                 yield " ".join(units[start : start + self.ngram])
             return

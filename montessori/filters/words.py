@@ -33,7 +33,7 @@ LOOSE_BLANK = rf"(?<={CHARACTER}\p{{M}}*)\s+|\s+(?={CHARACTER})"
 #: What ends a phrase: a sentence, a line, a quotation, what stands before a colon or a comma. In
 #: scripts without blanks between words a blank does too.
 _BREAK = rf"[^\p{{L}}\p{{M}}\p{{N}}_\s'\u2019-]|[\n\u0085\u2028\u2029]|{LOOSE_BLANK}"
-_ASCII_UNIT = re.compile(r"\w+")
+_ASCII_UNIT: re.Pattern[str] = re.compile(r"\w+")
 _ASCII_BREAK = re.compile(r"[^\w\s'-]|\n")
 
 
@@ -55,20 +55,26 @@ def fold_text(text: str) -> str:
 
 def split_units(text: str) -> list[str]:
     """The units of a text, folded: words, and the characters of scripts without blanks."""
-    find = _ASCII_UNIT.findall if text.isascii() else compile_pattern(_UNIT).findall
-    found: list[str] = find(fold_text(text))
+    if text.isascii():
+        return _ASCII_UNIT.findall(text.lower())
+    found: list[str] = compile_pattern(_UNIT).findall(fold_text(text))
     return found
 
 
 def split_phrases(text: str) -> list[list[str]]:
     """The units of each sentence, line or other phrase of a text that has any."""
-    split = _ASCII_BREAK.split if text.isascii() else compile_pattern(_BREAK).split
-    phrases = map(split_units, split(fold_text(text)))
+    folded = fold_text(text)
+    if folded.isascii():
+        phrases = map(_ASCII_UNIT.findall, _ASCII_BREAK.split(folded))
+    else:
+        phrases = map(split_units, compile_pattern(_BREAK).split(folded))
     return [units for units in phrases if units]
 
 
 def weigh_units(units: Sequence[str]) -> list[int]:
     """How much each unit counts: a word `PER_WORD`, a character of a script without blanks 1."""
+    if "".join(units).isascii():
+        return [PER_WORD] * len(units)
     return [_weight(unit[0]) for unit in units]
 
 
