@@ -21,7 +21,7 @@ from dataclasses import dataclass, field
 START = 6  # requests in flight at first
 LEAST = 6  # answers that a rate is measured on, at least
 FEW, CLEAR = 4, 0.8  # answers, and share of the best rate, by which a try has clearly failed
-GAIN = 1.1  # rate that a doubling must bring to go on
+GAIN = 1.15  # rate that a doubling must bring to go on
 BETTER = 1.04  # rate that counts as a higher one: latencies vary
 STEP = 1.25
 LONGEST_HOLD = 16  # rounds between two tries of another number
@@ -41,6 +41,7 @@ class Climb:
     round: int = 0
     latencies: list[float] = field(default_factory=list)
     peak: int = 0  # requests in flight in this round, at most
+    cold: bool = True  # before the first round has ended, which is not counted
     factor: float = 2.0  # of the next try
     trying: bool = False  # whether `limit` is a try, to be compared with `base`
     base: int = 0  # the best number so far, 0 before the first rate
@@ -61,7 +62,9 @@ class Climb:
         failed = self.trying and full and self._rate(mean) < CLEAR * self.rate
         if len(self.latencies) >= (FEW if failed else max(self.limit, LEAST)):
             self.latencies, self.peak = [], 0
-            if full:
+            if self.cold:  # connections were made, and what answers was loaded
+                self.cold = False
+            elif full:
                 self._end_round(mean)
 
     def ease(self, round: int, flying: int) -> None:
