@@ -1,6 +1,7 @@
 """Changes to params.yaml as a whole, checked before written: a round, a benchmark, a profile."""
 
 import shutil
+from codecs import BOM_UTF8
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -148,7 +149,7 @@ def _find_row(rows: Rows, section: str, name: str, probe: str) -> Any:
 
 
 def _apply_changes(params: Path, changes: Mapping[str, Any], dry_run: bool) -> str:
-    old = params.read_text(encoding="utf-8")
+    old = params.read_text(encoding="utf-8-sig")
     new = merge_changes(old, changes)
     _check_text(new, params)
     shown = show_difference(old, new, params.name)
@@ -161,11 +162,17 @@ def _apply_changes(params: Path, changes: Mapping[str, Any], dry_run: bool) -> s
 
 
 def _replace_text(path: Path, text: str) -> None:
-    """Write a file at once, where its link points to and with the mode it has."""
+    """Write a file at once, where its link points to and with the mode it has.
+
+    Its byte-order mark and its line ends stay, so that a row is added and nothing else changes.
+    """
     # Moving a file onto a link would replace the link, and a new file has the default mode.
     file = path.resolve()
+    before = file.read_bytes()
+    encoding = "utf-8-sig" if before.startswith(BOM_UTF8) else "utf-8"
+    newline = "\r\n" if b"\r\n" in before else "\n"
     with atomic_path(file) as temporary:
-        temporary.write_text(text, encoding="utf-8")
+        temporary.write_text(text, encoding=encoding, newline=newline)
         shutil.copymode(file, temporary)
 
 

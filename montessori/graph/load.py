@@ -6,6 +6,7 @@ A section is a frozen dataclass. The type of a field may carry limits (`graph/li
 
 import dataclasses
 import math
+import re
 import types
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -16,6 +17,7 @@ from montessori.graph.limits import Limit
 
 T = TypeVar("T")
 FILE = "params.yaml"
+_NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?")
 _WRONG: Any = object()  # stands for a value of the wrong type, so that no rule looks at it
 
 
@@ -150,7 +152,11 @@ def _scalar(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
     if isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool):
         return value
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
-    return _wrong(value, names.get(kind, str(kind)), key, problems)
+    expected = names.get(kind, str(kind))
+    # Quotes make a text of a number.
+    if kind in (int, float) and isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
+        expected += "; write it without quotes"
+    return _wrong(value, expected, key, problems)
 
 
 def _number(value: float, key: str, problems: list[str]) -> Any:

@@ -202,7 +202,10 @@ def test_problems_of_a_file_have_line_numbers(tmp_path: Path) -> None:
         check_file(tmp_path / "params.yaml", ROOT)
     lines = text.splitlines()
     for part, problem in (
-        ('"1e-5"', "influence.learning_rate: '1e-5' (str) is not a number"),
+        (
+            '"1e-5"',
+            "influence.learning_rate: '1e-5' (str) is not a number; write it without quotes",
+        ),
         ("teachers/x}", "rounds.montessori-2.start: 'teachers/x' does not exist"),
     ):
         number = next(place for place, line in enumerate(lines, 1) if part in line)

@@ -100,11 +100,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     shutil.copy(ROOT / "params.yaml", tmp_path)
     shutil.copytree(ROOT / "profiles", tmp_path / "profiles")
     raw = read_yaml(ROOT / "params.yaml")
-    named = [row["path"] for row in raw["models"].values()] + list(raw["sources"].values())
-    for path in [*named, raw["judge"]["model"]]:
-        (tmp_path / path).parent.mkdir(parents=True, exist_ok=True)
-        (tmp_path / path).touch()
-    (tmp_path / "data/micro/sources/tasks.json").touch()  # of profile arte
+    for row in raw["models"].values():
+        (tmp_path / row["path"]).mkdir(parents=True)
+    shutil.copytree(ROOT / "data/micro/sources", tmp_path / "data/micro/sources")
     shutil.copytree(ROOT / "data/micro/prompts", tmp_path / "data/micro/prompts")
     shutil.copy(ROOT / "data/micro/judge.json", tmp_path / "data/micro")
     (tmp_path / "data/benchmarks").mkdir()
@@ -138,6 +136,19 @@ def test_a_round_is_a_row_in_each_section(project: Path):
     with pytest.raises(MontessoriError, match="exists already"):
         apply_round(project / "params.yaml", "montessori-3", "montessori-2")
     apply_round(project / "params.yaml", "montessori-4", "montessori-3")
+
+
+def test_a_byte_order_mark_and_line_ends_of_windows_stay(project: Path):
+    params = project / "params.yaml"
+    before = b"\xef\xbb\xbf" + params.read_bytes().replace(b"\n", b"\r\n")
+    params.write_bytes(before)
+    apply_round(params, "montessori-3", "montessori-2")
+    after = params.read_bytes()
+    assert after.startswith(before[:100])
+    assert after.count(b"\n") == after.count(b"\r\n")
+    kept = [line for line in after.splitlines() if b"montessori-3" not in line]
+    assert kept == before.splitlines()
+    assert "montessori-3" in read_yaml(params)["rounds"]
 
 
 def test_a_benchmark_is_a_row_for_each_run(project: Path):

@@ -9,6 +9,7 @@ import difflib
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -44,6 +45,7 @@ class TaskFile:
         return False
 
 
+@cache
 def find_task_files() -> Mapping[str, TaskFile] | None:
     """The tasks, groups and tags of lm-eval by name; None where lm-eval is not installed."""
     spec = find_spec("lm_eval")
