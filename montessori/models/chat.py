@@ -138,7 +138,8 @@ def settle_dialogues(
     tokenizer: "PreTrainedTokenizerFast", dialogues: Sequence[Sequence[Message]]
 ) -> list[list[Message]]:
     """The messages of dialogues as the template is given them, see `render_text`."""
-    controls, settled = control_texts(tokenizer), []
+    controls = control_texts(tokenizer)
+    settled: list[list[Message]] = []
     for messages in dialogues:
         shown = join_system(messages) if needs_join(tokenizer, messages) else messages
         settled.append([{**each, "content": controls.mark(each["content"])} for each in shown])
