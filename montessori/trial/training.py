@@ -93,7 +93,7 @@ def _write_inputs(candidate: Candidate) -> dict[str, Path]:
     """Folders of a probe of sixteen rows, of which warm-up takes eight, and of eight references."""
     probe, reference = candidate.work / "probe", candidate.work / "reference"
     with new_folder(probe, {}) as folder:
-        table = probe_table([replace(row, prompt=None, raw=None) for row in candidate.seeds])
+        table = probe_table([row._replace(prompt=None, raw=None) for row in candidate.seeds])
         write_table(table, folder / "rows.parquet", PROBE)
     with new_folder(reference, {}) as folder:
         write_table(_reference_table(candidate), folder / "rows.parquet", ROWS)

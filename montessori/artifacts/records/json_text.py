@@ -5,6 +5,8 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from montessori.artifacts.records.content import decode_text, file_error
 from montessori.artifacts.records.json_values import parse_json, reason_of
 from montessori.artifacts.records.wrapped import unwrap
@@ -47,7 +49,11 @@ def _is_object(line: tuple[int, bytes]) -> bool:
 
 
 def _parse_lines(lines: Sequence[tuple[int, bytes]]) -> Placed:
-    return "line", [number for number, _ in lines], [parse_json(line) for _, line in lines]
+    numbers, texts = [number for number, _ in lines], [text for _, text in lines]
+    try:
+        return "line", numbers, list(map(orjson.loads, texts))
+    except ValueError:
+        return "line", numbers, list(map(parse_json, texts))
 
 
 def _rows(

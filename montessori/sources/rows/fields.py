@@ -17,10 +17,10 @@ SYSTEM = ("system", "system_prompt")
 #: Every name by which an object is known as a row.
 FIELDS = (*ASKED, *ADDED, *ANSWERED, *DIALOGUES, *SYSTEM, "history", "instances", "rejected")
 #: What cannot be learned as text, by the names that the field gives it.
-_NOT_TEXT = {
+NOT_TEXT = {
     "images": ("image", "images", "video", "videos", "audio", "audios"),
     "tools": ("tools", "functions"),
-    "choices": ("choices", "options", "endings"),
+    "choices": ("choices", "options", "endings", "choice0", "choice1", "choice_1", "option_1", "A"),
 }
 _ADVICE = {
     "images": "rows are text",
@@ -70,7 +70,7 @@ def first_of(value: Mapping[str, Any], names: Sequence[str]) -> str | None:
 
 def refuse_other_media(value: Mapping[str, Any]) -> None:
     """Raise Malformed for images, tools and choices, which are no part of a dialogue of texts."""
-    for kind, names in _NOT_TEXT.items():
+    for kind, names in NOT_TEXT.items():
         for name in names:
             if not is_empty(value.get(name)):
                 raise Malformed(f"{name!r} holds {kind}: {_ADVICE[kind]}")

@@ -193,4 +193,7 @@ def _history(given: Given, tally: Tally) -> list[Any]:
 
 def _missing(name: str, names: Sequence[str], given: Given) -> str:
     there = ", ".join(map(str, given)) or "nothing"
-    return f"{name!r} is missing: none of {', '.join(names)} is there, only {there[:200]}"
+    return (
+        f"{name!r} is missing: none of {', '.join(names)} is there, only {there[:200]} (other "
+        "names: reading.columns in params.yaml)"
+    )

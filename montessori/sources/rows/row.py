@@ -1,10 +1,9 @@
 """A row of dialogue."""
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 
-@dataclass(frozen=True)
-class Row:
+class Row(NamedTuple):
     """One dialogue: user and assistant turns in pairs.
 
     `key` is the content of a lab task whatever its wording, `skill` its subject group; `prompt`
