@@ -1,11 +1,28 @@
-"""JSON Lines files of any origin: one reader for rows, eval items, benchmarks and verdicts."""
+"""Records of eval items, benchmarks and verdicts, each with its line: files of any origin."""
 
 import json
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from montessori.artifacts.records.content import decode_text, read_content
+from montessori.artifacts.records.json_values import reason_of
+from montessori.artifacts.records.read import read_records
 from montessori.errors import MontessoriError
+
+#: Names of fields by which items, questions and verdicts are known.
+FIELDS = (
+    "item_id",
+    "question_id",
+    "question",
+    "query",
+    "instruction",
+    "turns",
+    "generator_1",
+    "preference",
+    "judge",
+    "name",
+)
 
 
 class Line(NamedTuple):
@@ -17,19 +34,18 @@ class Line(NamedTuple):
 
 
 def read_file_text(path: Path) -> str:
-    """The text of a UTF-8 file, without the byte-order mark that some editors put at the start.
+    """The text of a file, unpacked if it is gzip, without a byte-order mark.
 
-    Line ends are "\\n". Raises MontessoriError when the file cannot be read.
+    Line ends are "\n". Raises MontessoriError, with the line of a byte that is not UTF-8, when the
+    file cannot be read.
     """
-    try:
-        return Path(path).read_text(encoding="utf-8-sig")
-    except (OSError, UnicodeDecodeError) as error:
-        raise MontessoriError(
-            f"cannot be read ({error})",
-            where=str(path),
-            expected="a file of UTF-8 text",
-            next="fix the path, or save the file as UTF-8",
-        ) from error
+    text = decode_text(read_content(path), path)
+    return text.replace("\r\n", "\n").replace("\r", "\n")
+
+
+def is_json_file(path: Path) -> bool:
+    """Whether a file begins like JSON, or is empty; else it is a table, or no file of records."""
+    return read_content(path).lstrip()[:1] in (b"{", b"[", b"")
 
 
 def number_lines(text: str) -> Iterator[tuple[int, str]]:
@@ -44,20 +60,19 @@ def number_lines(text: str) -> Iterator[tuple[int, str]]:
 
 
 def read_json_lines(path: Path) -> list[Line]:
-    """The lines of a JSON Lines file, without blank ones.
+    """The records of a file, without blank lines: JSON Lines, or any other form of records.
 
+    Where a record has no line of its own its number is that of its row, and its text is JSON.
     Raises MontessoriError, with file and line, for a file that cannot be read or a line that is not
     JSON.
     """
-    return [parse_line(path, number, text) for number, text in number_lines(read_file_text(path))]
-
-
-def parse_line(path: Path, number: int, text: str) -> Line:
-    """A line of a JSON Lines file. Raises MontessoriError with file and line if it is not JSON."""
-    try:
-        return Line(number, json.loads(text), text)
-    except (ValueError, RecursionError) as error:  # RecursionError: too deeply nested
-        raise line_error(f"not valid JSON ({error})", number, path) from error
+    records = read_records(path, FIELDS, numbers=True)
+    lines = []
+    for number, value in zip(records.numbers, records.values, strict=True):
+        if isinstance(value, Exception):
+            raise line_error(f"not valid JSON ({reason_of(value)})", number, path)
+        lines.append(Line(number, value, json.dumps(value, ensure_ascii=False, default=str)))
+    return lines
 
 
 def line_error(what: str, number: int, path: Path) -> MontessoriError:

@@ -13,6 +13,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from montessori.artifacts.json_lines import read_file_text, read_json_lines
 from montessori.artifacts.records.read import Records, read_records
 from montessori.errors import MontessoriError
 
@@ -136,3 +137,21 @@ def test_a_fault_is_named_with_its_line(tmp_path: Path, content: bytes | str | N
     assert named in caught.value.what
     assert caught.value.where
     assert caught.value.next
+
+
+def test_items_and_verdicts_come_in_the_same_forms(tmp_path: Path):
+    path = tmp_path / "verdicts"
+    for content in (
+        "instruction,preference\nx,1.5\n",
+        gzip.compress(b'[{"instruction": "x", "preference": 1.5}]'),
+        b'\n{"instruction": "x", "preference": 1.5}\r\n',
+    ):
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        (line,) = read_json_lines(path)
+        assert line.value == {"instruction": "x", "preference": 1.5}
+    assert line.number == 2
+    path.write_bytes(gzip.compress("\ufeffa\r\nb \u2028".encode()))
+    assert read_file_text(path) == "a\nb \u2028"
+    path.write_text('{"question": 1}\n{"question": 2\n')
+    with pytest.raises(MontessoriError, match="line 2: not valid JSON"):
+        read_json_lines(path)

@@ -61,7 +61,7 @@ def _read_bytes(path: Path) -> bytes:
     try:
         return Path(path).read_bytes()
     except FileNotFoundError as error:
-        raise file_error("the file does not exist", path, "fix the path") from error
+        raise file_error("cannot be read: the file does not exist", path, "fix the path") from error
     except OSError as error:
         raise file_error(f"cannot be read ({error})", path, "fix the path") from error
 

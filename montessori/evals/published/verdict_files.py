@@ -8,6 +8,7 @@ from typing import Any
 
 from montessori.artifacts.json_lines import (
     Line,
+    is_json_file,
     line_error,
     number_lines,
     read_file_text,
@@ -20,10 +21,12 @@ LARGEST = 1e15  # a number in a verdict file beyond it is nonsense
 
 
 def read_value(path: Path) -> Any:
-    """Read the value in a JSON file; the objects of a JSON Lines file as a list.
+    """Read the value in a JSON file; the objects of JSON Lines and the rows of a table as a list.
 
     Raises MontessoriError if it is unreadable or malformed.
     """
+    if not is_json_file(path):
+        return [line.value for line in read_json_lines(path)]
     text = read_file_text(path)
     try:
         return json.loads(text)
@@ -50,7 +53,7 @@ def read_lines(path: Path) -> list[tuple[int, Row, str]]:
     The objects of a JSON list are read as well, with their places from 1 instead of lines.
     Raises MontessoriError: an unreadable file, a line that is not a JSON object.
     """
-    if read_file_text(path).lstrip().startswith("["):
+    if is_json_file(path) and read_file_text(path).lstrip().startswith("["):
         lines = _read_list(path)
     else:
         lines = read_json_lines(path)
