@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 
 MOMENTS = "moments.safetensors"
 OPTIMIZER = "optimizer.json"
+EVERYTHING = slice(None)
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,22 @@ def trained_parameters(model: "PreTrainedModel") -> dict[str, torch.nn.Parameter
     return {name: value for name, value in model.named_parameters() if value.requires_grad}
 
 
-def next_step(state: AdamWState, name: str, dtype: torch.dtype = torch.float32) -> Step:
-    """The step that follows `state` for parameter `name`, in `dtype`."""
+def next_step(
+    state: AdamWState,
+    name: str,
+    dtype: torch.dtype = torch.float32,
+    part: slice | torch.Tensor = EVERYTHING,
+) -> Step:
+    """The step that follows `state` for parameter `name`, in `dtype`.
+
+    `part` takes some of the parameter's first axis: a slice, or indices (n,) int64.
+    """
     beta1, beta2 = state.betas
     step = state.steps_of(name) + 1
     first, second = 1 - beta1**step, 1 - beta2**step  # bias corrections
     return Step(
-        momentum=state.exp_avg[name].to(dtype) * (beta1 / first),
-        spread=state.exp_avg_sq[name].to(dtype) * (beta2 / second),
+        momentum=state.exp_avg[name][part].to(dtype) * (beta1 / first),
+        spread=state.exp_avg_sq[name][part].to(dtype) * (beta2 / second),
         gain=(1 - beta1) / first,
         gain_sq=(1 - beta2) / second,
         eps=state.eps,

@@ -9,12 +9,15 @@ import logging
 import math
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import torch
 
-from montessori.signals.influence.per_row import Consumer, PerRow, SparseConsumer, UnsupportedLayer
-from montessori.signals.influence.reduction import Reduction
+from montessori.signals.influence.memory import most_tokens
+from montessori.signals.influence.per_row import Consumer, PerRow, UnsupportedLayer
+from montessori.signals.influence.reduction import BLOCK, Reduction
+from montessori.signals.influence.row_gradient import RowGradient
 from montessori.train.adamw import AdamWState, trained_parameters
 from montessori.train.loss import Row, batch_by_length, comfortable_tokens, sum_mean_losses
 
@@ -23,8 +26,8 @@ if TYPE_CHECKING:
 
 LOG = logging.getLogger(__name__)
 
-#: Most rows of a shared backward pass, and most elements of a parameter's gradients in it.
-ROWS, ELEMENTS = 16, 2**26
+#: Most rows of a shared backward pass.
+ROWS = 16
 #: Largest difference between rows' sums from a shared pass and from a pass for each row, as a share
 #: of the largest sum, by the format of the products: rounding gives 1e-5 in fp32, 5e-2 in bf16.
 AGREE = {torch.float64: 1e-2, torch.float32: 1e-2, torch.bfloat16: 0.2}
@@ -51,7 +54,7 @@ def reference_gradients(
     model.zero_grad(set_to_none=True)
     for k, group in enumerate(groups):
         rows = [references[i] for i in group]
-        sums = {name: _zeros_to_sum(parameter) for name, parameter in parameters.items()}
+        sums = {name: _sum_in(table[k]) for name, table in stacked.items()}
 
         def add(name: str, gradient: torch.Tensor, sums: dict[str, torch.Tensor] = sums) -> None:
             sums[name] += gradient.flatten()
@@ -61,24 +64,22 @@ def reference_gradients(
             with _consume_gradients(parameters, add):
                 (sum_mean_losses(model, [rows[i] for i in indices], pad) / len(rows)).backward()
         for name, total in sums.items():
-            stacked[name][k] = total
+            stacked[name][k] = total  # the same memory, but for numbers that are coarser than fp32
     return stacked
 
 
-def _zeros_to_sum(parameter: torch.Tensor) -> torch.Tensor:
-    """Zeros for a sum over gradients of the parameter, as a vector, fp32 or finer."""
-    return parameter.new_zeros(
-        parameter.numel(), dtype=torch.promote_types(parameter.dtype, torch.float32)
-    )
+def _sum_in(total: torch.Tensor) -> torch.Tensor:
+    """Where gradients add up to `total`, zeros now: the same tensor, or one in fp32."""
+    return total.to(torch.promote_types(total.dtype, torch.float32))
 
 
 class FirstOrder:
     """Centred influences of rows, and of the rows of a group, on some reference groups.
 
     `model` is in evaluation mode, without dropout; `gradients` are those of `reference_gradients`.
-    Above `max_grad_norm` (0: never) a gradient is scaled down to it, as in warm-up; that needs a
-    second backward pass. `batch` is the most rows of a shared backward pass (0: chosen by the
-    model's size and the rows' lengths); 1 gives every row its own. `compiled`: see Reduction.
+    Above `max_grad_norm` (0: never) a gradient is scaled down to it, as in warm-up. `batch` is the
+    most rows of a shared backward pass (0: chosen by the rows' lengths and by memory); 1 gives
+    every row its own. `compiled`: see Reduction.
     """
 
     def __init__(
@@ -97,14 +98,15 @@ class FirstOrder:
         self.parameters = trained_parameters(model)
         self.reduction = Reduction(state, self.parameters, gradients, compiled)
         self.neutral = learning_rate * self.reduction.neutral  # (groups,), fp64
-        largest = max(value.numel() for value in self.parameters.values())
-        self.batch = batch or max(1, min(ROWS, ELEMENTS // largest))
-        self.tokens = math.inf if batch else comfortable_tokens(model.device)
+        self.batch = batch or ROWS
+        self.tokens = math.inf
         self.alone = ""  # why every row has a backward pass of its own
         self._checked = False  # whether rows that share a pass were compared with rows alone
         if self.batch > 1:
             try:
                 self._per_row = PerRow(model)
+                if not batch:
+                    self.tokens = most_tokens(model, kept_to_end=max_grad_norm > 0)
             except UnsupportedLayer as layer:
                 self._separate_passes(str(layer))
 
@@ -174,47 +176,55 @@ class FirstOrder:
     def _sum_together(
         self, rows: Sequence[Row], mix: Callable[[torch.Tensor], torch.Tensor] | None = None
     ) -> torch.Tensor:
-        """Sums of the rows' steps, or of those that `mix` makes of their gradients, (n, groups).
+        """Sums of the rows' steps, or of those that `mix` makes of their gradients, (n, groups)."""
 
-        One backward pass of all rows; with clipping two, because a row's factor depends on its
-        whole gradient, which is never kept.
-        """
-        count = len(rows) if mix is None else 1 + len(rows)
-        reduction = self.reduction
-        reduction.scale = None
-        if self.max_grad_norm:
-            norms = _Norms(count, self.neutral)
-            self._separate_rows(rows, _mix_before(mix, norms.add_squares))
-            reduction.scale = norms.clip_factors(self.max_grad_norm)
-        reduction.start_sums(count)
-        # A mix of rows has a gradient at the vectors of all of them, so it is not sparse.
-        sparse = reduction.add_sparse if mix is None else None
-        self._separate_rows(rows, _mix_before(mix, reduction.add_dense), sparse)
-        return reduction.sums
+        def separate(consume: Consumer) -> None:
+            self._per_row.separate_rows(
+                lambda: sum_mean_losses(self.model, rows, self.pad),
+                len(rows),
+                lambda name, gradient: consume(name, replace(gradient, mix=mix)),
+            )
 
-    def _separate_rows(
-        self, rows: Sequence[Row], dense: Consumer, sparse: SparseConsumer | None = None
-    ) -> None:
-        """One backward pass whose gradients go to the consumers row by row."""
-        self._per_row.separate_rows(
-            lambda: sum_mean_losses(self.model, rows, self.pad), len(rows), dense, sparse
-        )
+        return self._sum_steps(len(rows) if mix is None else 1 + len(rows), separate)
 
     def _sum_mean_step(self, rows: Sequence[Row]) -> torch.Tensor:
         """Sums of one step on the mean loss of `rows`, shape (groups,)."""
-        self.reduction.scale = None
-        if self.max_grad_norm:
-            norms = _Norms(1, self.neutral)
-            self._take_gradient(rows, norms.add_squares)
-            self.reduction.scale = norms.clip_factors(self.max_grad_norm)
-        self.reduction.start_sums(1)
-        self._take_gradient(rows, self.reduction.add_dense)
-        return self.reduction.sums[0]
 
-    def _take_gradient(self, rows: Sequence[Row], consume: Consumer) -> None:
-        """One backward pass of the mean loss of `rows`; its gradient goes to `consume`."""
-        with _consume_gradients(self.parameters, consume):
-            (sum_mean_losses(self.model, rows, self.pad) / len(rows)).backward()
+        def take(consume: Consumer) -> None:
+            def wrap(name: str, gradient: torch.Tensor) -> None:
+                consume(name, RowGradient(gradient.shape, 1, whole=gradient[None]))
+
+            with _consume_gradients(self.parameters, wrap):
+                (sum_mean_losses(self.model, rows, self.pad) / len(rows)).backward()
+
+        return self._sum_steps(1, take)[0]
+
+    def _sum_steps(self, count: int, take_gradients: Callable[[Consumer], None]) -> torch.Tensor:
+        """Sums of `count` steps on the gradients of one backward pass, (count, groups).
+
+        A gradient is consumed as soon as it is there. With clipping all are kept until the backward
+        pass has ended, by their factors, since each row's norm is that of its whole gradient.
+        """
+        reduction = self.reduction
+        reduction.scale = None
+        reduction.start_sums(count)
+        if not self.max_grad_norm:
+            take_gradients(reduction.add)
+            return reduction.sums
+        kept: list[tuple[str, RowGradient]] = []
+        take_gradients(lambda name, gradient: kept.append((name, gradient)))
+        squares = self.neutral.new_zeros(count)  # (count,), fp64
+        for _, gradient in kept:
+            squares += gradient.sum_squares(BLOCK)
+        reduction.scale = clip_factors(squares.sqrt(), self.max_grad_norm)
+        for name, gradient in kept:
+            reduction.add(name, gradient)
+        return reduction.sums
+
+
+def clip_factors(norms: torch.Tensor, most: float) -> torch.Tensor:
+    """Factors that scale gradients of `norms` down to `most`, as by torch's clip_grad_norm_."""
+    return (most / (norms + 1e-6)).clamp(max=1.0)
 
 
 def with_and_without(gradients: torch.Tensor) -> torch.Tensor:
@@ -223,39 +233,17 @@ def with_and_without(gradients: torch.Tensor) -> torch.Tensor:
     return torch.cat([total / len(gradients), (total - gradients) / others])
 
 
-def _mix_before(mix: Callable[[torch.Tensor], torch.Tensor] | None, consume: Consumer) -> Consumer:
-    """`consume`, for gradients that go through `mix` first."""
-    if mix is None:
-        return consume
-    return lambda name, gradient: consume(name, mix(gradient))
-
-
-class _Norms:
-    """The norm of each row's whole gradient, and what clipping makes of it."""
-
-    def __init__(self, rows: int, like: torch.Tensor) -> None:
-        self.squares = like.new_zeros(rows)  # (rows,), fp64
-
-    def add_squares(self, name: str, gradient: torch.Tensor) -> None:
-        """Count a parameter's gradients, shape (rows, *parameter.shape)."""
-        self.squares += gradient.flatten(1).double().square().sum(dim=1)
-
-    def clip_factors(self, most: float) -> torch.Tensor:
-        """Factors of the rows' gradients, (rows,), as by torch.nn.utils.clip_grad_norm_."""
-        return (most / (self.squares.sqrt() + 1e-6)).clamp(max=1.0)
-
-
 @contextmanager
 def _consume_gradients(
-    parameters: dict[str, torch.nn.Parameter], consume: Consumer
+    parameters: dict[str, torch.nn.Parameter], consume: Callable[[str, torch.Tensor], None]
 ) -> Iterator[None]:
-    """While open, a parameter's gradient goes to `consume`, (1, *shape), and is dropped."""
+    """While open, a parameter's gradient goes to `consume`, and is dropped."""
 
     def make_hook(name: str) -> Callable[[torch.Tensor], None]:
         def hand_over(parameter: torch.Tensor) -> None:
             gradient, parameter.grad = parameter.grad, None
             if gradient is not None:
-                consume(name, gradient[None])
+                consume(name, gradient)
 
         return hand_over
 

@@ -1,10 +1,8 @@
 """The gradients of every row of a batch by one backward pass, layer by layer, never all at once.
 
-The gradient of a linear layer for row b is `outputs'[b]^T inputs[b]`: the gradient that comes back
-to the layer's output, times the layer's input (per-example gradients, as computed for clipping in
-arXiv 1510.01799). Inside `separate_rows`, layers with trained parameters run through autograd
-functions. As the backward pass reaches a layer, its function hands the rows' gradients to a
-consumer and then drops them.
+Inside `separate_rows`, layers with trained parameters run through autograd functions. As the
+backward pass reaches a layer, its function hands what the rows' gradients are made of to a consumer
+(see `row_gradient`) and then drops it.
 
 What cannot be separated is never left out silently. A layer whose input is not rows first raises
 in the forward pass. A weight that is used without a call of its layer (adapters on experts, whose
@@ -21,13 +19,13 @@ import torch
 from torch import nn
 from torch.nn import functional
 
+from montessori.signals.influence.row_gradient import Factors, RowGradient, collect_vectors
+
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-#: Takes a parameter's name and its gradients, shape (rows, *parameter.shape).
-Consumer = Callable[[str, torch.Tensor], None]
-#: Takes a parameter's name, rows (n,), indices along its first axis (n,) and gradients (n, width).
-SparseConsumer = Callable[[str, torch.Tensor, torch.Tensor, torch.Tensor], None]
+#: Takes a parameter's name and its gradients.
+Consumer = Callable[[str, RowGradient], None]
 
 #: What a module raises that is given one tensor and wants something else.
 NOT_A_NORM = (TypeError, ValueError, RuntimeError, AttributeError, LookupError, AssertionError)
@@ -58,29 +56,24 @@ class PerRow:
         # that autograd still calls their backward.
         self._spark = torch.zeros(0, requires_grad=True, device=device)
         self._forwards = [(module, self._make_forward(module, keys)) for module, keys in layers]
-        self._held: dict[int, torch.Tensor] = {}  # gradients of parameters used several times
+        self._held: dict[int, RowGradient] = {}  # of parameters that are used several times
         self._uses: Counter[int] = Counter()  # calls of a parameter's layers in the forward pass
         self._seen: Counter[int] = Counter()  # of these calls, those that the backward pass reached
         self._counts_calls = False
         self._rows = 0
-        self._dense: Consumer | None = None
-        self._sparse: SparseConsumer | None = None
+        self._consume: Consumer | None = None
 
     def separate_rows(
-        self,
-        compute_loss: Callable[[], torch.Tensor],
-        rows: int,
-        dense: Consumer,
-        sparse: SparseConsumer | None = None,
+        self, compute_loss: Callable[[], torch.Tensor], rows: int, consume: Consumer
     ) -> None:
         """Run the backward pass of `compute_loss()`, a sum over `rows` rows, row by row.
 
         The parameters' own `.grad` stay empty. A parameter that is used several times (tied
-        embeddings, a block that runs twice) is given once, as the sum. Embeddings of one layer go
-        to `sparse`, if it is given. Raises UnsupportedLayer, perhaps after some gradients were
-        given, where the rows of a trained parameter cannot be separated.
+        embeddings, a block that runs twice) is given once, as the sum. Raises UnsupportedLayer,
+        perhaps after some gradients were given, where the rows of a trained parameter cannot be
+        separated.
         """
-        self._rows, self._dense, self._sparse = rows, dense, sparse
+        self._rows, self._consume = rows, consume
         with self._replace_forwards():
             self._counts_calls = True
             loss = compute_loss()
@@ -112,36 +105,36 @@ class PerRow:
                 name = self._name[id(parameter)]
                 raise UnsupportedLayer(f"{name}, used without a call of its layer")
 
-    def give_dense(self, parameter: nn.Parameter, gradient: torch.Tensor) -> None:
-        """Pass on the gradients of a parameter, (rows, *shape), summed over its uses."""
+    def give_product(
+        self, weight: nn.Parameter, outputs: torch.Tensor, inputs: torch.Tensor
+    ) -> None:
+        """Pass on the gradients of a linear layer's weight, by their factors."""
+        factors = Factors(outputs, inputs)
+        self._give(weight, RowGradient(weight.shape, self._rows, factors=(factors,)))
+
+    def give_whole(self, parameter: nn.Parameter, gradient: torch.Tensor) -> None:
+        """Pass on the gradients of a vector, (rows, *shape)."""
+        self._give(parameter, RowGradient(parameter.shape, self._rows, whole=gradient))
+
+    def give_vectors(self, weight: nn.Parameter, ids: torch.Tensor, gradient: torch.Tensor) -> None:
+        """Pass on the gradients of an embedding: `ids` (rows, T), `gradient` (rows, T, width)."""
+        vectors = collect_vectors(ids, gradient, len(weight))
+        self._give(weight, RowGradient(weight.shape, self._rows, vectors=(vectors,)))
+
+    def _give(self, parameter: nn.Parameter, gradient: RowGradient) -> None:
+        """Pass on the gradients of a parameter once all its uses are there."""
         key = id(parameter)
         self._seen[key] += 1
         if key in self._held:
-            gradient = self._held.pop(key).add_(gradient)
+            gradient = self._held.pop(key).join(gradient)
         if self._seen[key] < self._uses[key]:
             self._held[key] = gradient
             return
         self._pass_on(key, gradient)
 
-    def _pass_on(self, key: int, gradient: torch.Tensor) -> None:
-        assert self._dense is not None
-        self._dense(self._name[key], gradient)
-
-    def give_vectors(self, weight: nn.Parameter, ids: torch.Tensor, gradient: torch.Tensor) -> None:
-        """Pass on the gradients of an embedding: `ids` (rows, T), `gradient` (rows, T, width)."""
-        rows, width = len(ids), gradient.shape[-1]
-        # A place is the number of a vector in a table of all rows' vectors, (rows * vocabulary).
-        first = torch.arange(rows, device=ids.device)[:, None] * len(weight)  # (rows, 1)
-        places = (ids + first).flatten()  # (rows * T,)
-        if self._sparse is None or self._uses[id(weight)] > 1:
-            whole = gradient.new_zeros(rows * len(weight), width)  # (rows * vocabulary, width)
-            whole.index_add_(0, places, gradient.flatten(0, 1))
-            self.give_dense(weight, whole.view(rows, *weight.shape))
-            return
-        used, where = places.unique(return_inverse=True)  # (n,), (rows * T,)
-        table = gradient.new_zeros(len(used), width)  # (n, width)
-        table.index_add_(0, where, gradient.flatten(0, 1))
-        self._sparse(self._name[id(weight)], used // len(weight), used % len(weight), table)
+    def _pass_on(self, key: int, gradient: RowGradient) -> None:
+        assert self._consume is not None
+        self._consume(self._name[key], gradient)
 
     def is_trained(self, parameter: nn.Parameter | None) -> bool:
         """Whether the parameter is one whose gradients are asked for."""
@@ -243,10 +236,9 @@ class _Linear(torch.autograd.Function):
         module, rows = ctx.module, ctx.rows
         outputs = gradient.flatten(1, -2)  # (rows, places, out)
         if rows.is_trained(module.weight):
-            product = outputs.transpose(1, 2) @ x.flatten(1, -2)  # (rows, out, in)
-            rows.give_dense(module.weight, product)
+            rows.give_product(module.weight, outputs, x.flatten(1, -2))
         if rows.is_trained(module.bias):
-            rows.give_dense(module.bias, outputs.sum(dim=1))  # (rows, out)
+            rows.give_whole(module.bias, outputs.sum(dim=1))  # (rows, out)
         for_input = gradient @ module.weight if ctx.needs_input_grad[0] else None
         return for_input, None, None, None
 
@@ -288,8 +280,8 @@ class _Norm(torch.autograd.Function):
         # A norm over each head has (rows, tokens, heads, width): all axes in between are places.
         if rows.is_trained(module.weight):
             product = (gradient * x).flatten(1, -2).sum(dim=1)  # (rows, width)
-            rows.give_dense(module.weight, product)
+            rows.give_whole(module.weight, product)
         bias = getattr(module, "bias", None)
         if rows.is_trained(bias):
-            rows.give_dense(bias, gradient.flatten(1, -2).sum(dim=1))
+            rows.give_whole(bias, gradient.flatten(1, -2).sum(dim=1))
         return gradient * module.weight, None, None, None

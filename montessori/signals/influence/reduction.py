@@ -6,24 +6,31 @@ contains the row's own squared gradient: with a frozen second moment the estimat
 """
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from functools import cache
 
 import torch
 
 from montessori.errors import MontessoriError
+from montessori.signals.influence.row_gradient import RowGradient, Vectors, cut_tiles
 from montessori.train.adamw import AdamWState, Step, next_step
 
 #: Elements worked on at once: small enough that a block and its temporaries stay in cache.
 BLOCK = 2**17
+#: Elements in a tile of a larger parameter, by kind of device: on a CPU the tile's moments and
+#: reference stay in cache while the rows of a batch pass, a GPU wants more work in a kernel.
+TILE = {"cpu": 2**16, "cuda": 2**22}
 
 
 class Reduction:
     """Centred influences of some rows on some reference groups, per unit of learning rate.
 
-    `gradients` are the reference gradients by parameter name, each (groups, elements). `add_dense`
-    and `add_sparse` take the rows' gradients in any order of parameters and add to `sums`. Products
-    are in the number format of the reference gradients, sums over parameters in fp64. With
-    `compiled` one kernel made by torch.compile reads everything once, in fp32 or fp64.
+    `gradients` are the reference gradients by parameter name, each (groups, elements). `add` takes
+    the rows' gradients in any order of parameters and adds to `sums`. Moments and references are
+    read as they are, a tile at a time; what follows from them (momentum, spread, the step without
+    a gradient) is computed in the tile, and kept for small parameters only. Products are in the
+    references' format, fp32 at least; sums over parameters in fp64. With `compiled` one kernel made
+    by torch.compile reads everything once.
     """
 
     def __init__(
@@ -33,14 +40,14 @@ class Reduction:
         gradients: Mapping[str, torch.Tensor],
         compiled: bool = False,
     ) -> None:
-        self.gradients = gradients
+        self.state, self.gradients = state, gradients
         self._share = _compiled_share() if compiled else sum_share
         self._block = 0 if compiled else BLOCK
-        self.steps = {name: next_step(state, name, g.dtype) for name, g in gradients.items()}
-        self.rest = {}  # the step of the momentum, (*parameter.shape)
-        for name, step in self.steps.items():
-            self.rest[name] = step.update(torch.zeros_like(step.momentum))
-        self.neutral = self._sum_momentum_step(state, parameters)  # (groups,), fp64
+        self._shapes = {name: parameters[name].shape for name in gradients}
+        self._kept: dict[str, _Tile] = {}  # of parameters of one tile
+        first = next(iter(gradients.values()))
+        self._tile = TILE.get(first.device.type, TILE["cuda"])
+        self.neutral = self._sum_momentum_step(parameters)  # (groups,), fp64
         self.scale: torch.Tensor | None = None  # factors of the rows' gradients, (rows,)
         self.sums = self.neutral.new_zeros(0, len(self.neutral))  # (rows, groups), fp64
 
@@ -48,35 +55,62 @@ class Reduction:
         """Set the sums of `rows` rows to zero."""
         self.sums = self.neutral.new_zeros(rows, len(self.neutral))
 
-    def add_dense(self, name: str, gradient: torch.Tensor) -> None:
-        """Add a parameter's share, from gradients of shape (rows, *parameter.shape)."""
-        step, rest, reference = self.steps[name], self.rest[name], self.gradients[name]
+    def add(self, name: str, gradient: RowGradient) -> None:
+        """Add a parameter's share."""
+        if gradient.is_sparse and len(gradient.vectors) == 1:
+            self._add_vectors(name, gradient.vectors[0])
+            return
+        for start, stop in self.cut_tiles(name):
+            self._add_tile(self._take_tile(name, start, stop), gradient.make_tile(start, stop))
+
+    def cut_tiles(self, name: str) -> list[tuple[int, int]]:
+        """Bounds of the tiles of a parameter, along its first axis."""
+        shape = self._shapes[name]
+        return cut_tiles(shape, BLOCK if shape.numel() <= BLOCK else self._tile)
+
+    def _add_tile(self, tile: "_Tile", gradient: torch.Tensor) -> None:
+        """Add the share of a tile, from gradients of shape (rows, ...)."""
         gradient = self._scale_rows(gradient).flatten(1)  # (rows, elements)
         # Few rows at a time, so that a block of BLOCK elements stays in the cache.
-        size = max(1, self._block // rest.numel()) if self._block else len(gradient)
-        rest, step = rest.flatten(), step.flat()  # (elements,)
+        elements = gradient.shape[1]
+        size = max(1, self._block // elements) if self._block else len(gradient)
         for start in range(0, len(gradient), size):
             block = gradient[start : start + size]  # (size, elements)
-            self.sums[start : start + size] += self._share(step, rest, block, reference).double()
+            share = self._share(tile.step, tile.rest, block, tile.reference)
+            self.sums[start : start + size] += share.double()
 
-    def add_sparse(
-        self, name: str, rows: torch.Tensor, index: torch.Tensor, gradient: torch.Tensor
-    ) -> None:
+    def _take_tile(self, name: str, start: int, stop: int) -> "_Tile":
+        """What a tile's gradients are compared with."""
+        kept = self._kept.get(name)
+        if kept is not None:
+            return kept
+        shape, reference = self._shapes[name], self.gradients[name]
+        dtype = torch.promote_types(reference.dtype, torch.float32)
+        width = shape[1:].numel()
+        reference = reference[:, start * width : stop * width].to(dtype)
+        step = next_step(self.state, name, dtype, slice(start, stop)).flat()
+        tile = _Tile(step, step.update(torch.zeros_like(step.momentum)), reference)
+        if (start, stop) == (0, shape[0]):
+            self._kept[name] = tile
+        return tile
+
+    def _add_vectors(self, name: str, vectors: Vectors) -> None:
         """Add the share of an embedding whose gradients are zero off some of its vectors.
 
-        Vector `index[i]` of row `rows[i]` has the gradient `gradient[i]`. A zero gradient takes the
-        step of the momentum, which centring removes, so the other vectors add nothing.
+        A zero gradient takes the step of the momentum, which centring removes, so the other vectors
+        add nothing.
         """
-        step, reference = self.steps[name], self.gradients[name]
+        gradient, reference = vectors.values, self.gradients[name]
         if self.scale is not None:
-            gradient = gradient * self.scale[rows, None].to(gradient.dtype)
-        part = Step(step.momentum[index], step.spread[index], step.gain, step.gain_sq, step.eps)
-        update = part.update(gradient.to(reference.dtype)).sub_(
-            self.rest[name][index]
-        )  # (n, width)
-        table = reference.view(len(reference), *step.momentum.shape)  # (groups, vocabulary, width)
-        vectors = table[:, index]  # (groups, n, width)
-        self.sums.index_add_(0, rows, torch.einsum("nd,knd->nk", update, vectors).double())
+            gradient = gradient * self.scale[vectors.rows, None].to(gradient.dtype)
+        dtype = torch.promote_types(reference.dtype, torch.float32)
+        step = next_step(self.state, name, dtype, vectors.index)  # (n, width)
+        rest = step.update(torch.zeros_like(step.momentum))
+        update = step.update(gradient.to(dtype)).sub_(rest)  # (n, width)
+        table = reference.view(len(reference), *self._shapes[name])  # (groups, vocabulary, width)
+        chosen = table[:, vectors.index].to(dtype)  # (groups, n, width)
+        share = torch.einsum("nd,knd->nk", update, chosen)
+        self.sums.index_add_(0, vectors.rows, share.double())
 
     def _scale_rows(self, gradient: torch.Tensor) -> torch.Tensor:
         if self.scale is None:
@@ -84,16 +118,26 @@ class Reduction:
         factors = self.scale.to(gradient.dtype)
         return gradient * factors.view(-1, *[1] * (gradient.dim() - 1))
 
-    def _sum_momentum_step(
-        self, state: AdamWState, parameters: Mapping[str, torch.Tensor]
-    ) -> torch.Tensor:
+    def _sum_momentum_step(self, parameters: Mapping[str, torch.Tensor]) -> torch.Tensor:
         """-grad L_ref . delta(0), fp64, shape (groups,): what the momentum alone does."""
         total = torch.zeros(())
         for name, reference in self.gradients.items():
-            # Weight decay does not depend on the row: it is part of the neutral score alone.
-            whole = self.rest[name] + state.weight_decay * parameters[name].detach()
-            total = total.to(reference.device) + (reference @ whole.flatten()).double()
+            for start, stop in self.cut_tiles(name):
+                tile = self._take_tile(name, start, stop)
+                # Weight decay does not depend on the row: it is part of the neutral score alone.
+                weight = parameters[name].detach()[start:stop].flatten()
+                whole = tile.rest + self.state.weight_decay * weight
+                total = total.to(reference.device) + (tile.reference @ whole).double()
         return total
+
+
+@dataclass(frozen=True)
+class _Tile:
+    """A parameter's tile as vectors: its step, that without a gradient, (groups, elements)."""
+
+    step: Step
+    rest: torch.Tensor
+    reference: torch.Tensor
 
 
 Share = Callable[[Step, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]

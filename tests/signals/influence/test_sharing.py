@@ -110,13 +110,13 @@ def test_a_layer_that_appears_later_still_stops_the_sharing():
 @pytest.mark.parametrize("call", ["score_rows", "score_group"])
 def test_two_rows_are_scored_both_ways_at_the_start(call, monkeypatch):
     """Whatever makes shared passes differ, also what nobody thought of."""
-    model, plain = model_of(LLAMA), PerRow.give_dense
+    model, plain = model_of(LLAMA), PerRow.give_product
 
-    def loses_some(self, parameter, gradient):
-        plain(self, parameter, 0.8 * gradient)
+    def loses_some(self, weight, outputs, inputs):
+        plain(self, weight, 0.8 * outputs, inputs)
 
     expected = getattr(engine_of(model, batch=1), call)(ROWS)
-    monkeypatch.setattr(PerRow, "give_dense", loses_some)
+    monkeypatch.setattr(PerRow, "give_product", loses_some)
     engine = engine_of(model)
     assert torch.equal(getattr(engine, call)(ROWS), expected)
     assert "score otherwise" in engine.alone

@@ -1,0 +1,49 @@
+"""How many tokens a shared backward pass may hold."""
+
+from typing import TYPE_CHECKING
+
+import torch
+from torch import nn
+
+from montessori.train.loss import comfortable_tokens
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedModel
+
+#: What a backward pass may hold on a CPU: as much as the weights, and this many bytes.
+CPU_BYTES = 3 * 2**28
+#: And on a GPU: this share of what is free once weights, moments and references are there.
+GPU_SHARE = 0.5
+#: Logits, their gradient, their softmax and its inputs are there at once.
+LOGITS = 4
+#: The inputs and outputs of layers that have weights are about half of what is kept.
+OTHERS = 2
+
+
+def most_tokens(model: "PreTrainedModel", kept_to_end: bool = False) -> float:
+    """Most tokens of a shared backward pass: what runs fastest, as far as memory allows.
+
+    `kept_to_end` says that what the gradients are made of is kept until the pass has ended.
+    """
+    size = bytes_of_token(model) * (2 if kept_to_end else 1)
+    return min(comfortable_tokens(model.device), _budget(model) / size)
+
+
+def bytes_of_token(model: "PreTrainedModel") -> int:
+    """About how many bytes a token needs in a backward pass: activations, logits."""
+    size = model.dtype.itemsize
+    kept = sum(
+        sum(module.weight.shape)
+        for module in model.modules()
+        if isinstance(module, nn.Linear) and module is not model.get_output_embeddings()
+    )
+    vocabulary = len(model.get_input_embeddings().weight)
+    return OTHERS * kept * size + LOGITS * vocabulary * max(size, 4)
+
+
+def _budget(model: "PreTrainedModel") -> float:
+    if model.device.type == "cuda":
+        free, _ = torch.cuda.mem_get_info(model.device)
+        return GPU_SHARE * free
+    weights = sum(value.numel() * value.element_size() for value in model.parameters())
+    return float(weights + CPU_BYTES)
