@@ -53,8 +53,9 @@ def bench_influence(
     ] = 0,
     checkpointing: Annotated[bool, typer.Option(help="Recompute activations.")] = False,
     compile: Annotated[
-        bool, typer.Option(help="One kernel for the reduction, by torch.compile.")
-    ] = False,
+        bool | None,
+        typer.Option(help="Large weights in one kernel by torch.compile; else if it can."),
+    ] = None,
     device: Device = "auto",
     threads: Threads = 0,
     json: Json = None,

@@ -51,7 +51,7 @@ class Compute:
     precision: str  # a key of DTYPES
     batch: int  # rows of a backward pass; 0 = by the model's size
     checkpointing: bool
-    compiled: bool
+    compiled: bool | None
     device: str
     threads: int
 

@@ -77,6 +77,30 @@ def trained_parameters(model: "PreTrainedModel") -> dict[str, torch.nn.Parameter
     return {name: value for name, value in model.named_parameters() if value.requires_grad}
 
 
+@dataclass(frozen=True)
+class StepFactors:
+    """What makes the next step of a parameter out of its moments as they are.
+
+    momentum = `first` * exp_avg, spread = `second` * exp_avg_sq; the others are those of `Step`.
+    """
+
+    first: float
+    second: float
+    gain: float
+    gain_sq: float
+    eps: float
+
+
+def step_factors(state: AdamWState, name: str) -> StepFactors:
+    """The factors of the step that follows `state` for parameter `name`."""
+    beta1, beta2 = state.betas
+    step = state.steps_of(name) + 1
+    first, second = 1 - beta1**step, 1 - beta2**step  # bias corrections
+    return StepFactors(
+        beta1 / first, beta2 / second, (1 - beta1) / first, (1 - beta2) / second, state.eps
+    )
+
+
 def next_step(
     state: AdamWState,
     name: str,
@@ -87,15 +111,13 @@ def next_step(
 
     `part` takes some of the parameter's first axis: a slice, or indices (n,) int64.
     """
-    beta1, beta2 = state.betas
-    step = state.steps_of(name) + 1
-    first, second = 1 - beta1**step, 1 - beta2**step  # bias corrections
+    factors = step_factors(state, name)
     return Step(
-        momentum=state.exp_avg[name][part].to(dtype) * (beta1 / first),
-        spread=state.exp_avg_sq[name][part].to(dtype) * (beta2 / second),
-        gain=(1 - beta1) / first,
-        gain_sq=(1 - beta2) / second,
-        eps=state.eps,
+        momentum=state.exp_avg[name][part].to(dtype) * factors.first,
+        spread=state.exp_avg_sq[name][part].to(dtype) * factors.second,
+        gain=factors.gain,
+        gain_sq=factors.gain_sq,
+        eps=factors.eps,
     )
 
 

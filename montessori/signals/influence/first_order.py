@@ -91,7 +91,7 @@ class FirstOrder:
         pad: int,
         max_grad_norm: float = 0.0,
         batch: int = 0,
-        compiled: bool = False,
+        compiled: bool | None = False,
     ) -> None:
         self.model, self.pad, self.max_grad_norm = model, pad, max_grad_norm
         self.learning_rate = learning_rate

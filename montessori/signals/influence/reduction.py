@@ -5,21 +5,23 @@ contains the row's own squared gradient: with a frozen second moment the estimat
 (Spearman 0.02 with the exact influence).
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import cache
 
 import torch
 
-from montessori.errors import MontessoriError
+from montessori.signals.influence.kernel import choose_kernel
 from montessori.signals.influence.row_gradient import RowGradient, Vectors, cut_tiles
-from montessori.train.adamw import AdamWState, Step, next_step
+from montessori.train.adamw import AdamWState, Step, next_step, step_factors
 
-#: Elements worked on at once: small enough that a block and its temporaries stay in cache.
+#: Most elements of a parameter that is one tile, and of the block of rows worked on there: small
+#: enough that a block and its temporaries stay in cache.
 BLOCK = 2**17
 #: Elements in a tile of a larger parameter, by kind of device: on a CPU the tile's moments and
 #: reference stay in cache while the rows of a batch pass, a GPU wants more work in a kernel.
 TILE = {"cpu": 2**16, "cuda": 2**22}
+#: Elements of the rows' gradients of such a tile that are worked on at once by the plain form.
+ROWS_BLOCK = {"cpu": 2**18, "cuda": 2**26}
 
 
 class Reduction:
@@ -29,8 +31,8 @@ class Reduction:
     the rows' gradients in any order of parameters and adds to `sums`. Moments and references are
     read as they are, a tile at a time; what follows from them (momentum, spread, the step without
     a gradient) is computed in the tile, and kept for small parameters only. Products are in the
-    references' format, fp32 at least; sums over parameters in fp64. With `compiled` one kernel made
-    by torch.compile reads everything once.
+    references' format, fp32 at least; sums over parameters in fp64. `compiled`: parameters of
+    several tiles go through one kernel made by torch.compile; None: if there is a compiler.
     """
 
     def __init__(
@@ -38,15 +40,17 @@ class Reduction:
         state: AdamWState,
         parameters: Mapping[str, torch.Tensor],
         gradients: Mapping[str, torch.Tensor],
-        compiled: bool = False,
+        compiled: bool | None = False,
     ) -> None:
         self.state, self.gradients = state, gradients
-        self._share = _compiled_share() if compiled else sum_share
-        self._block = 0 if compiled else BLOCK
         self._shapes = {name: parameters[name].shape for name in gradients}
         self._kept: dict[str, _Tile] = {}  # of parameters of one tile
-        first = next(iter(gradients.values()))
-        self._tile = TILE.get(first.device.type, TILE["cuda"])
+        kind = next(iter(gradients.values())).device.type
+        self._tile, self._rows_block = (
+            sizes.get(kind, sizes["cuda"]) for sizes in (TILE, ROWS_BLOCK)
+        )
+        tiled = any(len(self.cut_tiles(name)) > 1 for name in gradients)
+        self._kernel = choose_kernel(compiled) if tiled else None
         self.neutral = self._sum_momentum_step(parameters)  # (groups,), fp64
         self.scale: torch.Tensor | None = None  # factors of the rows' gradients, (rows,)
         self.sums = self.neutral.new_zeros(0, len(self.neutral))  # (rows, groups), fp64
@@ -60,23 +64,49 @@ class Reduction:
         if gradient.is_sparse and len(gradient.vectors) == 1:
             self._add_vectors(name, gradient.vectors[0])
             return
-        for start, stop in self.cut_tiles(name):
-            self._add_tile(self._take_tile(name, start, stop), gradient.make_tile(start, stop))
+        tiles = self.cut_tiles(name)
+        if len(tiles) == 1:
+            self._add_whole(name, gradient)
+        else:
+            add = self._add_tile if self._kernel is None else self._add_fused
+            for start, stop in tiles:
+                add(name, start, stop, self._scale_rows(gradient.make_tile(start, stop)).flatten(1))
 
     def cut_tiles(self, name: str) -> list[tuple[int, int]]:
         """Bounds of the tiles of a parameter, along its first axis."""
         shape = self._shapes[name]
         return cut_tiles(shape, BLOCK if shape.numel() <= BLOCK else self._tile)
 
-    def _add_tile(self, tile: "_Tile", gradient: torch.Tensor) -> None:
-        """Add the share of a tile, from gradients of shape (rows, ...)."""
-        gradient = self._scale_rows(gradient).flatten(1)  # (rows, elements)
-        # Few rows at a time, so that a block of BLOCK elements stays in the cache.
-        elements = gradient.shape[1]
-        size = max(1, self._block // elements) if self._block else len(gradient)
+    def _add_whole(self, name: str, gradient: RowGradient) -> None:
+        """Add the share of a parameter of one tile."""
+        length = self._shapes[name][0]
+        whole = self._scale_rows(gradient.make_tile(0, length)).flatten(1)  # (rows, elements)
+        self._add_blocks(self._take_tile(name, 0, length), whole, BLOCK)
+
+    def _add_tile(self, name: str, start: int, stop: int, gradient: torch.Tensor) -> None:
+        """Add the share of a tile, from gradients (rows, elements)."""
+        self._add_blocks(self._take_tile(name, start, stop), gradient, self._rows_block)
+
+    def _add_fused(self, name: str, start: int, stop: int, gradient: torch.Tensor) -> None:
+        """The same by the compiled kernel."""
+        assert self._kernel is not None
+        state, reference = self.state, self.gradients[name]
+        width = self._shapes[name][1:].numel()
+        here = slice(start * width, stop * width)
+        self.sums += self._kernel(
+            state.exp_avg[name].flatten()[here],
+            state.exp_avg_sq[name].flatten()[here],
+            gradient,
+            reference[:, here],
+            step_factors(state, name),
+        ).double()
+
+    def _add_blocks(self, tile: "_Tile", gradient: torch.Tensor, elements: int) -> None:
+        """Add the share of a tile, from gradients (rows, elements), few rows at a time."""
+        size = max(1, elements // gradient.shape[1])
         for start in range(0, len(gradient), size):
             block = gradient[start : start + size]  # (size, elements)
-            share = self._share(tile.step, tile.rest, block, tile.reference)
+            share = sum_share(tile.step, tile.rest, block, tile.reference)
             self.sums[start : start + size] += share.double()
 
     def _take_tile(self, name: str, start: int, stop: int) -> "_Tile":
@@ -140,50 +170,12 @@ class _Tile:
     reference: torch.Tensor
 
 
-Share = Callable[[Step, torch.Tensor, torch.Tensor, torch.Tensor], torch.Tensor]
-
-
 def sum_share(
     step: Step, rest: torch.Tensor, gradient: torch.Tensor, reference: torch.Tensor
 ) -> torch.Tensor:
-    """A parameter's share of the sums, (rows, groups), operation by operation.
+    """A tile's share of the sums, (rows, groups), operation by operation.
 
     `gradient` is (rows, elements), `reference` (groups, elements), `rest` the step of the momentum,
-    (elements,); `step` is that of the parameter as a vector.
+    (elements,); `step` is that of the tile as a vector.
     """
     return step.update(gradient.to(reference.dtype)).sub_(rest) @ reference.T
-
-
-@cache
-def _compiled_share() -> Share:
-    """`sum_share` as one kernel for parameters of all sizes, compiled at its first use."""
-    from torch._dynamo.exc import TorchDynamoException
-
-    kernel = torch.compile(_fused_share, dynamic=True)
-
-    def run_kernel(
-        step: Step, rest: torch.Tensor, gradient: torch.Tensor, reference: torch.Tensor
-    ) -> torch.Tensor:
-        try:
-            result: torch.Tensor = kernel(step, rest, gradient, reference)
-        except TorchDynamoException as error:
-            raise MontessoriError(
-                f"torch.compile cannot compile here: {str(error).splitlines()[0]}",
-                expected="a C++ compiler on a CPU, Triton on a GPU",
-                next="set machine.compile: false in params.yaml (or leave out --compile)",
-            ) from error
-        return result
-
-    return run_kernel
-
-
-def _fused_share(
-    step: Step, rest: torch.Tensor, gradient: torch.Tensor, reference: torch.Tensor
-) -> torch.Tensor:
-    """`sum_share` as a reduction without a matrix product, which a compiler can fuse."""
-    dtype = torch.promote_types(reference.dtype, torch.float32)
-    g = gradient.to(dtype)  # (rows, elements)
-    root = (step.spread.to(dtype) + step.gain_sq * g * g).sqrt() + step.eps
-    update = (step.momentum.to(dtype) + step.gain * g) / root - rest.to(dtype)  # (rows, elements)
-    # Products of all rows and groups, (rows, groups, elements), exist only inside the kernel.
-    return (update[:, None] * reference.to(dtype)).sum(dim=-1)

@@ -160,7 +160,7 @@ def _make_engine(
         inputs.pad,
         settings.max_grad_norm,
         machine.influence_batch,
-        machine.compile,
+        {"auto": None, "on": True, "off": False}[machine.compile],
     )
 
 
