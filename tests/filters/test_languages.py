@@ -4,6 +4,8 @@ What would break: texts without Latin letters are invisible to the filters, so t
 questions stay in the data; or texts that share no more than a Latin word count as copies.
 """
 
+from dataclasses import replace
+
 import pytest
 
 from montessori.artifacts.dialogue import build_dialogue
@@ -17,7 +19,7 @@ from montessori.filters.near_duplicates import NearDuplicates
 from montessori.filters.rouge import is_latin, rouge_l, split_words
 from montessori.filters.words import split_phrases, split_units
 from montessori.sources.overlap import check_disjoint, item_members, row_members
-from montessori.sources.tables import Row
+from montessori.sources.rows.row import Row
 from montessori.writing.collapse import Tally, first_words
 
 #: By language: a question, the same with a word changed at its end, another one on the same thing.
@@ -185,6 +187,9 @@ def test_a_set_of_rows_may_not_hold_an_item_in_an_answer_or_a_system_prompt():
     answered = Row(("مرحبا", "شكرا"), (SHORT["Arabic"], "عفوا"), where="row 2")
     with pytest.raises(MontessoriError, match="row 2 = x"):
         check_disjoint({"seed pool": row_members([answered])}, items, 20)
+    prompted = replace(clean, system=f"أنت معلم: {SHORT['Arabic']}", where="row 3")
+    with pytest.raises(MontessoriError, match="row 3 = x"):
+        check_disjoint({"seed pool": row_members([prompted])}, items, 20)
 
 
 def test_latin_texts_are_split_as_by_rouge_score():
