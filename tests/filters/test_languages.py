@@ -249,6 +249,7 @@ def test_the_form_asked_for_by_default_lets_every_script_pass(language):
         ("Что", "short"),
         ("请看图片并回答", "banned word"),
         ("看image文件吧", "banned word"),
+        ("用Python图片库", "banned word"),
         ("एक फल बताओ", "banned word"),
         ("फलों का नाम बताओ", None),
         ("«Что это такое?»", "first character"),
