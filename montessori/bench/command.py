@@ -26,7 +26,10 @@ def _save_figures(path: Path | None, figures: dict[str, Any]) -> None:
 @bench.command("influence")
 def bench_influence(
     model: Annotated[
-        str, typer.Argument(help="A model folder, or llama3-8b, llama3-1b, tinyllama-1.1b.")
+        str,
+        typer.Argument(
+            help="A model folder, or llama3-8b, llama3-1b, tinyllama-1.1b, smollm2-135m."
+        ),
     ],
     probes: Annotated[Path | None, typer.Option(help="JSONL rows to score.")] = None,
     references: Annotated[Path | None, typer.Option(help="JSONL reference rows.")] = None,
@@ -34,8 +37,18 @@ def bench_influence(
         Path | None,
         typer.Option(help="JSONL rows of the warm-up; the first of --probes by default."),
     ] = None,
-    rows: Annotated[int, typer.Option(min=2, help="Probes that are timed.")] = 64,
-    reference_rows: Annotated[int, typer.Option(min=1, help="Reference rows.")] = 256,
+    rows: Annotated[
+        int, typer.Option(min=0, help="Probes that are timed; 0 = by time, at most 64.")
+    ] = 0,
+    reference_rows: Annotated[
+        int, typer.Option(min=0, help="Reference rows; 0 = by time, at most 256.")
+    ] = 0,
+    warmup_steps: Annotated[
+        int, typer.Option(min=0, help="Steps of warm-up; 0 = by time, at most 60.")
+    ] = 0,
+    minutes: Annotated[
+        float, typer.Option(min=0.1, help="Time for what is left to it, without --against.")
+    ] = 2.0,
     against: Annotated[
         list[str] | None, typer.Option(help="oracle or published; repeat the option for both.")
     ] = None,
@@ -71,7 +84,16 @@ def bench_influence(
     options = Options(
         model=model,
         files=RowFiles(probes, references, warmup),
-        sizes=Sizes(rows, reference_rows, audit_rows, published_rows, max_length, tokens),
+        sizes=Sizes(
+            rows,
+            reference_rows,
+            warmup_steps,
+            minutes,
+            audit_rows,
+            published_rows,
+            max_length,
+            tokens,
+        ),
         compute=Compute(precision, batch, checkpointing, compile, device, threads),
         against=tuple(against or ()),
     )

@@ -1,7 +1,8 @@
 """`montessori bench influence`: what influence costs on this machine, and how exact it is."""
 
-import math
+import contextlib
 import resource
+import statistics
 import sys
 import tempfile
 import time
@@ -13,18 +14,17 @@ from typing import TYPE_CHECKING, Any
 import torch
 
 from montessori.bench.published import Published
-from montessori.bench.world import DTYPES, RATE, Options, World, world_of
+from montessori.bench.world import DTYPES, RATE, REPEATS, Options, World, world_of
 from montessori.signals.influence.audit import compare_estimates
 from montessori.signals.influence.exact import ExactStep
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
+from montessori.signals.influence.per_row import Consumer
+from montessori.signals.influence.row_gradient import RowGradient
 from montessori.train.adamw import AdamWState
 from montessori.train.loss import Row, sum_mean_losses
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
-
-
-REPEATS = 3  # of the estimate and of its floor; the fastest of each counts
 
 
 def measure_influence(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
@@ -73,6 +73,7 @@ def _measure_estimate(
     model = _model_in(world.model, dtype)
     state = _state_in(world.state, dtype)
     group = [list(range(len(world.references)))]
+    _forget_peak(model.device)
     started = _model_clock(model)
     gradients = reference_gradients(model, world.references, group, world.pad)
     engine = FirstOrder(
@@ -88,13 +89,15 @@ def _measure_estimate(
     engine.score_rows(world.probes[: engine.batch])  # the first batch pays for allocation
     if engine.alone:
         say(f"each probe has a backward pass of its own: {engine.alone}")
-    seconds = floor = math.inf
+    turns, peak = [], 0.0
     for _ in range(REPEATS):  # one after the other, so that a busy moment hits both
-        centred, took = _time_work(model, lambda: engine.score_rows(world.probes))
-        seconds = min(seconds, took)
-        floor = min(
-            floor, _time_work(model, lambda: _run_bare_passes(model, world.probes, world.pad))[1]
-        )
+        centred, ours = _time_work(model, lambda: engine.score_rows(world.probes))
+        peak = max(peak, _peak_memory(model.device))
+        bare = _time_work(model, lambda: _run_bare_passes(model, world.probes, world.pad))[1]
+        turns.append((ours, bare))
+        _forget_peak(model.device)
+    seconds, floor = (statistics.median(column) for column in zip(*turns, strict=True))
+    of_floor = statistics.median(bare / ours for ours, bare in turns)
     tokens = sum(len(row.ids) for row in world.probes)
     # Per parameter and token: 2 operations in the forward pass and 4 in the backward pass.
     flops = 6 * _count_multiplied(model) * tokens / seconds
@@ -106,20 +109,52 @@ def _measure_estimate(
         "probes_per_second": len(world.probes) / seconds,
         "tokens_per_second": tokens / seconds,
         "floor_seconds_per_probe": floor / len(world.probes),
-        "of_floor": floor / seconds,
+        "of_floor": of_floor,
+        "parts": _time_parts(engine, world),
         "flops_per_second": flops,
         "matrix_flops_per_second": rate,
         "of_matrix_rate": flops / rate,
-        "peak_memory_mib": _peak_memory(model.device),
+        "peak_memory_mib": peak,
+        "peak_memory_of_weights": peak * 2**20 / _weight_bytes(model),
     }
+    parts = figures["parts"]
     say(
         f"estimate ({options.compute.precision}): {figures['probes_per_second']:.1f} probes/s, "
         f"{figures['tokens_per_second']:.0f} tokens/s, {figures['of_floor']:.2f} times a bare "
         f"forward and backward pass a row, {figures['of_matrix_rate']:.0%} of the matrix rate of "
-        f"{rate / 1e9:.0f} GFLOP/s, {figures['peak_memory_mib']:.0f} MiB; "
+        f"{rate / 1e9:.0f} GFLOP/s, {peak:.0f} MiB = "
+        f"{figures['peak_memory_of_weights']:.1f} times the weights; "
         f"reference gradients once, {setup:.1f} s"
     )
+    say(
+        "a probe by parts: passes {passes:.3f} s, gradients of its row {gradients:.3f} s, step and "
+        "products {products:.3f} s".format(**parts)
+    )
     return centred[:, 0].tolist(), figures
+
+
+def _time_parts(engine: FirstOrder, world: World) -> dict[str, float]:
+    """Seconds a probe for the passes, for the rows' gradients in tiles, and for all the rest."""
+    rows, reduction = world.probes, engine.reduction
+    whole = _time_work(engine.model, lambda: engine.score_rows(rows))[1]
+
+    def make_tiles(name: str, gradient: RowGradient) -> None:
+        for start, stop in reduction.cut_tiles(name):
+            gradient.make_tile(start, stop)
+
+    def time_with(consume: Consumer) -> float:
+        reduction.add = consume  # type: ignore[method-assign, assignment]
+        try:
+            return _time_work(engine.model, lambda: engine.score_rows(rows))[1]
+        finally:
+            del reduction.add
+
+    passes, tiles = time_with(lambda name, gradient: None), time_with(make_tiles)
+    return {
+        "passes": passes / len(rows),
+        "gradients": (tiles - passes) / len(rows),
+        "products": (whole - tiles) / len(rows),
+    }
 
 
 def _against_oracle(
@@ -247,10 +282,27 @@ def _device_clock(device: torch.device) -> float:
     return time.perf_counter()
 
 
+def _weight_bytes(model: "PreTrainedModel") -> int:
+    return sum(value.numel() * value.element_size() for value in model.parameters())
+
+
 def _peak_memory(device: torch.device) -> float:
-    """Largest memory so far in MiB, of the GPU or of this process."""
+    """Largest memory in MiB, of the GPU or of this process, since the last `_forget_peak`."""
     if device.type == "cuda":
         return torch.cuda.max_memory_allocated(device) / 2**20
-    # macOS reports bytes, Linux KiB.
+    status = Path("/proc/self/status")
+    if status.exists():  # unlike getrusage, it can be reset
+        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
+        return int(line.split()[1]) / 2**10
+    # macOS reports bytes, others KiB.
     unit = 2**20 if sys.platform == "darwin" else 2**10
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
+
+
+def _forget_peak(device: torch.device) -> None:
+    """Measure the largest memory anew, where the system can."""
+    if device.type == "cuda":
+        torch.cuda.reset_peak_memory_stats(device)
+        return
+    with contextlib.suppress(OSError):
+        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM

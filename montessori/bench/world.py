@@ -1,8 +1,9 @@
 """Prepare what a benchmark of influence works on: a warmed-up model, probes, reference rows."""
 
 import tempfile
+import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -11,13 +12,19 @@ import torch
 from montessori.bench.shapes import SHAPES, random_model
 from montessori.errors import MontessoriError
 from montessori.train.adamw import AdamWState, trained_parameters
-from montessori.train.loss import IGNORED, Row
+from montessori.train.loss import IGNORED, Row, sum_mean_losses
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
 
 RATE = 5e-6  # of the probing step and of the warm-up, as published
-STEPS, BATCH, CLIP = 60, 8, 1.0  # of the warm-up
+BATCH, CLIP = 8, 1.0  # of the warm-up
+#: What is chosen where time allows.
+MOST_ROWS, MOST_REFERENCES, MOST_STEPS = 64, 256, 60
+#: Shares of the time. A warm-up step has BATCH rows; the estimate and the bare passes take REPEATS
+#: turns, and the parts three more.
+WARMUP_SHARE, REFERENCE_SHARE, MEASURED_SHARE = 0.25, 0.1, 0.5
+REPEATS = 5
 FALLBACK = Path("montessori/templates/plain_chat.jinja")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 RIVALS = ("oracle", "published")
@@ -34,10 +41,12 @@ class RowFiles:
 
 @dataclass(frozen=True)
 class Sizes:
-    """How many rows each measurement takes, and how long they are."""
+    """How many rows each measurement takes, and how long they are; 0 = as many as time allows."""
 
     rows: int  # probes that are timed
     reference_rows: int
+    warmup_steps: int
+    minutes: float  # for warm-up, reference gradients, estimate and bare passes together
     audit_rows: int  # probes of the oracle
     published_rows: int  # probes of the published procedure
     max_length: int  # tokens of a row from a file
@@ -95,6 +104,7 @@ class World:
     probes: list[Row]
     references: list[Row]
     pad: int
+    steps: int  # of the warm-up
 
 
 def world_of(options: Options, say: Callable[[str], None]) -> World:
@@ -105,10 +115,10 @@ def world_of(options: Options, say: Callable[[str], None]) -> World:
     device = _device_of(options)
     if options.model in SHAPES:
         model = random_model(options.model, device, DTYPES[options.compute.precision])
-        size = model.config.vocab_size
-        probes = _random_rows(options.sizes.rows, options.sizes.tokens, size, 1)
-        references = _random_rows(options.sizes.reference_rows, options.sizes.tokens, size, 2)
-        world = World(model, _random_state(model), probes, references, 0)
+        size, sizes = model.config.vocab_size, settle_sizes(model, options.sizes)
+        probes = _random_rows(sizes.rows, sizes.tokens, size, 1)
+        references = _random_rows(sizes.reference_rows, sizes.tokens, size, 2)
+        world = World(model, _random_state(model), probes, references, 0, MOST_STEPS)
     else:
         world = _from_folder(options, device, say)
     if options.compute.checkpointing:
@@ -134,24 +144,49 @@ def _from_folder(options: Options, device: torch.device, say: Callable[[str], No
         prepare_model(Path(options.model), FALLBACK, folder)
         model, tokenizer = load_model(folder).to(device), chat.load_tokenizer(folder)
     size, pad = int(model.config.vocab_size), tokenizer.pad_token_id or 0
+    sizes = settle_sizes(model, options.sizes)
+    steps = sizes.warmup_steps
     probe_pool = _read_file_rows(options.files.probes, tokenizer, options) or _random_rows(
-        options.sizes.rows + STEPS * BATCH, options.sizes.tokens, size, 1
+        sizes.rows + steps * BATCH, sizes.tokens, size, 1
     )
     references = _read_file_rows(options.files.references, tokenizer, options) or _random_rows(
-        options.sizes.reference_rows, options.sizes.tokens, size, 2
+        sizes.reference_rows, sizes.tokens, size, 2
     )
     warm = _read_file_rows(options.files.warmup, tokenizer, options) or probe_pool
-    say(f"warm-up: {STEPS} steps of {BATCH} rows, learning rate {RATE:g}, clipped at {CLIP:g}")
-    state = warm_up(model, warm, pad)
-    remaining = probe_pool if options.files.warmup else probe_pool[STEPS * BATCH :] or probe_pool
-    probes = _take_first(remaining, options.sizes.rows, "probes")
-    return World(
-        model,
-        state,
-        probes,
-        _take_first(references, options.sizes.reference_rows, "references"),
-        pad,
+    say(f"warm-up: {steps} steps of {BATCH} rows, learning rate {RATE:g}, clipped at {CLIP:g}")
+    state = warm_up(model, warm, pad, steps)
+    remaining = probe_pool if options.files.warmup else probe_pool[steps * BATCH :] or probe_pool
+    probes = _take_rows(remaining, sizes.rows, options.sizes.rows, "probes")
+    references = _take_rows(
+        references, sizes.reference_rows, options.sizes.reference_rows, "references"
     )
+    return World(model, state, probes, references, pad, steps)
+
+
+def settle_sizes(model: "PreTrainedModel", sizes: Sizes) -> Sizes:
+    """The sizes with a number for each that is left to the time, from the time of one row."""
+    row = _random_rows(1, min(sizes.tokens, sizes.max_length), int(model.config.vocab_size), 0)
+    seconds = min(_time_pass(model, row) for _ in range(3))
+    total = 60 * sizes.minutes
+    rows = int(MEASURED_SHARE * total / ((2 * REPEATS + 3) * seconds))
+    references = int(REFERENCE_SHARE * total / seconds)
+    steps = int(WARMUP_SHARE * total / (BATCH * seconds))
+    return replace(
+        sizes,
+        rows=sizes.rows or min(max(rows, 2), MOST_ROWS),
+        reference_rows=sizes.reference_rows or min(max(references, 1), MOST_REFERENCES),
+        warmup_steps=sizes.warmup_steps or min(max(steps, 2), MOST_STEPS),
+    )
+
+
+def _time_pass(model: "PreTrainedModel", rows: list[Row]) -> float:
+    """Seconds of a forward and backward pass."""
+    started = time.perf_counter()
+    sum_mean_losses(model, rows, 0).backward()
+    model.zero_grad(set_to_none=True)
+    if model.device.type == "cuda":
+        torch.cuda.synchronize(model.device)
+    return time.perf_counter() - started
 
 
 def _read_file_rows(
@@ -176,10 +211,11 @@ def _read_file_rows(
     return rows
 
 
-def _take_first(rows: list[Row], count: int, what: str) -> list[Row]:
-    if len(rows) < count:
+def _take_rows(rows: list[Row], count: int, asked: int, what: str) -> list[Row]:
+    """The first `count` rows; fewer only where the number was not asked for."""
+    if len(rows) < asked:
         raise MontessoriError(
-            f"{len(rows)} {what} are fewer than the requested {count}",
+            f"{len(rows)} {what} are fewer than the requested {asked}",
             expected="more rows in the file",
             next="lower --rows or --reference-rows, or give a larger file",
         )
@@ -199,7 +235,7 @@ def _random_state(model: "PreTrainedModel") -> AdamWState:
     return AdamWState(
         exp_avg={name: 1e-4 * torch.randn_like(value) for name, value in named.items()},
         exp_avg_sq={name: 1e-8 + 1e-7 * torch.rand_like(value) for name, value in named.items()},
-        step=STEPS,
+        step=MOST_STEPS,
         betas=(0.9, 0.999),
         eps=1e-8,
         weight_decay=0.0,
@@ -207,8 +243,8 @@ def _random_state(model: "PreTrainedModel") -> AdamWState:
     )
 
 
-def warm_up(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> AdamWState:
-    """Train `model` as published, STEPS steps of BATCH rows; too few rows are repeated in order."""
+def warm_up(model: "PreTrainedModel", rows: Sequence[Row], pad: int, steps: int) -> AdamWState:
+    """Train `model` as published, in steps of BATCH rows; too few rows are repeated in order."""
     from montessori.train.settings import WarmupParams
     from montessori.train.warmup import train_rows
 
@@ -221,7 +257,7 @@ def warm_up(model: "PreTrainedModel", rows: Sequence[Row], pad: int) -> AdamWSta
         max_grad_norm=CLIP,
         max_length=0,
     )
-    wanted = [rows[i % len(rows)] for i in range(STEPS * BATCH)]
+    wanted = [rows[i % len(rows)] for i in range(steps * BATCH)]
     _, state = train_rows(model, wanted, pad, settings, 0)
     model.eval()
     return state

@@ -5,12 +5,14 @@ it names, or its slow procedure is not the published one.
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 import torch
 from typer.testing import CliRunner
 
+from montessori.bench import world
 from montessori.bench.published import Published
 from montessori.bench.shapes import SHAPES
 from montessori.cli import app
@@ -96,6 +98,9 @@ def test_a_shape_needs_no_files(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
     )
     figures = json.loads((tmp_path / "f.json").read_text())
     assert figures["tokens_per_probe"] == 16
+    assert figures["peak_memory_of_weights"] > 1
+    assert figures["of_floor"] > 0
+    assert figures["parts"]["passes"] > 0
     assert "ratio" not in figures
 
 
@@ -136,3 +141,16 @@ def test_the_published_procedure_is_the_exact_step_of_one_batch(
         torch.equal(a, b)
         for a, b in zip(model.parameters(), load_model(student).parameters(), strict=True)
     )
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"), [(1e-6, (64, 256, 60)), (0.1, (46, 120, 37)), (100.0, (2, 1, 2))]
+)
+def test_what_is_left_to_the_time_follows_a_row(monkeypatch, student, seconds, expected) -> None:
+    """A slow model has fewer rows and steps, so that the command ends."""
+    monkeypatch.setattr(world, "_time_pass", lambda model, rows: seconds)
+    free = world.Sizes(0, 0, 0, 2.0, 8, 4, 512, 300)
+    found = world.settle_sizes(load_model(student), free)
+    assert (found.rows, found.reference_rows, found.warmup_steps) == expected
+    asked = world.settle_sizes(load_model(student), replace(free, rows=5, warmup_steps=7))
+    assert (asked.rows, asked.reference_rows, asked.warmup_steps) == (5, expected[1], 7)
