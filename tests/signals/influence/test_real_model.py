@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from montessori.bench.world import BATCH, FALLBACK, RATE, STEPS, warm_up
+from montessori.bench.world import BATCH, FALLBACK, RATE, MOST_STEPS, warm_up
 from montessori.models import chat
 from montessori.models.adapters import AdapterParams, add_adapters
 from montessori.models.prepare import prepare_model
@@ -35,7 +35,7 @@ def rows(tmp_path_factory):
     folder = tmp_path_factory.mktemp("real") / "model"
     prepare_model(MODEL, FALLBACK, folder)
     every = json.loads(ALPACA.read_text(encoding="utf-8"))
-    chosen = random.Random(0).sample(every, 4 * STEPS * BATCH)
+    chosen = random.Random(0).sample(every, 4 * MOST_STEPS * BATCH)
     dialogues = [
         [
             {"role": "user", "content": f"{row['instruction']}\n{row['input']}".strip()},
@@ -45,7 +45,7 @@ def rows(tmp_path_factory):
     ]
     tokens = tokenize_rows(chat.load_tokenizer(folder), dialogues, LENGTH)
     usable = [row for row in tokens if row.targets >= 8]
-    warm, left = usable[: STEPS * BATCH], usable[STEPS * BATCH :]
+    warm, left = usable[: MOST_STEPS * BATCH], usable[MOST_STEPS * BATCH :]
     assert len(left) >= PROBES + REFERENCES
     return folder, warm, left[:PROBES], left[PROBES : PROBES + REFERENCES]
 
