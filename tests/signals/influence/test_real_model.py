@@ -11,7 +11,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from montessori.bench.world import BATCH, FALLBACK, RATE, MOST_STEPS, warm_up
+from montessori.bench.world import BATCH, FALLBACK, MOST_STEPS, RATE, warm_up
 from montessori.models import chat
 from montessori.models.adapters import AdapterParams, add_adapters
 from montessori.models.prepare import prepare_model
@@ -56,7 +56,7 @@ def world(request, rows):
     folder, warm, probes, references = rows
     adapter = AdapterParams(rank=request.param, alpha=16.0)
     model = add_adapters(load_model(folder), adapter, seed=0)
-    state = warm_up(model, warm, 0)
+    state = warm_up(model, warm, 0, MOST_STEPS)
     exact = ExactStep(
         deepcopy(model).double(),
         state_as(state, torch.float64),
