@@ -76,11 +76,11 @@ def _put(text: str, root: Any, path: tuple[str, ...], value: Any) -> str:
     depth, node = _find(root, path)
     if depth == len(path):
         return _replace(text, node, format_flow(value))
-    key, rest = path[depth], path[depth + 1 :]
+    key, rest = _format_key(path[depth]), path[depth + 1 :]
     for name in reversed(rest):
         value = {name: value}
     if depth == 0:
-        return text.rstrip("\n") + f"\n\n{format_block(key, value)}\n"
+        return text.rstrip("\n") + f"\n\n{format_block(path[0], value)}\n"
     if not node.flow_style:
         return _append_line(text, node, f"{key}: {format_flow(value)}")
     if depth == 1 and not node.value:
@@ -189,16 +189,21 @@ def _pairs(node: Any) -> list[tuple[Any, Any]] | None:
 def format_block(key: str, value: Any) -> str:
     """A section in block style: one line per entry, the entries in flow style."""
     if not isinstance(value, Mapping) or not value:
-        return f"{key}: {format_flow(value)}"
-    return "\n".join(
-        [f"{key}:", *(f"  {name}: {format_flow(entry)}" for name, entry in value.items())]
-    )
+        return f"{_format_key(key)}: {format_flow(value)}"
+    lines = (f"  {_format_key(name)}: {format_flow(entry)}" for name, entry in value.items())
+    return "\n".join([f"{_format_key(key)}:", *lines])
+
+
+def _format_key(key: Any) -> str:
+    """A key of a mapping, in quotes where YAML would read it as something else than a text."""
+    return format_flow(key) if isinstance(key, str) else str(key)
 
 
 def format_flow(value: Any) -> str:
     """A value as YAML on one line, read alike by YAML 1.1 and 1.2 (floats keep their point)."""
     if isinstance(value, Mapping):
-        return "{" + ", ".join(f"{key}: {format_flow(entry)}" for key, entry in value.items()) + "}"
+        entries = (f"{_format_key(key)}: {format_flow(entry)}" for key, entry in value.items())
+        return "{" + ", ".join(entries) + "}"
     if isinstance(value, list | tuple):
         return "[" + ", ".join(map(format_flow, value)) + "]"
     if isinstance(value, float):

@@ -28,8 +28,10 @@ WRITTEN = [
     "v15",
     "a1e5",
     "x-",
-    "3",
     '"3"',
+    '"2026-11-30"',
+    "5x",
+    "3",
     "1.5",
     "1e5",
     "2026-11-30",
@@ -43,7 +45,6 @@ WRITTEN = [
     "größe",
     '"a;b"',
     "-y",
-    "5x",
     "日本",
     '""',
 ]
@@ -62,8 +63,8 @@ stages:
 def test_dvc_makes_a_stage_of_every_name_that_is_accepted_and_none_of_a_number(tmp_path: Path):
     written = parse_yaml("".join(f"{name}: 1\n" for name in WRITTEN), "names")
     accepted = [name for name in written if not find_name_problem(name, "rows")]
-    assert accepted == WRITTEN[:6]
-    rows = "".join(f"  {name}: {{path: f}}\n" for name in [*accepted, 3])
+    assert accepted == [name.strip('"') for name in WRITTEN[:9]]
+    rows = "".join(f"  {name}: {{path: f}}\n" for name in [*WRITTEN[:9], 4])
     (tmp_path / "params.yaml").write_text("rows:\n" + rows)
     (tmp_path / "dvc.yaml").write_text(DVC)
     asked = (
@@ -80,7 +81,7 @@ def test_dvc_makes_a_stage_of_every_name_that_is_accepted_and_none_of_a_number(t
     ("name", "section", "other"),
     [
         (3, "rounds", "round-3"),
-        ("3", "harnesses", "harness-3"),
+        ("3", "harnesses", "3"),
         (1.5, "probes", "probe-1-5"),
         ("v1.5", "probes", "v1-5"),
         ("a b/c", "probes", "a-b-c"),
@@ -124,15 +125,26 @@ def test_add_refuses_the_names_that_check_refuses_and_writes_nothing(tmp_path: P
     params = tmp_path / "params.yaml"
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     params.write_text(text, encoding="utf-8")
-    for name, other in {"3": "round-3", "v1.5": "v1-5", "a: b": "a-b", "no": "round-no"}.items():
+    for name, other in {"v1.5": "v1-5", "a: b": "a-b", "no": "round-no"}.items():
         with pytest.raises(MontessoriError, match=f"call it {other}") as caught:
             apply_round(params, name, "montessori-2")
         assert caught.value.next == f"montessori add round {other} --from montessori-2"
     assert params.read_text(encoding="utf-8") == text
 
 
+def test_add_puts_a_name_of_digits_in_quotes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    params = tmp_path / "params.yaml"
+    params.write_text((ROOT / "params.yaml").read_text(encoding="utf-8"), encoding="utf-8")
+    monkeypatch.setattr("montessori.commands.add.check_params", lambda raw, root: None)
+    apply_round(params, "3", "montessori-2")
+    raw = read_yaml(params)
+    assert "3" in raw["rounds"]
+    assert raw["influences"]["3"]["probe"] == "3"
+    assert find_problems(raw, read_graph(ROOT)) == []
+
+
 def test_benchmark_rows_have_names_that_check_accepts():
     rows, _ = read_rows(read_yaml(ROOT / "params.yaml"))
     made = benchmark_rows(rows, "20_newsgroups.v2", 5, ["base"])
-    assert list(made) == ["harness-20_newsgroups-v2-5shot-base"]
-    assert made["harness-20_newsgroups-v2-5shot-base"]["task"] == "20_newsgroups.v2"
+    assert list(made) == ["20_newsgroups-v2-5shot-base"]
+    assert made["20_newsgroups-v2-5shot-base"]["task"] == "20_newsgroups.v2"
