@@ -1,5 +1,6 @@
 """The loss of a model on held-out rows, the most sensitive figure of what a run has learned."""
 
+import logging
 import math
 import sys
 from pathlib import Path
@@ -12,6 +13,7 @@ from montessori.errors import MontessoriError
 from montessori.evals.items import HELDOUT, Item, heldout_part, items_path, read_items
 from montessori.pipeline.machine import Machine
 
+LOG = logging.getLogger(__name__)
 SCHEMA = {
     "item_id": pl.String,
     "skill": pl.String,
@@ -35,10 +37,12 @@ def measure_heldout(
         return None
     items = read_items(evals, HELDOUT, HELDOUT)
     from montessori.models import chat
-    from montessori.train.loss import Row, tokenize_rows
+    from montessori.train.loss import Row, count_changed_rows, tokenize_rows
 
     tokenizer = chat.load_tokenizer(model)
     whole = tokenize_rows(tokenizer, [_messages_of(item) for item in items], sys.maxsize)
+    if changed := count_changed_rows(whole):
+        LOG.warning("held-out rows that are not read as they stand: %s", changed)
     # Cut as in training: to the first tokens.
     rows = [Row(row.ids[:max_length], row.labels[:max_length]) for row in whole]
     usable = [row for row in rows if row.targets]
