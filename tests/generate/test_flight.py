@@ -44,11 +44,11 @@ def test_the_rate_is_nearly_that_of_the_best_fixed_number(name):
 
 
 def test_latencies_stay_away_from_the_timeout():
-    """A server of one request at a time, with 25 times its latency as timeout."""
-    climb = Climb(64, 25 / 3)
+    """A server of one request at a time: twice as many only wait twice as long."""
+    climb = Climb(64, patience=4.0)
     _, longest = play(climb, lambda n: float(n), 400)
-    assert longest < 25
-    assert climb.limit <= 8
+    assert longest <= START
+    assert climb.limit <= 4
 
 
 def test_a_refused_or_lost_request_halves_once_a_round():

@@ -152,6 +152,14 @@ def test_a_server_that_refuses_everything_stops_the_stage_early(tmp_path, text):
         assert not any(r.refused for r in again.generate(requests_of(again), SAMPLING))
 
 
+def test_many_refused_prompts_behind_an_answer_cost_only_their_rows(tmp_path):
+    with served() as server:
+        server.refusal = refuse("Question 1", "refused by the content policy")
+        engine = opened(tmp_path, server, {"server_requests": 1})
+        results = engine.generate(requests_of(engine, 20), SAMPLING)
+    assert sum(r.refused == "content filter" for r in results) == 11  # 1 and 10 to 19
+
+
 def test_settings_that_are_refused_are_left_out_and_told(tmp_path, caplog):
     def refusal(body):
         for name in ("seed", "temperature", "max_tokens"):

@@ -319,20 +319,26 @@ def test_odd_answers_are_judged_and_counted(tmp_path, evals, sides):
     }
 
 
-def test_an_answer_beyond_the_judges_context_is_counted(tmp_path, evals, sides):
+@pytest.mark.parametrize(
+    ("reason", "problem"),
+    [
+        ("This model's maximum context length is 512 tokens.", "context"),
+        ("refused by our content policy", "content filter"),
+    ],
+)
+def test_a_prompt_that_the_judge_refuses_is_counted(tmp_path, evals, sides, reason, problem):
     def refusal(body):
-        long = "Say 3 words" in body["messages"][-1]["content"]
-        return (400, "This model's maximum context length is 512 tokens.") if long else None
+        return (400, reason) if "Say 3 words" in body["messages"][-1]["content"] else None
 
     with serve(always_first) as server:
         server.refusal = refusal
         table = judged(tmp_path, evals, hosted(tmp_path, server.url), *sides)
     rows = rows_of(table, "alpaca_eval").to_dicts()
-    assert [row["problem"] for row in rows] == ["", "", "", "context", "", ""]
+    assert [row["problem"] for row in rows] == ["", "", "", problem, "", ""]
     assert rows[3]["preference"] is None
     assert rows[3]["usd"] == 0.0
     judging = compute_metrics(table, None, facts(tmp_path))["judging"]
-    assert judging["alpaca_eval"]["problems"] == {"context": 1}
+    assert judging["alpaca_eval"]["problems"] == {problem: 1}
 
 
 def test_any_other_refusal_ends_the_stage(tmp_path, evals, sides):
