@@ -140,6 +140,16 @@ def batch_by_length(
         yield together
 
 
+def split_by_tokens(rows: Sequence[Row], tokens: float) -> list[list[Row]]:
+    """The rows in one part, as they are, if with padding they have at most `tokens` tokens.
+
+    Else in several parts, by length.
+    """
+    if len(rows) * max(len(row.ids) for row in rows) <= tokens:
+        return [list(rows)]
+    return [[rows[i] for i in part] for part in batch_by_length(rows, len(rows), tokens)]
+
+
 def measure_rows(
     measure: Callable[["PreTrainedModel", Sequence[Row], int], torch.Tensor],
     model: "PreTrainedModel",

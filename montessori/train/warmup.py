@@ -13,19 +13,21 @@ from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.models import chat
 from montessori.models.adapters import NO_ADAPTERS, AdapterParams, add_adapters, save_adapters
-from montessori.models.weights import load_model, save_model
+from montessori.models.weights import enable_checkpointing, load_model, save_model
 from montessori.progress import track_progress
 from montessori.seeding import seed_of
 from montessori.train.adamw import AdamWState, optimizer_state, trained_parameters, write_state
 from montessori.train.curve import require_finite
-from montessori.train.device import choose_device
+from montessori.train.device import choose_device, uses_checkpointing
 from montessori.train.loss import (
     Row,
     count_changed_rows,
     require_targets,
     row_losses,
+    split_by_tokens,
     tokenize_rows,
 )
+from montessori.train.memory import affordable_tokens
 from montessori.train.order import epoch_order
 
 if TYPE_CHECKING:
@@ -68,6 +70,8 @@ def warm_up(
     with new_folder(out, {"student": student, "probe": probe}, facts) as folder:
         device, order = choose_device(machine), seed_of(seed, KIND)
         model = add_adapters(load_model(student), adapter, order)
+        if uses_checkpointing(machine, device):
+            enable_checkpointing(model)
         losses, state = train_rows(model.to(device), usable, pad, settings, order, label)
         save = save_adapters if adapter.rank else save_model
         save(model, student, folder)
@@ -118,13 +122,17 @@ def train_rows(
         for i in range(0, len(indices), settings.batch)
     ]
     rising = round(settings.warmup * len(order))
+    # Gradients and two moments are not there yet.
+    trained = trained_parameters(model).values()
+    tokens = affordable_tokens(model, 3 * sum(value.nbytes for value in trained))
     losses = []
     model.train()
     with track_progress(len(order), "steps", label) as progress:
         for step, indices in enumerate(order):
             rate = settings.learning_rate * min(1.0, (step + 1) / max(1, rising))
             optimizer.param_groups[0]["lr"] = rate
-            losses.append(_take_step(model, optimizer, [rows[i] for i in indices], pad, settings))
+            batch = [rows[i] for i in indices]
+            losses.append(_take_step(model, optimizer, batch, pad, settings, tokens))
             require_finite(losses[-1], step + 1, RATE_KEY)
             progress.advance(1, loss=losses[-1])
     return losses, optimizer_state(model, optimizer)
@@ -136,15 +144,20 @@ def _take_step(
     rows: list[Row],
     pad: int,
     settings: "WarmupParams",
+    tokens: float,
 ) -> float:
-    sums, counts = row_losses(model, rows, pad)
-    loss = sums.sum() / counts.sum()
+    """One step on the mean loss of the rows' tokens; rows that do not fit together add up."""
     optimizer.zero_grad(set_to_none=True)
-    loss.backward()
+    targets = sum(row.targets for row in rows)
+    total = 0.0
+    for part in split_by_tokens(rows, tokens):
+        loss = row_losses(model, part, pad)[0].sum() / targets
+        loss.backward()
+        total += loss.item()
     if settings.max_grad_norm:
         torch.nn.utils.clip_grad_norm_(model.parameters(), settings.max_grad_norm)
     optimizer.step()
-    return loss.item()
+    return total
 
 
 def _mean_loss(values: Sequence[float]) -> float:

@@ -19,6 +19,7 @@ from montessori.models.adapters import AdapterParams, load_student
 from montessori.models.weights import load_model
 from montessori.signals.influence.exact import ExactStep
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
+from montessori.train import warmup
 from montessori.train.adamw import read_state
 from montessori.train.loss import IGNORED, Row, row_losses, tokenize_rows
 from montessori.train.settings import WarmupParams
@@ -85,6 +86,20 @@ def test_moments_are_those_of_adamw_by_formula(tmp_path, student, probe, machine
         assert torch.allclose(
             state.exp_avg_sq[name], 0.001 * parameter.grad**2, atol=1e-12, rtol=1e-3
         )
+
+
+def test_rows_that_do_not_fit_together_add_up(tmp_path, student, probe, machine, monkeypatch):
+    def state_of(name, **options):
+        warm_up(student, probe, tmp_path / name, SETTINGS, 0, replace(machine, **options))
+        return read_state(tmp_path / name, load_model(tmp_path / name))
+
+    whole = state_of("whole")
+    monkeypatch.setattr(warmup, "affordable_tokens", lambda model, reserved: 40)
+    parts, recomputed = state_of("parts"), state_of("again", gradient_checkpointing="on")
+    for found in (parts, recomputed):
+        assert found.step == whole.step
+        for name, moment in whole.exp_avg.items():
+            assert torch.allclose(found.exp_avg[name], moment, rtol=1e-3, atol=1e-8), name
 
 
 def test_equal_seeds_give_equal_bytes(tmp_path, student, probe, machine):

@@ -14,12 +14,12 @@ from typing import TYPE_CHECKING
 
 import torch
 
-from montessori.signals.influence.memory import most_tokens
 from montessori.signals.influence.per_row import Consumer, PerRow, UnsupportedLayer
 from montessori.signals.influence.reduction import BLOCK, Reduction
 from montessori.signals.influence.row_gradient import RowGradient
 from montessori.train.adamw import AdamWState, trained_parameters
 from montessori.train.loss import Row, batch_by_length, comfortable_tokens, sum_mean_losses
+from montessori.train.memory import most_tokens
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel

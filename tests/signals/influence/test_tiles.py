@@ -9,7 +9,7 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from transformers import LlamaConfig, LlamaForCausalLM
 
-from montessori.signals.influence import memory, reduction
+from montessori.signals.influence import reduction
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
 from montessori.signals.influence.row_gradient import (
     Factors,
@@ -17,6 +17,7 @@ from montessori.signals.influence.row_gradient import (
     collect_vectors,
     cut_tiles,
 )
+from montessori.train import memory
 from montessori.train.adamw import AdamWState
 from montessori.train.loss import Row
 

@@ -1,4 +1,4 @@
-"""How many tokens a shared backward pass may hold."""
+"""How many tokens a backward pass may hold: what runs fastest, and what memory allows."""
 
 from typing import TYPE_CHECKING
 
@@ -23,8 +23,13 @@ def most_tokens(model: "PreTrainedModel", kept_to_end: bool = False) -> float:
 
     `kept_to_end` says that what the gradients are made of is kept until the pass has ended.
     """
-    size = bytes_of_token(model) * (2 if kept_to_end else 1)
-    return min(comfortable_tokens(model.device), _budget(model) / size)
+    allowed = affordable_tokens(model) / (2 if kept_to_end else 1)
+    return min(comfortable_tokens(model.device), allowed)
+
+
+def affordable_tokens(model: "PreTrainedModel", reserved: int = 0) -> float:
+    """Most tokens of a backward pass that memory allows, beside `reserved` bytes still to come."""
+    return max(0.0, _budget(model, reserved)) / bytes_of_token(model)
 
 
 def bytes_of_token(model: "PreTrainedModel") -> int:
@@ -42,9 +47,9 @@ def bytes_of_token(model: "PreTrainedModel") -> int:
     return kept * size + LOGITS * vocabulary * max(size, 4)
 
 
-def _budget(model: "PreTrainedModel") -> float:
+def _budget(model: "PreTrainedModel", reserved: int) -> float:
     if model.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(model.device)
-        return GPU_SHARE * free
+        return GPU_SHARE * (free - reserved)
     weights = sum(value.numel() * value.element_size() for value in model.parameters())
     return float(weights + CPU_BYTES)
