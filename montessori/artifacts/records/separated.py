@@ -9,6 +9,7 @@ from typing import Any
 import polars as pl
 
 from montessori.artifacts.records.content import READ, decode_text, file_error
+from montessori.artifacts.records.tables import to_objects
 
 _SEPARATORS = "\t,;"
 _PLACE, _BLANK = "\0place", "\0blank"  # columns of our own: no header has such names
@@ -30,7 +31,7 @@ def read_separated(
         raise file_error("line 1: two columns have the same name", path, "rename one of them")
     frame = _read_by_polars(data, separator, numbers)
     if frame is not None:
-        return "row", frame[_PLACE].to_list(), frame.drop(_PLACE).to_dicts()
+        return "row", frame[_PLACE].to_list(), to_objects(frame.drop(_PLACE))
     return _read_by_line(decode_text(data, path), names, separator, path)
 
 

@@ -12,7 +12,7 @@ from montessori.sources.rows.fields import FIELDS, LeftOut, Malformed, Tally
 from montessori.sources.rows.forms import FORMS, read_object
 from montessori.sources.rows.plain import PlainRows
 from montessori.sources.rows.row import Row
-from montessori.sources.rows.settings import ReadingParams
+from montessori.sources.rows.settings import Column, ReadingParams
 
 SHOWN = 10  # problems listed in one error
 
@@ -96,14 +96,14 @@ def _collect(
 
 
 def _rename(
-    objects: Iterable[tuple[str, Any]], columns: Mapping[str, str]
+    objects: Iterable[tuple[str, Any]], columns: Mapping[Column, str]
 ) -> Iterator[tuple[str, Any]]:
     """Objects with our names for the columns that have others."""
     for where, value in objects:
         yield where, _rename_fields(value, columns) if isinstance(value, Mapping) else value
 
 
-def _rename_fields(value: Mapping[str, Any], columns: Mapping[str, str]) -> dict[str, Any]:
+def _rename_fields(value: Mapping[str, Any], columns: Mapping[Column, str]) -> dict[str, Any]:
     named = {ours: value[theirs] for ours, theirs in columns.items() if theirs in value}
     taken = {columns[ours] for ours in named}
     others = {name: entry for name, entry in value.items() if name not in taken}
