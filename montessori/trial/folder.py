@@ -53,6 +53,16 @@ def _describe(folder: Path, facts: dict[str, object]) -> str:
 
 
 def _template_origin(facts: dict[str, object]) -> list[Finding]:
+    if "template_change" in facts:
+        return [
+            Finding(
+                "folder",
+                "note",
+                f"the chat template is changed so that it can be trained with: "
+                f"{facts['template_change']}",
+                "if the model should be asked otherwise, put a chat_template.jinja into the folder",
+            )
+        ]
     if facts.get("template") != "fallback":
         return []
     return [

@@ -5,7 +5,9 @@ or a trainer on other tokens gets an "ok", and the numbers of weeks are wrong.
 """
 
 import math
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 import torch
@@ -181,3 +183,19 @@ def test_options_of_a_template_are_those_of_the_models_row(
         work.mkdir()
         folder.ask_folder(Candidate(source, ("student",), read_settings(project), work))
     assert given == [{"enable_thinking": False}, {}]
+
+
+def test_a_template_that_was_changed_is_told(candidate: Candidate, tmp_path: Path):
+    """DeepSeek-R1's prompt opens a thought that no row has."""
+    source = Path(shutil.copytree(candidate.source, tmp_path / "opened"))
+    file = source / "chat_template.jinja"
+    text = file.read_text(encoding="utf-8")
+    for block in ("{%- generation -%}", "{%- endgeneration -%}"):
+        text = text.replace(block, "")
+    before, prompt, after = text.rpartition("'<|assistant|>'")
+    file.write_text(f"{before}'<|assistant|><think>'{after}", encoding="utf-8")
+    (tmp_path / "again").mkdir()
+    opened = replace(candidate, source=source, work=tmp_path / "again")
+    notes = [finding for finding in folder.ask_folder(opened) if finding.verdict == "note"]
+    assert prompt
+    assert "does not open a thought" in notes[0].text
