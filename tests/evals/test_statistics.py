@@ -94,6 +94,7 @@ def test_t_test_is_that_of_scipy_and_agrees_with_the_interval() -> None:
 def test_equal_differences_are_no_evidence_of_a_spread() -> None:
     """Two seeds that both gain 2.0 points are not certain to gain: t is undefined."""
     assert t_test([0.0, 0.0]) == 1.0
+    assert t_test([0.0]) is None  # one seed shows nothing
     assert t_interval([0.0, 0.0]) == (0.0, 0.0)
     for deltas in ([2.0, 2.0], np.array([60.1, 61.1, 40.3]) - np.array([59.1, 60.1, 39.3])):
         assert t_test(deltas) is None

@@ -132,7 +132,18 @@ def test_too_many_malformed_verdicts_stop_the_stage(judged, tmp_path):
     with pytest.raises(MontessoriError, match="35 of 35 verdicts have no mark") as error:
         judged(TellingEngine(lambda asked, k: "Nice row!"))
     assert "judge_signal.max_malformed" in error.value.expected
+    assert "thinking" not in error.value.next
     assert not (tmp_path / "out").exists()
+
+
+def test_a_judge_that_only_thinks_is_told_how_not_to(judged):
+    class Thinker(TellingEngine):
+        def generate(self, *arguments):
+            return [replace(one, thought="Hm.") for one in super().generate(*arguments)]
+
+    with pytest.raises(MontessoriError, match="35 of 35 verdicts have no mark") as error:
+        judged(Thinker(lambda asked, k: ""))
+    assert "raise judge_signal.max_new_tokens, or switch thinking off" in error.value.next
 
 
 def test_a_judge_that_ties_everything_is_an_error(judged, tmp_path):
