@@ -183,13 +183,13 @@ def _is_whole(record: Mapping[str, Any]) -> bool:
 
 def _mend(record: dict[str, Any]) -> dict[str, Any]:
     """A record whose texts can be written; lines of earlier versions may hold half characters."""
-    mended, halves = dict(record), record.get("half_characters", 0)
+    whole, halves = dict(record), record.get("half_characters", 0)
     for name in _TEXTS & record.keys():
-        mended[name], found = mend_text(record[name])
+        whole[name], found = mend_text(record[name])
         halves += found
     if record.get("first"):
-        mended["first"] = [(mend_text(text)[0], value) for text, value in record["first"]]
-    return {**mended, "half_characters": halves} if halves else mended
+        whole["first"] = [(mend_text(text)[0], value) for text, value in record["first"]]
+    return {**whole, "half_characters": halves} if halves else whole
 
 
 def read_spending(path: Path) -> dict[str, Any] | None:

@@ -210,8 +210,8 @@ class Server:
         """A problem that may have passed at the next try, or one that will not."""
         problem = self._problem(error)
         if isinstance(error, openai.APITimeoutError):
-            wait = min(TIMEOUT, LONGEST_DRAIN)
-            return Unanswered(problem, wait, overloaded=True, timed_out=True)
+            drain = min(TIMEOUT, LONGEST_DRAIN)
+            return Unanswered(problem, drain, overloaded=True, timed_out=True)
         if not isinstance(error, openai.APIStatusError):
             return Unanswered(problem, None, overloaded=False)
         status, wait = error.status_code, _seconds_asked(error.response.headers)
