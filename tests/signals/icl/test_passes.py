@@ -5,13 +5,15 @@ scored on less of the demonstration than it would see, the shorter the question 
 """
 
 import math
+from types import SimpleNamespace
 
 import pytest
 import torch
 from transformers import Gemma3Config, LlamaConfig, Qwen2Config
 
+from montessori.generate.reading import WAYS, Way
 from montessori.generate.transformers_engine import TransformersEngine
-from montessori.signals.icl.passes import shortest_window
+from montessori.signals.icl.passes import Reader, shortest_window
 from montessori.signals.icl.student import Student
 from montessori.signals.icl.tokens import Group, QuestionTokens
 from tests.zoo.models import ARCHITECTURES, save_architecture
@@ -19,6 +21,8 @@ from tests.zoo.models import ARCHITECTURES, save_architecture
 #: Windows of eight places (two of them beside layers without), a window of an older kind, biases
 #: by distance, states beside attention, states alone.
 QUICK = ("mistral", "gemma2", "gemma3", "gpt_neo", "mpt", "qwen3_next", "mamba2", "llama")
+#: What layers with states are read in.
+STATES = Way(padded=True, cached=True, joined=False)
 
 
 def draw(length: int, seed: int) -> tuple[int, ...]:
@@ -102,6 +106,22 @@ def test_prefixes_are_shared_where_the_texts_are_shorter_than_the_window(tmp_pat
         len(row.question) for _, asked in GROUPS for row in asked
     )
     assert student.tokens - whole == shared + answers < whole
+
+
+@pytest.mark.parametrize(("way", "reads"), [(WAYS[0], [3]), (STATES, [1, 1, 1])])
+def test_states_take_in_the_tokens_of_answers_one_by_one(way, reads, monkeypatch):
+    seen = []
+
+    def read_tokens(self, state, ids, mask, keep):
+        seen.append(ids.shape[1])
+        return torch.zeros(*ids.shape, 5)
+
+    monkeypatch.setattr(Reader, "read_tokens", read_tokens)
+    reader = Reader.__new__(Reader)
+    reader.engine = SimpleNamespace(way=way)
+    ids = torch.ones(2, 3, dtype=torch.long)
+    assert reader.read_answers(None, ids, torch.ones_like(ids)).shape == (2, 3, 5)
+    assert seen == reads
 
 
 def test_the_window_is_that_of_the_text_model():
