@@ -88,12 +88,12 @@ def make_table(records: Sequence[Mapping[str, Any]], schema: Schema) -> pl.DataF
     try:
         return pl.DataFrame(records, schema=dict(schema))
     except UnicodeEncodeError:
-        mended = [_mend_value(dict(record)) for record in records]
-    changed = sum(new != dict(old) for new, old in zip(mended, records, strict=True))
+        repaired = [_mend_value(dict(record)) for record in records]
+    changed = sum(new != dict(old) for new, old in zip(repaired, records, strict=True))
     LOG.warning(
-        "%d of %d rows hold half of a character; U+FFFD is in its place", changed, len(mended)
+        "%d of %d rows hold half of a character; U+FFFD is in its place", changed, len(repaired)
     )
-    return pl.DataFrame(mended, schema=dict(schema))
+    return pl.DataFrame(repaired, schema=dict(schema))
 
 
 def _mend_value(value: Any) -> Any:

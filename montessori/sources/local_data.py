@@ -4,27 +4,21 @@ Below one folder a data set is looked for as a copy of its hub repository (`<fol
 then as the files that its authors published (`<folder>/mmlu/test/*.csv`).
 """
 
-import csv
-import io
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from montessori.artifacts.json_lines import Line, read_json_lines
 from montessori.errors import MontessoriError
+from montessori.sources.local_files import LocalFiles
+from montessori.sources.published_files import PUBLISHED
 
 if TYPE_CHECKING:
     from datasets import DatasetDict
 
 
-class LocalData:
-    """Data sets below `folder`; `files` collects the paths that were read."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.files: set[Path] = set()
-        self._absent: list[Path] = []  # what was looked for in vain
+class LocalData(LocalFiles):
+    """Data sets below a folder."""
 
     def load(self, path: str, name: str | None = None, **options: Any) -> "DatasetDict":
         """The data set `path` of the hub, configuration `name`, as a dictionary of its splits.
@@ -38,11 +32,8 @@ class LocalData:
             return self._load_copy(copy, name, options)
         if path in _FORMATS:
             raise _files_of_its_own(path, options)
-        # Imported here, because that module reads files through this class.
-        from montessori.sources.published_files import PUBLISHED
-
         published = PUBLISHED.get(path)
-        self._absent = [copy]
+        self.absent = [copy]
         try:
             splits = published(self, name or "") if published else {}
         except (KeyError, IndexError, TypeError, ValueError) as error:
@@ -72,47 +63,12 @@ class LocalData:
         except (OSError, ValueError, RuntimeError, DatasetsError) as error:
             raise _unreadable(copy.name, copy, error) from error
 
-    def lines(self, path: Path) -> list[Line]:
-        """The lines of a JSON Lines file; none when it is not there."""
-        return read_json_lines(path) if self._find(path) else []
-
-    def table(self, path: Path) -> list[tuple[int, list[str]]]:
-        """The rows of a CSV file, its header too, each with the number of its first line.
-
-        None when it is not there.
-        """
-        rows, first = [], 1
-        reader = csv.reader(io.StringIO(self.text(path), newline=""))
-        for row in reader:
-            if row:
-                rows.append((first, row))
-            first = reader.line_num + 1
-        return rows
-
-    def text(self, path: Path) -> str:
-        """The text of a file; empty when it is not there."""
-        if not self._find(path):
-            return ""
-        # The csv module needs the line ends as they are, or a break within quotes would change.
-        # `utf-8-sig` drops the byte-order mark that some editors put at the start.
-        with open(path, encoding="utf-8-sig", newline="") as handle:
-            return handle.read()
-
-    def _find(self, path: Path) -> bool:
-        """Whether a file is there; it counts as read, or as looked for in vain."""
-        found = path.is_file()
-        if found:
-            self.files.add(path)
-        else:
-            self._absent.append(path)
-        return found
-
     def _missing(self, path: str) -> MontessoriError:
         return MontessoriError(
             f"the data set {path} is not among the local benchmark files",
             where="params.yaml, key harness.data",
-            expected=" or ".join(map(str, self._absent)),
-            next=f"hf download {path} --repo-type dataset --local-dir {self._absent[0]}",
+            expected=" or ".join(map(str, self.absent)),
+            next=f"hf download {path} --repo-type dataset --local-dir {self.absent[0]}",
         )
 
     @contextmanager

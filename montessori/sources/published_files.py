@@ -17,14 +17,14 @@ from montessori.sources.benchmark_cells import (
     require_gsm8k_answer,
     require_place,
 )
-from montessori.sources.local_data import LocalData
+from montessori.sources.local_files import LocalFiles
 
 Rows = list[dict[str, Any]]
 Splits = Mapping[str, Rows]
 _COLUMNS = "six columns: question, four choices, answer"
 
 
-def _load_mmlu(data: LocalData, subject: str) -> Splits:
+def _load_mmlu(data: LocalFiles, subject: str) -> Splits:
     """CSV files of 57 subjects, with or without a header: question, four choices, answer."""
     splits: dict[str, Rows] = {}
     for split in ("dev", "test"):
@@ -48,7 +48,7 @@ def _read_mmlu(cells: list[str], subject: str) -> dict[str, Any]:
     return {"question": question, "subject": subject, "choices": choices, "answer": gold}
 
 
-def _load_gsm8k(data: LocalData, name: str) -> Splits:
+def _load_gsm8k(data: LocalFiles, name: str) -> Splits:
     splits: dict[str, Rows] = {}
     for split in ("train", "test"):
         path = data.folder / "gsm8k" / f"{split}.jsonl"
@@ -62,7 +62,7 @@ def _load_gsm8k(data: LocalData, name: str) -> Splits:
     return splits
 
 
-def _load_arc(data: LocalData, name: str) -> Splits:
+def _load_arc(data: LocalFiles, name: str) -> Splits:
     """llm-foundry's form of ARC-Challenge: query, choices, place of the right one; tests only."""
     if name != "ARC-Challenge":
         return {}
@@ -85,7 +85,7 @@ def _read_arc(row: Mapping[str, Any]) -> dict[str, Any]:
     }
 
 
-def _load_bbh(data: LocalData, name: str) -> Splits:
+def _load_bbh(data: LocalFiles, name: str) -> Splits:
     path = data.folder / "bbh" / "data" / f"{name}.json"
     text = data.text(path)
     if not text:
@@ -118,7 +118,7 @@ def _no_examples(path: Path, why: str) -> MontessoriError:
 
 
 #: Readers of the files that authors published, by hub name.
-PUBLISHED: Mapping[str, Callable[[LocalData, str], Splits]] = {
+PUBLISHED: Mapping[str, Callable[[LocalFiles, str], Splits]] = {
     "cais/mmlu": _load_mmlu,
     "openai/gsm8k": _load_gsm8k,
     "allenai/ai2_arc": _load_arc,

@@ -1,4 +1,4 @@
-"""JSON values: what orjson reads, what only Python's reader takes, and half characters mended."""
+"""JSON values: what orjson reads, what only Python's reader takes, and half characters repaired."""
 
 import json
 import re
@@ -11,7 +11,7 @@ _HALVES = re.compile("[\ud800-\udfff]")
 MARK = "\ufffd"  # U+FFFD, which stands for what is no character
 
 
-class Mended(dict[str, Any]):
+class Repaired(dict[str, Any]):
     """An object in which a half character was replaced by U+FFFD."""
 
 
@@ -20,7 +20,7 @@ def parse_json(data: bytes) -> Any:
 
     The error is returned, not raised, so that one message can list all malformed rows. Half of a
     surrogate pair ("\\ud83d" alone) is valid JSON but no text that can be written: U+FFFD stands
-    in its place, and an object with one is a `Mended`.
+    in its place, and an object with one is a `Repaired`.
     """
     try:
         return orjson.loads(data)
@@ -49,5 +49,5 @@ def _mend(value: Any) -> Any:
         return _HALVES.sub(MARK, value)
     if not isinstance(value, dict):
         return value
-    mended = {_mend(name): _mend(entry) for name, entry in value.items()}
-    return value if mended == value else Mended(mended)
+    repaired = {_mend(name): _mend(entry) for name, entry in value.items()}
+    return value if repaired == value else Repaired(repaired)

@@ -12,7 +12,7 @@ from montessori.artifacts.records.content import (
     read_content,
 )
 from montessori.artifacts.records.json_text import read_json_text
-from montessori.artifacts.records.json_values import Mended, parse_json
+from montessori.artifacts.records.json_values import Repaired, parse_json
 from montessori.artifacts.records.separated import read_separated
 from montessori.artifacts.records.tables import read_table_bytes
 
@@ -37,9 +37,9 @@ class Records:
             yield f"{self.unit} {number}", value
 
     @property
-    def mended(self) -> int:
+    def repaired(self) -> int:
         """Number of records in which a half character was replaced."""
-        return sum(isinstance(value, Mended) for value in self.values)
+        return sum(isinstance(value, Repaired) for value in self.values)
 
 
 def read_records(

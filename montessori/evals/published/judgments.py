@@ -85,7 +85,9 @@ class Match:
     judge: str
     winners: tuple[str, str]  # by the file, in the first order and in the second
     parsed: tuple[str | None, str | None]  # by the texts; None without a text
-    why: str = ""  # why it does not count whoever has won: "compared with itself", "no such turn"
+    why: str = (
+        ""  # why it does not count, whatever the verdict: "compared with itself", "no such turn"
+    )
 
 
 def parse_rating(text: str) -> float | None:

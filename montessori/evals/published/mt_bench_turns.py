@@ -10,7 +10,7 @@ from montessori.evals.published.verdict_files import read_lines
 
 TURNS = 2  # of each question of MT-Bench
 NO_TURN = "no such turn"
-R = TypeVar("R", Judgment, Match)
+R = TypeVar("R", bound="Judgment | Match")
 
 
 def leave_out_turns(rows: Sequence[R], questions: Path | None) -> list[R]:

@@ -37,7 +37,7 @@ def read_rows(path: Path, reading: ReadingParams | None = None, answered: bool =
     tally = Tally()
     with _paused_collector():
         records = read_records(path, fields, reading.list or None)
-        tally.counts["half_characters"] = records.mended
+        tally.counts["half_characters"] = records.repaired
         return _collect(records, str(path), reading, answered, tally)
 
 
