@@ -101,6 +101,33 @@ def bench_influence(
     _save_figures(json, figures)
 
 
+@bench.command("train")
+def bench_train(
+    model: Annotated[
+        str, typer.Argument(help="A model folder, or a shape, as of bench influence.")
+    ],
+    batch: Annotated[int, typer.Option(min=1, help="Rows, or pairs, of a step.")] = 8,
+    tokens: Annotated[int, typer.Option(min=8, help="Tokens of a row.")] = 300,
+    rank: Annotated[int, typer.Option(min=0, help="Of LoRA adapters; 0 = not measured.")] = 16,
+    minutes: Annotated[float, typer.Option(min=0.1, help="Time for all measurements.")] = 2.0,
+    checkpointing: Annotated[bool, typer.Option(help="Recompute activations.")] = False,
+    device: Device = "auto",
+    threads: Threads = 0,
+    json: Json = None,
+) -> None:
+    """Measure steps of SFT, of SFT with adapters and of DPO, by the trainers of the stages."""
+    from montessori.bench.training import Options, measure_training
+    from montessori.pipeline.machine import Machine
+
+    machine = Machine(
+        device=device,  # type: ignore[arg-type]
+        threads=threads,
+        gradient_checkpointing="on" if checkpointing else "off",
+    )
+    options = Options(model, batch, tokens, rank, minutes, machine)
+    _save_figures(json, measure_training(options, typer.echo))
+
+
 @bench.command("generate")
 def bench_generate(
     model: Annotated[Path, typer.Argument(help="A model folder, such as data/micro/teacher.")],

@@ -1,11 +1,7 @@
 """`montessori bench influence`: what influence costs on this machine, and how exact it is."""
 
-import contextlib
-import resource
 import statistics
-import sys
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -13,6 +9,13 @@ from typing import TYPE_CHECKING, Any
 
 import torch
 
+from montessori.bench.measures import (
+    device_clock,
+    device_name,
+    forget_peak,
+    peak_memory,
+    weight_bytes,
+)
 from montessori.bench.published import Published
 from montessori.bench.world import DTYPES, RATE, REPEATS, Options, World, world_of
 from montessori.signals.influence.audit import compare_estimates
@@ -50,19 +53,13 @@ def measure_influence(options: Options, say: Callable[[str], None]) -> dict[str,
 
 def _describe_world(world: World) -> dict[str, Any]:
     return {
-        "device": _device_name(world.model.device),
+        "device": device_name(world.model.device),
         "threads": torch.get_num_threads(),
         "parameters": sum(value.numel() for value in world.model.parameters()),
         "probes": len(world.probes),
         "references": len(world.references),
         "tokens_per_probe": sum(len(row.ids) for row in world.probes) / len(world.probes),
     }
-
-
-def _device_name(device: torch.device) -> str:
-    if device.type == "cuda":
-        return str(torch.cuda.get_device_name(device))
-    return "cpu"
 
 
 # -------------------------------------------------------------------------------------- measured
@@ -73,7 +70,7 @@ def _measure_estimate(
     model = _model_in(world.model, dtype)
     state = _state_in(world.state, dtype)
     group = [list(range(len(world.references)))]
-    _forget_peak(model.device)
+    forget_peak(model.device)
     started = _model_clock(model)
     gradients = reference_gradients(model, world.references, group, world.pad)
     engine = FirstOrder(
@@ -92,10 +89,10 @@ def _measure_estimate(
     turns, peak = [], 0.0
     for _ in range(REPEATS):  # one after the other, so that a busy moment hits both
         centred, ours = _time_work(model, lambda: engine.score_rows(world.probes))
-        peak = max(peak, _peak_memory(model.device))
+        peak = max(peak, peak_memory(model.device))
         bare = _time_work(model, lambda: _run_bare_passes(model, world.probes, world.pad))[1]
         turns.append((ours, bare))
-        _forget_peak(model.device)
+        forget_peak(model.device)
     seconds, floor = (statistics.median(column) for column in zip(*turns, strict=True))
     of_floor = statistics.median(bare / ours for ours, bare in turns)
     tokens = sum(len(row.ids) for row in world.probes)
@@ -115,7 +112,7 @@ def _measure_estimate(
         "matrix_flops_per_second": rate,
         "of_matrix_rate": flops / rate,
         "peak_memory_mib": peak,
-        "peak_memory_of_weights": peak * 2**20 / _weight_bytes(model),
+        "peak_memory_of_weights": peak * 2**20 / weight_bytes(model),
     }
     parts = figures["parts"]
     say(
@@ -232,11 +229,11 @@ def matrix_rate(device: torch.device, dtype: torch.dtype, seconds: float = 0.5) 
     for size in (1024, 2048) if device.type == "cpu" else (4096, 8192):
         a, b = (torch.randn(size, size, device=device, dtype=dtype) for _ in range(2))
         a @ b
-        count, started = 0, _device_clock(device)
-        while _device_clock(device) - started < seconds / 2:
+        count, started = 0, device_clock(device)
+        while device_clock(device) - started < seconds / 2:
             a @ b
             count += 1
-        best = max(best, count * 2 * size**3 / (_device_clock(device) - started))
+        best = max(best, count * 2 * size**3 / (device_clock(device) - started))
     return best
 
 
@@ -272,37 +269,4 @@ def _time_work(model: "PreTrainedModel", work: Callable[[], Any]) -> tuple[Any, 
 
 
 def _model_clock(model: "PreTrainedModel") -> float:
-    return _device_clock(model.device)
-
-
-def _device_clock(device: torch.device) -> float:
-    if device.type == "cuda":
-        # A call on the GPU returns before its work is done.
-        torch.cuda.synchronize(device)
-    return time.perf_counter()
-
-
-def _weight_bytes(model: "PreTrainedModel") -> int:
-    return sum(value.numel() * value.element_size() for value in model.parameters())
-
-
-def _peak_memory(device: torch.device) -> float:
-    """Largest memory in MiB, of the GPU or of this process, since the last `_forget_peak`."""
-    if device.type == "cuda":
-        return torch.cuda.max_memory_allocated(device) / 2**20
-    status = Path("/proc/self/status")
-    if status.exists():  # unlike getrusage, it can be reset
-        line = next(line for line in status.read_text().splitlines() if line.startswith("VmHWM"))
-        return int(line.split()[1]) / 2**10
-    # macOS reports bytes, others KiB.
-    unit = 2**20 if sys.platform == "darwin" else 2**10
-    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / unit
-
-
-def _forget_peak(device: torch.device) -> None:
-    """Measure the largest memory anew, where the system can."""
-    if device.type == "cuda":
-        torch.cuda.reset_peak_memory_stats(device)
-        return
-    with contextlib.suppress(OSError):
-        Path("/proc/self/clear_refs").write_text("5")  # proc(5): resets VmHWM
+    return device_clock(model.device)

@@ -1,7 +1,6 @@
 """Prepare what a benchmark of influence works on: a warmed-up model, probes, reference rows."""
 
 import tempfile
-import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -9,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import torch
 
+from montessori.bench.measures import device_clock
 from montessori.bench.shapes import SHAPES, random_model
 from montessori.errors import MontessoriError
 from montessori.train.adamw import AdamWState, trained_parameters
@@ -116,8 +116,8 @@ def world_of(options: Options, say: Callable[[str], None]) -> World:
     if options.model in SHAPES:
         model = random_model(options.model, device, DTYPES[options.compute.precision])
         size, sizes = model.config.vocab_size, settle_sizes(model, options.sizes)
-        probes = _random_rows(sizes.rows, sizes.tokens, size, 1)
-        references = _random_rows(sizes.reference_rows, sizes.tokens, size, 2)
+        probes = draw_rows(sizes.rows, sizes.tokens, size, 1)
+        references = draw_rows(sizes.reference_rows, sizes.tokens, size, 2)
         world = World(model, _random_state(model), probes, references, 0, MOST_STEPS)
     else:
         world = _from_folder(options, device, say)
@@ -146,10 +146,10 @@ def _from_folder(options: Options, device: torch.device, say: Callable[[str], No
     size, pad = int(model.config.vocab_size), tokenizer.pad_token_id or 0
     sizes = settle_sizes(model, options.sizes)
     steps = sizes.warmup_steps
-    probe_pool = _read_file_rows(options.files.probes, tokenizer, options) or _random_rows(
+    probe_pool = _read_file_rows(options.files.probes, tokenizer, options) or draw_rows(
         sizes.rows + steps * BATCH, sizes.tokens, size, 1
     )
-    references = _read_file_rows(options.files.references, tokenizer, options) or _random_rows(
+    references = _read_file_rows(options.files.references, tokenizer, options) or draw_rows(
         sizes.reference_rows, sizes.tokens, size, 2
     )
     warm = _read_file_rows(options.files.warmup, tokenizer, options) or probe_pool
@@ -165,8 +165,7 @@ def _from_folder(options: Options, device: torch.device, say: Callable[[str], No
 
 def settle_sizes(model: "PreTrainedModel", sizes: Sizes) -> Sizes:
     """The sizes with a number for each that is left to the time, from the time of one row."""
-    row = _random_rows(1, min(sizes.tokens, sizes.max_length), int(model.config.vocab_size), 0)
-    seconds = min(_time_pass(model, row) for _ in range(3))
+    seconds = time_row(model, min(sizes.tokens, sizes.max_length))
     total = 60 * sizes.minutes
     rows = int(MEASURED_SHARE * total / ((2 * REPEATS + 3) * seconds))
     references = int(REFERENCE_SHARE * total / seconds)
@@ -179,14 +178,16 @@ def settle_sizes(model: "PreTrainedModel", sizes: Sizes) -> Sizes:
     )
 
 
-def _time_pass(model: "PreTrainedModel", rows: list[Row]) -> float:
-    """Seconds of a forward and backward pass."""
-    started = time.perf_counter()
-    sum_mean_losses(model, rows, 0).backward()
-    model.zero_grad(set_to_none=True)
-    if model.device.type == "cuda":
-        torch.cuda.synchronize(model.device)
-    return time.perf_counter() - started
+def time_row(model: "PreTrainedModel", tokens: int) -> float:
+    """Seconds of a forward and backward pass of a random row, the best of three."""
+    row = draw_rows(1, tokens, int(model.config.vocab_size), 0)
+    times = []
+    for _ in range(3):
+        started = device_clock(model.device)
+        sum_mean_losses(model, row, 0).backward()
+        times.append(device_clock(model.device) - started)
+        model.zero_grad(set_to_none=True)
+    return min(times)
 
 
 def _read_file_rows(
@@ -222,7 +223,8 @@ def _take_rows(rows: list[Row], count: int, asked: int, what: str) -> list[Row]:
     return rows[:count]
 
 
-def _random_rows(count: int, tokens: int, vocabulary: int, seed: int) -> list[Row]:
+def draw_rows(count: int, tokens: int, vocabulary: int, seed: int) -> list[Row]:
+    """Random rows of one length; a third of each is its prompt."""
     generator = torch.Generator().manual_seed(seed)
     table = torch.randint(1, vocabulary, (count, tokens), generator=generator).tolist()
     instruction = tokens // 3

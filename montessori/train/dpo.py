@@ -71,7 +71,7 @@ def train_teacher(
                 settings, frame.height, seed_of(seed, KIND), machine, device, work
             )
             data = make_data(frame, FORMATS[read_format(pairs)], tokenizer)
-            trainer = _make_trainer(model, tokenizer, data, settled, settings.beta, recorder)
+            trainer = make_trainer(model, tokenizer, data, settled, settings.beta, recorder)
             _require_same_tokens(tokenizer, trainer.train_dataset, frame, settings, pairs)
             trainer.train()
         save_model(model, start, folder)
@@ -119,7 +119,7 @@ def count_special_pairs(frame: pl.DataFrame, tokenizer: "PreTrainedTokenizerFast
     return sum(any(map(controls.held_by, pair)) for pair in texts)
 
 
-def _make_trainer(
+def make_trainer(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerFast",
     data: dict[str, list[Any]],
@@ -127,6 +127,7 @@ def _make_trainer(
     beta: float,
     recorder: Recorder,
 ) -> "DPOTrainer":
+    """A trainer over pairs, as `make_data` gives them."""
     from datasets import Dataset
     from transformers import PrinterCallback
     from trl import DPOConfig, DPOTrainer

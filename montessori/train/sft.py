@@ -59,7 +59,7 @@ def train_student(
         )
         with tempfile.TemporaryDirectory() as work:
             settled = arguments.common_arguments(settings, len(rows), order, machine, device, work)
-            trainer = _make_trainer(model, tokenizer, rows, settled, recorder)
+            trainer = make_trainer(model, tokenizer, rows, settled, recorder)
             trainer.train()
         save_model(merge_adapters(model), student, folder)
     write_curve(plot, recorder.points, ("step", "loss", "learning_rate"))
@@ -77,7 +77,7 @@ def train_student(
     }
 
 
-def _make_trainer(
+def make_trainer(
     model: "PreTrainedModel",
     tokenizer: "PreTrainedTokenizerFast",
     rows: list[Row],

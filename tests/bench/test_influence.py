@@ -148,7 +148,7 @@ def test_the_published_procedure_is_the_exact_step_of_one_batch(
 )
 def test_what_is_left_to_the_time_follows_a_row(monkeypatch, student, seconds, expected) -> None:
     """A slow model has fewer rows and steps, so that the command ends."""
-    monkeypatch.setattr(world, "_time_pass", lambda model, rows: seconds)
+    monkeypatch.setattr(world, "time_row", lambda model, tokens: seconds)
     free = world.Sizes(0, 0, 0, 2.0, 8, 4, 512, 300)
     found = world.settle_sizes(load_model(student), free)
     assert (found.rows, found.reference_rows, found.warmup_steps) == expected

@@ -196,7 +196,7 @@ def train(kind, folder, student, machine, monkeypatch, arguments):
     """DPO on eight pairs; what trl was told besides the pairs is kept in `arguments`."""
     pairs = folder / f"{kind} pairs" / "pairs.parquet"
     pl.read_parquet(pairs).head(8).write_parquet(pairs)
-    real = dpo._make_trainer
+    real = dpo.make_trainer
 
     def spy(model, tokenizer, frame, settled, beta, recorder):
         told = {k: v for k, v in settled.items() if k != "output_dir"}
@@ -206,7 +206,7 @@ def train(kind, folder, student, machine, monkeypatch, arguments):
         ]
         return real(model, tokenizer, frame, settled, beta, recorder)
 
-    monkeypatch.setattr(dpo, "_make_trainer", spy)
+    monkeypatch.setattr(dpo, "make_trainer", spy)
     return dpo.train_teacher(
         student, folder / f"{kind} pairs", folder / kind, folder / "c.csv", SETTINGS, 0, machine
     )
