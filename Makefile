@@ -83,6 +83,7 @@ format: setup  ## put the code into shape
 	$(BIN)/ruff format .
 
 docs: setup  ## the docs as a site, .work/site; a broken link is an error
+	$(BIN)/python tools/gpu_table.py
 	$(BIN)/mkdocs build --quiet --strict
 	@echo "Docs: $(CURDIR)/.work/site/index.html"
 

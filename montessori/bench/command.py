@@ -108,7 +108,11 @@ def bench_train(
     ],
     batch: Annotated[int, typer.Option(min=1, help="Rows, or pairs, of a step.")] = 8,
     tokens: Annotated[int, typer.Option(min=8, help="Tokens of a row.")] = 300,
-    rank: Annotated[int, typer.Option(min=0, help="Of LoRA adapters; 0 = not measured.")] = 16,
+    rank: Annotated[int, typer.Option(min=1, help="Of LoRA adapters.")] = 16,
+    only: Annotated[
+        list[str] | None,
+        typer.Option(help="sft, sft-lora or dpo; repeat the option for several. All by default."),
+    ] = None,
     minutes: Annotated[float, typer.Option(min=0.1, help="Time for all measurements.")] = 2.0,
     checkpointing: Annotated[bool, typer.Option(help="Recompute activations.")] = False,
     device: Device = "auto",
@@ -124,7 +128,7 @@ def bench_train(
         threads=threads,
         gradient_checkpointing="on" if checkpointing else "off",
     )
-    options = Options(model, batch, tokens, rank, minutes, machine)
+    options = Options(model, batch, tokens, rank, minutes, tuple(only or ()), machine)
     _save_figures(json, measure_training(options, typer.echo))
 
 

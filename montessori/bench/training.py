@@ -41,6 +41,7 @@ RATE = 1e-6
 SCHEDULE: dict[str, Any] = {"warmup": 0.0, "decay": 0.0, "min_learning_rate": 1.0}
 #: Tokenizer of a shape, which has none: only the id that pads is taken from it.
 TOKENIZER = Path("data/micro/llama")
+KINDS = ("sft", "sft-lora", "dpo")
 LEAST_STEPS, MOST_STEPS = 3, 30
 #: Forward and backward passes of a row, in rows of SFT, for a row of SFT and for a pair of DPO:
 #: two texts, each also read by the reference.
@@ -49,7 +50,7 @@ COST = {"sft": 1.0, "dpo": 3.0}
 
 @dataclass(frozen=True)
 class Options:
-    """What is measured: `batch` rows a step of `tokens` tokens each; `rank` of LoRA, 0 = without.
+    """What is measured: `batch` rows a step of `tokens` tokens each; `rank` is that of adapters.
 
     `model` is a folder or a name of SHAPES; `minutes` are for all measurements together.
     """
@@ -59,7 +60,18 @@ class Options:
     tokens: int
     rank: int
     minutes: float
+    only: tuple[str, ...]  # of KINDS; empty = all
     machine: "Machine"
+
+    def check(self) -> None:
+        """Raise MontessoriError for an unknown kind of training."""
+        unknown = [name for name in self.only if name not in KINDS]
+        if unknown:
+            raise MontessoriError(
+                f"--only {unknown[0]}: unknown",
+                expected=" or ".join(KINDS),
+                next="montessori bench train --help",
+            )
 
 
 class Clock(TrainerCallback):
@@ -81,8 +93,9 @@ class Clock(TrainerCallback):
 def measure_training(options: Options, say: Callable[[str], None]) -> dict[str, Any]:
     """Measure steps of SFT, of SFT with adapters, and of DPO; `say` gets lines for the user.
 
-    Raises MontessoriError for an unusable model.
+    Raises MontessoriError for an unusable model, or an unknown kind.
     """
+    options.check()
     device = choose_device(options.machine)
     figures: dict[str, Any] = {
         "device": device_name(device),
@@ -90,12 +103,12 @@ def measure_training(options: Options, say: Callable[[str], None]) -> dict[str, 
         "batch": options.batch,
         "tokens_per_row": options.tokens,
     }
-    plans = [("sft", 0), *([("sft", options.rank)] if options.rank else []), ("dpo", 0)]
-    for kind, rank in plans:
-        name = f"{kind}-lora" if rank else kind
+    names = [name for name in KINDS if not options.only or name in options.only]
+    for name in names:
+        kind, rank = name.removesuffix("-lora"), options.rank if name == "sft-lora" else 0
         model, tokenizer = _open_model(options.model, device)
         figures.setdefault("parameters", model.num_parameters())
-        steps = _count_steps(model, kind, options, len(plans))
+        steps = _count_steps(model, kind, options, len(names))
         model = add_adapters(model, AdapterParams(rank=rank, alpha=float(rank or 1)), 0)
         found = _measure(kind, model, tokenizer, options, steps, device)
         figures[name] = found

@@ -38,6 +38,8 @@ def test_steps_of_each_training_are_measured(student: Path, tmp_path: Path, monk
         assert f"{name}: " in text
 
 
-def test_a_model_that_is_not_there_is_said() -> None:
+def test_what_is_not_offered_is_said() -> None:
+    with pytest.raises(MontessoriError, match="--only ppo: unknown"):
+        run("tiny", only="ppo")
     with pytest.raises(MontessoriError, match="neither a model folder nor a shape"):
         run("llama9-80b")
