@@ -5,8 +5,7 @@ They come from texts that were cut in the middle of an emoji.
 
 import re
 
-from montessori.artifacts.records.json_values import MARK
-
+MARK = "\ufffd"  # U+FFFD, which stands for what is no character
 _SURROGATE = re.compile("[\ud800-\udfff]")
 
 

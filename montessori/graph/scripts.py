@@ -83,8 +83,8 @@ class _Reading:
         if function == "job.section":
             section = ast.literal_eval(call.args[0])
             self.sections[section] = _imported_name(module, call.args[1])
-            for keyword in call.keywords:
-                rows = ast.literal_eval(keyword.value)
+            for value in [*call.args[2:], *(keyword.value for keyword in call.keywords)]:
+                rows = ast.literal_eval(value)
                 self.rows |= {rows} if isinstance(rows, str) else set(rows)
         elif function == "job.row":
             self.rows.add(ast.literal_eval(call.args[0]))

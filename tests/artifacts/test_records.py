@@ -155,3 +155,12 @@ def test_items_and_verdicts_come_in_the_same_forms(tmp_path: Path):
     path.write_text('{"question": 1}\n{"question": 2\n')
     with pytest.raises(MontessoriError, match="line 2: not valid JSON"):
         read_json_lines(path)
+
+
+@pytest.mark.parametrize(
+    "row", [{"turns": ["Say 4"]}, {"question": "q", "choices": ["one"]}, {"turns": ["a", "b"]}]
+)
+def test_a_single_row_with_a_list_is_no_table_of_columns(tmp_path: Path, row: dict) -> None:
+    path = tmp_path / "one.jsonl"
+    path.write_text(json.dumps(row))
+    assert list(read_records(path, ("turns", "question")).values) == [row]

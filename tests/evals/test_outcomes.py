@@ -104,9 +104,14 @@ def test_missing_items_are_named() -> None:
         require_same_items([("x", whole), ("y", part)], "micro_mmlu")
 
 
-def test_text_is_written_at_once(tmp_path: Path) -> None:
+def test_text_is_written_at_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def write_half(path: Path, text: str, **options: str) -> None:
+        path.write_bytes(text.encode()[:1])
+        raise OSError("no space left")
+
     write_text(tmp_path / "a" / "b.md", "one\n")
-    with pytest.raises(UnicodeEncodeError):
-        write_text(tmp_path / "a" / "b.md", "\ud800")
+    monkeypatch.setattr(Path, "write_text", write_half)
+    with pytest.raises(OSError, match="no space"):
+        write_text(tmp_path / "a" / "b.md", "two\n")
     assert (tmp_path / "a" / "b.md").read_text() == "one\n"
     assert [path.name for path in (tmp_path / "a").iterdir()] == ["b.md"]

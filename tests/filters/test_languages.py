@@ -4,8 +4,6 @@ What would break: texts without Latin letters are invisible to the filters, so t
 questions stay in the data; or texts that share no more than a Latin word count as copies.
 """
 
-from dataclasses import replace
-
 import pytest
 
 from montessori.artifacts.dialogue import build_dialogue
@@ -187,7 +185,7 @@ def test_a_set_of_rows_may_not_hold_an_item_in_an_answer_or_a_system_prompt():
     answered = Row(("مرحبا", "شكرا"), (SHORT["Arabic"], "عفوا"), where="row 2")
     with pytest.raises(MontessoriError, match="row 2 = x"):
         check_disjoint({"seed pool": row_members([answered])}, items, 20)
-    prompted = replace(clean, system=f"أنت معلم: {SHORT['Arabic']}", where="row 3")
+    prompted = clean._replace(system=f"أنت معلم: {SHORT['Arabic']}", where="row 3")
     with pytest.raises(MontessoriError, match="row 3 = x"):
         check_disjoint({"seed pool": row_members([prompted])}, items, 20)
 

@@ -287,6 +287,7 @@ def test_a_hosted_model_becomes_a_folder_without_weights(tmp_path: Path):
     assert read_json(out / "server.json") == row | {
         "key_env": "OPENAI_API_KEY",
         "limit": "max_tokens",
+        "omit": [],
         "usd_per_million": {"input": 0.0, "output": 0.0},
     }
     assert read_json(out / "manifest.json")["facts"] == row

@@ -6,9 +6,10 @@ from typing import Any
 
 import orjson
 
+from montessori.artifacts.halves import MARK
+
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # the escape of half a character, or of a whole one's
 _HALVES = re.compile("[\ud800-\udfff]")
-MARK = "\ufffd"  # U+FFFD, which stands for what is no character
 
 
 class Repaired(dict[str, Any]):

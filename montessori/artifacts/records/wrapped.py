@@ -6,6 +6,9 @@ from typing import Any
 
 from montessori.artifacts.records.content import file_error
 
+#: Fields that hold a list in a single row; as a column they are a list of lists.
+LISTS = ("turns", "history", "choices", "messages", "conversations", "instances", "reference")
+
 
 def unwrap(
     value: Mapping[str, Any], path: Path, fields: Collection[str], held_by: str | None
@@ -54,6 +57,8 @@ def _columns(value: Mapping[str, Any]) -> dict[str, list[Any]]:
         cells = list(entry.values()) if isinstance(entry, Mapping) else entry
         # A list of objects is the list of messages of a single row.
         if not isinstance(cells, list) or any(isinstance(cell, Mapping) for cell in cells):
+            return {}
+        if name in LISTS and not all(isinstance(cell, list) for cell in cells):
             return {}
         columns[name] = cells
     return columns if len(set(map(len, columns.values()))) == 1 else {}
