@@ -81,24 +81,12 @@ def bench_influence(
     from montessori.bench.influence import measure_influence
     from montessori.bench.world import Compute, Options, RowFiles, Sizes
 
-    options = Options(
-        model=model,
-        files=RowFiles(probes, references, warmup),
-        sizes=Sizes(
-            rows,
-            reference_rows,
-            warmup_steps,
-            minutes,
-            audit_rows,
-            published_rows,
-            max_length,
-            tokens,
-        ),
-        compute=Compute(precision, batch, checkpointing, compile, device, threads),
-        against=tuple(against or ()),
-    )
-    figures = measure_influence(options, typer.echo)
-    _save_figures(json, figures)
+    timed = (rows, reference_rows, warmup_steps, minutes)
+    sizes = Sizes(*timed, audit_rows, published_rows, max_length, tokens)
+    compute = Compute(precision, batch, checkpointing, compile, device, threads)
+    files = RowFiles(probes, references, warmup)
+    options = Options(model, files, sizes, compute, tuple(against or ()))
+    _save_figures(json, measure_influence(options, typer.echo))
 
 
 @bench.command("train")

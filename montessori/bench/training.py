@@ -23,7 +23,7 @@ from montessori.bench.measures import (
     weight_bytes,
 )
 from montessori.bench.shapes import SHAPES, random_model
-from montessori.bench.world import FALLBACK, draw_rows, time_row
+from montessori.bench.world import draw_rows, open_folder, time_row
 from montessori.errors import MontessoriError
 from montessori.models.adapters import AdapterParams, add_adapters
 from montessori.train import arguments
@@ -128,21 +128,10 @@ def _open_model(
 ) -> tuple["PreTrainedModel", "PreTrainedTokenizerFast"]:
     """A model of its own for each measurement, in fp32, as the stages train it."""
     from montessori.models import chat
-    from montessori.models.prepare import prepare_model
-    from montessori.models.weights import load_model
 
     if name in SHAPES:
         return random_model(name, device, torch.float32), chat.load_tokenizer(TOKENIZER)
-    if not Path(name).is_dir():
-        raise MontessoriError(
-            f"{name!r} is neither a model folder nor a shape",
-            expected="a folder with config.json and safetensors, or " + ", ".join(SHAPES),
-            next="montessori bench train --help",
-        )
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "model"
-        prepare_model(Path(name), FALLBACK, folder)
-        return load_model(folder).to(device), chat.load_tokenizer(folder)
+    return open_folder(name, device, "train")
 
 
 def _count_steps(model: "PreTrainedModel", kind: str, options: Options, plans: int) -> int:

@@ -104,7 +104,6 @@ class World:
     probes: list[Row]
     references: list[Row]
     pad: int
-    steps: int  # of the warm-up
 
 
 def world_of(options: Options, say: Callable[[str], None]) -> World:
@@ -118,7 +117,7 @@ def world_of(options: Options, say: Callable[[str], None]) -> World:
         size, sizes = model.config.vocab_size, settle_sizes(model, options.sizes)
         probes = draw_rows(sizes.rows, sizes.tokens, size, 1)
         references = draw_rows(sizes.reference_rows, sizes.tokens, size, 2)
-        world = World(model, _random_state(model), probes, references, 0, MOST_STEPS)
+        world = World(model, _random_state(model), probes, references, 0)
     else:
         world = _from_folder(options, device, say)
     if options.compute.checkpointing:
@@ -129,20 +128,7 @@ def world_of(options: Options, say: Callable[[str], None]) -> World:
 
 
 def _from_folder(options: Options, device: torch.device, say: Callable[[str], None]) -> World:
-    from montessori.models import chat
-    from montessori.models.prepare import prepare_model
-    from montessori.models.weights import load_model
-
-    if not Path(options.model).is_dir():
-        raise MontessoriError(
-            f"{options.model!r} is neither a model folder nor a shape",
-            expected="a folder with config.json and safetensors, or " + ", ".join(SHAPES),
-            next="montessori bench influence --help",
-        )
-    with tempfile.TemporaryDirectory() as temporary:
-        folder = Path(temporary) / "model"
-        prepare_model(Path(options.model), FALLBACK, folder)
-        model, tokenizer = load_model(folder).to(device), chat.load_tokenizer(folder)
+    model, tokenizer = open_folder(options.model, device, "influence")
     size, pad = int(model.config.vocab_size), tokenizer.pad_token_id or 0
     sizes = settle_sizes(model, options.sizes)
     steps = sizes.warmup_steps
@@ -160,7 +146,30 @@ def _from_folder(options: Options, device: torch.device, say: Callable[[str], No
     references = _take_rows(
         references, sizes.reference_rows, options.sizes.reference_rows, "references"
     )
-    return World(model, state, probes, references, pad, steps)
+    return World(model, state, probes, references, pad)
+
+
+def open_folder(
+    name: str, device: torch.device, command: str
+) -> tuple["PreTrainedModel", "PreTrainedTokenizerFast"]:
+    """The model and tokenizer of a user's folder, brought into the layout of the stages.
+
+    Raises MontessoriError where there is no such folder; `command` is that of `montessori bench`.
+    """
+    from montessori.models import chat
+    from montessori.models.prepare import prepare_model
+    from montessori.models.weights import load_model
+
+    if not Path(name).is_dir():
+        raise MontessoriError(
+            f"{name!r} is neither a model folder nor a shape",
+            expected="a folder with config.json and safetensors, or " + ", ".join(SHAPES),
+            next=f"montessori bench {command} --help",
+        )
+    with tempfile.TemporaryDirectory() as temporary:
+        folder = Path(temporary) / "model"
+        prepare_model(Path(name), FALLBACK, folder)
+        return load_model(folder).to(device), chat.load_tokenizer(folder)
 
 
 def settle_sizes(model: "PreTrainedModel", sizes: Sizes) -> Sizes:

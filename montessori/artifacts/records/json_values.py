@@ -6,10 +6,9 @@ from typing import Any
 
 import orjson
 
-from montessori.artifacts.halves import MARK
+from montessori.artifacts.halves import mend_text
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # the escape of half a character, or of a whole one's
-_HALVES = re.compile("[\ud800-\udfff]")
 
 
 class Repaired(dict[str, Any]):
@@ -47,7 +46,7 @@ def _mend(value: Any) -> Any:
     if isinstance(value, list):
         return [_mend(entry) for entry in value]
     if isinstance(value, str):
-        return _HALVES.sub(MARK, value)
+        return mend_text(value)[0]
     if not isinstance(value, dict):
         return value
     repaired = {_mend(name): _mend(entry) for name, entry in value.items()}
