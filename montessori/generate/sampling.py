@@ -5,6 +5,10 @@ import torch
 
 from montessori.generate.engine import Sampling
 
+#: Tokens among which a draw is looked for first, and the vocabulary from which on that pays.
+LIKELIEST = 256
+SMALL_VOCABULARY = 8192
+
 
 def row_uniforms(seed: int, count: int) -> np.ndarray:
     """The random numbers of one row, (count,) float64 in [0, 1): step k uses number k.
@@ -57,6 +61,17 @@ def draw_tokens(logits: torch.Tensor, uniforms: torch.Tensor, top_p: float) -> t
     int64. The nucleus holds the most probable tokens up to the one that reaches `top_p`; equal
     probabilities are ordered by token id.
     """
+    if logits.shape[-1] < SMALL_VOCABULARY:
+        return _draw_from_all(logits, uniforms, top_p)
+    # Most draws fall on one of the likeliest tokens: only the other rows need all tokens sorted.
+    tokens, settled = _draw_from_likeliest(logits, uniforms, top_p)
+    if not settled.all():
+        left = ~settled
+        tokens[left] = _draw_from_all(logits[left], uniforms[left], top_p)
+    return tokens
+
+
+def _draw_from_all(logits: torch.Tensor, uniforms: torch.Tensor, top_p: float) -> torch.Tensor:
     ids = sort_tokens(logits)
     ordered = logits.gather(1, ids)
     cumulative = torch.softmax(ordered, dim=-1, dtype=torch.float32).cumsum(-1, dtype=torch.float64)
@@ -65,6 +80,30 @@ def draw_tokens(logits: torch.Tensor, uniforms: torch.Tensor, top_p: float) -> t
     mass = cumulative.gather(1, last)
     place = torch.searchsorted(cumulative, uniforms[:, None] * mass, right=True)
     return ids.gather(1, torch.minimum(place, last))[:, 0]
+
+
+def _draw_from_likeliest(
+    logits: torch.Tensor, uniforms: torch.Tensor, top_p: float
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """The same from the `LIKELIEST` tokens of each row, and whether they settle it, (rows,) bool.
+
+    They do if the nucleus ends among them, and the draw on one that is likelier than the last of
+    them: of several that are as likely as that, any may be here.
+    """
+    values, found = logits.topk(LIKELIEST, dim=-1, sorted=False)
+    ids, order = found.sort(dim=-1)  # so that equal logits come by rising id
+    order = order.gather(1, sort_tokens(values.gather(1, order)))
+    ids, ordered = found.gather(1, order), values.gather(1, order)
+    scale = torch.logsumexp(logits, dim=-1, keepdim=True)  # (rows, 1)
+    cumulative = (ordered - scale).exp().cumsum(-1, dtype=torch.float64)  # of a total of 1
+    known = (ordered > ordered[:, -1:]).sum(dim=-1, keepdim=True)  # tokens in their right place
+    last = torch.searchsorted(cumulative, torch.full_like(cumulative[:, :1], top_p))
+    ends = last < LIKELIEST
+    mass = torch.where(ends, cumulative.gather(1, last.clamp(max=LIKELIEST - 1)), 1.0)
+    place = torch.searchsorted(cumulative, uniforms[:, None] * mass, right=True)
+    place = torch.where(ends, torch.minimum(place, last), place)
+    settled = (place < known) & (ends | (top_p >= 1))
+    return ids.gather(1, place.clamp_(max=LIKELIEST - 1))[:, 0], settled[:, 0]
 
 
 def sort_tokens(logits: torch.Tensor) -> torch.Tensor:

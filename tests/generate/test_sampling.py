@@ -70,6 +70,36 @@ def test_draws_follow_the_distribution():
     torch.testing.assert_close(shares, LOGITS.exp()[0], atol=0.03, rtol=0)
 
 
+@pytest.mark.parametrize("top_p", [1.0, 0.9, 0.5])
+@pytest.mark.parametrize("kind", ["peaked", "flat", "tied", "mixed", "masked", "edge"])
+def test_a_large_vocabulary_is_drawn_from_without_sorting_it(kind, top_p):
+    """The likeliest tokens give the same draw as all of them, or leave the row to the full sort."""
+    from montessori.generate import sampling
+
+    generator = torch.Generator().manual_seed(1)
+    logits = torch.randn(24, sampling.SMALL_VOCABULARY, generator=generator)
+    if kind == "peaked":
+        logits *= 6
+    elif kind == "tied":  # the last of the likeliest equal others that are not among them
+        logits = (logits * 3).round() * 2
+    elif kind == "mixed":
+        logits[::2] *= 6
+    elif kind == "masked":
+        logits[:, 5:] = -math.inf
+    elif kind == "edge":  # 256 of 700 likeliest tokens are known, and are not the first by id
+        logits = torch.zeros_like(logits)
+        logits[:, torch.randperm(logits.shape[1], generator=generator)[:700]] = 20.0
+    uniforms = torch.rand(24, generator=generator, dtype=torch.float64)
+    tokens, settled = sampling._draw_from_likeliest(logits, uniforms, top_p)
+    expected = sampling._draw_from_all(logits, uniforms, top_p)
+    assert torch.equal(tokens[settled], expected[settled])
+    assert torch.equal(sampling.draw_tokens(logits, uniforms, top_p), expected)
+    if kind == "flat" and top_p < 1:
+        assert not settled.any()
+    if kind in ("peaked", "masked"):
+        assert settled.all()
+
+
 def test_presence_penalty_counts_generated_tokens_once():
     from montessori.generate.sampling import Sampler
 
