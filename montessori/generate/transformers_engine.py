@@ -7,6 +7,7 @@ batch but for rounding at near-ties (1e-7 of a logit).
 """
 
 import logging
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -113,12 +114,18 @@ class TransformersEngine(LocalModel):
         return [made[i, k] for i, request in enumerate(requests) for k in range(len(request.seeds))]
 
     def _batches(self, requests: Sequence[Request], new: int) -> Iterator[list[Placed]]:
-        """Requests of similar length, about `batch` samples of up to `new` tokens together."""
+        """Requests of similar length, about `batch` samples of up to `new` tokens together.
+
+        Batches are as few as `batch` allows, and of one size: workers that have one each end at
+        the same time.
+        """
         order = sorted(range(len(requests)), key=lambda i: (-len(requests[i].ids), i))
+        samples = sum(len(request.seeds) for request in requests)
+        size = math.ceil(samples / max(1, math.ceil(samples / self.batch)))
         group: list[Placed] = []
         rows = 0
         for i in order:
-            full = rows + len(requests[i].seeds) > self.batch
+            full = rows >= size or rows + len(requests[i].seeds) > self.batch
             if group and (full or not self._goes_with(requests[i], group[0][1], new)):
                 yield group
                 group, rows = [], 0

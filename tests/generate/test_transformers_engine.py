@@ -117,6 +117,22 @@ def test_grouped_heads_on_a_buffer_give_the_logits_of_eager_attention(tmp_path):
             torch.testing.assert_close(logits, expected, rtol=0, atol=1e-6)  # norms are fp32
 
 
+def count_batches(folder, samples, batch):
+    """Samples of each batch of requests with so many samples."""
+    requests = [Request((1, 2, 3), tuple(range(count))) for count in samples]
+    batches = engine_of(folder, batch=batch)._batches(requests, 4)
+    return [sum(len(request.seeds) for _, request in group) for group in batches]
+
+
+def test_batches_are_few_and_of_one_size(folder):
+    """With a full batch and a small rest, one of two workers would wait for the other."""
+    assert count_batches(folder, [4] * 20, 64) == [40, 40]
+    assert count_batches(folder, [4] * 20, 30) == [28, 28, 24]
+    assert count_batches(folder, [1] * 5, 2) == [2, 2, 1]
+    assert count_batches(folder, [3, 3], 2) == [3, 3]  # a request stays together
+    assert count_batches(folder, [], 64) == []
+
+
 @pytest.mark.parametrize("settings", [{"batch": 1}, {"batch": 7}, {"batch": 64, "threads": 2}])
 def test_sampled_text_does_not_depend_on_the_batch(folder, settings):
     """fp32: a near-tie could flip by rounding; at these sizes none does."""
