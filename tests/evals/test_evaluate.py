@@ -4,6 +4,7 @@ What would break: the figures of `metrics/eval` are not those of the verdicts an
 them.
 """
 
+import shutil
 from pathlib import Path
 
 import polars as pl
@@ -12,7 +13,9 @@ import pytest
 from montessori.artifacts.files import write_json, write_table
 from montessori.artifacts.schemas import VERDICTS
 from montessori.errors import MontessoriError
+from montessori.evals import evaluate
 from montessori.evals.evaluate import evaluate_run
+from montessori.evals.items import gamed_path
 from montessori.evals.lab_benchmarks.run_lm_eval import HarnessResult
 from montessori.evals.metrics import compute_metrics, compute_outcomes
 from montessori.evals.outcomes import read_outcomes
@@ -108,6 +111,32 @@ def test_alpaca_eval_is_one_part_of_the_mean_and_not_two() -> None:
     metrics = compute_metrics(pl.DataFrame(rows, schema=VERDICTS), None)
     assert (metrics["alpaca_eval"], metrics["alpaca_eval_public"]) == (25.0, 75.0)
     assert metrics["mean"] == pytest.approx((50.0 + 100.0) / 2)
+
+
+def test_the_table_of_gamed_answers_beside_the_items_reaches_the_regression(
+    evals: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it AlpacaEval's rate at equal length is about a point off the published one."""
+    write(table(12), tmp_path / "verdicts")
+    with_table = Path(shutil.copytree(evals, tmp_path / "evals"))
+    columns = ",preference,std_delta_len,instruction_difficulty"
+    gamed_path(with_table, "test").write_text(f"{columns}\n0,0.75,0.5,0.25\n")
+    given = []
+    for name in ("_run_closed", "measure_heldout"):
+        monkeypatch.setattr(evaluate, name, lambda *inputs: None)
+    monkeypatch.setattr(evaluate, "compute_metrics", lambda *inputs: given.append(inputs[-1]))
+    for folder in (evals, with_table):
+        evaluate_run(
+            tmp_path,
+            tmp_path / "verdicts",
+            folder,
+            tmp_path / "outcomes.csv",
+            BenchmarkParams("test", 6),
+            EvalParams(5),
+            Machine(),
+        )
+    assert given[0] is None
+    assert (given[1].preference, given[1].length, given[1].difficulty) == (0.75, 0.5, 0.25)
 
 
 def test_outcomes_by_hand() -> None:

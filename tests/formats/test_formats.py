@@ -298,6 +298,14 @@ def test_a_pair_has_the_tokens_of_prompt_and_text_together():
     assert found["prompt_ids"][0] + found["chosen_ids"][0] == whole
 
 
+def test_texts_of_a_pair_that_were_begun_differently_are_refused():
+    """One prompt cannot lead to both; DPO would train one of them behind the other's tokens."""
+    row = ("p", "i", "Ask.", "<instruction>Add.</instruction>", "Sort.", "a", "b", 1.0, 0.0)
+    pairs = pl.DataFrame([row], schema=dict(PAIRS), orient="row")
+    with pytest.raises(MontessoriError, match="do not begin with the same opening"):
+        tokenize_pairs(FORMATS["prefill"], pairs, tiny_tokenizer())
+
+
 def test_the_manifest_names_a_format_other_than_tags_and_parts_of_it_are_its_own(tmp_path):
     inputs = make_inputs(tmp_path)
     folders = {}

@@ -4,6 +4,8 @@ What would break: another attention, mask or position than the model's own gives
 other log-likelihoods without an error, or a model with states or a table of positions crashes.
 """
 
+from functools import wraps
+
 import pytest
 
 from montessori.errors import MontessoriError
@@ -100,10 +102,30 @@ def test_the_ways_of_models(engine_of):
     llama = engine_of("llama")
     assert llama.model.config._attn_implementation == GROUPED
     assert (llama.way.padded, llama.way.cached, llama.way.joined) == (True, True, True)
-    assert engine_of("gpt_oss").model.config._attn_implementation == "eager"
-    mixed = engine_of("qwen3_next").way
-    assert (mixed.padded, mixed.cached, mixed.joined) == (True, True, False)
+    # of sinks, of a cap that short texts do not reach, of code that asks for no attention by name
+    for name, attention in (("gpt_oss", "eager"), ("gemma2", "eager"), ("falcon", "sdpa")):
+        assert engine_of(name).model.config._attn_implementation == attention
+    for name in ("qwen3_next", "mamba2"):
+        mixed = engine_of(name).way
+        assert (mixed.padded, mixed.cached, mixed.joined) == (True, True, False)
     assert not engine_of("minimax").way.padded
+
+
+@pytest.mark.parametrize(("refused", "way"), [("attention_mask", 1), ("past_key_values", 2)])
+def test_what_stops_at_padding_or_at_a_cache_is_read_without(engine_of, refused, way, monkeypatch):
+    from montessori.generate.reading import WAYS, choose_way
+
+    model = engine_of("llama").model
+    plain = model.forward
+
+    @wraps(plain)
+    def forward(**given):
+        if given.get(refused) is not None:
+            raise TypeError(refused)
+        return plain(**given)
+
+    monkeypatch.setattr(model, "forward", forward)
+    assert choose_way(model, list(range(20))) == WAYS[way]
 
 
 def test_the_context_of_a_model_that_also_reads_images_is_that_of_its_text(engine_of):

@@ -15,6 +15,7 @@ import pytest
 from montessori.artifacts.files import folder_digest, read_json
 from montessori.errors import MontessoriError
 from montessori.models.prepare import prepare_model
+from montessori.models.settled_template import chat_environment
 from tests.tiny_models import tiny_tokenizer
 
 OWN = (
@@ -353,6 +354,10 @@ def test_options_and_the_date_are_settled_in_the_template(source: Path, tmp_path
     facts = read_json(tmp_path / "set/manifest.json")["facts"]
     assert facts["template_options"] == {"thoughts": False}
     assert facts["template_date"] == "2024-07-26"
+    environment = chat_environment()
+    environment.globals["strftime_now"] = lambda form: "tomorrow"
+    settled = environment.from_string((tmp_path / "set/chat_template.jinja").read_text())
+    assert settled.render(messages=[user("Hi")], eos_token="</s>") == "False2024<user>Hi\n"
     assert (
         facts["template_hash"]
         == hashlib.sha256((tmp_path / "set/chat_template.jinja").read_bytes()).hexdigest()

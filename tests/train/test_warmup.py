@@ -16,7 +16,7 @@ from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
 from montessori.models import chat
 from montessori.models.adapters import AdapterParams, load_student
-from montessori.models.weights import load_model
+from montessori.models.weights import enable_checkpointing, load_model
 from montessori.signals.influence.exact import ExactStep
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
 from montessori.train import warmup
@@ -93,9 +93,23 @@ def test_rows_that_do_not_fit_together_add_up(tmp_path, student, probe, machine,
         warm_up(student, probe, tmp_path / name, SETTINGS, 0, replace(machine, **options))
         return read_state(tmp_path / name, load_model(tmp_path / name))
 
+    def measure(model, rows, pad):
+        tokens.append(len(rows) * max(len(row.ids) for row in rows) if len(rows) > 1 else 0)
+        return row_losses(model, rows, pad)
+
+    def enable(model):
+        enabled.append(enable_checkpointing(model))
+
+    tokens, enabled = [], []
+    monkeypatch.setattr(warmup, "row_losses", measure)
+    monkeypatch.setattr(warmup, "enable_checkpointing", enable)
     whole = state_of("whole")
+    assert max(tokens) > 40
+    tokens.clear()
     monkeypatch.setattr(warmup, "affordable_tokens", lambda model, reserved: 40)
     parts, recomputed = state_of("parts"), state_of("again", gradient_checkpointing="on")
+    assert max(tokens) <= 40
+    assert len(enabled) == 1
     for found in (parts, recomputed):
         assert found.step == whole.step
         for name, moment in whole.exp_avg.items():

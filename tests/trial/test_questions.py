@@ -8,14 +8,26 @@ import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 
-from montessori.generate.engine import Generated
+from montessori.errors import MontessoriError
+from montessori.evals.judging.verdicts import Verdict
+from montessori.generate.engine import UNBOUNDED, Generated
 from montessori.models.hosted import HostedModel
 from montessori.signals.influence.settings import InfluenceParams
-from montessori.trial import engine, folder, memory, preference, template, training
+from montessori.trial import (
+    cost,
+    engine,
+    folder,
+    judging,
+    memory,
+    preference,
+    template,
+    training,
+)
 from montessori.trial.candidate import Candidate, Measured, read_settings
 from montessori.trial.cost import require_room
 from montessori.trial.findings import show_text
@@ -102,8 +114,21 @@ def test_weights_that_change_when_they_are_saved_are_a_problem(candidate: Candid
             "{% endif %}{% endfor %}{% if add_generation_prompt %}<|assistant|>{% endif %}",
             "end of the turn is not trained",
         ),
+        # the question learned with the answer, as one part or as two
+        (
+            "{% generation %}{% for m in messages %}{{ '<|user|>' if m.role == 'user' else "
+            "'<|assistant|>' }}{{ m.content }}<|end|>{% endfor %}{% endgeneration %}"
+            "{% if add_generation_prompt %}<|assistant|>{% endif %}",
+            "the loss is on",
+        ),
+        (
+            "{% for m in messages %}{{ '<|user|>' if m.role == 'user' else '<|assistant|>' }}"
+            "{% generation %}{{ m.content }}<|end|>{% endgeneration %}{% endfor %}"
+            "{% if add_generation_prompt %}<|assistant|>{% endif %}",
+            "2 parts of the row are trained, not 1 answers",
+        ),
     ],
-    ids=["another prompt", "no end"],
+    ids=["another prompt", "no end", "everything", "the question"],
 )
 def test_templates_that_train_other_tokens(candidate: Candidate, text, word):
     candidate.tokenizer.chat_template = text
@@ -148,6 +173,70 @@ def test_a_peak_grows_by_the_tokens_that_were_not_run(candidate: Candidate, monk
 def test_weights_that_cannot_fit_are_refused_before_they_are_loaded(candidate: Candidate):
     with pytest.raises(Exception, match="needs more than"):
         require_room(candidate, 10**9, "DPO")
+
+
+def test_no_training_is_begun_that_cannot_fit(candidate: Candidate, monkeypatch):
+    monkeypatch.setattr(cost, "memory_of", lambda device: 1.0)
+    monkeypatch.setattr(preference, "train_teacher", None)
+    monkeypatch.setattr(training, "warm_up", None)
+    monkeypatch.setattr(training, "load_model", None)
+    for ask in (preference.ask_dpo, training.ask_influence, training.ask_sft):
+        with pytest.raises(MontessoriError, match="needs more than"):
+            ask(candidate)
+
+
+@pytest.mark.parametrize(
+    ("context", "verdict", "words"),
+    [
+        (UNBOUNDED, "note", "names no context length"),
+        (127, "problem", "127 tokens, fewer than warmup.max_length 128, influence.max_length 128"),
+        (400, "note", "400 tokens: few for a prompt with examples"),
+        (4096, "ok", "4,096 tokens"),
+    ],
+)
+def test_a_context_is_compared_with_the_settings(
+    candidate: Candidate, context, verdict, words, monkeypatch
+):
+    monkeypatch.setattr("montessori.generate.local.folder_facts", lambda folder: (None, context))
+    (finding,) = folder.ask_context(replace(candidate, roles=("student",)))
+    assert finding.verdict == verdict
+    assert words in finding.text
+
+
+def test_a_base_model_is_told_as_one():
+    (note,) = folder._template_origin({"template": "fallback"})
+    assert (note.verdict, "it is a base model" in note.text) == ("note", True)
+    assert folder._template_origin({"template": "own"}) == []
+
+
+def test_a_fault_of_two_turns_alone_is_a_note():
+    assert [template._judge_row(turns, ["x"], ()).verdict for turns in (1, 2)] == [
+        "problem",
+        "note",
+    ]
+
+
+def test_another_text_at_a_tie_is_no_problem(candidate: Candidate, monkeypatch):
+    plain = SimpleNamespace(dtype=torch.float32)
+    for lead, verdict in ((1e-5, "ok"), (1.0, "problem")):
+        monkeypatch.setattr(engine, "write_greedily", lambda *a, lead=lead: ([5], [2.0, lead]))
+        asked = (candidate, plain, [[5, 6]], ["other"], frozenset())
+        assert engine._compare_texts(*asked).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("scores", "verdict"), [((9, 1), "ok"), ((5, 5), "problem"), ((9, None), "problem")]
+)
+def test_a_judge_must_rate_the_right_answer_higher(scores, verdict):
+    assert judging._judge_grades([Verdict(score=score) for score in scores]).verdict == verdict
+
+
+@pytest.mark.parametrize(
+    ("values", "verdict"), [((0.9, 0.6), "ok"), ((0.9, 0.4), "note"), ((0.9, None), "problem")]
+)
+def test_a_judge_must_prefer_the_right_answer_in_both_orders(values, verdict):
+    found = judging._judge_choices([Verdict(preference=value) for value in values])
+    assert found.verdict == verdict
 
 
 def test_texts_are_shown_on_one_line_and_cut():

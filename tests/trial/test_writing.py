@@ -5,7 +5,9 @@ that a server has is asked in formats that no server can be asked in, and paid f
 """
 
 import json
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import polars as pl
 import pytest
@@ -47,6 +49,31 @@ def test_a_format_that_works_better_is_named(others: list[Tried], next: str):
     assert finding.verdict == "problem"
     assert finding.next.startswith(next)
     assert "0 of 8 samples are instructions (8 no tags)" in finding.text
+
+
+@pytest.mark.parametrize(("is_base", "named"), [(False, "prefill"), (True, "list")])
+def test_of_equally_good_formats_the_one_that_suits_the_model_is_named(
+    candidate: Candidate, is_base: bool, named: str, monkeypatch: pytest.MonkeyPatch
+):
+    candidate.__dict__["is_base"] = is_base
+    engine = SimpleNamespace(tokenizer=candidate.tokenizer)
+    monkeypatch.setattr(writing, "open_writer", lambda tried: engine)
+    works = [None] * 8
+    monkeypatch.setattr(
+        writing, "_try_format", lambda c, e, name: NONE if name == "tags" else tried(name, *works)
+    )
+    (found,) = writing.ask_writing(candidate)
+    assert found.next.startswith(f"set instruction.format: {named}")
+    assert len(found.lines) == 4
+
+
+def test_a_list_has_a_template_that_ends_with_its_examples(candidate: Candidate):
+    folder = writing.TEMPLATES
+    raw = candidate.settings.raw
+    listed = {**raw, "instruction": {**raw["instruction"], "format": "list"}}
+    other = replace(candidate, settings=replace(candidate.settings, raw=listed))
+    assert writing._template_for(candidate, "list") == (folder / "list.jinja").read_text()
+    assert writing._template_for(other, "tags") == (folder / "instruction.jinja").read_text()
 
 
 def test_a_format_that_works_stays_although_another_gives_more():

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from montessori.evals.lab_benchmarks.loglikelihoods import score_pairs
+from montessori.evals.lab_benchmarks.loglikelihoods import TokenPair, _split_rows, score_pairs
 from montessori.generate.transformers_engine import TransformersEngine
 
 CONTEXTS = [(5, 9, 200, 31), (7,), (5, 9, 200, 31, 44, 45, 46, 90, 12), (8, 8)]
@@ -54,6 +54,14 @@ def test_the_models_own_continuation_is_greedy(engine: TransformersEngine) -> No
     assert greedy == [True, False]
     single = score_pairs(engine, [(ids[:4], own[:1])], 4)
     assert single[0][1] is True
+
+
+@pytest.mark.parametrize(("padded", "passes"), [(True, [[0, 1, 2]]), (False, [[0, 1], [2]])])
+def test_texts_of_other_lengths_share_no_pass_where_padding_enters_states(padded, passes) -> None:
+    texts = [((5, 9), (60, 61)), ((5, 9, 7), (60,)), ((5, 9, 7), (60, 61))]
+    rows = [TokenPair(*text, index) for index, text in enumerate(texts)]
+    found = [[pair.index for pair in part] for part in _split_rows(rows, padded)]
+    assert found == passes
 
 
 def test_no_pairs_give_no_scores(engine: TransformersEngine) -> None:

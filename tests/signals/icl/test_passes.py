@@ -124,6 +124,37 @@ def test_states_take_in_the_tokens_of_answers_one_by_one(way, reads, monkeypatch
     assert seen == reads
 
 
+def reader_of(
+    way: Way, rotary: bool = True, window: float = math.inf, takes: bool = True
+) -> Reader:
+    reader = Reader.__new__(Reader)
+    reader.engine = SimpleNamespace(way=way, rotary=rotary, batch=5, limit=20)
+    reader.window, reader.takes_positions = window, takes
+    return reader
+
+
+@pytest.mark.parametrize(
+    ("reader", "chunks"),
+    [
+        (reader_of(WAYS[0]), [[0, 1, 2]]),
+        (reader_of(WAYS[0], rotary=False), [[0], [1], [2]]),  # 10 + 9 + 2 places of a table of 20
+        (reader_of(WAYS[1]), [[0, 2], [1]]),
+    ],
+    ids=["together", "no room for padding", "of equal length"],
+)
+def test_texts_share_a_batch_where_padding_changes_nothing(reader: Reader, chunks):
+    lengths = ((10, 4), (3, 9), (6, 8))
+    rows = [(draw(p, 1), QuestionTokens(draw(q, 2), ())) for p, q in lengths]
+    assert reader.split_rows(rows, 2) == chunks
+
+
+def test_prefixes_are_shared_where_places_need_not_be_positions():
+    assert reader_of(WAYS[0], window=8)._shares_prefixes(8)
+    assert not reader_of(WAYS[0], window=8)._shares_prefixes(9)
+    assert not reader_of(WAYS[0], takes=False)._shares_prefixes(8)
+    assert not reader_of(STATES)._shares_prefixes(8)
+
+
 def test_the_window_is_that_of_the_text_model():
     assert shortest_window(LlamaConfig()) == math.inf
     assert shortest_window(Qwen2Config(use_sliding_window=False, max_window_layers=2)) == math.inf

@@ -93,17 +93,18 @@ def test_rows_that_cannot_be_separated_go_one_by_one(config, reason, clip, caplo
     assert torch.equal(groups, alone.score_group(ROWS[:3]))
 
 
-def test_a_layer_that_appears_later_still_stops_the_sharing():
+@pytest.mark.parametrize("call", ["score_rows", "score_group"])
+def test_a_layer_that_appears_later_still_stops_the_sharing(call):
     """Only a later batch may reach it, behind the check of the first two rows."""
     model = model_of(LLAMA)
     engine, alone = engine_of(model), engine_of(model, batch=1)
-    expected = alone.score_rows(ROWS)
-    assert torch.allclose(engine.score_rows(ROWS), expected, rtol=1e-9)
+    score, expected = getattr(engine, call), getattr(alone, call)(ROWS)
+    assert torch.allclose(score(ROWS), expected, rtol=1e-9)
     assert not engine.alone
     layer = model.base_model.model.model.layers[1].mlp.up_proj
     matrices = [layer.lora_A["default"].weight, layer.lora_B["default"].weight]
     layer.forward = lambda x: layer.base_layer(x) + x @ (matrices[1] @ matrices[0]).T * 2.0
-    assert torch.allclose(engine.score_rows(ROWS), expected, rtol=1e-9)
+    assert torch.allclose(score(ROWS), expected, rtol=1e-9)
     assert "up_proj.lora_A" in engine.alone
 
 
