@@ -7,7 +7,7 @@ model's own forward pass on each of them alone.
 
 import inspect
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +17,11 @@ from transformers import Cache, DynamicCache
 from montessori.errors import MontessoriError
 from montessori.generate.attention import GROUPED, takes_grouped
 from montessori.generate.cache import buffer_cache, holds_keys, holds_states, select_rows
+from montessori.generate.engine import UNBOUNDED
 from montessori.models.padding import pad_with_mask
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel
+    from transformers import PreTrainedConfig, PreTrainedModel
 
 LOG = logging.getLogger(__name__)
 
@@ -125,6 +126,19 @@ def has_rotary(model: "PreTrainedModel") -> bool:
     text = model.config.get_text_config(decoder=True)
     rotary = bool(getattr(text, "rope_parameters", None))
     return rotary and bool(model._supports_attention_backend)
+
+
+def steady_length(config: "PreTrainedConfig") -> int:
+    """Tokens up to which the angles of positions are the same in every batch; else UNBOUNDED.
+
+    With "longrope" (Phi-3) transformers chooses them for a whole batch by its longest text
+    (5.19, modeling_rope_utils.dynamic_rope_update).
+    """
+    whole = getattr(config.get_text_config(decoder=True), "rope_parameters", None) or {}
+    parts = [whole, *(part for part in whole.values() if isinstance(part, Mapping))]
+    changing = [part for part in parts if part.get("rope_type") == "longrope"]
+    lengths = [part.get("original_max_position_embeddings") for part in changing]
+    return min((length for length in lengths if length), default=UNBOUNDED)
 
 
 def choose_way(model: "PreTrainedModel", ids: Sequence[int]) -> Way:

@@ -18,7 +18,13 @@ import torch
 
 from montessori.generate.engine import FirstTokens, Generated, Request, Sampling
 from montessori.generate.local import LocalModel, context_length
-from montessori.generate.reading import Texts, choose_way, has_rotary, left_positions
+from montessori.generate.reading import (
+    Texts,
+    choose_way,
+    has_rotary,
+    left_positions,
+    steady_length,
+)
 from montessori.generate.sampling import Sampler
 from montessori.models.adapters import load_merged
 from montessori.models.padding import pad_with_mask
@@ -75,7 +81,8 @@ class TransformersEngine(LocalModel):
         self.threads = threads or torch.get_num_threads()
         self.model = load_merged(folder, self.dtype).to(self.device).eval()
         self.end_ids = self.find_end_ids(self.model.generation_config.eos_token_id)
-        self.limit = context_length(self.model.config)
+        config = self.model.config
+        self.limit = min(context_length(config), steady_length(config))
         self.rotary = has_rotary(self.model)
         self.way = choose_way(self.model, self.tokenizer(SOME_TEXT)["input_ids"])
         if not self.way.padded:

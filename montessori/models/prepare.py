@@ -73,7 +73,7 @@ def prepare_model(
     with open_source(source) as (folder, named_template):
         _refuse_pointers(folder)
         config = _read_object(folder / "config.json", "the model's config", source)
-        settings = _read_tokenizer_config(folder)
+        settings = _name_end_token(folder, config, _read_tokenizer_config(folder))
         weights = check_weights(folder)
         eos, endings = _end_token(folder, settings), _further_end_tokens(folder, config)
         size = _check_vocabulary(folder, config, settings)
@@ -129,6 +129,18 @@ def _special_tokens(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]
         if name.endswith("_token") and isinstance(text, str):
             texts[name] = text
     return texts
+
+
+def _name_end_token(
+    folder: Path, config: Mapping[str, Any], settings: Mapping[str, Any]
+) -> dict[str, Any]:
+    """The tokenizer's settings; with the end token of the model's own id, where they name none.
+
+    GPT-2's do not: the class of its tokenizer in transformers does.
+    """
+    named = "eos_token" in _special_tokens(folder, settings)
+    ends = set() if named else _further_end_tokens(folder, config)
+    return {**settings, "eos_token": ends.pop()} if len(ends) == 1 else dict(settings)
 
 
 def _end_token(folder: Path, settings: Mapping[str, Any]) -> str:

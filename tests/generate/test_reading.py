@@ -5,6 +5,8 @@ other log-likelihoods without an error, or a model with states or a table of pos
 """
 
 from functools import wraps
+from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
@@ -133,6 +135,22 @@ def test_the_context_of_a_model_that_also_reads_images_is_that_of_its_text(engin
 
     assert context_length(build_config("gemma3_image")) == CONTEXT
     assert engine_of("gemma3_image").limit == CONTEXT
+
+
+def test_no_text_is_so_long_that_it_changes_the_positions_of_its_batch(engine_of, monkeypatch):
+    from montessori.generate import transformers_engine
+    from montessori.generate.reading import steady_length
+
+    llama = engine_of("llama")
+    rope = {"rope_type": "longrope", "original_max_position_embeddings": 64}
+    config = SimpleNamespace(get_text_config=lambda decoder: SimpleNamespace(rope_parameters=rope))
+    assert steady_length(config) == 64
+    rope |= {"full_attention": {**rope, "original_max_position_embeddings": 32}}  # of some layers
+    assert steady_length(config) == 32
+    assert steady_length(llama.model.config) > CONTEXT
+    monkeypatch.setattr(transformers_engine, "steady_length", lambda config: 32)
+    folder = Path(llama.tokenizer.name_or_path)
+    assert transformers_engine.TransformersEngine(folder, device="cpu", threads=1).limit == 32
 
 
 def test_a_model_that_cannot_be_run_is_refused(engine_of, monkeypatch):

@@ -231,6 +231,17 @@ def test_another_stop_token_of_the_model_may_end_a_turn(source: Path, tmp_path: 
     prepare_model(source, FALLBACK, tmp_path / "out")
 
 
+def test_an_end_that_only_the_model_has_is_named_in_the_tokenizers_config(
+    source: Path, tmp_path: Path
+):
+    """GPT-2's files name none."""
+    write(source / "tokenizer_config.json", {})
+    change(source / "config.json", eos_token_id=2)
+    prepare_model(source, FALLBACK, tmp_path / "out")
+    assert read_json(tmp_path / "out/tokenizer_config.json") == {"eos_token": "</s>"}
+    assert read_json(tmp_path / "out/manifest.json")["facts"]["eos_token"] == "</s>"
+
+
 def test_generation_blocks_and_the_usual_functions_render(source: Path, tmp_path: Path):
     text = "{% if false %}{{ raise_exception('x') }}{{ strftime_now('%d') }}{% endif %}" + (
         OWN.replace("{{ m['content'] }}", "{% generation %}{{ m['content'] }}{% endgeneration %}")
