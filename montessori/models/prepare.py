@@ -139,7 +139,7 @@ def _name_end_token(
     GPT-2's do not: the class of its tokenizer in transformers does.
     """
     named = "eos_token" in _special_tokens(folder, settings)
-    ends = set() if named else _further_end_tokens(folder, config)
+    ends: set[str] = set() if named else _further_end_tokens(folder, config)
     return {**settings, "eos_token": ends.pop()} if len(ends) == 1 else dict(settings)
 
 

@@ -4,7 +4,6 @@ What would break: the figures of `metrics/eval` are not those of the verdicts an
 them.
 """
 
-import shutil
 from pathlib import Path
 
 import polars as pl
@@ -118,23 +117,16 @@ def test_the_table_of_gamed_answers_beside_the_items_reaches_the_regression(
 ) -> None:
     """Without it AlpacaEval's rate at equal length is about a point off the published one."""
     write(table(12), tmp_path / "verdicts")
-    with_table = Path(shutil.copytree(evals, tmp_path / "evals"))
     columns = ",preference,std_delta_len,instruction_difficulty"
-    gamed_path(with_table, "test").write_text(f"{columns}\n0,0.75,0.5,0.25\n")
     given = []
     for name in ("_run_closed", "measure_heldout"):
         monkeypatch.setattr(evaluate, name, lambda *inputs: None)
     monkeypatch.setattr(evaluate, "compute_metrics", lambda *inputs: given.append(inputs[-1]))
-    for folder in (evals, with_table):
-        evaluate_run(
-            tmp_path,
-            tmp_path / "verdicts",
-            folder,
-            tmp_path / "outcomes.csv",
-            BenchmarkParams("test", 6),
-            EvalParams(5),
-            Machine(),
-        )
+    args = (tmp_path, tmp_path / "verdicts", evals, tmp_path / "outcomes.csv")
+    settings = (BenchmarkParams("test", 6), EvalParams(5), Machine())
+    evaluate_run(*args, *settings)
+    gamed_path(evals, "test").write_text(f"{columns}\n0,0.75,0.5,0.25\n")
+    evaluate_run(*args, *settings)
     assert given[0] is None
     assert (given[1].preference, given[1].length, given[1].difficulty) == (0.75, 0.5, 0.25)
 

@@ -368,7 +368,7 @@ def test_options_and_the_date_are_settled_in_the_template(source: Path, tmp_path
     environment = chat_environment()
     environment.globals["strftime_now"] = lambda form: "tomorrow"
     settled = environment.from_string((tmp_path / "set/chat_template.jinja").read_text())
-    assert settled.render(messages=[user("Hi")], eos_token="</s>") == "False2024<user>Hi\n"
+    assert settled.render(messages=[user("Hi")], eos_token="</s>") == "False2024<user>Hi"
     assert (
         facts["template_hash"]
         == hashlib.sha256((tmp_path / "set/chat_template.jinja").read_bytes()).hexdigest()
