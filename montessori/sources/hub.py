@@ -1,8 +1,8 @@
 """Rows of a hub data set at a pinned revision; the only source that uses the network."""
 
-from collections.abc import Iterator
 from typing import Any
 
+from montessori.artifacts.records.read import Records
 from montessori.errors import MontessoriError
 from montessori.sources.recipe import HubRecipe
 from montessori.sources.rows.read import RowsRead, rows_of
@@ -24,7 +24,9 @@ def hub_rows(recipe: HubRecipe, where: str) -> RowsRead:
         )
     if recipe.rows is not None:
         table = table.select(range(min(recipe.rows, len(table))))
-    return rows_of(_iterate_objects(table, recipe), f"{recipe.dataset}@{recipe.revision[:12]}")
+    objects = [{ours: row[theirs] for ours, theirs in recipe.columns.items()} for row in table]
+    records = Records("row", range(1, len(objects) + 1), objects)
+    return rows_of(records, f"{recipe.dataset}@{recipe.revision[:12]}")
 
 
 def _load_hub_dataset(recipe: HubRecipe, where: str) -> Any:
@@ -43,8 +45,3 @@ def _load_hub_dataset(recipe: HubRecipe, where: str) -> Any:
             expected="a data set, revision and split that exist, and a network",
             next="try again with a network, or name a .jsonl file in params.yaml under sources",
         ) from error
-
-
-def _iterate_objects(table: Any, recipe: HubRecipe) -> Iterator[tuple[str, Any]]:
-    for number, row in enumerate(table, 1):
-        yield f"row {number}", {name: row[column] for name, column in recipe.columns.items()}

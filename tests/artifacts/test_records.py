@@ -52,6 +52,9 @@ FILES = {
         {"a": {"0": "1", "1": "2"}, "b": {"0": ONE["b"], "1": TWO["b"]}}, None
     ),
     "rows by name": dump({"first": ONE, "second": TWO}),
+    "two files with marks, one behind the other": "\ufeff\ufeff"
+    + LINES.replace("\n", "\n\ufeff", 1),
+    "lines of an old Mac": LINES.replace("\n", "\r"),
     "utf-16": LINES.encode("utf-16"),
     "gzip": gzip.compress(LINES.encode()),
     "csv": table("csv"),
@@ -60,6 +63,7 @@ FILES = {
     "arrow": table("ipc"),
     "arrow stream": table("ipc_stream"),
     "tsv": 'a\tb\r\n1\tx, y\r\n2\t"' + TWO["b"] + '"\r\n',
+    "cells between strokes": 'a|b\n1|x, y\n2|"' + TWO["b"] + '"\n',
     "semicolons": "\ufeffa;b\n1;x, y\n2;" + '"' + TWO["b"] + '"',
 }
 
@@ -76,6 +80,7 @@ def test_a_form_is_told_by_its_content(tmp_path: Path, form: str):
         ('{\n"a": 1}\n{\n"a": 2}', ["line 1", "line 3"]),
         ('[{"a": 1}, {"a": 2}]', ["row 1", "row 2"]),
         ("a,b\n1,\n\n2,3\n", ["row 1", "row 3"]),
+        ("a,b\r1,2\r2,3\r", ["row 1", "row 2"]),
         ('a,b\n5" wide,"two\nlines"\nx,y\n', ["line 2", "line 4"]),
     ],
 )
@@ -94,6 +99,13 @@ def test_a_row_with_too_many_cells_is_told_from_the_others(tmp_path: Path):
     assert list(records.numbers) == [2, 3, 4]
     assert isinstance(records.values[0], ValueError)
     assert records.values[1:] == [{"a": "4", "b": "5"}, {"a": "6", "b": None}]
+
+
+def test_rows_without_a_cell_are_no_records_and_long_cells_are_read(tmp_path: Path):
+    text = "y" * 200_000
+    for odd in ("4", 'say "x"'):  # read by polars and by line
+        records = read(tmp_path, f"a,b\n1,{text}\n,\n\n{odd},5\n")
+        assert list(records.values) == [{"a": "1", "b": text}, {"a": odd, "b": "5"}]
 
 
 def test_numbers_in_a_table_are_texts_unless_asked_for(tmp_path: Path):
@@ -119,6 +131,15 @@ def test_the_list_is_named_where_there_are_several(tmp_path: Path):
         ('[\n{"a": 1},\n{"a": 2]', "line 3: not valid JSON"),
         ('{"a": 1,\n"b"}', "line 2: not valid JSON"),
         (b'[\n{"a": "\xe9"}]', "line 2: not UTF-8"),
+        ('{"a": 1},\n{"a": 2},\n', "line 1: not valid JSON (a comma between objects)"),
+        ('{"a": 1,}', "line 1: not valid JSON (a comma after the last entry)"),
+        ('a,b\n1,2\n{"a": "3", "b": "4"}\n', "line 3: a JSON object in a table of columns"),
+        (LINES.encode("utf-16-le"), "line 1: zero bytes"),
+        (LINES.encode("utf-32"), "line 1: zero bytes"),
+        (b"a,b\0\n1,2\n", "line 1: zero bytes"),
+        ("x" * 200_000, "neither JSON nor a table"),
+        (gzip.compress(gzip.compress(LINES.encode())), "packed by gzip twice"),
+        (gzip.compress(LINES.encode())[:-9], "a broken gzip file"),
         ("b,c\n1,2\n", "line 1: none of the columns b, c is known"),
         ("a,a\n1,2\n", "line 1: two columns have the same name"),
         ('a,b\n1,2\n3,"x\n4,5\n', "line 3: not CSV"),
@@ -128,6 +149,8 @@ def test_the_list_is_named_where_there_are_several(tmp_path: Path):
         (b"PAR1 broken", "a broken table"),
         (b"version https://git-lfs.github.com/spec/v1\n", "a pointer of Git LFS"),
         ("<!DOCTYPE html>\n", "an HTML page"),
+        ("<!doctype html>\n", "an HTML page"),
+        (b"%PDF-1.7\n", "a PDF"),
         (None, "does not exist"),
     ],
 )

@@ -104,7 +104,7 @@ def test_a_seed_task_is_a_row_for_each_instance(tmp_path: Path):
         ({"question": "Which?", "choices": ["a", "b"], "answer": 1}, "'choices' holds choices"),
         ({"instruction": "x", "output": "y", "history": [["a"]]}, "not a pair"),
         ({"text": "x"}, "'instruction' is missing: none of instruction, prompt, question"),
-        ({"question": "Which?", "answers": {"text": []}}, "only question, answers"),
+        ({"question": "Which?", "answers": {"text": []}}, "only 'question', 'answers'"),
     ],
 )
 def test_what_is_no_dialogue_of_texts_is_refused_by_name(tmp_path: Path, row: Any, named: str):
@@ -117,15 +117,32 @@ def test_what_is_no_dialogue_of_texts_is_refused_by_name(tmp_path: Path, row: An
 
 def test_fields_that_are_not_used_are_counted(tmp_path: Path):
     pair = {"instruction": "Say one.", "response": "One.", "output": "Uno.", "weight": 0.5}
-    said = {"messages": [ASK, {**TELL, "thinking": "Hm.", "name": None}], "category": "qa"}
+    told = {**TELL, "thinking": "Hm.", "name": None, "weight": 0}
+    said = {"messages": [ASK, told], "category": "qa"}
     _, facts = read(tmp_path, pair, pair, said, {**pair, "weight": None, "label": 3})
-    unused = {"output": 3, "weight": 2, "messages.thinking": 1, "category": 1, "label": 1}
+    unused = {"output": 3, "weight": 2, "category": 1, "label": 1}
+    unused |= {"messages.thinking": 1, "messages.weight": 1}
     assert facts == {"unused_fields": unused}
+
+
+def test_rows_alike_and_unlike_keep_their_order_and_their_counts(tmp_path: Path):
+    plain = {"instruction": "a", "output": "1", "id": 7}
+    more = {"instruction": "b", "input": "x", "output": "2"}
+    first = [plain, {**more, "input": 0}, more, {**plain, "output": "[{"}, "oops"]
+    last = [{**plain, "id": ""}, {**more, "input": " "}, {**more, "input": None}, plain]
+    rows, facts = read(tmp_path, *first, *last, malformed="drop")
+    turns = ["a", "b\n\n0", "b\n\nx", "a", "a", "b", "b", "a"]
+    assert [row.turns[0] for row in rows] == turns
+    assert [int(row.where.rpartition(" ")[2]) for row in rows] == [1, 2, 3, 4, 6, 7, 8, 9]
+    assert facts == {"numbers_as_text": 1, "malformed": 1, "unused_fields": {"id": 3}}
 
 
 def test_answers_marked_as_bad_are_left_out_and_counted(tmp_path: Path):
     bad = {"messages": [ASK, TELL], "label": False}
     rows, facts = read(tmp_path, bad, {**bad, "label": True}, bad)
+    assert (len(rows), facts) == (1, {"left_out": {"label false": 2}})
+    cells = [{**bad, "label": text} for text in ("False", "True", "false")]  # of a table
+    rows, facts = read(tmp_path, *cells)
     assert (len(rows), facts) == (1, {"left_out": {"label false": 2}})
 
 

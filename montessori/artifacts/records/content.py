@@ -13,14 +13,16 @@ _GZIP = b"\x1f\x8b"
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 #: First bytes of files that are often taken for files of rows, and what to type instead.
 _OTHERS = {
+    _GZIP: ("packed by gzip twice", "unpack it once: gunzip"),
     b"PK\x03\x04": ("a zip archive (an Excel file is one)", "unpack it, or save it as CSV"),
     b"\xd0\xcf\x11\xe0": ("an old Excel file", "save it as CSV"),
     b"\x28\xb5\x2f\xfd": ("packed by zstd", "unpack it: zstd -d"),
     b"\xfd7zXZ": ("packed by xz", "unpack it: unxz"),
     b"BZh": ("packed by bzip2", "unpack it: bunzip2"),
     b"version https://git-lfs": ("a pointer of Git LFS, not the file itself", "git lfs pull"),
-    b"<!DOCTYPE": ("an HTML page", "download the file itself, not its page"),
+    b"<!doctype": ("an HTML page", "download the file itself, not its page"),
     b"<html": ("an HTML page", "download the file itself, not its page"),
+    b"%pdf": ("a PDF", "name a file of rows"),
 }
 
 
@@ -32,11 +34,14 @@ def read_content(path: Path) -> bytes:
     """
     data = _unpack(_read_bytes(path), path)
     for start, (kind, advice) in _OTHERS.items():
-        if data.startswith(start):
+        if data.startswith(start) or data[: len(start)].lower() == start:
             raise file_error(f"the file is {kind}", path, advice)
-    if data.startswith(_UTF16):
+    if data.startswith(_UTF16) and not data.startswith(codecs.BOM_UTF32_LE):
         return _decode_utf16(data, path)
-    return data.removeprefix(codecs.BOM_UTF8)
+    # Files with a mark that are written behind each other begin with several.
+    while data.startswith(codecs.BOM_UTF8):
+        data = data.removeprefix(codecs.BOM_UTF8)
+    return data
 
 
 def decode_text(data: bytes, path: Path) -> str:

@@ -71,9 +71,7 @@ def _syntax_error(error: Exception, data: bytes, path: Path) -> MontessoriError:
     decode_text(data, path)
     if not isinstance(error, json.JSONDecodeError):
         return file_error(f"not valid JSON ({error})", path)
-    comma = data.rstrip()[:-1].rstrip().endswith(b",")
-    reason = "a comma after the last entry" if comma else reason_of(error)
-    return file_error(f"line {error.lineno}: not valid JSON ({reason})", path)
+    return file_error(f"line {error.lineno}: not valid JSON ({reason_of(error)})", path)
 
 
 def _read_sequence(data: bytes, path: Path) -> Placed:
@@ -84,6 +82,12 @@ def _read_sequence(data: bytes, path: Path) -> Placed:
     while rest := len(text[place:].lstrip()):
         place = len(text) - rest
         numbers.append(text.count("\n", 0, place) + 1)
+        if text[place] == ",":
+            raise file_error(
+                f"line {numbers[-1]}: not valid JSON (a comma between objects)",
+                path,
+                "put [ and ] around the objects, or take the commas behind them out",
+            )
         try:
             _, end = decoder.raw_decode(text, place)
         except (ValueError, RecursionError) as error:

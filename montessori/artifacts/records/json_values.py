@@ -26,9 +26,10 @@ def parse_json(data: bytes) -> Any:
         return orjson.loads(data)
     except ValueError:
         pass
-    # NaN, half characters and deep nesting, which orjson refuses; its messages lack the reason too.
+    # NaN, half characters, deep nesting and a byte-order mark, which orjson refuses; its messages
+    # lack the reason too.
     try:
-        value = json.loads(data.decode("utf-8"))
+        value = json.loads(data.decode("utf-8-sig"))
     # Deeply nested JSON ends in a RecursionError.
     except (ValueError, RecursionError) as error:
         return error
@@ -37,9 +38,11 @@ def parse_json(data: bytes) -> Any:
 
 def reason_of(error: Exception) -> str:
     """What is wrong with a JSON text, without the line: the column, where there is one."""
-    if isinstance(error, json.JSONDecodeError):
-        return f"{error.msg}: column {error.colno}"
-    return str(error)
+    if not isinstance(error, json.JSONDecodeError):
+        return str(error)
+    if error.doc[: error.pos].rstrip().endswith(",") and error.doc[error.pos :][:1] in ("]", "}"):
+        return "a comma after the last entry"
+    return f"{error.msg}: column {error.colno}"
 
 
 def _mend(value: Any) -> Any:

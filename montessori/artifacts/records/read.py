@@ -9,12 +9,13 @@ from montessori.artifacts.records.content import (
     ARROW,
     ARROW_STREAM,
     PARQUET,
+    file_error,
     read_content,
 )
 from montessori.artifacts.records.json_text import read_json_text
 from montessori.artifacts.records.json_values import Repaired, parse_json
 from montessori.artifacts.records.separated import read_separated
-from montessori.artifacts.records.tables import read_table_bytes
+from montessori.artifacts.records.tables import Table, read_table_bytes
 
 _HEAD = 4096  # bytes that tell the form
 
@@ -29,7 +30,7 @@ class Records:
 
     unit: str
     numbers: Sequence[int]
-    values: Sequence[Any]
+    values: Sequence[Any] | Table
 
     def __iter__(self) -> Iterator[tuple[str, Any]]:
         """Pairs of place ("line 3") and value."""
@@ -38,7 +39,9 @@ class Records:
 
     @property
     def repaired(self) -> int:
-        """Number of records in which a half character was replaced."""
+        """Number of records in which a half character was replaced; a table cannot hold any."""
+        if isinstance(self.values, Table):
+            return 0
         return sum(isinstance(value, Repaired) for value in self.values)
 
 
@@ -56,6 +59,12 @@ def read_records(
     if data.startswith((PARQUET, ARROW, ARROW_STREAM)):
         values = read_table_bytes(data, path)
         return Records("row", range(1, len(values) + 1), values)
+    if b"\0" in data[:_HEAD].partition(b"\n")[0]:
+        raise file_error(
+            "line 1: zero bytes, as in a binary file or in UTF-16 and UTF-32 without a mark",
+            path,
+            "save the file as UTF-8",
+        )
     if data[:_HEAD].lstrip()[:1] in (b"[", b"{", b"") or _is_json(data[:_HEAD]):
         return Records(*read_json_text(data, path, fields, held_by))
     return Records(*read_separated(data, path, fields, numbers))

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,19 +10,31 @@ from typing import Any
 import polars as pl
 
 from montessori.artifacts.records.content import READ, decode_text, file_error
-from montessori.artifacts.records.tables import to_objects
+from montessori.artifacts.records.tables import Table
 
-_SEPARATORS = "\t,;"
+_SEPARATORS = "\t,;|"
+#: A line of JSON Lines, which no cell can hold: within quotes they would be doubled.
+_OBJECT = re.compile(rb"\n\{\s*\"[^\"]")
 _PLACE, _BLANK = "\0place", "\0blank"  # columns of our own: no header has such names
+
+# The module's own limit for a cell, 131,072 characters, is less than a long answer has.
+csv.field_size_limit(2**31 - 1)
 
 
 def read_separated(
     data: bytes, path: Path, fields: Collection[str], numbers: bool
-) -> tuple[str, Sequence[int], Sequence[Any]]:
+) -> tuple[str, Sequence[int], Sequence[Any] | Table]:
     """Unit, numbers and values of the records of a text with a header of column names.
 
     Empty cells are None. Raises MontessoriError unless the first line has one of `fields`.
     """
+    if b"\n" not in data:
+        data = data.replace(b"\r", b"\n")  # line ends of old Macs
+    if found := _OBJECT.search(data):
+        line = data.count(b"\n", 0, found.start()) + 2
+        raise file_error(
+            f"line {line}: a JSON object in a table of columns", path, "write one form into a file"
+        )
     head = decode_text(data.split(b"\n", 1)[0], path)
     separator = max(_SEPARATORS, key=head.count)
     names = next(csv.reader([head.strip("\r")], delimiter=separator), [])
@@ -31,7 +44,7 @@ def read_separated(
         raise file_error("line 1: two columns have the same name", path, "rename one of them")
     frame = _read_by_polars(data, separator, numbers)
     if frame is not None:
-        return "row", frame[_PLACE].to_list(), to_objects(frame.drop(_PLACE))
+        return "row", frame[_PLACE].to_list(), Table(frame.drop(_PLACE))
     return _read_by_line(decode_text(data, path), names, separator, path)
 
 
@@ -65,7 +78,7 @@ def _read_by_line(
         next(reader, None)
         start = reader.line_num + 1
         for cells in reader:
-            if cells:
+            if any(cells):
                 numbers.append(start)
                 values.append(_make_record(cells, names))
             start = reader.line_num + 1
@@ -90,5 +103,7 @@ def _header_error(names: Sequence[str], head: str, path: Path, fields: Collectio
             "name the columns: reading.columns: {instruction: ..., response: ...}",
         )
     return file_error(
-        f"line 1: neither JSON nor a table of columns: {head[:60]!r}; read: {READ}", path
+        f"line 1: neither JSON nor a table of columns: {head[:60]!r}; read: {READ}",
+        path,
+        "save it in one of these forms (docs/how-to/own-rows.md)",
     )

@@ -47,8 +47,7 @@ def read_object(value: Any, where: str, answered: bool, tally: Tally) -> list[Ro
         raise Malformed(f"not a JSON object{reason}")
     given = {name: entry for name, entry in value.items() if not is_absent(entry)}
     refuse_other_media(given)
-    # KTO's mark of an answer that is not wanted (trl, LLaMA-Factory).
-    if answered and given.get("label") is False:
+    if answered and _is_label(given) and given["label"] in (False, "false", "False"):
         raise LeftOut("label false")
     rows = [_read_row(entry, where, answered, tally) for entry in _split_instances(given)]
     used = _used_fields(given)
@@ -88,11 +87,20 @@ def _used_fields(given: Given) -> set[str]:
     used = {*SYSTEM, "skill", "raw", "instances", dialogue or ""}
     if isinstance(given.get("prompt"), str):
         used.add("prompt")
-    if isinstance(given.get("label"), bool):
+    if _is_label(given):
         used.add("label")
     if dialogue is None:
         return used | {asked or "", *ADDED, "history", first_of(given, ANSWERED) or ""}
     return used | {"chosen"}
+
+
+def _is_label(given: Given) -> bool:
+    """Whether an answer is marked as wanted or not, as in KTO (trl, LLaMA-Factory).
+
+    In a table the mark is a text. A number may be that of a class, so it is none.
+    """
+    label = given.get("label")
+    return isinstance(label, bool) or label in ("true", "false", "True", "False")
 
 
 def _dialogue_field(given: Given) -> str | None:
@@ -192,7 +200,7 @@ def _history(given: Given, tally: Tally) -> list[Any]:
 
 
 def _missing(name: str, names: Sequence[str], given: Given) -> str:
-    there = ", ".join(map(str, given)) or "nothing"
+    there = ", ".join(map(repr, given)) or "nothing"  # with quotes: blanks may be part of a name
     return (
         f"{name!r} is missing: none of {', '.join(names)} is there, only {there[:200]} (other "
         "names: reading.columns in params.yaml)"

@@ -91,7 +91,9 @@ def _read_message(value: Any, where: str, tally: Tally) -> Message | None:
         raise Malformed(f"{where} does not have a known role but {given!r}; known: {known}")
     content = value["content"] if "content" in value else value.get("value")
     tally.unused.update(
-        f"messages.{name}" for name, entry in value.items() if name not in _KNOWN and entry
+        f"messages.{name}"
+        for name, entry in value.items()
+        if name not in _KNOWN and not is_empty(entry)
     )
     text = _join_parts(content, where, tally)
     if role == "system" and not text.strip():

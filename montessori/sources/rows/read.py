@@ -6,11 +6,11 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from montessori.artifacts.records.read import read_records
+from montessori.artifacts.records.read import Records, read_records
 from montessori.errors import MontessoriError
 from montessori.sources.rows.fields import FIELDS, LeftOut, Malformed, Tally
 from montessori.sources.rows.forms import FORMS, read_object
-from montessori.sources.rows.plain import PlainRows
+from montessori.sources.rows.plain import read_plain_rows
 from montessori.sources.rows.row import Row
 from montessori.sources.rows.settings import Column, ReadingParams
 
@@ -61,30 +61,26 @@ def read_turns(path: Path, reading: ReadingParams | None = None) -> list[tuple[s
     return [row.turns for row in read_rows(path, reading, answered=False).rows]
 
 
-def rows_of(objects: Iterable[tuple[str, Any]], source: str) -> RowsRead:
-    """Rows from (place, object) pairs. Raises MontessoriError with all malformed rows, or none."""
-    return _collect(objects, source, ReadingParams(), True, Tally())
+def rows_of(records: Records, source: str) -> RowsRead:
+    """Rows of records. Raises MontessoriError with all malformed rows, or if there are none."""
+    return _collect(records, source, ReadingParams(), True, Tally())
 
 
 def _collect(
-    objects: Iterable[tuple[str, Any]],
-    source: str,
-    reading: ReadingParams,
-    answered: bool,
-    tally: Tally,
+    records: Records, source: str, reading: ReadingParams, answered: bool, tally: Tally
 ) -> RowsRead:
+    values = _rename(records.values, reading.columns) if reading.columns else records.values
+    wheres = [f"{source}, {records.unit} {number}" for number in records.numbers]
     rows: list[Row] = []
-    problems, plain = [], PlainRows()
-    for where, value in _rename(objects, reading.columns) if reading.columns else objects:
-        place = f"{source}, {where}"
-        row = plain.read(value, place, tally)
+    problems = []
+    for place, row in enumerate(read_plain_rows(values, wheres, tally)):
         if row is not None:
             rows.append(row)
             continue
         try:
-            rows += read_object(value, place, answered, tally)
+            rows += read_object(values[place], wheres[place], answered, tally)
         except Malformed as problem:
-            problems.append(f"{where}: {problem}")
+            problems.append(f"{records.unit} {records.numbers[place]}: {problem}")
         except LeftOut as reason:
             tally.left_out[str(reason)] += 1
     if problems and (reading.malformed == "error" or not rows):
@@ -95,12 +91,11 @@ def _collect(
     return RowsRead(rows, tally.facts)
 
 
-def _rename(
-    objects: Iterable[tuple[str, Any]], columns: Mapping[Column, str]
-) -> Iterator[tuple[str, Any]]:
+def _rename(values: Iterable[Any], columns: Mapping[Column, str]) -> list[Any]:
     """Objects with our names for the columns that have others."""
-    for where, value in objects:
-        yield where, _rename_fields(value, columns) if isinstance(value, Mapping) else value
+    return [
+        _rename_fields(value, columns) if isinstance(value, Mapping) else value for value in values
+    ]
 
 
 def _rename_fields(value: Mapping[str, Any], columns: Mapping[Column, str]) -> dict[str, Any]:
