@@ -1,6 +1,5 @@
 """The loss of a model on held-out rows, the most sensitive figure of what a run has learned."""
 
-import logging
 import math
 import sys
 from pathlib import Path
@@ -13,13 +12,14 @@ from montessori.errors import MontessoriError
 from montessori.evals.items import HELDOUT, Item, heldout_part, items_path, read_items
 from montessori.pipeline.machine import Machine
 
-LOG = logging.getLogger(__name__)
 SCHEMA = {
     "item_id": pl.String,
     "skill": pl.String,
     "loss": pl.Float64,
     "tokens": pl.Int64,
     "cut": pl.Boolean,
+    "special_text": pl.Boolean,
+    "system_joined": pl.Boolean,
 }
 
 
@@ -30,19 +30,18 @@ def measure_heldout(
 
     One row per item: item_id, skill ("" if unknown), loss (mean over the tokens of the responses,
     nats; null where none of them is within `max_length`), tokens (of the responses, that count),
-    cut (whether the row is longer than `max_length`). The model runs in fp32, without dropout.
+    cut (whether the row is longer than `max_length`), special_text and system_joined (as in
+    `count_changed_rows`). The model runs in fp32, without dropout.
     Raises MontessoriError when no row has a response within `max_length`, or a loss is not finite.
     """
     if not items_path(evals, HELDOUT, HELDOUT).is_file():
         return None
     items = read_items(evals, HELDOUT, HELDOUT)
     from montessori.models import chat
-    from montessori.train.loss import Row, count_changed_rows, tokenize_rows
+    from montessori.train.loss import Row, tokenize_rows
 
     tokenizer = chat.load_tokenizer(model)
     whole = tokenize_rows(tokenizer, [_messages_of(item) for item in items], sys.maxsize)
-    if changed := count_changed_rows(whole):
-        LOG.warning("held-out rows that are not read as they stand: %s", changed)
     # Cut as in training: to the first tokens.
     rows = [Row(row.ids[:max_length], row.labels[:max_length]) for row in whole]
     usable = [row for row in rows if row.targets]
@@ -52,8 +51,8 @@ def measure_heldout(
     records = []
     for item, row, uncut in zip(items, rows, whole, strict=True):
         loss = next(losses) if row.targets else None
-        cut = len(uncut.ids) > max_length
-        records.append((item.item_id, item.skill, loss, row.targets, cut))
+        changed = len(uncut.ids) > max_length, uncut.plain, uncut.joined
+        records.append((item.item_id, item.skill, loss, row.targets, *changed))
     return pl.DataFrame(records, schema=SCHEMA, orient="row")
 
 
@@ -96,6 +95,7 @@ def heldout_metrics(frame: pl.DataFrame) -> dict[str, Any]:
     heldout: the mean over rows of each row's mean token loss. heldout_skills: the same by skill.
     heldout_tokens: tokens that it is taken over. heldout_cut: rows longer than eval.max_length.
     heldout_left_out: those of them without a token of a response, which count in no mean.
+    heldout_special_text, heldout_system_joined: rows that are not read as they stand, if any.
     """
     means = (
         frame.group_by("skill", maintain_order=True)
@@ -104,12 +104,14 @@ def heldout_metrics(frame: pl.DataFrame) -> dict[str, Any]:
         .sort("skill")
     )
     skills = {skill: loss for skill, loss in means.iter_rows() if skill}
+    changed = {name: int(frame[name].sum()) for name in ("special_text", "system_joined")}
     metrics: dict[str, Any] = {HELDOUT: frame.select(pl.col("loss").mean()).item()}
     return metrics | {
         **({f"{HELDOUT}_skills": skills} if skills else {}),
         f"{HELDOUT}_tokens": int(frame["tokens"].sum()),
         f"{HELDOUT}_cut": int(frame["cut"].sum()),
         f"{HELDOUT}_left_out": frame["loss"].null_count(),
+        **{f"{HELDOUT}_{name}": count for name, count in changed.items() if count},
     }
 
 

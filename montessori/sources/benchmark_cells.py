@@ -46,10 +46,10 @@ def is_missing(value: Any) -> bool:
     return value is None or (isinstance(value, str) and not value.strip())
 
 
-def read_object(value: Any) -> dict[str, Any]:
-    """A row that is an object. Raises CellFault for anything else."""
+def read_object(value: Any, name: str = "a row") -> dict[str, Any]:
+    """A row, or a cell of this name, that is an object. Raises CellFault for anything else."""
     if not isinstance(value, dict):
-        raise CellFault(f"a row is {_show(value)}", "a JSON object a row")
+        raise CellFault(f"{name} is {_show(value)}", f"{name} that is a JSON object")
     return value
 
 

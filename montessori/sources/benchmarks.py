@@ -8,7 +8,7 @@ and judged.
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from montessori.artifacts.files import read_json
 from montessori.artifacts.json_lines import read_json_lines
@@ -17,7 +17,7 @@ from montessori.sources.alpaca_tables import read_difficulty, read_gamed_table
 from montessori.sources.benchmark_cells import CellFault, placed, read_object, read_text, read_texts
 from montessori.sources.local_data import LocalData
 from montessori.sources.published_files import PUBLISHED
-from montessori.sources.rows.read import read_turns
+from montessori.sources.rows.read import read_rows
 from montessori.sources.rows.settings import ReadingParams
 
 Item = dict[str, Any]
@@ -76,7 +76,8 @@ QUESTIONS: Mapping[str, Questions] = {
     "arc_challenge": Questions(
         "allenai/ai2_arc",
         lambda row: letter_choices(
-            read_text(row, "question"), read_texts(read_object(row.get("choices")), "text")
+            read_text(row, "question"),
+            read_texts(read_object(row.get("choices"), "choices"), "text"),
         ),
         "arc/llmfoundry_arc_challenge.jsonl",
         config="ARC-Challenge",
@@ -95,7 +96,14 @@ QUESTIONS: Mapping[str, Questions] = {
 }
 
 
-def public_items(folder: Path, reading: ReadingParams | None = None) -> dict[str, list[Item]]:
+class ItemsRead(NamedTuple):
+    """Items by benchmark, and what `read_rows` counts of files of one's own, by their names."""
+
+    items: dict[str, list[Item]]
+    facts: dict[str, Any]
+
+
+def public_items(folder: Path, reading: ReadingParams | None = None) -> ItemsRead:
     """The items of every benchmark that a folder has, by name.
 
     An item has the fields item_id, family, turns, answers and responses: AlpacaEval's response is
@@ -104,14 +112,15 @@ def public_items(folder: Path, reading: ReadingParams | None = None) -> dict[str
     of one's own, rows with or without a response. Raises MontessoriError when there is no
     benchmark, or a file cannot be read.
     """
-    folder = Path(folder)
+    folder, facts = Path(folder), {}
     found = {name: _question_items(folder, name, asked) for name, asked in QUESTIONS.items()}
     found |= {"alpaca_eval": _read_alpaca_eval(folder), "mt_bench": _mt_bench(folder / "mt_bench")}
     for file in sorted(file for file in folder.iterdir() if file.name.endswith(OWN_ITEMS)):
         # A file may have the name of a public benchmark that the folder does not hold.
         if found.get(set_name(file)):
             raise _repeated_names(file)
-        found[set_name(file)] = own_items(file, reading)
+        read = own_items(file, reading)
+        found, facts = found | read.items, facts | read.facts
     if not any(found.values()):
         raise MontessoriError(
             "the folder holds no benchmark",
@@ -121,7 +130,7 @@ def public_items(folder: Path, reading: ReadingParams | None = None) -> dict[str
             "(docs/how-to/benchmarks.md)",
             next="set sources.evals in params.yaml to the folder of your benchmarks",
         )
-    return {name: items for name, items in found.items() if items}
+    return ItemsRead({name: items for name, items in found.items() if items}, facts)
 
 
 def find_gamed_answers(folder: Path) -> Path | None:
@@ -144,10 +153,11 @@ def _repeated_names(file: Path) -> MontessoriError:
     )
 
 
-def own_items(file: Path, reading: ReadingParams | None = None) -> list[Item]:
+def own_items(file: Path, reading: ReadingParams | None = None) -> ItemsRead:
     """Items of a file of rows in any form, with or without answers."""
-    name, rows = set_name(file), enumerate(read_turns(file, reading), 1)
-    return [_make_item(f"{name}-{number}", name, turns) for number, turns in rows]
+    name, (rows, facts) = set_name(file), read_rows(file, reading, answered=False)
+    items = [_make_item(f"{name}-{number}", name, row.turns) for number, row in enumerate(rows, 1)]
+    return ItemsRead({name: items}, {name: facts} if facts else {})
 
 
 def set_name(file: Path) -> str:

@@ -15,7 +15,6 @@ from montessori.sources.benchmarks import (
     find_gamed_answers,
     own_items,
     public_items,
-    set_name,
 )
 from montessori.sources.drawn import draw_items
 from montessori.sources.heldout import HELDOUT, heldout_facts, heldout_items, load_heldout
@@ -56,22 +55,23 @@ def prepare_sources(
     in a row tell a long eval item; `heldout` has held-out rows, which join the eval items as a
     split of their own; `reading` is how files of rows are read. Nothing is written unless
     everything is right. Returns the stage's metrics:
-    rows, dropped repeated rows and rows per skill of each set, items of each benchmark. Raises
-    MontessoriError.
+    rows, dropped repeated rows and rows per skill of each set, items of each benchmark, and what
+    was not read as it stood. Raises MontessoriError.
     """
     # All sources are read and checked before the first folder is written.
     read = {name: load_rows(sources[name], reading=reading) for name in SETS}
-    splits, origin = dict(load_items(evals, reading)), {"source": evals}
+    (splits, of_items), origin = load_items(evals, reading), {"source": evals}
     own, facts = load_heldout(heldout, reading)
     if heldout is not None and own:
-        splits[HELDOUT] = {HELDOUT: heldout_items(own)}
+        splits = {**splits, HELDOUT: {HELDOUT: heldout_items(own)}}
         origin[HELDOUT] = heldout
     _require_disjoint({name: read[name].rows for name in SETS}, splits, ngram)
     gamed = find_gamed_answers(evals) if evals.is_dir() and ALPACA in splits[SPLIT] else None
     metrics = {name: _write_rows(read[name], sources[name], outs[name]) for name in SETS}
     if own:
         metrics[HELDOUT] = heldout_facts(own, facts)
-    return metrics | {"evals": _write_evals(splits, origin, gamed, out_evals), "overlaps": 0}
+    metrics["evals"] = _write_evals(splits, origin, gamed, out_evals)
+    return metrics | ({"evals_read": of_items} if of_items else {}) | {"overlaps": 0}
 
 
 def _require_disjoint(rows: Mapping[str, Sequence[Row]], splits: Splits, ngram: int) -> None:
@@ -88,16 +88,19 @@ def _require_disjoint(rows: Mapping[str, Sequence[Row]], splits: Splits, ngram: 
         check_disjoint(members, {"held-out rows": item_members(splits[HELDOUT])}, ngram)
 
 
-def load_items(evals: Path, reading: ReadingParams | None = None) -> Splits:
+def load_items(evals: Path, reading: ReadingParams | None = None) -> tuple[Splits, dict[str, Any]]:
     """Eval items by split and benchmark, from whatever `sources.evals` names.
 
-    Raises MontessoriError when it is none of a folder, a file of items and a recipe.
+    And what reading counts of files of one's own. Raises MontessoriError when it is none of a
+    folder, a file of items and a recipe.
     """
     if evals.is_dir():
-        return {SPLIT: public_items(evals, reading)}
+        items, facts = public_items(evals, reading)
+        return {SPLIT: items}, facts
     if find_recipe(evals) is None:
-        return {SPLIT: {set_name(evals): own_items(evals, reading)}}
-    return draw_items(load_evals_recipe(evals), str(evals))
+        items, facts = own_items(evals, reading)
+        return {SPLIT: items}, facts
+    return draw_items(load_evals_recipe(evals), str(evals)), {}
 
 
 def _write_rows(read: RowsRead, source: Path, out: Path) -> dict[str, Any]:

@@ -93,6 +93,19 @@ def test_long_rows_are_cut_as_in_training_and_counted(model_folder: Path, tmp_pa
     assert math.isnan(read["heldout"].value[1])
 
 
+def test_rows_that_are_not_read_as_they_stand_are_counted(
+    model_folder: Path, tmp_path: Path
+) -> None:
+    assert "heldout_special_text" not in heldout_metrics(
+        measure_heldout(model_folder, write_rows(tmp_path), 256, CPU)
+    )
+    special = (["What does <|end|> mean?"], ["An end."], "")
+    rows = write_rows(tmp_path, [*DIALOGUES, special])
+    metrics = heldout_metrics(measure_heldout(model_folder, rows, 256, CPU))
+    assert metrics["heldout_special_text"] == 1
+    assert "heldout_system_joined" not in metrics
+
+
 def test_rows_that_are_all_too_long_are_an_error(model_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(
         MontessoriError, match="none of 4 held-out rows .* eval.max_length"

@@ -63,6 +63,9 @@ def bbh(**change: Any) -> str:
         (ARC, ARC_FILE, arc(gold=True), "line 1: the right choice is True"),
         (ARC, ARC_FILE, arc(choices="xy"), "line 1: choices is 'xy', not a list"),
         (ARC, ARC_FILE, arc(choices=["x", None]), "line 1: choices 2 of 2 is missing"),
+        (ARC, ARC_FILE, arc(choices=["x", 3]), "line 1: choices 2 of 2 is 3"),
+        (ARC, ARC_FILE, arc(choices=["x"], gold=0), "line 1: choices is ['x'], not a list of 2"),
+        (ARC, ARC_FILE, arc(choices=[*"abcdefghi"], gold=0), "line 1: 9 choices"),
         (ARC, ARC_FILE, arc(choices=["x", "x"]), "line 1: all choices are 'x'"),
         (ARC, ARC_FILE, arc(query=3), "line 1: query is 3, not a text"),
         (ARC, ARC_FILE, "[1]", "line 1: a row is"),
@@ -71,6 +74,7 @@ def bbh(**change: Any) -> str:
         (GSM8K, GSM8K_FILE, gsm8k(answer="#### "), 'line 1: answer has no "####"'),
         (GSM8K, GSM8K_FILE, gsm8k(question=float("nan")), "line 1: question is blank"),
         (BBH, BBH_FILE, bbh(target=""), "example 2: target is blank"),
+        (BBH, BBH_FILE, bbh(input=None), "example 2: input is missing"),
         (BBH, BBH_FILE, bbh(target=["Yes"]), "example 2: target is"),
         (BBH, BBH_FILE, '{"examples": {}}', "the file has no examples"),
         (BBH, BBH_FILE, "[1", "the file has no examples"),
@@ -108,6 +112,7 @@ REFERENCE = {"question_id": 81, "choices": [{"turns": ["1", "2"]}]}
         ({"turns": ["One?", ""]}, {}, "line 2: turns 2 of 2 is ''"),
         ({"turns": []}, {}, "line 2: turns is []"),
         ({"question_id": "82"}, {}, "line 2: question_id is '82'"),
+        ({"question_id": True}, {}, "line 2: question_id is True"),
         ({"question_id": 81}, {}, "line 2: question mt_bench-81 occurs twice"),
         ({"category": None}, {}, "line 2: category is missing"),
         ({}, {"choices": [{"turns": "12"}]}, "line 1: turns is '12', not a list"),
@@ -138,6 +143,7 @@ ALPACA = {"dataset": "koala", "instruction": "Say hi.", "output": "Hi!"}
         ({"instruction": ["Say", "hi"]}, "item 2: instruction is ['Say', 'hi'], not a text"),
         ({"output": None}, "item 2: output is missing"),
         ({"output": 3}, "item 2: output is 3, not a text"),
+        ({"dataset": None}, "item 2: dataset is missing"),
         ({"output": ""}, None),
     ],
 )
@@ -145,14 +151,40 @@ def test_items_of_alpaca_eval(tmp_path: Path, change: dict[str, Any], problem: s
     file = tmp_path / "alpaca_eval/alpaca_eval_gpt4_baseline.json"
     write(file, json.dumps([ALPACA, ALPACA | change]))
     if problem is None:
-        assert len(public_items(tmp_path)["alpaca_eval"]) == 2
+        assert len(public_items(tmp_path).items["alpaca_eval"]) == 2
         return
     with pytest.raises(MontessoriError) as caught:
         public_items(tmp_path)
     assert (caught.value.what, caught.value.where) == (problem, str(file))
 
 
+def test_items_of_alpaca_eval_are_a_list(tmp_path: Path) -> None:
+    write(tmp_path / "alpaca_eval/alpaca_eval_gpt4_baseline.json", json.dumps({"data": [ALPACA]}))
+    with pytest.raises(MontessoriError, match="alpaca_eval cannot be read: .*not a list"):
+        public_items(tmp_path)
+
+
 # ----------------------------------------------------------------------------------- hub copies
+@pytest.mark.parametrize(
+    ("name", "split", "row", "problem"),
+    [
+        (MMLU, "test", {"question": "Q?", "choices": ["a", None]}, "choices 2 of 2 is missing"),
+        (ARC, "test", {"question": "Q?", "choices": "ab"}, "choices is 'ab'"),
+        (ARC, "test", {"question": "Q?", "choices": {"text": []}}, "text is []"),
+        ("Rowan/hellaswag", "validation", {"ctx": None}, "ctx is missing"),
+        ("Idavidrein/gpqa", "train", {"Question": " "}, "Question is blank"),
+    ],
+)
+def test_odd_cells_of_copies_are_named(
+    tmp_path: Path, name: str, split: str, row: dict[str, Any], problem: str
+) -> None:
+    write(tmp_path / name / f"{split}.jsonl", json.dumps(row))
+    with pytest.raises(MontessoriError) as caught:
+        public_items(tmp_path)
+    assert f"item 0: {problem}" in caught.value.what
+    assert caught.value.where == str(tmp_path / name)
+
+
 def test_a_copy_whose_choices_are_a_text_is_refused(tmp_path: Path) -> None:
     write(tmp_path / MMLU / "test.csv", "question,choices,answer\nQ?,\"['a', 'b']\",0\n")
     with pytest.raises(MontessoriError, match="item 0: choices is .*not a list"):

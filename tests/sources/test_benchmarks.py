@@ -17,6 +17,7 @@ from montessori.evals.items import gamed_path, read_items
 from montessori.filters.contamination import EvalItems
 from montessori.filters.eval_items import is_eval_item, read_evals
 from montessori.sources.benchmarks import public_items
+from montessori.sources.rows.settings import ReadingParams
 from montessori.sources.seed import load_items, prepare_sources
 
 SHARED = Path(__file__).parents[3] / "shared" / "data"
@@ -81,7 +82,7 @@ def folder(tmp_path: Path) -> Path:
 
 
 def test_every_benchmark_of_a_folder_becomes_items(folder: Path) -> None:
-    found = public_items(folder)
+    found = public_items(folder).items
     turns = {name: [item["turns"] for item in items] for name, items in found.items()}
     assert turns == {
         "mmlu": [['Which bone, "the" one?\nA. a\nB. b\nC. c\nD. d']],
@@ -102,14 +103,23 @@ def test_every_benchmark_of_a_folder_becomes_items(folder: Path) -> None:
         "responses": ["Hi!"],
     }
     assert [item["responses"] for item in found["mt_bench"]] == [["", ""], ["4", "8"]]
-    assert load_items(folder) == {"test": found}
-    assert load_items(folder / "exam.jsonl") == {"test": {"exam": found["exam"]}}
+    assert load_items(folder) == ({"test": found}, {})
+    assert load_items(folder / "exam.jsonl") == ({"test": {"exam": found["exam"]}}, {})
+
+
+def test_items_that_are_not_read_as_they_stand_are_counted(folder: Path) -> None:
+    write(folder / "exam.jsonl", {"instruction": 7, "source": "x"}, {"instruction": None})
+    read = public_items(folder, ReadingParams(malformed="drop"))
+    counts = {"malformed": 1, "numbers_as_text": 1, "unused_fields": {"source": 1}}
+    assert read.facts == {"exam": counts}
+    assert [item["turns"] for item in read.items["exam"]] == [["7"]]
+    assert load_items(folder / "exam.jsonl", ReadingParams(malformed="drop"))[1] == read.facts
 
 
 def test_difficulties_belong_to_the_instructions(folder: Path) -> None:
     file = folder / "alpaca_eval" / "df_gamed.csv"
     file.write_text("index,instruction_difficulty\n0,-1.5\n0,-1.5\n")
-    assert public_items(folder)["alpaca_eval"][0]["difficulty"] == -1.5
+    assert public_items(folder).items["alpaca_eval"][0]["difficulty"] == -1.5
     file.write_text("index,instruction_difficulty\n0,-1.5\n1,0.5\n")
     with pytest.raises(MontessoriError, match="2 difficulties for 1 instructions"):
         public_items(folder)
@@ -142,7 +152,7 @@ def test_copies_of_hub_data_sets_are_read(tmp_path: Path) -> None:
     rows.to_parquet(copy / "test-00000-of-00001.parquet")
     (tmp_path / "gsm8k").mkdir()
     write(tmp_path / "gsm8k" / "test.jsonl", {"question": "Published?", "answer": "#### 2"})
-    assert [item["turns"] for item in public_items(tmp_path)["gsm8k"]] == [["From the copy?"]]
+    assert [item["turns"] for item in public_items(tmp_path).items["gsm8k"]] == [["From the copy?"]]
 
 
 def test_a_folder_without_benchmarks_and_a_broken_file_are_errors(folder: Path) -> None:
@@ -197,7 +207,7 @@ def test_an_item_among_the_seeds_is_an_error_and_is_dropped_elsewhere(
 
 @needs_real
 def test_the_real_benchmarks_are_read_whole() -> None:
-    found = public_items(SHARED)
+    found = public_items(SHARED).items
     assert {name: len(items) for name, items in found.items()} == REAL
     names = [item["item_id"] for items in found.values() for item in items]
     assert len(set(names)) == len(names)
@@ -209,7 +219,7 @@ def test_the_real_benchmarks_are_read_whole() -> None:
 @needs_real
 def test_the_reference_set_released_with_the_method_is_all_test_items() -> None:
     items = EvalItems(13)
-    for item in public_items(SHARED)["alpaca_eval"]:
+    for item in public_items(SHARED).items["alpaca_eval"]:
         items.add(item["item_id"], item["turns"])
     with pyarrow.ipc.open_stream(str(RELEASED / "data-00000-of-00001.arrow")) as reader:
         rows = reader.read_all().to_pylist()

@@ -66,6 +66,12 @@ def test_rows_are_items_of_a_split_of_their_own(seed: Any, tmp_path: Path) -> No
     assert set(manifest["inputs"]) == {"source", "heldout"}
 
 
+def test_what_is_not_read_as_it_stands_is_counted(seed: Any) -> None:
+    metrics = seed([*ROWS, {"instruction": "Name a tree.", "response": 7, "source": "x"}])
+    assert metrics[HELDOUT]["numbers_as_text"] == 1
+    assert metrics[HELDOUT]["unused_fields"] == {"source": 1}
+
+
 def test_without_rows_nothing_changes(seed: Any, tmp_path: Path) -> None:
     plain = seed(None, out="plain")
     assert seed({"kind": "none"}, out="none") == plain

@@ -119,7 +119,7 @@ def test_line_separators_in_texts_and_a_byte_order_mark(tmp_path):
         tmp_path / "alpaca_eval" / "alpaca_eval_gpt4_baseline.json",
         "\ufeff" + json.dumps(reference),
     )
-    found = public_items(tmp_path)
+    found = public_items(tmp_path).items
     for name in ("gsm8k", "mt_bench", "mine", "alpaca_eval"):
         assert found[name][0]["turns"] == [ODD]
 
