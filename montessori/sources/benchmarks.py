@@ -112,7 +112,8 @@ def public_items(folder: Path, reading: ReadingParams | None = None) -> ItemsRea
     of one's own, rows with or without a response. Raises MontessoriError when there is no
     benchmark, or a file cannot be read.
     """
-    folder, facts = Path(folder), {}
+    folder = Path(folder)
+    facts: dict[str, Any] = {}
     found = {name: _question_items(folder, name, asked) for name, asked in QUESTIONS.items()}
     found |= {"alpaca_eval": _read_alpaca_eval(folder), "mt_bench": _mt_bench(folder / "mt_bench")}
     for file in sorted(file for file in folder.iterdir() if file.name.endswith(OWN_ITEMS)):
