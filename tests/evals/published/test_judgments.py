@@ -135,9 +135,19 @@ def test_another_scale_is_refused(
     assert "from 1 to 10" in caught.value.expected
 
 
-def test_ratings_of_texts_may_be_on_another_scale_too(jsonl: Callable[..., Path]) -> None:
-    rows = [ROW | {"judgment": f"[[{rating}]]"} for rating in (70, 9, 85)]
-    with pytest.raises(MontessoriError, match="between 9 and 85, and line 1 has 70"):
+@pytest.mark.parametrize(
+    ("ratings", "scale"),
+    [
+        ((70, 9, 85), "between 9 and 85, and line 1 has 70"),
+        ((9, 0.5, 8), "between 0.5 and 9, and line 2 has 0.5"),
+        ((1, 0, 1), "between 0 and 1, and line 2 has 0"),
+    ],
+)
+def test_ratings_of_texts_may_be_on_another_scale_too(
+    jsonl: Callable[..., Path], ratings: tuple[float, ...], scale: str
+) -> None:
+    rows = [ROW | {"judgment": f"[[{rating}]]"} for rating in ratings]
+    with pytest.raises(MontessoriError, match=scale):
         read_judgments(jsonl(rows))
 
 
