@@ -11,7 +11,9 @@ ASKED = ("instruction", "prompt", "question")
 ADDED = ("input", "context")
 ANSWERED = ("response", "output", "completion", "answer", "chosen")
 #: Names of a list of messages.
-DIALOGUES = ("messages", "conversations", "conversation")
+DIALOGUES = ("messages", "conversations", "conversation", "chosen_messages")
+#: Names of the mark of an answer as wanted or not, as in KTO (trl, LLaMA-Factory).
+LABELS = ("label", "kto_tag")
 OPTIONAL = ("skill", "prompt", "raw")  # texts that a row may have
 SYSTEM = ("system", "system_prompt")
 #: Every name by which an object is known as a row.

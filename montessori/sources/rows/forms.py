@@ -10,6 +10,7 @@ from montessori.sources.rows.fields import (
     ANSWERED,
     ASKED,
     DIALOGUES,
+    LABELS,
     OPTIONAL,
     SYSTEM,
     LeftOut,
@@ -47,8 +48,9 @@ def read_object(value: Any, where: str, answered: bool, tally: Tally) -> list[Ro
         raise Malformed(f"not a JSON object{reason}")
     given = {name: entry for name, entry in value.items() if not is_absent(entry)}
     refuse_other_media(given)
-    if answered and _is_label(given) and given["label"] in (False, "false", "False"):
-        raise LeftOut("label false")
+    label = _label_field(given)
+    if answered and label is not None and given[label] in (False, "false", "False"):
+        raise LeftOut(f"{label} false")
     rows = [_read_row(entry, where, answered, tally) for entry in _split_instances(given)]
     used = _used_fields(given)
     tally.unused.update(name for name in given if name not in used and not is_empty(given[name]))
@@ -84,23 +86,23 @@ def _read_row(given: Given, where: str, answered: bool, tally: Tally) -> Row:
 def _used_fields(given: Given) -> set[str]:
     """The fields that make the row; what else is there is counted."""
     dialogue, asked = _dialogue_field(given), first_of(given, ASKED)
-    used = {*SYSTEM, "skill", "raw", "instances", dialogue or ""}
+    used = {*SYSTEM, "skill", "raw", "instances", dialogue or "", _label_field(given) or ""}
     if isinstance(given.get("prompt"), str):
         used.add("prompt")
-    if _is_label(given):
-        used.add("label")
     if dialogue is None:
         return used | {asked or "", *ADDED, "history", first_of(given, ANSWERED) or ""}
     return used | {"chosen"}
 
 
-def _is_label(given: Given) -> bool:
-    """Whether an answer is marked as wanted or not, as in KTO (trl, LLaMA-Factory).
+def _label_field(given: Given) -> str | None:
+    """The field that marks an answer as wanted or not.
 
     In a table the mark is a text. A number may be that of a class, so it is none.
     """
-    label = given.get("label")
-    return isinstance(label, bool) or label in ("true", "false", "True", "False")
+    marks = ("true", "false", "True", "False")
+    return next(
+        (n for n in LABELS if isinstance(given.get(n), bool) or given.get(n) in marks), None
+    )
 
 
 def _dialogue_field(given: Given) -> str | None:

@@ -116,7 +116,8 @@ def _join_parts(content: Any, where: str, tally: Tally) -> str:
         kind = part.get("type", "text") if isinstance(part, Mapping) else "text"
         if kind not in _TEXT_PARTS:
             raise Malformed(f"{where} holds a part of type {kind!r}: rows are text")
-        text = part.get("text") if isinstance(part, Mapping) else part
+        # LLaMA-Factory's parts have a value in place of a text.
+        text = part.get("text", part.get("value")) if isinstance(part, Mapping) else part
         if not isinstance(text, str):
             raise Malformed(f"{where} has a part without text ({describe(text)})")
         texts.append(text)

@@ -15,6 +15,7 @@ from montessori.sources.rows.fields import (
     ANSWERED,
     ASKED,
     FIELDS,
+    LABELS,
     NOT_TEXT,
     OPTIONAL,
     Tally,
@@ -24,7 +25,7 @@ from montessori.sources.rows.messages import JOIN
 from montessori.sources.rows.row import Row
 
 #: Fields that only `forms` reads.
-_SPECIAL = {*FIELDS, *OPTIONAL, "label"}.union(*NOT_TEXT.values())
+_SPECIAL = {*FIELDS, *OPTIONAL, *LABELS}.union(*NOT_TEXT.values())
 #: Beginnings of texts that are none: "" and a list of messages, written as JSON.
 _NO_TEXTS = ("", "[{")
 Columns = Mapping[str, Sequence[Any]]
