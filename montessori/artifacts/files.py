@@ -7,6 +7,8 @@ import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import cache
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -19,6 +21,8 @@ from montessori.artifacts.schemas import Schema
 from montessori.errors import MontessoriError
 
 LOG = logging.getLogger(__name__)
+MANIFEST = "manifest.json"
+READ = 2**20  # bytes of a file that are in memory at once
 #: Libraries whose version may change what an artifact holds.
 LIBRARIES = ("torch", "transformers", "tokenizers", "trl", "peft", "accelerate", "polars")
 
@@ -39,27 +43,61 @@ def file_digest(path: Path) -> str:
         return hashlib.file_digest(handle, "sha256").hexdigest()
 
 
+@dataclass(frozen=True)
+class Digest:
+    """Of a file's bytes, in hexadecimal: ours, and that by which DVC knows it."""
+
+    sha256: str
+    md5: str
+
+
+def read_digests(path: Path) -> dict[str, Digest]:
+    """The digests of all files below a folder by relative path; of a file, its own under "".
+
+    Raises MontessoriError if nothing is there. A file that has not changed is read once a process.
+    """
+    if path.is_file():
+        return {"": _read_digest(path)}
+    if not path.is_dir():
+        raise MontessoriError(f"{path} does not exist", next="dvc repro, or dvc pull")
+    files = (file for file in path.rglob("*") if file.is_file())
+    return {file.relative_to(path).as_posix(): _read_digest(file) for file in files}
+
+
+def _read_digest(path: Path) -> Digest:
+    facts = path.stat()
+    return _read_once(path.resolve(), facts.st_size, facts.st_mtime_ns, facts.st_ino)
+
+
+@cache
+def _read_once(path: Path, *facts: int) -> Digest:
+    """The digests of a file that has these facts: size, time of change, inode."""
+    sha256, md5 = hashlib.sha256(), hashlib.md5(usedforsecurity=False)
+    with open(path, "rb") as handle:
+        while block := handle.read(READ):
+            sha256.update(block)
+            md5.update(block)
+    return Digest(sha256.hexdigest(), md5.hexdigest())
+
+
 def folder_digest(path: Path) -> str:
     """SHA-256 over the relative paths and contents of all files below a folder, in hexadecimal.
 
     For a file it is the `file_digest`. Raises MontessoriError if nothing is there.
     """
+    digests = {name: value.sha256 for name, value in read_digests(path).items()}
     if path.is_file():
-        return file_digest(path)
-    if not path.is_dir():
-        raise MontessoriError(f"{path} does not exist", next="dvc repro, or dvc pull")
+        return digests[""]
     digest = hashlib.sha256()
-    for name, value in sorted(_digests_below(path).items()):
+    for name, value in sorted(digests.items()):
         digest.update(f"{name}\0{value}\n".encode())
     return digest.hexdigest()
 
 
 def _digests_below(folder: Path) -> dict[str, str]:
-    digests = {}
-    for file in folder.rglob("*"):
-        if file.is_file():
-            digests[file.relative_to(folder).as_posix()] = file_digest(file)
-    return digests
+    """SHA-256 of all files below a folder that was just made, by relative path."""
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return {file.relative_to(folder).as_posix(): file_digest(file) for file in files}
 
 
 # -------------------------------------------------------------------------------------- tables
@@ -201,7 +239,7 @@ def new_folder(
             "libraries": _installed_versions(libraries),
             "facts": dict(facts or {}),
         }
-        write_json(temporary / "manifest.json", manifest)
+        write_json(temporary / MANIFEST, manifest)
         for path in temporary.rglob("*"):
             sync_to_disk(path)
         _replace_folder(temporary, out)

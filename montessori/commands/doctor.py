@@ -43,7 +43,9 @@ def examine_checkout(root: Path) -> list[Finding]:
         memory_finding(),
         disk_finding(root),
         *dvc_findings(root),
+        *inputs_findings(root),
         identity_finding(root),
+        *branch_findings(root),
         params_finding(root),
         *server_findings(root),
     ]
@@ -223,6 +225,36 @@ def dvc_findings(root: Path) -> list[Finding]:
             remotes,
         ]
     return [Finding("dvc", "ok", "everything is up to date"), remotes]
+
+
+def inputs_findings(root: Path) -> list[Finding]:
+    """Stages that ran on other inputs than dvc.lock says were made; nothing where there are none.
+
+    After a merge of two locks, or where DVC kept older files.
+    """
+    from montessori.errors import MontessoriError
+    from montessori.pipeline.inputs import LOCK as DVC_LOCK
+    from montessori.pipeline.inputs import find_disagreements
+
+    try:
+        lines = find_disagreements(root / DVC_LOCK)
+    except MontessoriError as error:  # what a merge left, most likely
+        return [Finding("lock", "bad", error.what.splitlines()[0], f"git checkout {DVC_LOCK}")]
+    if not lines:
+        return []
+    more = f", and {len(lines) - 1} more" if lines[1:] else ""
+    return [
+        Finding("lock", "bad", lines[0] + more, "dvc checkout --allow-missing, then dvc repro"),
+    ]
+
+
+def branch_findings(root: Path) -> list[Finding]:
+    """A detached HEAD, as a stopped `dvc exp run` can leave it; nothing on a branch."""
+    commit = _command_output(["git", "rev-parse", "--short", "HEAD"], root)
+    if commit is None or _command_output(["git", "symbolic-ref", "--quiet", "HEAD"], root):
+        return []
+    text = f"at {commit}, on no branch (a stopped `dvc exp run` can leave it so)"
+    return [Finding("branch", "note", text, "git switch main, or git switch -c NAME to keep it")]
 
 
 def identity_finding(root: Path) -> Finding:

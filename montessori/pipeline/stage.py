@@ -111,9 +111,10 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
 
     `shards` adds the option --shard, for a stage whose parts several processes may share.
 
-    Under DVC a stage stops at once if its code has changed since stage `code` listed it. A
-    MontessoriError ends the process with its text and status 2, a missing library with one line and
-    status 2, SIGTERM and SIGINT with status 128 + signal after clean-up.
+    Under DVC a stage stops at once if its code has changed since stage `code` listed it, or if an
+    input is not what dvc.lock says. A MontessoriError ends the process with its text and status 2,
+    a missing library with one line and status 2, SIGTERM and SIGINT with status 128 + signal after
+    clean-up.
     """
     job = _parse_arguments(body, paths, shards)
     _prepare_process(job.kind)
@@ -123,6 +124,7 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
             logging.basicConfig(level=job.machine.log_level.upper(), format="%(name)s: %(message)s")
             if "DVC_STAGE" in os.environ:
                 _require_listed_code(CODE / job.kind)
+                _require_recorded_inputs(job, os.environ["DVC_STAGE"])
             body(job)
             if job.shard is None:
                 seconds = time.monotonic() - started
@@ -198,6 +200,13 @@ def _require_listed_code(listed: Path) -> None:
                 expected=f"what {listed} says, or the result would count as the old code's",
                 next="dvc repro (what is finished stays)",
             )
+
+
+def _require_recorded_inputs(job: Job, stage: str) -> None:
+    """Raise MontessoriError where an input is not what dvc.lock says another stage made."""
+    from montessori.pipeline.inputs import require_recorded_inputs
+
+    require_recorded_inputs(vars(job.paths).values(), stage)
 
 
 def _parse_arguments(body: Callable[[Job], None], paths: tuple[str, ...], shards: bool) -> Job:

@@ -66,6 +66,40 @@ def test_a_missing_identity_is_a_note(tmp_path: Path, monkeypatch: pytest.Monkey
     assert doctor.identity_finding(tmp_path).level == "ok"
 
 
+def test_a_detached_head_is_a_note(tmp_path: Path):
+    """A stopped `dvc exp run` can leave one; the next commit would be on no branch."""
+    git = ["git", "-c", "user.name=a", "-c", "user.email=b"]
+    assert doctor.branch_findings(tmp_path) == []
+    for command in (["init", "-q", "-b", "main"], ["commit", "-q", "--allow-empty", "-m", "x"]):
+        subprocess.run([*git, *command], cwd=tmp_path, check=True)
+    assert doctor.branch_findings(tmp_path) == []
+    subprocess.run([*git, "checkout", "-q", "--detach"], cwd=tmp_path, check=True)
+    found = doctor.branch_findings(tmp_path)[0]
+    assert found.level == "note"
+    assert "on no branch" in found.text
+    assert found in doctor.examine_checkout(tmp_path)
+
+
+@pytest.mark.parametrize(
+    ("lock", "text"),
+    [
+        (
+            "stages:\n  a: {deps: [{path: x, hash: md5, md5: 1}]}\n"
+            "  b: {outs: [{path: x, hash: md5, md5: 2}]}\n",
+            "a was run on another x than b made",
+        ),
+        ("<<<<<<< HEAD\nstages: {}\n", "not valid YAML"),
+    ],
+)
+def test_a_lock_that_disagrees_with_itself_is_bad(tmp_path: Path, lock: str, text: str):
+    assert doctor.inputs_findings(tmp_path) == []
+    (tmp_path / "dvc.lock").write_text(lock)
+    found = doctor.inputs_findings(tmp_path)[0]
+    assert found.level == "bad"
+    assert text in found.text
+    assert found in doctor.examine_checkout(tmp_path)
+
+
 def test_params_are_part_of_it(tmp_path: Path):
     assert doctor.params_finding(tmp_path) == Finding(
         "params", "bad", "file not found", "montessori check"
