@@ -198,13 +198,21 @@ def shard(
 
 
 def main() -> NoReturn:
-    """Run the command line; a MontessoriError is shown without its traceback, status 2."""
+    """Run the command line; what the user can solve is shown without a traceback, status 2."""
+    from montessori.pipeline.system_errors import explain_system_error
+
+    explained: MontessoriError | None
     try:
         app()
+        sys.exit(0)
     except MontessoriError as error:
-        typer.echo(str(error), err=True)
-        sys.exit(2)
-    sys.exit(0)
+        explained = error
+    except Exception as error:
+        explained = explain_system_error(error)
+        if explained is None:
+            raise
+    typer.echo(str(explained), err=True)
+    sys.exit(2)
 
 
 if __name__ == "__main__":

@@ -3,8 +3,10 @@
 Only the standard library is needed, so that a stage's runtime is recorded whatever is installed.
 """
 
+import glob
 import os
-from collections.abc import Iterator
+import shutil
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -15,7 +17,7 @@ from montessori.artifacts.halves import mend_text
 def atomic_path(path: Path) -> Iterator[Path]:
     """A temporary path beside `path`; synced and renamed to it, or removed on an exception."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.name}.{os.getpid()}.partial")
+    temporary = partial_path(path)
     try:
         yield temporary
         sync_to_disk(temporary)
@@ -23,6 +25,37 @@ def atomic_path(path: Path) -> Iterator[Path]:
     finally:
         temporary.unlink(missing_ok=True)
     sync_to_disk(path.parent)
+
+
+def partial_path(path: Path) -> Path:
+    """Where this process makes what becomes `path`; no other process does."""
+    return path.with_name(f".{path.name}.{os.getpid()}.partial")
+
+
+def sweep_partial(paths: Iterable[Path]) -> None:
+    """Remove what processes that are gone left half-made beside these paths.
+
+    This process has made nothing there yet: what has its number is of an earlier one, as in
+    containers, where numbers repeat.
+    """
+    for path in paths:
+        for stray in path.parent.glob(f".{glob.escape(path.name)}.*.partial"):
+            process = stray.name.removesuffix(".partial").rpartition(".")[2]
+            if process.isdecimal() and not _is_another(int(process)):
+                shutil.rmtree(stray) if stray.is_dir() else stray.unlink(missing_ok=True)
+
+
+def _is_another(process: int) -> bool:
+    """Whether a process of this number runs, and is not this one."""
+    if process == os.getpid():
+        return False
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass  # another user's
+    return True
 
 
 def write_text(path: Path, text: str) -> None:

@@ -15,7 +15,13 @@ from typing import Any
 
 import polars as pl
 
-from montessori.artifacts.atomic import atomic_path, sync_to_disk, write_text
+from montessori.artifacts.atomic import (
+    atomic_path,
+    partial_path,
+    sweep_partial,
+    sync_to_disk,
+    write_text,
+)
 from montessori.artifacts.halves import mend_text
 from montessori.artifacts.schemas import Schema
 from montessori.errors import MontessoriError
@@ -226,8 +232,8 @@ def new_folder(
     differs between two equal runs: no times, hosts or absolute paths. An old `out` is replaced.
     """
     out = Path(out)
-    temporary = out.with_name(f".{out.name}.partial")
-    shutil.rmtree(temporary, ignore_errors=True)
+    sweep_partial([out])
+    temporary = partial_path(out)
     temporary.mkdir(parents=True)
     try:
         # before the block, so that the digests are those of what the block reads
@@ -249,8 +255,7 @@ def new_folder(
 
 def _replace_folder(temporary: Path, out: Path) -> None:
     # a rename cannot replace a folder that holds files, so the old one moves away first
-    old = out.with_name(f".{out.name}.old")
-    shutil.rmtree(old, ignore_errors=True)
+    old = partial_path(out.with_name(f"{out.name}.old"))
     if out.is_dir():
         os.replace(out, old)
     os.replace(temporary, out)

@@ -10,7 +10,7 @@ from montessori.artifacts.atomic import atomic_path
 from montessori.commands.check import check_params
 from montessori.errors import MontessoriError
 from montessori.graph.edit import merge_changes, show_difference
-from montessori.graph.load import read_yaml
+from montessori.graph.load import parse_yaml, read_yaml
 from montessori.graph.names import FORM, find_name_problem, suggest_name
 from montessori.graph.profiles import read_profile
 from montessori.graph.references import Rows, read_rows
@@ -177,11 +177,5 @@ def _replace_text(path: Path, text: str) -> None:
 
 
 def _check_text(text: str, params: Path) -> None:
-    """Check the new content before it is written."""
-    # A trial file rather than the real one: a mistake must not reach params.yaml.
-    trial = params.with_name(f".{params.name}.trial")
-    try:
-        trial.write_text(text, encoding="utf-8")
-        check_params(read_yaml(trial), root=params.parent)
-    finally:
-        trial.unlink(missing_ok=True)
+    """Check the new content before it is written: a mistake must not reach params.yaml."""
+    check_params(parse_yaml(text, str(params)), root=params.parent)

@@ -5,7 +5,6 @@ environment can say so in one line.
 """
 
 import argparse
-import errno
 import gc
 import hashlib
 import logging
@@ -20,9 +19,12 @@ from pathlib import Path
 from types import FrameType, SimpleNamespace
 from typing import Any, NoReturn, TypeVar
 
+from montessori.artifacts.atomic import sweep_partial
 from montessori.errors import MontessoriError
 from montessori.pipeline import runtime, startup
 from montessori.pipeline.machine import Machine
+from montessori.pipeline.one_process import hold_stage
+from montessori.pipeline.system_errors import explain_system_error
 
 T = TypeVar("T")
 PARAMS = "params.yaml"
@@ -46,6 +48,12 @@ class Job:
         self.paths = SimpleNamespace(**paths)
         self.shard = shard
         self.work = Path(".work") / kind
+
+    @property
+    def stage(self) -> str:
+        """The stage's name in dvc.yaml, and which shard of it: `influence@montessori-1 2 of 3`."""
+        own = self.kind if self.name == self.kind else f"{self.kind}@{self.name}"
+        return own if self.shard is None else f"{own} {self.shard.replace('/', ' of ')}"
 
     @cached_property
     def _raw(self) -> dict[str, Any]:
@@ -118,23 +126,31 @@ def run(body: Callable[[Job], None], *paths: str, shards: bool = False) -> None:
     """
     job = _parse_arguments(body, paths, shards)
     _prepare_process(job.kind)
+    try:
+        with _readable_errors(job), hold_stage(job.stage):
+            _run_body(body, job)
+    finally:
+        # or Python looks through all objects once more as it ends, which takes over a second
+        gc.freeze()
+
+
+def _run_body(body: Callable[[Job], None], job: Job) -> None:
+    """Run `body`, and record its time, also where it does not come to its end."""
     started, finished = time.monotonic(), False
     try:
-        with _readable_errors(job):
-            logging.basicConfig(level=job.machine.log_level.upper(), format="%(name)s: %(message)s")
-            if "DVC_STAGE" in os.environ:
-                _require_listed_code(CODE / job.kind)
-                _require_recorded_inputs(job, os.environ["DVC_STAGE"])
-            body(job)
-            if job.shard is None:
-                seconds = time.monotonic() - started
-                runtime.record_run(job.kind, job.name, seconds, _count_devices(job))
-                finished = True
+        sweep_partial(vars(job.paths).values())
+        logging.basicConfig(level=job.machine.log_level.upper(), format="%(name)s: %(message)s")
+        if "DVC_STAGE" in os.environ:
+            _require_listed_code(CODE / job.kind)
+            _require_recorded_inputs(job, os.environ["DVC_STAGE"])
+        body(job)
+        if job.shard is None:
+            seconds = time.monotonic() - started
+            runtime.record_run(job.kind, job.name, seconds, _count_devices(job))
+            finished = True
     finally:
         if not finished:
             _keep_time(job, time.monotonic() - started)
-        # or Python looks through all objects once more as it ends, which takes over a second
-        gc.freeze()
 
 
 def _prepare_process(kind: str) -> None:
@@ -153,13 +169,6 @@ def _readable_errors(job: Job) -> Iterator[None]:
         yield
     except MontessoriError as error:
         _exit_with(f"{job.kind} {job.name}: {error}")
-    except OSError as error:
-        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
-            raise
-        _exit_with(
-            f"{job.kind} {job.name}: no space left on the disk; nothing half-written stays, "
-            "finished parts do\nnext: free some (dvc gc --workspace, df -h .), then dvc repro"
-        )
     except ModuleNotFoundError as error:
         library = (error.name or "").split(".")[0]
         if library in ("montessori", "stages"):
@@ -168,6 +177,11 @@ def _readable_errors(job: Job) -> Iterator[None]:
             f"{job.kind}: library {library!r} not found; run `make repro`, or activate the "
             "environment first"
         )
+    except Exception as error:
+        explained = explain_system_error(error)
+        if explained is None:
+            raise
+        _exit_with(f"{job.kind} {job.name}: {explained}")
 
 
 def _count_devices(job: Job) -> int:

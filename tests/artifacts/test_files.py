@@ -5,6 +5,7 @@ that everything after them runs again, or a table with a wrong column is read in
 """
 
 import json
+import os
 from pathlib import Path
 
 import polars as pl
@@ -147,11 +148,13 @@ def test_a_failed_folder_leaves_nothing_and_keeps_the_old_one(tmp_path: Path):
 
 
 def test_what_a_killed_run_left_does_not_get_into_the_next(tmp_path: Path):
-    (tmp_path / ".out.partial").mkdir()
-    (tmp_path / ".out.partial" / "stale.txt").write_text("stale")
+    for process in (4194400, os.getpid()):  # in a container a number comes back
+        (tmp_path / f".out.{process}.partial").mkdir()
+        (tmp_path / f".out.{process}.partial" / "stale.txt").write_text("stale")
     with new_folder(tmp_path / "out", {}) as folder:
         (folder / "x.txt").write_text("x")
     assert sorted(path.name for path in (tmp_path / "out").iterdir()) == ["manifest.json", "x.txt"]
+    assert [path.name for path in tmp_path.iterdir()] == ["out"]
 
 
 def test_half_a_character_becomes_a_mark_wherever_it_stands(tmp_path: Path, caplog):

@@ -128,13 +128,53 @@ def test_a_missing_module_of_the_project_is_a_bug_and_shows(tmp_path: Path):
     assert "Traceback" in errors
 
 
-def test_a_full_disk_is_one_error(tmp_path: Path):
-    body = 'import errno; raise OSError(errno.ENOSPC, "No space left on device")'
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ('import errno; raise OSError(errno.ENOSPC, "No space left on device")', "no space left"),
+        ('raise ValueError("io error: No space left (os error 28)")', "no space left"),
+        ('open(".").read()', ". is a folder, where a file is expected"),
+        (
+            'import polars; polars.DataFrame({"a": [1]}).write_parquet("toy_stage.py/x")',
+            "Not a dir",
+        ),
+    ],
+)
+def test_what_the_system_refuses_is_one_error(tmp_path: Path, body: str, expected: str):
     code, errors = finish(start(tmp_path, body))
     assert code == 2
-    assert "no space left" in errors
+    assert errors.startswith("toy-stage mine: ")
+    assert expected in errors
     assert "next: " in errors
     assert "Traceback" not in errors
+
+
+def test_what_a_killed_start_left_is_swept(tmp_path: Path):
+    gone, alive = "4194400", str(os.getpid())  # no system has a process of the first number
+    for process in (gone, alive):
+        (tmp_path / f".in.{process}.partial").write_text("half")
+    (tmp_path / f".out.{gone}.partial").mkdir()
+    assert finish(start(tmp_path, "pass")) == (0, "")
+    assert [path.name for path in tmp_path.glob(".*.partial")] == [f".in.{alive}.partial"]
+
+
+def test_two_processes_of_a_stage_do_not_run_at_once(tmp_path: Path):
+    """The second one is told which is the first; when that has ended, all is as before."""
+    body = """
+    import pathlib, time
+    pathlib.Path("running").touch()
+    time.sleep(60)"""
+    first = start(tmp_path, body)
+    while not (tmp_path / "running").exists():
+        time.sleep(0.02)
+    status, errors = finish(start(tmp_path, body))
+    assert status == 2
+    assert f"toy-stage@mine is already running: process {first.pid}, since 2" in errors
+    assert f"kill {first.pid}" in errors
+    assert finish(start(tmp_path, "pass", [*OPTIONS[2:], "--name", "other"])) == (0, "")
+    first.kill()
+    finish(first)
+    assert finish(start(tmp_path, "pass")) == (0, "")
 
 
 def test_a_missing_option_is_named(tmp_path: Path):
@@ -153,7 +193,7 @@ def test_a_signal_leaves_nothing_half_written(tmp_path: Path, number: signal.Sig
         time.sleep(60)"""
     process = start(tmp_path, body)
     deadline = time.monotonic() + 30
-    while not (tmp_path / ".out.partial" / "x").exists() and time.monotonic() < deadline:
+    while not list(tmp_path.glob(".out.*.partial/x")) and time.monotonic() < deadline:
         time.sleep(0.02)
     process.send_signal(number)
     code, errors = finish(process)
@@ -197,7 +237,7 @@ def test_trouble_with_the_record_of_time_does_not_hide_what_ended_the_stage(tmp_
     import errno, time
     from pathlib import Path
     time.sleep(1.1)
-    Path(".work").write_text("in the way")
+    Path(".work/runtime").write_text("in the way")
     raise OSError(errno.ENOSPC, "full")"""
     code, errors = finish(start(tmp_path, body))
     assert code == 2
