@@ -52,7 +52,7 @@ def read_recorded(lock: Path, stage: str = "") -> list[Recorded]:
 
 
 def find_disagreements(lock: Path) -> list[str]:
-    """Inputs that dvc.lock records otherwise than the stage that made them: a line for each."""
+    """A line for each input whose record in dvc.lock is not that of the stage that made it."""
     made = {each.path: each for each in read_recorded(lock)}
     lines = []
     for name, entry in _stages(lock).items():
