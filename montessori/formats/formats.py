@@ -32,12 +32,14 @@ class Format(Protocol):
     """How a teacher is asked to write an instruction.
 
     `in_dialogue` says that a prompt is a whole user turn, which every engine can render. `plain`
-    says that it is text without a chat template, which begins as the tokenizer begins a text.
+    says that it is text without a chat template, which begins as the tokenizer begins a text;
+    `rendered`, that it is what the template rendered, control tokens and all.
     """
 
     name: ClassVar[FormatName]
     plain: ClassVar[bool]
     in_dialogue: ClassVar[bool]
+    rendered: ClassVar[bool]
 
     def write_prompt(
         self, examples: Sequence[Example], template: str, tokenizer: "PreTrainedTokenizerFast"
@@ -94,6 +96,7 @@ class Tags:
     name: ClassVar[FormatName] = "tags"
     plain: ClassVar[bool] = False
     in_dialogue: ClassVar[bool] = True
+    rendered: ClassVar[bool] = False
 
     def write_prompt(
         self, examples: Sequence[Example], template: str, tokenizer: "PreTrainedTokenizerFast"
@@ -208,6 +211,7 @@ class NumberedList(_InstructionAlone):
     name: ClassVar[FormatName] = "list"
     plain: ClassVar[bool] = True
     in_dialogue: ClassVar[bool] = False
+    rendered: ClassVar[bool] = False
     _ENDS: ClassVar[re.Pattern[str]] = re.compile(r"\n[ \t]*(\n|\d+ ?[.)])")
 
     def write_prompt(
@@ -255,6 +259,7 @@ class Turn(_InstructionAlone):
     name: ClassVar[FormatName] = "turn"
     plain: ClassVar[bool] = False
     in_dialogue: ClassVar[bool] = False
+    rendered: ClassVar[bool] = True
 
     def write_prompt(
         self, examples: Sequence[Example], template: str, tokenizer: "PreTrainedTokenizerFast"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from montessori.train.settings import TeacherDpoParams
 
 KIND = "dpo"
+TEXTS = ("prompt", "chosen", "rejected")
 CURVE = {
     "loss": "loss",
     "learning_rate": "learning_rate",
@@ -70,7 +71,8 @@ def train_teacher(
             settled = arguments.common_arguments(
                 settings, frame.height, seed_of(seed, KIND), machine, device, work
             )
-            data = make_data(frame, FORMATS[read_format(pairs)], tokenizer)
+            form = FORMATS[read_format(pairs)]
+            data = make_data(frame, form, tokenizer)
             trainer = make_trainer(model, tokenizer, data, settled, settings.beta, recorder)
             _require_same_tokens(tokenizer, trainer.train_dataset, frame, settings, pairs)
             trainer.train()
@@ -78,7 +80,7 @@ def train_teacher(
         chat.require_same_template(start, folder)
     write_curve(plot, recorder.points, ("step", *CURVE))
     tokens = pair_tokens(trainer.train_dataset)
-    special = count_special_pairs(frame, tokenizer)
+    special = count_special_pairs(frame, form, tokenizer)
     return {
         "pairs": frame.height,
         **({"pairs_special_text": special} if special else {}),
@@ -106,16 +108,21 @@ def make_data(
     Ids where the format is no dialogue, and where a pair holds the text of a special token: trl
     would tokenize that as the token.
     """
-    if form.in_dialogue and not count_special_pairs(frame, tokenizer):
+    if form.in_dialogue and not count_special_pairs(frame, form, tokenizer):
         return as_conversations(frame)
-    texts = {name: frame[name].to_list() for name in ("prompt", "chosen", "rejected")}
+    texts = {name: frame[name].to_list() for name in TEXTS}
     return texts | tokenize_pairs(form, frame, tokenizer)
 
 
-def count_special_pairs(frame: pl.DataFrame, tokenizer: "PreTrainedTokenizerFast") -> int:
-    """Pairs of which a text, a row of one's own or a prompt, holds that of a special token."""
+def count_special_pairs(
+    frame: pl.DataFrame, form: Format, tokenizer: "PreTrainedTokenizerFast"
+) -> int:
+    """Pairs of which a text, a row of one's own or a prompt, holds that of a special token.
+
+    A prompt that the chat template rendered holds its tokens, and does not count.
+    """
     controls = control_texts(tokenizer)
-    texts = frame.select("prompt", "chosen", "rejected").iter_rows()
+    texts = frame.select(TEXTS[1:] if form.rendered else TEXTS).iter_rows()
     return sum(any(map(controls.held_by, pair)) for pair in texts)
 
 

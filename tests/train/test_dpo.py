@@ -159,7 +159,7 @@ def test_pairs_with_texts_of_special_tokens_are_trained_as_text(student):
     """A row of one's own may hold one; trl would take it for the token."""
     tokenizer = chat.load_tokenizer(student)
     frame = pairs_frame(2).with_columns(chosen=pl.lit("It ends <|end|> here."))
-    assert dpo.count_special_pairs(frame, tokenizer) == 2
+    assert dpo.count_special_pairs(frame, FORMATS["tags"], tokenizer) == 2
     data = dpo.make_data(frame, FORMATS["tags"], tokenizer)
     asked = [[{"role": "user", "content": text}] for text in frame["prompt"]]
     assert data["prompt_ids"] == chat.render_prompts(tokenizer, asked)
@@ -167,3 +167,14 @@ def test_pairs_with_texts_of_special_tokens_are_trained_as_text(student):
         assert ids.count(tokenizer.eos_token_id) == 1
         assert tokenizer.decode(ids) == "It ends <|end|> here.<|end|>"
     assert "prompt_ids" not in dpo.make_data(pairs_frame(2), FORMATS["tags"], tokenizer)
+
+
+def test_a_prompt_that_the_template_rendered_does_not_count_as_special(student):
+    tokenizer = chat.load_tokenizer(student)
+    turn = FORMATS["turn"]
+    example = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    frame = pairs_frame(2).with_columns(prompt=pl.lit(turn.write_prompt([example], "", tokenizer)))
+    assert dpo.count_special_pairs(frame, FORMATS["list"], tokenizer) == 2
+    assert dpo.count_special_pairs(frame, turn, tokenizer) == 0
+    frame = frame.with_columns(chosen=pl.lit("It ends <|end|> here."))
+    assert dpo.count_special_pairs(frame, turn, tokenizer) == 2
