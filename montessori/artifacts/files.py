@@ -211,7 +211,11 @@ def read_json(path: Path) -> Any:
         raise MontessoriError(
             "file not found", where=str(path), next="dvc repro, or dvc pull"
         ) from error
-    except ValueError as error:
+    except OSError as error:
+        raise MontessoriError(
+            f"cannot be read ({error})", where=str(path), next="fix the path"
+        ) from error
+    except (ValueError, RecursionError) as error:  # RecursionError: too deeply nested
         raise MontessoriError(
             f"not valid JSON ({error})", where=str(path), next=f"fix {path}"
         ) from error

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from montessori.artifacts.files import read_json
 from montessori.artifacts.json_lines import read_json_lines
 from montessori.errors import MontessoriError
 from montessori.sources.alpaca_tables import read_difficulty, read_gamed_table
@@ -245,16 +244,15 @@ def _read_alpaca_eval(folder: Path) -> list[Item]:
     file = _first_existing(folder, ALPACA)
     if file is None:
         return []
-    rows = read_json(file)
-    if not isinstance(rows, list):
-        raise _unreadable_error("alpaca_eval", file, TypeError("not a list of objects"))
     items = []
-    for number, value in enumerate(rows):
-        with placed(file, f"item {number + 1}"):
-            row = read_object(value)
+    for number, line in enumerate(read_json_lines(file)):
+        with placed(file, f"item {line.number}"):
+            row = read_object(line.value)
             texts = [read_text(row, "instruction")], [_read_output(row)]
             family = read_text(row, "dataset")
         items.append(_make_item(f"alpaca_eval-{number:04d}", family, *texts))
+    if not items:
+        raise _unreadable_error("alpaca_eval", file, ValueError("no items"))
     difficulties = _first_existing(folder, DIFFICULTY)
     return items if difficulties is None else _with_difficulty(items, difficulties)
 

@@ -5,6 +5,7 @@ import io
 from pathlib import Path
 
 from montessori.artifacts.json_lines import Line, read_json_lines
+from montessori.artifacts.records.content import decode_text, read_content
 
 
 class LocalFiles:
@@ -33,13 +34,12 @@ class LocalFiles:
         return rows
 
     def text(self, path: Path) -> str:
-        """The text of a file; empty when it is not there."""
-        if not self._find(path):
-            return ""
-        # The csv module needs the line ends as they are, or a break within quotes would change.
-        # `utf-8-sig` drops the byte-order mark that some editors put at the start.
-        with open(path, encoding="utf-8-sig", newline="") as handle:
-            return handle.read()
+        """The text of a file, its line ends as they are; empty when it is not there.
+
+        Raises MontessoriError, with the line, for what is not UTF-8.
+        """
+        # The csv module needs the line ends, or a break within quotes would change.
+        return decode_text(read_content(path), path) if self._find(path) else ""
 
     def _find(self, path: Path) -> bool:
         """Whether a file is there; it counts as read, or as looked for in vain."""

@@ -1,10 +1,10 @@
 """Benchmark files as their authors published them, row by row, with every cell looked at."""
 
-import json
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+from montessori.artifacts.records.json_values import parse_json
 from montessori.errors import MontessoriError
 from montessori.sources.benchmark_cells import (
     LETTERS,
@@ -99,10 +99,10 @@ def _load_bbh(data: LocalFiles, name: str) -> Splits:
 
 
 def _read_examples(text: str, path: Path) -> list[Any]:
-    try:
-        examples = json.loads(text)["examples"]
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise _no_examples(path, f"{type(error).__name__}: {error}") from error
+    value = parse_json(text.encode())
+    if isinstance(value, Exception):
+        raise _no_examples(path, f"not valid JSON: {value}") from value
+    examples = value.get("examples") if isinstance(value, Mapping) else None
     if not isinstance(examples, list):
         raise _no_examples(path, "examples is no list")
     return examples

@@ -158,10 +158,41 @@ def test_items_of_alpaca_eval(tmp_path: Path, change: dict[str, Any], problem: s
     assert (caught.value.what, caught.value.where) == (problem, str(file))
 
 
-def test_items_of_alpaca_eval_are_a_list(tmp_path: Path) -> None:
-    write(tmp_path / "alpaca_eval/alpaca_eval_gpt4_baseline.json", json.dumps({"data": [ALPACA]}))
-    with pytest.raises(MontessoriError, match="alpaca_eval cannot be read: .*not a list"):
+def test_items_of_alpaca_eval_come_in_any_form(tmp_path: Path) -> None:
+    file = tmp_path / "alpaca_eval/alpaca_eval_gpt4_baseline.json"
+    cut = ALPACA | {"instruction": "Say \ud83d"}
+    for text in (json.dumps({"data": [cut]}), json.dumps(cut) + "\n", json.dumps([cut])):
+        write(file, text)
+        (item,) = public_items(tmp_path).items["alpaca_eval"]
+        assert (item["item_id"], item["turns"]) == ("alpaca_eval-0000", ["Say \ufffd"])
+    write(file, "[]")
+    with pytest.raises(MontessoriError, match="alpaca_eval cannot be read: .*no items"):
         public_items(tmp_path)
+    write(file, "[" * 100_000)
+    with pytest.raises(MontessoriError, match="not valid JSON"):
+        public_items(tmp_path)
+
+
+def test_half_characters_in_bbh_are_replaced(tmp_path: Path) -> None:
+    write(tmp_path / BBH_FILE, bbh(input="Left \ud83d"))
+    assert public_items(tmp_path).items["bbh"][1]["turns"] == ["Left \ufffd"]
+
+
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        (b"Q?,a,b,c,d,A\nGr\xf6\xdfe?,a,b,c,d,A\n", "line 2: not UTF-8"),
+        (b"Q?,a,b,c,d,A\rR?,a,b,c,d\r", "line 2: the row has 5 columns"),
+        (b"<!doctype html>", "the file is an HTML page"),
+    ],
+)
+def test_a_table_that_cannot_be_read_is_named(tmp_path: Path, content: bytes, problem: str) -> None:
+    file = tmp_path / MMLU_FILE
+    file.parent.mkdir(parents=True)
+    file.write_bytes(content)
+    with pytest.raises(MontessoriError, match=problem) as caught:
+        public_items(tmp_path)
+    assert caught.value.where == str(file)
 
 
 # ----------------------------------------------------------------------------------- hub copies
