@@ -99,7 +99,7 @@ def test_a_prompt_near_the_end_of_the_context_spoils_no_batch(engine_of, name):
 
 def test_the_ways_of_models(engine_of):
     """The plain kind is read the fast way, and no slower way is taken without need."""
-    from montessori.generate.attention import GROUPED
+    from montessori.generate.attention import GROUPED, takes_grouped
 
     llama = engine_of("llama")
     assert llama.model.config._attn_implementation == GROUPED
@@ -107,7 +107,8 @@ def test_the_ways_of_models(engine_of):
     # of sinks, of a cap that short texts do not reach, of code that asks for no attention by name
     for name, attention in (("gpt_oss", "eager"), ("gemma2", "eager"), ("falcon", "sdpa")):
         assert engine_of(name).model.config._attn_implementation == attention
-    for name in ("qwen3_next", "mamba2"):
+        assert not takes_grouped(engine_of(name).model)
+    for name in ("qwen3_next", "mamba"):
         mixed = engine_of(name).way
         assert (mixed.padded, mixed.cached, mixed.joined) == (True, True, False)
     assert not engine_of("minimax").way.padded

@@ -173,6 +173,20 @@ def test_a_layer_that_reads_the_tokens_of_all_rows_as_one_list_is_named():
         together(adapted(OPT), rows_of([9, 4]))
 
 
+@pytest.mark.parametrize(
+    ("view", "shape"),
+    [(lambda x: x.mean(dim=1), r"\(2, 32\)"), (lambda x: x.flatten(0, 1)[None], r"\(1, 18, 32\)")],
+    ids=["one vector of each row", "the rows as one"],
+)
+def test_a_layer_that_reads_another_shape_than_rows_of_tokens_is_named(view, shape):
+    model = adapted(LLAMA)
+    layer = model.base_model.model.model.layers[0].mlp.up_proj
+    first, second = layer.lora_A["default"], layer.lora_B["default"]
+    layer.forward = lambda x: layer.base_layer(x) + second(first(view(x))).sum()
+    with pytest.raises(UnsupportedLayer, match=rf"up_proj.lora_A.*reads {shape}"):
+        together(model, rows_of([9, 4]))
+
+
 def test_a_norm_has_its_weight_as_a_factor():
     llama, gemma = LlamaRMSNorm(8), GemmaRMSNorm(8)
     torch.nn.init.ones_(gemma.weight)  # (1 + w) n = w (2 n) at this weight, but not elsewhere
