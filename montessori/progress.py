@@ -10,6 +10,7 @@ from typing import TextIO
 
 PLAIN_EVERY = 10.0  # seconds between lines where there is no terminal
 TERMINAL_EVERY = 0.1
+AT_ONCE = 0.01  # of the time of the first step
 
 
 class Progress:
@@ -23,8 +24,8 @@ class Progress:
         self.total, self.unit, self.label = total, unit, label
         self.stream = stream or sys.stderr
         self.count = 0
+        self._begun = self._shown = time.monotonic()
         self._first: tuple[float, int] | None = None
-        self._shown = time.monotonic()
         self._open = False
         self._suffix = ""
 
@@ -52,12 +53,20 @@ class Progress:
     def format_line(self, now: float) -> str:
         """The text at time `now` (seconds of the monotonic clock)."""
         text = f"{self.label}: {self.count}/{self.total} {self.unit}"
-        start, first = self._first or (now, self.count)
+        start, first = self._find_start(now)
         if now > start and self.count > first:
             rate = (self.count - first) / (now - start)
             left = max(0, self.total - self.count) / rate
             text += f", {rate:.3g} {self.unit}/s, {_clock_text(left)} left"
         return text + self._suffix
+
+    def _find_start(self, now: float) -> tuple[float, int]:
+        """From when on, and from which count, the rate is taken."""
+        if self._first is None:
+            return now, self.count
+        # The first steps of two workers end at almost the same time, which gives no rate.
+        together = 0 < now - self._first[0] < AT_ONCE * (self._first[0] - self._begun)
+        return (self._begun, 0) if together else self._first
 
     def _write_line(self, now: float, terminal: bool) -> None:
         self._shown = now

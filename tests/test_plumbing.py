@@ -81,6 +81,17 @@ def test_the_rate_ignores_the_first_step(monkeypatch: pytest.MonkeyPatch):
     ]
 
 
+def test_steps_that_end_together_are_rated_from_the_beginning(monkeypatch: pytest.MonkeyPatch):
+    """Two workers take a batch each, and end at almost the same time."""
+    now = iter([0.0, 60.0, 60.1])
+    monkeypatch.setattr("montessori.progress.time.monotonic", lambda: next(now))
+    stream = io.StringIO()
+    progress = Progress(120, "answers", "turn 1", stream)
+    progress.advance(60)
+    progress.advance(60)
+    assert stream.getvalue().splitlines()[-1] == "turn 1: 120/120 answers, 2 answers/s, 0:00 left"
+
+
 def test_without_a_terminal_lines_are_rare_and_the_last_is_shown():
     stream = io.StringIO()
     progress = Progress(100, "rows", "x", stream)
