@@ -142,6 +142,7 @@ LAB = {"kind": "lab", "bucket": "train", "rows": 5, "weights": {"story_add": 1}}
         ("seeds", LAB, None),
         ("heldout", {"kind": "none"}, None),
         ("seeds", {"kind": "none"}, "line 2: kind: 'none' is not one of lab, hub"),
+        ("heldout", {"kind": "none", "rows": 3}, "line 3: rows: unknown key (known: kind)"),
         ("evals", LAB, "line 2: kind: 'lab' is not one of lab-evals"),
         ("seeds", HUB | {"revision": "main"}, "line 4: revision: 'main' is not a commit"),
         ("seeds", HUB | {"splt": "train"}, "splt: unknown key (did you mean split?)"),
@@ -163,6 +164,29 @@ def test_recipes_are_read(tmp_path: Path, key: str, recipe: Any, problem: str | 
     else:
         assert found[0].startswith(f"sources.{key}: r.json")
         assert problem in found[0]
+
+
+@pytest.mark.parametrize(
+    ("section", "row", "described", "problem"),
+    [
+        ("tasks", {"t": {"source": "d.json"}}, {"kind": "lab-tsks"}, "'lab-tsks' is not lab-tasks"),
+        (
+            "tasks",
+            {"t": {"source": "d.json"}},
+            {"kind": "lab-tasks", "families": ["weather"]},
+            "'weather' is no family of the lab",
+        ),
+        ("judge", {"model": "d.json"}, {"kind": "oracle"}, "is no judge; expected {"),
+    ],
+)
+def test_the_json_of_tasks_and_of_a_judge_is_read(
+    tmp_path: Path, section: str, row: Any, described: Any, problem: str
+) -> None:
+    (tmp_path / "d.json").write_text(json.dumps(described, indent=1))
+    (found,) = problems_with(tmp_path, **{section: row})
+    assert found.startswith(f"{section}.")
+    assert "d.json" in found
+    assert problem in found
 
 
 def test_a_broken_json_file_is_one_problem_among_others(tmp_path: Path) -> None:

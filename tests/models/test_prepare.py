@@ -287,6 +287,9 @@ def test_a_hub_model_is_fetched_without_code(
 def test_a_model_that_is_not_there(tmp_path: Path):
     with pytest.raises(MontessoriError, match="no such model"):
         prepare_model(tmp_path / "none", FALLBACK, tmp_path / "out")
+    with pytest.raises(MontessoriError, match="no such model") as caught:
+        prepare_model(Path("owner/name"), FALLBACK, tmp_path / "out")
+    assert '{"hub": "owner/name", "revision": ' in caught.value.next
 
 
 # ------------------------------------------------------------------------------------- hosted

@@ -12,6 +12,7 @@ import pytest
 from lm_eval.api.task import ConfigurableTask
 
 from montessori.errors import MontessoriError
+from montessori.evals.public.lm_eval_tasks import load_task
 from montessori.evals.public.task_answers import require_answers
 from montessori.sources.local_data import LocalData
 
@@ -64,3 +65,21 @@ def test_an_item_without_a_right_answer_is_named(
         require_answers(tasks, LocalData(tmp_path))
     assert caught.value.what.startswith(f"toy: item 2 {problem}")
     assert caught.value.where == str(tmp_path / "own" / "toy")
+
+
+def test_a_task_that_does_not_fit_the_data_is_named_when_it_is_loaded(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Index:
+        all_tasks = ("toy",)
+
+        def load(self, names: list[str]) -> dict[str, Any]:
+            if (tmp_path / "own").exists():
+                raise KeyError("question")
+            return {"tasks": {"toy": toy(tmp_path, GOOD, GOOD | {"gold": 5})}}
+
+    monkeypatch.setattr("montessori.evals.public.lm_eval_tasks.task_index", Index)
+    with pytest.raises(MontessoriError, match="toy: item 1 has the answer 5"):
+        load_task("toy", 0, LocalData(tmp_path))
+    with pytest.raises(MontessoriError, match="cannot set up the task toy .*'question'"):
+        load_task("toy", 0, LocalData(tmp_path))
