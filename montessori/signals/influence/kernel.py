@@ -1,4 +1,4 @@
-"""The share of a tile as one kernel made by torch.compile: C++ on a CPU, Triton on a GPU.
+"""Steps times references in a tile as one kernel made by torch.compile: C++ on a CPU, Triton on a GPU.
 
 It reads each gradient once and keeps what follows from it in registers, where the plain form writes
 and reads half a dozen temporaries.
@@ -16,7 +16,7 @@ from montessori.train.adamw import StepFactors
 LOG = logging.getLogger(__name__)
 
 #: Takes exp_avg, exp_avg_sq (elements,), gradients (rows, elements), references (groups, elements)
-#: and the factors of the step; returns the share of the sums, (rows, groups).
+#: and the factors of the step; returns the products of steps and references, (rows, groups).
 Kernel = Callable[
     [torch.Tensor, torch.Tensor, torch.Tensor, torch.Tensor, StepFactors], torch.Tensor
 ]
@@ -46,7 +46,7 @@ def make_kernel() -> Kernel:
     """
     from torch._dynamo.exc import TorchDynamoException
 
-    compiled = torch.compile(fused_share, dynamic=True)
+    compiled = torch.compile(multiply_steps, dynamic=True)
     device = "cuda" if torch.cuda.is_available() else "cpu"
     try:
         compiled(*(torch.ones(shape, device=device) for shape in (6, 6, (2, 6), (3, 6), 5)))
@@ -66,8 +66,8 @@ def make_kernel() -> Kernel:
     ) -> torch.Tensor:
         # Numbers in a tensor, because the compiler would make a kernel for each value.
         numbers = _as_tensor(factors, gradient.dtype, gradient.device)
-        share: torch.Tensor = compiled(first, second, gradient, reference, numbers)
-        return share
+        products: torch.Tensor = compiled(first, second, gradient, reference, numbers)
+        return products
 
     return run_kernel
 
@@ -78,23 +78,22 @@ def _as_tensor(factors: StepFactors, dtype: torch.dtype, device: torch.device) -
     return torch.tensor(values, dtype=torch.promote_types(dtype, torch.float32), device=device)
 
 
-def fused_share(
+def multiply_steps(
     first: torch.Tensor,
     second: torch.Tensor,
     gradient: torch.Tensor,
     reference: torch.Tensor,
     numbers: torch.Tensor,
 ) -> torch.Tensor:
-    """A tile's share without a matrix product, which a compiler can fuse; see `Kernel`.
+    """The products without a matrix product, which a compiler can fuse; see `Kernel`.
 
-    `numbers` are the factors of the step, in their order.
+    `numbers` are the factors of the step, in their order. The step without a gradient is not taken
+    off here, where every row would compute it anew.
     """
     dtype = numbers.dtype
     g = gradient.to(dtype)  # (rows, elements)
     momentum, spread = first.to(dtype) * numbers[0], second.to(dtype) * numbers[1]
-    eps = numbers[4]
-    root = (spread + numbers[3] * g * g).sqrt() + eps
-    rest = momentum / (spread.sqrt() + eps)  # the step without a gradient
-    update = (momentum + numbers[2] * g) / root - rest  # (rows, elements)
+    root = (spread + numbers[3] * g * g).sqrt() + numbers[4]
+    update = (momentum + numbers[2] * g) / root  # (rows, elements)
     # Products of all rows and groups, (rows, groups, elements), exist only inside the kernel.
     return (update[:, None] * reference.to(dtype)).sum(dim=-1)

@@ -51,6 +51,7 @@ class Reduction:
         )
         tiled = any(len(self.cut_tiles(name)) > 1 for name in gradients)
         self._kernel = choose_kernel(compiled) if tiled else None
+        self._rests: dict[str, torch.Tensor] = {}  # the momentum's products by name, (groups,) fp64
         self.neutral = self._sum_momentum_step(parameters)  # (groups,), fp64
         self.scale: torch.Tensor | None = None  # factors of the rows' gradients, (rows,)
         self.sums = self.neutral.new_zeros(0, len(self.neutral))  # (rows, groups), fp64
@@ -71,6 +72,8 @@ class Reduction:
             add = self._add_tile if self._kernel is None else self._add_fused
             for start, stop in tiles:
                 add(name, start, stop, self._scale_rows(gradient.make_tile(start, stop)).flatten(1))
+            if self._kernel is not None:
+                self.sums -= self._rests[name]
 
     def cut_tiles(self, name: str) -> list[tuple[int, int]]:
         """Bounds of the tiles of a parameter, along its first axis."""
@@ -88,7 +91,7 @@ class Reduction:
         self._add_blocks(self._take_tile(name, start, stop), gradient, self._rows_block)
 
     def _add_fused(self, name: str, start: int, stop: int, gradient: torch.Tensor) -> None:
-        """The same by the compiled kernel."""
+        """The same by the compiled kernel, but for what the momentum alone does."""
         assert self._kernel is not None
         state, reference = self.state, self.gradients[name]
         width = self._shapes[name][1:].numel()
@@ -149,15 +152,21 @@ class Reduction:
         return gradient * factors.view(-1, *[1] * (gradient.dim() - 1))
 
     def _sum_momentum_step(self, parameters: Mapping[str, torch.Tensor]) -> torch.Tensor:
-        """-grad L_ref . delta(0), fp64, shape (groups,): what the momentum alone does."""
+        """-grad L_ref . delta(0), fp64, shape (groups,): what the momentum alone does.
+
+        Keeps each parameter's part without weight decay, which the kernel does not take off.
+        """
         total = torch.zeros(())
         for name, reference in self.gradients.items():
+            rest = torch.zeros(len(reference), dtype=torch.float64, device=reference.device)
             for start, stop in self.cut_tiles(name):
                 tile = self._take_tile(name, start, stop)
                 # Weight decay does not depend on the row: it is part of the neutral score alone.
                 weight = parameters[name].detach()[start:stop].flatten()
                 whole = tile.rest + self.state.weight_decay * weight
                 total = total.to(reference.device) + (tile.reference @ whole).double()
+                rest += (tile.reference @ tile.rest).double()
+            self._rests[name] = rest
         return total
 
 
