@@ -1,4 +1,4 @@
-"""Steps times references in a tile as one kernel made by torch.compile: C++ on a CPU, Triton on a GPU.
+"""Steps times references as one kernel made by torch.compile: C++ on a CPU, Triton on a GPU.
 
 It reads each gradient once and keeps what follows from it in registers, where the plain form writes
 and reads half a dozen temporaries.

@@ -74,6 +74,7 @@ def test_only_parameters_of_several_tiles_are_compiled(monkeypatch):
     assert one_tile._kernel is None
     monkeypatch.setattr(reduction, "BLOCK", 100)
     monkeypatch.setitem(reduction.TILE, "cpu", 250)
+    monkeypatch.setitem(reduction.KERNEL_TILE, "cpu", 300)
     plain, found = sums(False)
     assert plain._kernel is None
     assert torch.allclose(found, expected)
