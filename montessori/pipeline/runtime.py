@@ -17,6 +17,7 @@ from montessori.artifacts.atomic import write_text
 
 RECORDS = Path("metrics") / "runtime"
 UNFINISHED = Path(".work") / "runtime"
+_workers = 1
 _UNIT = 1024 * 1024 if sys.platform == "darwin" else 1024  # of `ru_maxrss` in a MiB
 
 
@@ -55,10 +56,21 @@ def devices_used(device: str, tensor_parallel: int) -> int:
     return tensor_parallel if "vllm" in sys.modules else 1
 
 
+def expect_workers(count: int) -> None:
+    """Say how many forked workers share this process's memory, for the record of its peak."""
+    global _workers
+    _workers = max(_workers, count)
+
+
 def _peak_memory() -> float:
-    """Largest resident memory so far in MiB: this process plus its largest child."""
-    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / _UNIT
-    return own_peak() + children
+    """Largest resident memory so far in MiB: of this process, and what its children added to it.
+
+    A child's figure begins at the size of the process that started it, also where the child is a
+    compiler: what does not lie above that is counted already. Each worker counts as the largest.
+    """
+    own = own_peak()
+    child = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / _UNIT
+    return own + _workers * max(0.0, child - own)
 
 
 def own_peak() -> float:

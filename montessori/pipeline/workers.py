@@ -23,6 +23,7 @@ from typing import Any, Generic, TypeVar
 import torch
 
 from montessori.errors import MontessoriError
+from montessori.pipeline.runtime import expect_workers
 
 Owner = TypeVar("Owner")
 Batch = TypeVar("Batch")
@@ -98,6 +99,7 @@ class Workers(Generic[Owner]):
         """The pool of workers; they are forked the first time."""
         if self._pool is None:
             others = multiprocessing.active_children()
+            expect_workers(self.threads)
             self._pool = ProcessPoolExecutor(
                 self.threads,
                 multiprocessing.get_context("fork"),

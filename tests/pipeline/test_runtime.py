@@ -5,6 +5,7 @@ shard's work is forgotten or counted twice.
 """
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from types import SimpleNamespace
@@ -13,6 +14,8 @@ import pytest
 
 from montessori.pipeline import runtime
 from montessori.pipeline.runtime import RECORDS, UNFINISHED, keep_unfinished, record_run
+
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(autouse=True)
@@ -120,3 +123,33 @@ def test_the_peak_is_this_process_own_and_not_that_of_who_started_it(
     usage = SimpleNamespace(ru_maxrss=3 * 1024)
     monkeypatch.setattr(runtime.resource, "getrusage", lambda who: usage)
     assert runtime.own_peak() == 3.0
+
+
+@pytest.mark.parametrize(
+    ("child", "workers", "peak"),
+    [(50, 1, 100.0), (100, 1, 100.0), (130, 1, 130.0), (130, 4, 220.0)],
+)
+def test_what_a_child_has_of_its_parent_counts_once(monkeypatch, child, workers, peak):
+    """A compiler that a stage of 8 GB starts has a figure of 8 GB, of which it used nothing."""
+    usage = SimpleNamespace(ru_maxrss=child * runtime._UNIT)
+    monkeypatch.setattr(runtime, "own_peak", lambda: 100.0)
+    monkeypatch.setattr(runtime.resource, "getrusage", lambda who: usage)
+    monkeypatch.setattr(runtime, "_workers", 1)
+    runtime.expect_workers(workers)
+    assert runtime._peak_memory() == peak
+
+
+def test_a_process_that_only_starts_another_uses_no_more(tmp_path):
+    """By the system's own figures: the parent holds 200 MiB, its child next to nothing."""
+    code = """if True:
+        import subprocess
+        from montessori.pipeline import runtime
+        held = b"x" * (200 * 2**20)
+        subprocess.run(["true"], preexec_fn=lambda: None)
+        print(runtime.own_peak(), runtime._peak_memory())"""
+    done = subprocess.run(
+        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    own, peak = map(float, done.stdout.split())
+    assert own > 200
+    assert peak < 1.1 * own
