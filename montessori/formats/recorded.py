@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import cast
 
-from montessori.artifacts.files import read_json
+from montessori.artifacts.files import MANIFEST, read_json
 from montessori.formats.formats import FormatName
 
 #: The fact of a manifest; without it texts are in tags.
@@ -17,6 +17,6 @@ def format_facts(name: FormatName) -> dict[str, str]:
 
 def read_format(artifact: Path) -> FormatName:
     """The format of an artifact's raw texts, from its manifest."""
-    manifest = artifact / "manifest.json"
+    manifest = artifact / MANIFEST
     facts = read_json(manifest)["facts"] if manifest.is_file() else {}
     return cast(FormatName, facts.get(KEY, "tags"))

@@ -6,7 +6,7 @@ template or tokenizer on these texts would silently change how they are rendered
 
 from pathlib import Path
 
-from montessori.artifacts.files import file_digest, read_json
+from montessori.artifacts.files import MANIFEST, file_digest, read_json
 from montessori.errors import MontessoriError
 from montessori.models.chat import folder_template, text_hash
 
@@ -24,14 +24,14 @@ def model_hashes(model: Path) -> dict[str, str]:
 
 def writer_hashes(artifact: Path) -> dict[str, str]:
     """The same hashes of an artifact's writer, from its manifest; empty if no model wrote it."""
-    manifest = artifact / "manifest.json"
+    manifest = artifact / MANIFEST
     facts = read_json(manifest)["facts"] if manifest.is_file() else {}
     return {name: facts[name] for name in NAMES if name in facts}
 
 
 def is_tuned(model: Path) -> bool:
     """Whether a model folder was trained here, on pairs or rows, and is no base model."""
-    manifest = model / "manifest.json"
+    manifest = model / MANIFEST
     return manifest.is_file() and "start" in read_json(manifest)["inputs"]
 
 

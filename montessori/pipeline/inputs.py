@@ -5,6 +5,7 @@ another's lock came by git), and it trusts its cache and its remotes. A stage th
 the wrong pairs, or on weights with a flipped byte, would be recorded as good.
 """
 
+import hashlib
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -97,8 +98,6 @@ def folder_md5(files: Mapping[str, str]) -> str:
 
 
 def _md5(data: bytes) -> str:
-    import hashlib
-
     return hashlib.md5(data, usedforsecurity=False).hexdigest()
 
 

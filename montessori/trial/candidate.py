@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, TypeVar
 
 import montessori
-from montessori.artifacts.files import read_json
+from montessori.artifacts.files import MANIFEST, read_json
 from montessori.graph.load import FILE, read_yaml, require_section
 from montessori.models.hosted import read_hosted
 from montessori.pipeline.machine import Machine
@@ -92,7 +92,7 @@ class Candidate:
     @cached_property
     def is_base(self) -> bool:
         """Whether the model has no chat template of its own."""
-        facts = read_json(self.folder / "manifest.json")["facts"]
+        facts = read_json(self.folder / MANIFEST)["facts"]
         return bool(facts.get("template") == "fallback")
 
     @cached_property

@@ -7,7 +7,7 @@ from typing import Any
 
 import torch
 
-from montessori.artifacts.files import read_json
+from montessori.artifacts.files import MANIFEST, read_json
 from montessori.graph.load import apply_row_changes, require_section
 from montessori.models.hosted import read_hosted
 from montessori.models.prepare import ModelParams, prepare_model
@@ -28,7 +28,7 @@ def ask_folder(candidate: Candidate) -> list[Finding]:
     if hosted is not None:
         text = f"{hosted.model} at {hosted.server}: only what a server can be asked is tried"
         return [Finding("folder", "ok", text)]
-    facts = read_json(candidate.folder / "manifest.json")["facts"]
+    facts = read_json(candidate.folder / MANIFEST)["facts"]
     return [Finding("folder", "ok", _describe(candidate.folder, facts)), *_template_origin(facts)]
 
 

@@ -10,7 +10,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from montessori.artifacts.files import folder_digest, new_folder, read_json, write_json, write_table
+from montessori.artifacts.files import (
+    MANIFEST,
+    folder_digest,
+    new_folder,
+    read_json,
+    write_json,
+    write_table,
+)
 from montessori.artifacts.schemas import VERDICTS
 from montessori.errors import MontessoriError
 from montessori.evals.answers import THINKING
@@ -88,7 +95,7 @@ def write_verdicts(
 
 def _count_thoughts(answers: Path) -> dict[str, object]:
     """Answers of the run that came behind a thought, if there are any."""
-    manifest = answers / "manifest.json"
+    manifest = answers / MANIFEST
     facts = read_json(manifest).get("facts", {}) if manifest.is_file() else {}
     return {ANSWERS_THINKING: facts[THINKING]} if THINKING in facts else {}
 
