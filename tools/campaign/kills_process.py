@@ -174,6 +174,8 @@ def _use_files(place: Path, log: Path) -> None:
     for source, target in ((os.open(os.devnull, os.O_RDONLY), 0), (_create(log), 1)):
         os.dup2(source, target)
     os.dup2(1, 2)
+    sys.stdout = open(1, "w", encoding="utf-8", closefd=False)  # noqa: SIM115 - to the end
+    sys.stderr = open(2, "w", encoding="utf-8", closefd=False, buffering=1)  # noqa: SIM115
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
@@ -244,11 +246,20 @@ def used_by_group(group: int) -> float:
 def wait_for_group(group: int, seconds: float = ORPHANS) -> bool:
     """Whether all processes of a group are gone, or become so in this time."""
     until = time.monotonic() + seconds
-    while any(int(fields[2]) == group and fields[0] != "Z" for fields in _stats()):
+    while _has_processes(group):
         if time.monotonic() > until:
             return False
         time.sleep(0.05)
     return True
+
+
+def _has_processes(group: int) -> bool:
+    """Whether a process of the group runs; a zombie that nobody waits for does not."""
+    try:
+        os.killpg(group, 0)
+    except ProcessLookupError:
+        return False
+    return any(int(fields[2]) == group and fields[0] != "Z" for fields in _stats())
 
 
 def _stats() -> list[Sequence[str]]:
