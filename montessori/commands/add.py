@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from montessori.artifacts.atomic import atomic_path
+from montessori.artifacts.atomic import atomic_path, sweep_partial
 from montessori.commands.check import check_params
 from montessori.errors import MontessoriError
 from montessori.graph.edit import merge_changes, show_difference
@@ -168,6 +168,7 @@ def _replace_text(path: Path, text: str) -> None:
     """
     # Moving a file onto a link would replace the link, and a new file has the default mode.
     file = path.resolve()
+    sweep_partial([file])
     before = file.read_bytes()
     encoding = "utf-8-sig" if before.startswith(BOM_UTF8) else "utf-8"
     newline = "\r\n" if b"\r\n" in before else "\n"

@@ -13,7 +13,7 @@ import sys
 from datetime import UTC, datetime
 from pathlib import Path
 
-from montessori.artifacts.atomic import write_text
+from montessori.artifacts.atomic import sweep_partial, write_text
 
 RECORDS = Path("metrics") / "runtime"
 UNFINISHED = Path(".work") / "runtime"
@@ -38,7 +38,9 @@ def record_run(kind: str, name: str, seconds: float, devices: int) -> None:
         "seconds": round(sum(start["seconds"] for start in starts), 3),
         "starts": len(starts),
     }
-    write_text(RECORDS / kind / f"{name}.json", json.dumps(facts, indent=2) + "\n")
+    path = RECORDS / kind / f"{name}.json"
+    sweep_partial([path])
+    write_text(path, json.dumps(facts, indent=2) + "\n")
     shutil.rmtree(folder, ignore_errors=True)
 
 

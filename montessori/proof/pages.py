@@ -7,6 +7,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from montessori.artifacts.atomic import write_text
 from montessori.artifacts.files import write_json
 from montessori.errors import MontessoriError
 from montessori.proof.at_hand import read_records
@@ -62,8 +63,7 @@ def _write_proof(root: Path, profile: str, proof: Mapping[str, Any]) -> list[Pat
     summary = root / "metrics" / "proof" / f"{profile}.json"
     write_json(summary, proof)
     picture = _picture_path(root, profile)
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    picture.write_text(standalone_chart(proof_figure(proof)), encoding="utf-8")
+    write_text(picture, standalone_chart(proof_figure(proof)))
     return [summary, picture]
 
 
@@ -117,5 +117,5 @@ def fill_page(page: Path, blocks: Blocks) -> bool:
     text = page.read_text(encoding="utf-8")
     filled = PLACE.sub(replace_text, text)
     if filled != text:
-        page.write_text(filled, encoding="utf-8")
+        write_text(page, filled)
     return bool(filled_names)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import polars as pl
 
+from montessori.artifacts.atomic import write_text
 from montessori.artifacts.dialogue import Turns, join_system, system_prompts, user_turns
 from montessori.artifacts.schemas import PROBE
 from montessori.errors import MontessoriError
@@ -207,6 +208,5 @@ def _too_few_rows(order: Order, synth: SynthParams, tally: Tally) -> MontessoriE
 
 def _write_skills(rows: pl.DataFrame, plot: Path) -> None:
     skills = count_skills(rows) or {OTHER: 0}  # DVC needs a plot with at least one row
-    plot.parent.mkdir(parents=True, exist_ok=True)
     frame = pl.DataFrame({"skill": list(skills), "rows": list(skills.values())})
-    frame.write_csv(plot)
+    write_text(plot, frame.write_csv())

@@ -32,11 +32,27 @@ def write_folder(path: Path, value: int) -> None:
         (folder / "x.txt").write_text(str(value))
 
 
+def write_histogram(path: Path, value: int) -> None:
+    """A plot of stage influence."""
+    from montessori.signals.influence.score import _write_histogram
+
+    _write_histogram(path, [0.5, float(value)])
+
+
+def write_skills(path: Path, value: int) -> None:
+    """A plot of the stages that write rows."""
+    from montessori.writing.produce import _write_skills
+
+    _write_skills(pl.DataFrame({"skill": ["sums"] * value}), path)
+
+
 WRITERS: dict[str, Callable[[Path, int], None]] = {
     "json": lambda path, value: write_json(path, value),
     "text": lambda path, value: write_text(path, f"{value}\n"),
     "table": lambda path, value: write_table(pl.DataFrame({"x": [value]}), path, SCHEMA),
     "folder": write_folder,
+    "histogram": write_histogram,
+    "skills": write_skills,
 }
 
 

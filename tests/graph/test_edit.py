@@ -190,6 +190,16 @@ def test_a_dry_run_and_a_bad_name_write_nothing(project: Path):
     assert [path.name for path in project.glob(".params*")] == []
 
 
+def test_what_a_killed_command_left_beside_params_is_swept(project: Path):
+    """git does not ignore it, so a commit would take it."""
+    process = subprocess.Popen(["true"])
+    process.wait()
+    stray = project / f".params.yaml.{process.pid}.partial"
+    stray.write_text("half")
+    apply_round(project / "params.yaml", "montessori-3", "montessori-2")
+    assert not stray.exists()
+
+
 @pytest.mark.parametrize("name", sorted(path.stem for path in (ROOT / "profiles").glob("*.yaml")))
 def test_every_profile_fits(project: Path, name: str):
     apply_profile(project / "params.yaml", project / "profiles", name)

@@ -54,6 +54,16 @@ def test_starts_that_were_cut_off_are_added_each_with_its_own_devices():
     assert (found["seconds"], found["device_seconds"], found["starts"]) == (16.0, 45.0, 3)
 
 
+def test_what_a_kill_left_beside_a_record_is_swept():
+    process = subprocess.Popen(["true"])
+    process.wait()
+    stray = RECORDS / "sft" / f".a.json.{process.pid}.partial"
+    stray.parent.mkdir(parents=True)
+    stray.write_text("half")
+    record_run("sft", "a", 1.0, devices=0)
+    assert [path.name for path in stray.parent.iterdir()] == ["a.json"]
+
+
 def test_what_was_counted_is_not_counted_again():
     keep_unfinished("sft", "a", 10.0, devices=1)
     record_run("sft", "a", 1.0, devices=1)

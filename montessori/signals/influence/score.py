@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import polars as pl
 import torch
 
+from montessori.artifacts.atomic import write_text
 from montessori.artifacts.files import new_folder, write_table
 from montessori.artifacts.schemas import ALL_REFERENCES, SCORES
 from montessori.errors import MontessoriError
@@ -288,5 +289,4 @@ def _explain_memory() -> Iterator[None]:
 def _write_histogram(plot: Path, centred: Sequence[float]) -> None:
     bars = make_histogram(centred)
     frame = pl.DataFrame(bars, schema=["influence", "rows", "sign"], orient="row")
-    plot.parent.mkdir(parents=True, exist_ok=True)
-    frame.write_csv(plot, float_precision=9)
+    write_text(plot, frame.write_csv(float_precision=9))
