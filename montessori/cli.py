@@ -10,7 +10,7 @@ from typing import Annotated, NoReturn
 import typer
 
 from montessori.bench.command import bench
-from montessori.errors import MontessoriError
+from montessori.errors import MontessoriError, escape_controls
 from montessori.evals.published.score_command import score
 from montessori.graph.load import FILE
 
@@ -28,6 +28,11 @@ app.add_typer(score, name="score")
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the difference, write nothing.")]
 
 
+def _show(text: str, err: bool = False) -> None:
+    """Print a text, whoever wrote it: nothing in it may steer the terminal."""
+    typer.echo(escape_controls(text), err=err)
+
+
 @app.command()
 def check() -> None:
     """Report every problem of params.yaml and of the files that it names at once.
@@ -38,7 +43,7 @@ def check() -> None:
     from montessori.commands.check import check_file
 
     check_file(Path(FILE), root=Path())
-    typer.echo(f"{FILE} is right")
+    _show(f"{FILE} is right")
 
 
 @add.command("round")
@@ -50,7 +55,7 @@ def add_round(
     """Write the rows of a standard round, from its probe to its run."""
     from montessori.commands.add import apply_round
 
-    typer.echo(apply_round(Path(FILE), name, old, dry_run))
+    _show(apply_round(Path(FILE), name, old, dry_run))
 
 
 @add.command("benchmark")
@@ -68,7 +73,7 @@ def add_benchmark(
     from montessori.commands.add import apply_benchmark
 
     named = [run.strip() for run in runs.split(",") if run.strip()]
-    typer.echo(apply_benchmark(Path(FILE), task, shots, named, dry_run))
+    _show(apply_benchmark(Path(FILE), task, shots, named, dry_run))
 
 
 @app.command()
@@ -85,7 +90,7 @@ def profile(
     """
     from montessori.commands.add import apply_profile
 
-    typer.echo(apply_profile(Path(FILE), Path("profiles"), name, dry_run))
+    _show(apply_profile(Path(FILE), Path("profiles"), name, dry_run))
 
 
 @app.command()
@@ -94,7 +99,7 @@ def doctor() -> None:
     from montessori.commands.doctor import examine_checkout, format_findings
 
     findings = examine_checkout(Path())
-    typer.echo(format_findings(findings))
+    _show(format_findings(findings))
     if any(finding.level == "bad" for finding in findings):
         raise typer.Exit(1)
 
@@ -116,9 +121,9 @@ def try_a_model(
     from montessori.commands.try_model import read_roles, try_model
 
     def tell(text: str) -> None:
-        typer.echo(text, err=True)
+        _show(text, err=True)
 
-    if not try_model(model, read_roles(roles or []), typer.echo, tell):
+    if not try_model(model, read_roles(roles or []), _show, tell):
         raise typer.Exit(1)
 
 
@@ -130,10 +135,10 @@ def table() -> None:
     from montessori.graph.load import read_yaml
 
     params = read_yaml(FILE)
-    typer.echo(format_comparison(Path("metrics/compare.json"), params))
+    _show(format_comparison(Path("metrics/compare.json"), params))
     note = older_note(Path(), params)
     if note:
-        typer.echo(note)
+        _show(note)
 
 
 @app.command()
@@ -143,7 +148,7 @@ def budgets(
     """Print what each run cost: teacher tokens, FLOPs, judge calls, seconds."""
     from montessori.commands.budgets import write_budgets
 
-    typer.echo(write_budgets(Path(), json))
+    _show(write_budgets(Path(), json))
 
 
 @app.command("report")
@@ -156,7 +161,7 @@ def write_report(
     from montessori.commands.report import write_sample_report
 
     write_sample_report(out, Path())
-    typer.echo(f"Report: {Path(out, 'index.html').resolve()}")
+    _show(f"Report: {Path(out, 'index.html').resolve()}")
 
 
 @app.command()
@@ -179,7 +184,7 @@ def proof(
 
     written = run_proof(seeds=seeds, profile=profile, students=students, jobs=jobs, pages=pages)
     for path in written:
-        typer.echo(f"written: {path}")
+        _show(f"written: {path}")
 
 
 @app.command()
@@ -211,7 +216,7 @@ def main() -> NoReturn:
         explained = explain_system_error(error)
         if explained is None:
             raise
-    typer.echo(str(explained), err=True)
+    _show(str(explained), err=True)
     sys.exit(2)
 
 

@@ -1,5 +1,16 @@
 """The one error type that users see: what is wrong, where, what was expected, what to type."""
 
+import logging
+import re
+
+#: Signs that change how the text around them is shown: controls of terminals (C0, C1), zero-width
+#: and directional signs (Unicode's Bidi_Control), tags, and halves of characters, which cannot be
+#: printed. New lines and tabs are none, joiners of emoji neither.
+_STEERING = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u206f\ufeff"
+    "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
+)
+
 
 class MontessoriError(Exception):
     """A problem that the user can solve.
@@ -21,4 +32,18 @@ class MontessoriError(Exception):
         for label in ("where", "expected", "next"):
             if text := getattr(self, label):
                 lines.append(f"{label}: {text}")
-        return "\n".join(lines)
+        return escape_controls("\n".join(lines))
+
+
+class EscapingFormatter(logging.Formatter):
+    """Lines of the log in which nothing steers the terminal."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """The line of a record."""
+        return escape_controls(super().format(record))
+
+
+def escape_controls(text: str) -> str:
+    """Text of a server or a model as it may be shown: `\\x1b`, `\\u202e` for what steers a terminal
+    or turns the direction of writing around."""
+    return _STEERING.sub(lambda sign: ascii(sign[0])[1:-1], text)

@@ -46,7 +46,7 @@ class Draft:
     call: int
     place: int
     question: WrittenQuestion
-    tokens: int
+    tokens: int | None
     dropped: str | None = None
 
     @property
@@ -233,10 +233,10 @@ class Elicitor:
             unread = WrittenQuestion(text, "", "")
             thinking = THINKING_ONLY if out.thought and not out.text else "no tags"
             problem = out.refused or thinking
-            drafts = [Draft(task, call, 0, unread, out.tokens, problem)]
+            drafts = [Draft(task, call, 0, unread, out.known_tokens, problem)]
         else:
             # The first question carries the tokens of the call, so that they are counted once.
-            tokens = [out.tokens] + [0] * (len(questions) - 1)
+            tokens = [out.known_tokens] + [0] * (len(questions) - 1)
             places = range(len(questions))
             drafts = [Draft(task, call, n, questions[n], tokens[n]) for n in places]
         for n, draft in enumerate(drafts):
@@ -314,7 +314,7 @@ class Elicitor:
             "prompt": prompt,
             "raw": question.raw,
             "dropped": dropped,
-            "response_tokens": 0 if answer is None else answer.tokens,
+            "response_tokens": 0 if answer is None else answer.known_tokens,
             "question_id": question_id,
             "target": question.target,
             "style": style,

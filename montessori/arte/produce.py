@@ -25,7 +25,7 @@ from montessori.progress import track_progress
 from montessori.signals.icl.answers import is_same_answer, tagged_answer
 from montessori.writing.causes import show_text
 from montessori.writing.collapse import list_reasons
-from montessori.writing.measures import count_skills, count_thoughts
+from montessori.writing.measures import count_skills, count_thoughts, mean_known, sum_known
 from montessori.writing.order import Order
 from montessori.writing.produce import make_keeper
 from montessori.writing.settings import FilterParams
@@ -220,14 +220,13 @@ def _measure_questions(written: pl.DataFrame, rows: pl.DataFrame) -> dict[str, A
     agreeing = 0
     for response, target in rows.select("response", "target").iter_rows():
         agreeing += is_same_answer(tagged_answer(response) or "", target)
-    tokens = pl.col("question_tokens").sum() + pl.col("response_tokens").sum()
     return {
         "questions_written": written["question_id"].n_unique(),
         "questions": rows["question_id"].n_unique(),
         "rows": rows.height,
         "dropped": dict(sorted(_count_dropped(written).items())),
-        "tokens": int(written.select(tokens).item()),
-        "response_tokens": float(rows["response_tokens"].mean() or 0.0),  # type: ignore[arg-type]
+        "tokens": sum_known(written, "question_tokens", "response_tokens"),
+        "response_tokens": mean_known(rows, "response_tokens"),
         "agree": agreeing / max(1, rows.height),
         "skills": count_skills(rows),
         **count_thoughts(written),

@@ -147,7 +147,7 @@ def _cost_of(stage: Stage, name: str, metrics: Path) -> Cost:
         return cost + Cost(unknown=(what,))
     trains_teacher = stage.kind in TRAINS_TEACHER
     return cost + Cost(
-        teacher_tokens=int(values.get("tokens", 0)) if stage.kind in WRITES else 0,
+        teacher_tokens=int(values.get("tokens") or 0) if stage.kind in WRITES else 0,
         judge_calls=int(values.get("judge_calls", 0)),
         judge_tokens=int(values.get("judge_tokens", 0)),
         usd=float(values.get("server", {}).get("usd", 0.0)),

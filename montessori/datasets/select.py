@@ -16,7 +16,7 @@ from montessori.errors import MontessoriError
 from montessori.filters.eval_items import is_eval_item, read_evals
 from montessori.filters.settings import DecontaminationParams
 from montessori.graph.limits import Rows
-from montessori.writing.measures import count_skills
+from montessori.writing.measures import count_skills, mean_known
 
 
 @dataclass(frozen=True)
@@ -56,7 +56,7 @@ def select_rows(
         "eval_items": scored.height - clean.height,
         "score_mean": float(chosen.select(pl.col("score").mean()).item()),
         "score_mean_of_all": float(clean.select(pl.col("score").mean()).item()),
-        "response_tokens": float(chosen.select(pl.col("response_tokens").mean()).item()),
+        "response_tokens": mean_known(chosen, "response_tokens"),
         "skills": count_skills(chosen),
     }
 

@@ -48,7 +48,8 @@ def _read_counted(dataset: Path, out: Path) -> pl.DataFrame:
         raise MontessoriError(
             f"{uncounted} rows of {dataset.name} have no number of response tokens",
             where=f"params.yaml, trims.{out.name}",
-            expected="rows that a teacher wrote; those of a file of your own are not counted",
+            expected="rows with a count of tokens: not those of a file of your own, or of a server "
+            "without usage",
             next="trim other datasets, or make your file shorter by hand",
         )
     return rows

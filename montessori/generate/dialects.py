@@ -16,6 +16,7 @@ from montessori.generate.shapes import (
     read_end,
     read_first,
     read_message,
+    read_model,
     read_usage,
 )
 from montessori.models.hosted import HostedModel
@@ -132,12 +133,14 @@ class Completions(LocalModel):
             usage = read_usage(answer, text)
             tokens = self._count_tokens(text) if usage[1] is None else usage[1]
             refused = end.refused or refused
-            return Answer(text, tokens, end.finished, first, thought, refused), usage
+            rest = first, thought, refused, read_model(answer)
+            return Answer(text, tokens, end.finished, *rest), usage
         usage = read_usage(answer, "")
         if end.finished and ids and ids[-1] in self.end_ids:
             ids = ids[:-1]
         text = self.decode_texts([ids])[0]
-        return Answer(text, len(ids), end.finished, first, refused=end.refused), usage
+        rest = first, "", end.refused, read_model(answer)
+        return Answer(text, len(ids), end.finished, *rest), usage
 
 
 @dataclass(frozen=True)
@@ -194,11 +197,8 @@ class Chat:
         end, message = read_end(choice), read_message(choice)
         usage = read_usage(answer, message.text)
         tokens, refused = count_answer(answer, usage[1], message), end.refused or message.refused
-        finished = end.finished and not refused
-        answered = Answer(
-            message.text, tokens, finished, read_first(choice), message.thought, refused
-        )
-        return answered, usage
+        rest = read_first(choice), message.thought, refused, read_model(answer)
+        return Answer(message.text, tokens, end.finished and not refused, *rest), usage
 
 
 def _sampling_fields(seed: int, sampling: Sampling) -> dict[str, Any]:

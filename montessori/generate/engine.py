@@ -71,6 +71,11 @@ class Generated:
     thought: str = ""
     refused: str = ""
 
+    @property
+    def known_tokens(self) -> int | None:
+        """Its tokens; None where a server has written a text and does not count it."""
+        return None if not self.tokens and (self.text or self.thought) else self.tokens
+
 
 class Engine(Protocol):
     """A model that writes.

@@ -6,6 +6,7 @@ written, or becomes one that later stages learn from.
 
 import hashlib
 import json
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -44,7 +45,8 @@ class Cost:
 class Answer:
     """A finished sample: text, tokens without the end token, who ended it, first tokens, thought.
 
-    As of `Generated`, with why a server gave no usable text.
+    As of `Generated`, with why a server gave no usable text, and which model it says it asked
+    where that is not the one that was wanted.
     """
 
     text: str
@@ -53,6 +55,7 @@ class Answer:
     first: FirstTokens = ()
     thought: str = ""
     refused: str = ""
+    model: str = ""
 
     def at_place(self, request: int, sample: int) -> Generated:
         """The answer as a sample of a call."""
@@ -77,7 +80,7 @@ def sample_key(identity: str, prompt: Prompt, seed: int, sampling: Sampling) -> 
 
 
 #: Fields of an answer that are not written where they say nothing, and those that always are.
-_OPTIONAL = frozenset({"first", "thought", "refused", "half_characters"})
+_OPTIONAL = frozenset({"first", "thought", "refused", "model", "half_characters"})
 _ANSWER = frozenset({"text", "tokens", "finished"})
 _TEXTS = frozenset({"text", "thought"})
 
@@ -96,6 +99,7 @@ class Ledger:
         self.total = Cost()
         self.requests = 0
         self.halves = 0  # of characters, in place of which answers have U+FFFD
+        self.models: Counter[str] = Counter()  # that answered in place of the one that was asked
         self.left_out: list[str] = []  # settings that the server did not know
         data = self.path.read_bytes() if self.path.is_file() else b""
         whole = data.rfind(b"\n") + 1
@@ -127,9 +131,14 @@ class Ledger:
     def sum_costs(self) -> dict[str, Any]:
         """Requests that were paid for, their tokens and US dollars, as metrics.
 
-        Where there were any: halves of characters, and settings left out (`left_out`).
+        Where there were any: halves of characters, settings left out (`left_out`), and answers by
+        models with another name than the one that was asked (`answered_by`).
         """
-        more = {"half_characters": self.halves, "left_out": sorted(set(self.left_out))}
+        more = {
+            "half_characters": self.halves,
+            "left_out": sorted(set(self.left_out)),
+            "answered_by": dict(sorted(self.models.items())),
+        }
         found = {name: value for name, value in more.items() if value}
         return {"requests": self.requests, **asdict(self.total), **found}
 
@@ -149,6 +158,7 @@ class Ledger:
             self.answers[record["key"]] = _read_answer(record)
             self.costs[record["key"]] = cost
             self.halves += record.get("half_characters", 0)
+            self.models.update([record["model"]] if record.get("model") else [])
         self.total += cost
         self.requests += 1
 
@@ -170,8 +180,8 @@ class Ledger:
 
 def _read_answer(record: Mapping[str, Any]) -> Answer:
     first = tuple((str(text), float(value)) for text, value in record.get("first", ()))
-    rest = record["finished"], first, record.get("thought", ""), record.get("refused", "")
-    return Answer(record["text"], record["tokens"], *rest)
+    rest = (record.get(name, "") for name in ("thought", "refused", "model"))
+    return Answer(record["text"], record["tokens"], record["finished"], first, *rest)
 
 
 def _is_whole(record: Mapping[str, Any]) -> bool:

@@ -11,6 +11,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any
 
 SHOWN = 300  # characters of a reason in an error
+READ = 100_000  # characters of a body in which a reason is looked for
 #: Keys that hold a reason; what a server repeats of the request (`input`) is none.
 _KEYS = (
     *("error", "errors", "message", "detail", "details", "msg", "reason", "title", "description"),
@@ -35,13 +36,14 @@ _FILTER = re.compile(
 
 def read_reason(body: str) -> str:
     """The reason in the body of an answer, on one line, escaped; "no reason" for an empty one."""
+    body = body[:READ]
     try:
         value = json.loads(body)
-    except ValueError:
+        found = [value] if isinstance(value, str) else list(dict.fromkeys(_collect(value)))
+    except (ValueError, RecursionError):
         return _clean(_strip_tags(body)) or "no reason"
     if isinstance(value, str):
         return _clean(value) or "no reason"
-    found = list(dict.fromkeys(_collect(value)))
     return _clean("; ".join(found)) or _clean(body)
 
 

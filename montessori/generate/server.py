@@ -4,6 +4,7 @@ Tries after the first are made by who asks (generate/tries.py), which also decid
 are in flight; so the openai package makes none.
 """
 
+import asyncio
 import json
 import random
 from collections.abc import Awaitable, Callable, Mapping
@@ -16,6 +17,8 @@ from urllib.parse import urlsplit
 import openai
 
 from montessori.errors import MontessoriError
+from montessori.generate.body_limit import ASKED, TooLarge, limit_answer
+from montessori.generate.hidden_key import hide_key, hide_key_in
 from montessori.generate.reasons import (
     cut_reason,
     is_filtered,
@@ -32,6 +35,8 @@ LONGEST_DRAIN = 60.0  # seconds for a server to end requests that nobody waits f
 TIMEOUTS = 3  # tries that may time out: the server may work on each, and bill it
 _OVERLOADED = frozenset({408, 429, 502, 503, 504, 529})  # perhaps by too many requests at once
 _PASSING = _OVERLOADED | {409, 425}  # beside all from 500
+#: What reading JSON of another shape raises.
+_UNREADABLE = (ValueError, KeyError, IndexError, TypeError, AttributeError, RecursionError)
 CONTEXT = "context"  # why a prompt is refused that does not fit
 T = TypeVar("T")
 Create = Callable[..., Awaitable[Any]]
@@ -100,7 +105,10 @@ class Server:
             api_key=self.key or "none",
             max_retries=retries,
             timeout=TIMEOUT,
-            http_client=openai.DefaultAsyncHttpxClient(trust_env=not is_loopback(self.url)),
+            default_headers={"accept-encoding": ASKED},
+            http_client=openai.DefaultAsyncHttpxClient(
+                trust_env=not is_loopback(self.url), event_hooks={"response": [limit_answer]}
+            ),
         )
 
     async def request_answer(
@@ -113,7 +121,12 @@ class Server:
         anything else that it refuses.
         """
         try:
-            raw = await create(**body)
+            async with asyncio.timeout(TIMEOUT):  # httpx's is for each piece of an answer
+                raw = await create(**body)
+        except TooLarge as error:
+            raise Unusable(str(error)) from None
+        except TimeoutError:
+            raise self._timed_out() from None
         except openai.NotFoundError as error:
             raise await self._no_model(error) from None
         except openai.APIError as error:
@@ -149,15 +162,19 @@ class Server:
     async def list_models(self) -> list[dict[str, Any]]:
         """What the server says of the models it has. Raises MontessoriError if it says nothing."""
         try:
-            async with self.open_client(retries=1) as client:
+            async with self.open_client(retries=1) as client, asyncio.timeout(TIMEOUT):
                 raw = await client.models.with_raw_response.list()
+        except TooLarge:
+            raise self._no_server() from None
+        except TimeoutError:
+            raise self._timed_out().error from None
         except openai.NotFoundError:
             raise self._no_server() from None
         except openai.APIError as error:
             raise self._problem(error) from None
         try:
             return [dict(entry) for entry in json.loads(raw.text)["data"] if entry["id"]]
-        except (ValueError, KeyError, TypeError):
+        except _UNREADABLE:
             raise self._no_server() from None
 
     def no_model_error(self, names: list[str]) -> MontessoriError:
@@ -172,7 +189,7 @@ class Server:
 
     def hide_key(self, text: str) -> str:
         """Text of the server without the key, should it repeat it."""
-        return text.replace(self.key, "[key]") if self.key else text
+        return hide_key(text, self.key)
 
     async def _no_model(self, error: openai.APIError) -> MontessoriError:
         try:
@@ -183,12 +200,12 @@ class Server:
     def _read(self, text: str, read: Callable[[Any], T]) -> T:
         """What `read` makes of an answer with status 200. Raises Unusable."""
         try:
-            value = json.loads(text)
-        except ValueError:
+            value = hide_key_in(json.loads(text), self.key)
+        except (ValueError, RecursionError):
             raise Unusable(self._reason(text)) from None
         try:
             return read(value)
-        except (ValueError, KeyError, IndexError, TypeError, AttributeError) as problem:
+        except _UNREADABLE as problem:
             choices = value.get("choices") if isinstance(value, dict) else None
             found = f"{problem!r} in " if choices else ""
             raise Unusable(found + self._reason(text), empty=choices == []) from None
@@ -198,7 +215,7 @@ class Server:
         if isinstance(error, openai.AuthenticationError | openai.PermissionDeniedError):
             return self._refused_key(error)
         if isinstance(error, openai.APITimeoutError):
-            return self._again(f"the server gave no answer within {TIMEOUT:g} s")
+            return self._timed_out().error
         if isinstance(error, openai.APIStatusError):
             reason = cut_reason(self._reason(error.response.text))
             return self._again(f"the server answers with status {error.status_code}: {reason}")
@@ -206,12 +223,16 @@ class Server:
             return self._unreachable(error)
         return self._again(f"the server's answer cannot be read: {self._reason(str(error))}")
 
+    def _timed_out(self) -> Unanswered:
+        problem = self._again(f"the server gave no answer within {TIMEOUT:g} s")
+        drain = min(TIMEOUT, LONGEST_DRAIN)
+        return Unanswered(problem, drain, overloaded=True, timed_out=True)
+
     def _failure(self, error: openai.APIError) -> Unanswered | MontessoriError:
         """A problem that may have passed at the next try, or one that will not."""
         problem = self._problem(error)
         if isinstance(error, openai.APITimeoutError):
-            drain = min(TIMEOUT, LONGEST_DRAIN)
-            return Unanswered(problem, drain, overloaded=True, timed_out=True)
+            return self._timed_out()
         if not isinstance(error, openai.APIStatusError):
             return Unanswered(problem, None, overloaded=False)
         status, wait = error.status_code, _seconds_asked(error.response.headers)

@@ -5,6 +5,7 @@ give log-probabilities in two forms. What cannot be read counts as not given.
 """
 
 import math
+import re
 from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
@@ -26,6 +27,9 @@ _FILTERS = frozenset(
 _TOOLS = frozenset({"tool_calls", "function_call", "tool_use", "malformed_function_call"})
 #: The server has failed (Mistral, OpenRouter, SGLang): there is no answer yet.
 _FAILED = frozenset({"error", "abort", "aborted"})
+
+
+_VERSION = re.compile(r"[-:@.]?(latest|preview|v?\d[\d.-]*)", re.ASCII)
 
 
 class End(NamedTuple):
@@ -92,6 +96,29 @@ def read_usage(answer: Mapping[str, Any], text: str) -> Usage:
     if completion is None and total is not None and prompt is not None:
         completion = max(0, total - prompt)
     return prompt, None if completion == 0 and text else completion
+
+
+def read_model(answer: Mapping[str, Any]) -> str:
+    """The model that a server says has answered; "" where it does not say so in a text."""
+    name = answer.get("model")
+    return " ".join(name.split())[:200] if isinstance(name, str) else ""
+
+
+def other_model(asked: str, answered: str) -> str:
+    """The name of the model that answered, where it is another than the one asked for; else "".
+
+    A provider before the name (openai/gpt-4o) and the case of letters make no other model.
+    """
+    names = {asked.lower(), asked.lower().rpartition("/")[2]}
+    same = {answered.lower(), answered.lower().rpartition("/")[2]} & names
+    return "" if same else answered
+
+
+def is_version(asked: str, answered: str) -> bool:
+    """Whether a name is another one with a date or version: gpt-4o-2024-08-06, llama3:latest."""
+    tail = answered.lower().rpartition("/")[2]
+    name = asked.lower().rpartition("/")[2]
+    return _VERSION.fullmatch(tail.removeprefix(name)) is not None if name in tail else False
 
 
 def count_answer(answer: Mapping[str, Any], completion: int | None, message: Message) -> int:

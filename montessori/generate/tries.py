@@ -3,7 +3,7 @@
 import asyncio
 import logging
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from montessori.generate.budget import Budget
@@ -21,7 +21,7 @@ from montessori.generate.server import (
     Unusable,
     seconds_to_wait,
 )
-from montessori.generate.shapes import REFUSED, Usage
+from montessori.generate.shapes import REFUSED, Usage, is_version, other_model
 from montessori.models.hosted import Prices
 
 LOG = logging.getLogger(__name__)
@@ -40,9 +40,28 @@ class MissingSample:
 
 @dataclass
 class Learned:
-    """What the server has shown it does not know: settings that are no longer sent."""
+    """What the server has shown: settings that it does not know, and that are no longer sent, and
+    the names under which it answers."""
 
     left_out: frozenset[str] = frozenset()
+    names: set[str] = field(default_factory=set)
+
+    def find_other(self, asked: str, answered: str) -> str:
+        """The name of the model that answered, where it is not the one that was asked; else "".
+
+        Warns of each name once, unless it is the one that was asked with its version.
+        """
+        other = other_model(asked, answered)
+        if other and other not in self.names:
+            self.names.add(other)
+            if not is_version(asked, other):
+                LOG.warning(
+                    "asked for %s, the server says that %s answers: its answers are counted under "
+                    "that name in the metrics (server.answered_by)",
+                    asked,
+                    other,
+                )
+        return other
 
 
 @dataclass(frozen=True)
@@ -128,7 +147,10 @@ class Tries:
                 raise
             parted = dialect.part_thought(answer.text, answer.tokens, sample.prompt)
             thought = parted.thought or answer.thought
-            answer = replace(answer, text=parted.text, tokens=parted.tokens, thought=thought)
+            model = self.desk.learned.find_other(desk.server.model, answer.model)
+            answer = replace(
+                answer, text=parted.text, tokens=parted.tokens, thought=thought, model=model
+            )
             desk.ledger.add_answer(sample.key, answer, desk.price(usage, worst))
             self.refusals.count_answer()
 

@@ -1,13 +1,43 @@
-"""Large files in a second place without a second copy, where the file system can."""
+"""Links: large files in a second place without a copy, and links that leave a model folder."""
 
 import errno
 import logging
+import re
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
+from montessori.errors import MontessoriError
+
 LOG = logging.getLogger(__name__)
 _REFUSED = (errno.EXDEV, errno.EOPNOTSUPP, errno.ENOTTY, errno.EINVAL, errno.EPERM, errno.EMLINK)
+
+
+#: A file of DVC's cache: a workspace of cache type symlink consists of links to such files.
+_DVC_CACHE = re.compile(r"/files/md5/[0-9a-f]{2}/[0-9a-f]{30}")
+
+
+def refuse_leaving_links(folder: Path, files: Iterable[Path]) -> None:
+    """Raise MontessoriError if one of `files` of a model folder is a link to a file outside of it.
+
+    What a foreign folder links to would be copied into an artifact and pushed with it. Links into
+    the cache of the hub, in which every file of a snapshot is one, and into DVC's are no harm.
+    """
+    home = folder.resolve()
+    # huggingface_hub: models--NAME/snapshots/COMMIT/FILE -> ../../blobs/DIGEST
+    blobs = home.parent.parent / "blobs" if home.parent.name == "snapshots" else home
+    for file in files:
+        if not file.is_symlink():
+            continue
+        target = file.resolve()
+        inside = target.is_relative_to(home) or target.is_relative_to(blobs)
+        if not inside and not _DVC_CACHE.search(target.as_posix()):
+            raise MontessoriError(
+                f"{file.relative_to(folder)} is a link that leaves the model folder: {target}",
+                where=str(folder),
+                expected="the model's own files, or links to files of the same folder",
+                next=f"if this is the file that you want: cp --remove-destination {target} {file}",
+            )
 
 
 def link_files(files: Iterable[Path], out: Path) -> None:

@@ -20,7 +20,7 @@ from montessori.models.adapters import find_adapters, load_merged
 from montessori.models.headers import refuse_pointer
 from montessori.models.hosted import FILE as HOSTED
 from montessori.models.hosted import HostedModel, parse_hosted
-from montessori.models.links import link_files
+from montessori.models.links import link_files, refuse_leaving_links
 from montessori.models.prepare_template import TEMPLATE, find_template, settle_found
 from montessori.models.settled_template import Option
 from montessori.models.source import open_source
@@ -29,14 +29,18 @@ from montessori.models.weight_check import check_weights
 from montessori.models.weights import matching_files
 
 TOKENIZERS = ("tokenizer.json", "tokenizer.model", "vocab.json", "spiece.model")
+#: Files of tokenizers by the names that transformers reads: any *.model, and these texts.
 COPIED = (
-    "*.txt",
+    "vocab.txt",
+    "merges.txt",
     "*.model",
     *TOKENIZERS,
     "special_tokens_map.json",
     "added_tokens.json",
     "generation_config.json",
 )
+#: All that is read of a model folder, with its adapters.
+READ = ("*.json", "*.jinja", "*.safetensors", "adapter", "adapter/*", *COPIED)
 PUT_BY_STAGES = ("bos_token", "eos_token", "pad_token", "unk_token")
 
 
@@ -71,6 +75,7 @@ def prepare_model(
         _write_hosted(parse_hosted(described, str(source)), source, out)
         return
     with open_source(source) as (folder, named_template):
+        refuse_leaving_links(folder, matching_files(folder, READ))
         _refuse_pointers(folder)
         config = _read_object(folder / "config.json", "the model's config", source)
         settings = _name_end_token(folder, config, _read_tokenizer_config(folder))
@@ -204,8 +209,7 @@ def _read_vocabulary(path: Path) -> dict[str, int]:
 def _copy_files(folder: Path, made: Path, config: dict[str, Any], settings: dict[str, Any]) -> None:
     """Copy weights and tokenizer; configs lose remote code and second copies of the template."""
     for path in matching_files(folder, COPIED):
-        if path.name != "README.txt":  # COPIED has *.txt for vocabularies
-            shutil.copyfile(path, made / path.name)
+        shutil.copyfile(path, made / path.name)
     write_json(made / "config.json", _drop_keys(config, "auto_map"))
     write_json(made / "tokenizer_config.json", _drop_keys(settings, "auto_map", "chat_template"))
 

@@ -20,7 +20,7 @@ from types import FrameType, SimpleNamespace
 from typing import Any, NoReturn, TypeVar
 
 from montessori.artifacts.atomic import sweep_partial
-from montessori.errors import MontessoriError
+from montessori.errors import EscapingFormatter, MontessoriError, escape_controls
 from montessori.pipeline import runtime, startup
 from montessori.pipeline.machine import Machine
 from montessori.pipeline.one_process import hold_stage
@@ -139,7 +139,7 @@ def _run_body(body: Callable[[Job], None], job: Job) -> None:
     started, finished = time.monotonic(), False
     try:
         sweep_partial(vars(job.paths).values())
-        logging.basicConfig(level=job.machine.log_level.upper(), format="%(name)s: %(message)s")
+        _begin_log(job.machine.log_level)
         if "DVC_STAGE" in os.environ:
             _require_listed_code(CODE / job.kind)
             _require_recorded_inputs(job, os.environ["DVC_STAGE"])
@@ -151,6 +151,12 @@ def _run_body(body: Callable[[Job], None], job: Job) -> None:
     finally:
         if not finished:
             _keep_time(job, time.monotonic() - started)
+
+
+def _begin_log(level: str) -> None:
+    handler = logging.StreamHandler()
+    handler.setFormatter(EscapingFormatter("%(name)s: %(message)s"))
+    logging.basicConfig(level=level.upper(), handlers=[handler])
 
 
 def _prepare_process(kind: str) -> None:
@@ -243,5 +249,5 @@ def _leave_on_signal(number: int, frame: FrameType | None) -> NoReturn:
 
 
 def _exit_with(text: str) -> NoReturn:
-    sys.stderr.write(text + "\n")
+    sys.stderr.write(escape_controls(text) + "\n")
     raise SystemExit(2)

@@ -24,15 +24,14 @@ def measure_rows(written: pl.DataFrame, rows: pl.DataFrame, tally: Tally) -> dic
     rows that are tasks of the lab, `correct` the share of those whose responses are all right; the
     latter is missing when no row is a task of the lab.
     """
-    tokens = pl.col("instruction_tokens").sum() + pl.col("response_tokens").sum()
     metrics: dict[str, object] = {
         "samples": written.height,
         "rows": rows.height,
         "kept": 1 - sum(tally.dropped.values()) / max(1, tally.samples),
         "dropped": dict(sorted(tally.dropped.items())),
-        "tokens": int(written.select(tokens).item()),
-        "instruction_tokens": _column_mean(written, "instruction_tokens"),
-        "response_tokens": _column_mean(rows, "response_tokens"),
+        "tokens": sum_known(written, "instruction_tokens", "response_tokens"),
+        "instruction_tokens": mean_known(written, "instruction_tokens"),
+        "response_tokens": mean_known(rows, "response_tokens"),
         "openings": len(tally.openings),
         **tally.compute_shares(),
     }
@@ -65,5 +64,15 @@ def _measure_correctness(rows: pl.DataFrame) -> dict[str, object]:
     return metrics
 
 
-def _column_mean(frame: pl.DataFrame, name: str) -> float:
+def sum_known(frame: pl.DataFrame, *names: str) -> int | None:
+    """The sum of columns of tokens; None where a server did not count those of some row."""
+    if any(frame[name].null_count() for name in names):
+        return None
+    return sum(int(frame[name].sum()) for name in names)
+
+
+def mean_known(frame: pl.DataFrame, name: str) -> float | None:
+    """The mean of a column of tokens, 0 without rows; None where those of some row are unknown."""
+    if frame[name].null_count():
+        return None
     return float(frame.select(pl.col(name).mean()).item() or 0.0)

@@ -30,7 +30,7 @@ from montessori.train.unseen import read_unseen_rows
 from montessori.writing.asking import find_text_problem
 from montessori.writing.causes import find_answer_causes, show_text
 from montessori.writing.collapse import SHOWN, list_reasons
-from montessori.writing.measures import count_thoughts
+from montessori.writing.measures import count_thoughts, sum_known
 from montessori.writing.order import Order
 from montessori.writing.settings import ResponseProbeParams
 
@@ -146,7 +146,7 @@ def _make_row(
         "prompt": instruction,
         "raw": text,
         "dropped": problem,
-        "response_tokens": answer.tokens,
+        "response_tokens": answer.known_tokens,
         "thinking": int(bool(answer.thought)),
     }
 
@@ -166,6 +166,6 @@ def _measure_responses(rows: pl.DataFrame) -> dict[str, Any]:
         "instructions": rows["prompt_id"].n_unique(),
         "instructions_with_several": by_prompt.filter(pl.col("len") > 1).height,
         "dropped": dict(reasons.iter_rows()),
-        "tokens": int(rows["response_tokens"].sum()),
+        "tokens": sum_known(rows, "response_tokens"),
         **count_thoughts(rows),
     }

@@ -37,10 +37,10 @@ class Draft:
     prompt: str
     sample: int
     raw: str
-    tokens: int
+    tokens: int | None
     turns: Turns = ()
     responses: list[str] = field(default_factory=list)
-    response_tokens: int = 0
+    response_tokens: int | None = 0
     skill: str | None = None
     dropped: str | None = None
     thinking: int = 0
@@ -147,7 +147,7 @@ class Writer:
                     prompt=prompts[place],
                     sample=out.sample,
                     raw=raw,
-                    tokens=out.tokens,
+                    tokens=out.known_tokens,
                     turns=written.turns,
                     dropped=written.problem,
                     thinking=int(bool(out.thought)),
@@ -183,7 +183,7 @@ class Writer:
         answers = engine.generate(requests, make_sampling(self.response))
         for draft, answer, prompt in zip(drafts, answers, prompts, strict=True):
             draft.responses.append(answer.text.strip())
-            draft.response_tokens += answer.tokens
+            draft.response_tokens = _add_known(draft.response_tokens, answer.known_tokens)
             draft.thinking += bool(answer.thought)
             problem = find_text_problem(answer, engine, prompt)
             if problem is None and not answer.text.strip():
@@ -194,3 +194,8 @@ class Writer:
 
     def _draw_seed(self, kind: str, *index: int) -> int:
         return seed_of(self.seed, kind, self.stage, *index)
+
+
+def _add_known(total: int | None, tokens: int | None) -> int | None:
+    """The sum of two counts of tokens; unknown where one of them is."""
+    return None if total is None or tokens is None else total + tokens

@@ -34,7 +34,8 @@ class FakeServer:
     all requests for text, `answered` those that got one. `first(turns)` gives the first tokens with
     log-probabilities to who asks for them, `refusal(body)` a status and a text, or None; a text
     that begins with `{` or `<` is the whole body of the refusal. `shape(answer)` may change a
-    completion; `latency(flight)` are seconds for an answer beside so many others in flight.
+    completion; `latency(flight)` are seconds for an answer beside so many others in flight;
+    `raw(handler)` writes the whole answer itself.
     """
 
     def __init__(self, reply, faults=(), models=("models/teacher",), key=None, owner="vllm"):
@@ -51,6 +52,7 @@ class FakeServer:
         self.refusal = lambda body: None
         self.shape = lambda answer: answer
         self.latency = lambda flight: 0.005
+        self.raw = None
 
     def __enter__(self):
         self.http = ThreadingHTTPServer(("127.0.0.1", 0), _handler(self))
@@ -142,7 +144,9 @@ def _handler(server):
                 fault = server.faults.popleft() if server.faults else None
                 seconds = server.latency(server.flight)
             server.pause.wait(seconds)
-            if fault in STATUS:
+            if server.raw is not None:
+                server.raw(self)
+            elif fault in STATUS:
                 self.refuse(STATUS[fault], f"status {fault}")
             elif fault in GARBAGE:
                 self.send(200, GARBAGE[fault])

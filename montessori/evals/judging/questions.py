@@ -42,7 +42,7 @@ class TurnAnswer:
         "context": the question left no room for an answer; "thinking": nothing but a thought, which
         is no text, was written.
         """
-        if not self.finished and self.tokens == 0:
+        if not self.finished and self.tokens == 0 and not self.text:
             return "context"
         if not self.text and self.tokens:
             return "thinking"

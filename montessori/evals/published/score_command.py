@@ -5,6 +5,8 @@ from typing import Annotated, Any
 
 import typer
 
+from montessori.errors import escape_controls
+
 score = typer.Typer(no_args_is_help=True, help="Score verdict files in the public formats.")
 
 Json = Annotated[Path | None, typer.Option("--json", help="Where the figures go.")]
@@ -118,4 +120,4 @@ def _show_figures(lines: list[str], figures: dict[str, Any], json: Path | None) 
 
     if json:
         write_json(json, figures)
-    typer.echo("\n".join(lines))
+    typer.echo(escape_controls("\n".join(lines)))
