@@ -1,7 +1,9 @@
 """`montessori bench influence`: what influence costs on this machine, and how exact it is."""
 
+import math
 import statistics
 import tempfile
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -17,14 +19,22 @@ from montessori.bench.measures import (
     weight_bytes,
 )
 from montessori.bench.published import Published
-from montessori.bench.world import DTYPES, RATE, REPEATS, Options, World, world_of
+from montessori.bench.world import (
+    DTYPES,
+    LEAST_REPEATS,
+    RATE,
+    REPEATS,
+    Options,
+    World,
+    world_of,
+)
 from montessori.signals.influence.audit import compare_estimates
 from montessori.signals.influence.exact import ExactStep
 from montessori.signals.influence.first_order import FirstOrder, reference_gradients
 from montessori.signals.influence.per_row import Consumer
 from montessori.signals.influence.row_gradient import RowGradient
 from montessori.train.adamw import AdamWState
-from montessori.train.loss import Row, sum_mean_losses
+from montessori.train.loss import Row, batch_by_length, sum_mean_losses
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -36,13 +46,14 @@ def measure_influence(options: Options, say: Callable[[str], None]) -> dict[str,
     Raises MontessoriError for unusable options, rows or models.
     """
     options.check()
+    until = time.monotonic() + 60 * options.sizes.minutes
     world = world_of(options, say)
     figures = _describe_world(world) | {
         "precision": options.compute.precision,
         "compiled": options.compute.compiled,
     }
     dtype = DTYPES[options.compute.precision]
-    estimates, measured = _measure_estimate(world, dtype, options, say)
+    estimates, measured = _measure_estimate(world, dtype, options, say, until)
     figures |= measured
     if "oracle" in options.against:
         figures |= _against_oracle(world, estimates, options, say)
@@ -64,7 +75,7 @@ def _describe_world(world: World) -> dict[str, Any]:
 
 # -------------------------------------------------------------------------------------- measured
 def _measure_estimate(
-    world: World, dtype: torch.dtype, options: Options, say: Callable[[str], None]
+    world: World, dtype: torch.dtype, options: Options, say: Callable[[str], None], until: float
 ) -> tuple[list[float], dict[str, Any]]:
     """Estimate the influence of the probes, centred; returns estimates and figures."""
     model = _model_in(world.model, dtype)
@@ -86,22 +97,19 @@ def _measure_estimate(
     engine.score_rows(world.probes[: engine.batch])  # the first batch pays for allocation
     if engine.alone:
         say(f"each probe has a backward pass of its own: {engine.alone}")
-    turns, peak = [], 0.0
-    for _ in range(REPEATS):  # one after the other, so that a busy moment hits both
-        centred, ours = _time_work(model, lambda: engine.score_rows(world.probes))
-        peak = max(peak, peak_memory(model.device))
-        bare = _time_work(model, lambda: _run_bare_passes(model, world.probes, world.pad))[1]
-        turns.append((ours, bare))
-        forget_peak(model.device)
+    until = until if not options.sizes.rows else math.inf
+    centred, turns, peak = _take_turns(engine, world.probes, world.pad, until)
     seconds, floor = (statistics.median(column) for column in zip(*turns, strict=True))
     of_floor = statistics.median(bare / ours for ours, bare in turns)
     tokens = sum(len(row.ids) for row in world.probes)
+    passes = len(list(batch_by_length(world.probes, engine.batch, engine.tokens)))
     # Per parameter and token: 2 operations in the forward pass and 4 in the backward pass.
     flops = 6 * _count_multiplied(model) * tokens / seconds
     rate = matrix_rate(model.device, dtype)
     figures = {
         "setup_seconds": setup,
-        "rows_per_backward": engine.batch,
+        "rows_per_backward": len(world.probes) / passes,
+        "turns": len(turns),
         "seconds_per_probe": seconds / len(world.probes),
         "probes_per_second": len(world.probes) / seconds,
         "tokens_per_second": tokens / seconds,
@@ -128,6 +136,29 @@ def _measure_estimate(
         "products {products:.3f} s".format(**parts)
     )
     return centred[:, 0].tolist(), figures
+
+
+def _take_turns(
+    engine: FirstOrder, probes: list[Row], pad: int, until: float
+) -> tuple[torch.Tensor, list[tuple[float, float]], float]:
+    """Scores of the probes, seconds of both works in each turn, and the peak of memory in MiB.
+
+    A turn is the estimate and then bare passes, so that a busy moment hits both. There are REPEATS,
+    or LEAST_REPEATS where the clock would pass `until` before the parts are timed too.
+    """
+    model, turns, peak = engine.model, list[tuple[float, float]](), 0.0
+    while len(turns) < REPEATS:
+        began = time.monotonic()
+        centred, ours = _time_work(model, lambda: engine.score_rows(probes))
+        peak = max(peak, peak_memory(model.device))
+        bare = _time_work(model, lambda: _run_bare_passes(model, probes, pad))[1]
+        turns.append((ours, bare))
+        forget_peak(model.device)
+        now = time.monotonic()
+        # The parts take three estimates, about as long as a turn and a half.
+        if len(turns) >= LEAST_REPEATS and now + 2.5 * (now - began) > until:
+            break
+    return centred, turns, peak
 
 
 def _time_parts(engine: FirstOrder, world: World) -> dict[str, float]:

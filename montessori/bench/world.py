@@ -22,9 +22,9 @@ BATCH, CLIP = 8, 1.0  # of the warm-up
 #: What is chosen where time allows.
 MOST_ROWS, MOST_REFERENCES, MOST_STEPS = 64, 256, 60
 #: Shares of the time. A warm-up step has BATCH rows; the estimate and the bare passes take REPEATS
-#: turns, and the parts three more.
+#: turns, LEAST_REPEATS where the time is up before, and the parts three more.
 WARMUP_SHARE, REFERENCE_SHARE, MEASURED_SHARE = 0.25, 0.1, 0.5
-REPEATS = 5
+REPEATS, LEAST_REPEATS = 5, 3
 FALLBACK = Path("montessori/templates/plain_chat.jinja")
 DTYPES = {"fp32": torch.float32, "bf16": torch.bfloat16}
 RIVALS = ("oracle", "published")
@@ -244,8 +244,9 @@ def _random_state(model: "PreTrainedModel") -> AdamWState:
     """Draw moments of a plausible size in the model's number format: good for timing only."""
     named = trained_parameters(model)
     return AdamWState(
-        exp_avg={name: 1e-4 * torch.randn_like(value) for name, value in named.items()},
-        exp_avg_sq={name: 1e-8 + 1e-7 * torch.rand_like(value) for name, value in named.items()},
+        # In place: freed temporaries would stay in the heap and count as memory of influence.
+        exp_avg={name: torch.empty_like(v).normal_(0.0, 1e-4) for name, v in named.items()},
+        exp_avg_sq={name: torch.empty_like(v).uniform_(1e-8, 1e-7) for name, v in named.items()},
         step=MOST_STEPS,
         betas=(0.9, 0.999),
         eps=1e-8,

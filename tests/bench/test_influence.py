@@ -12,7 +12,7 @@ import pytest
 import torch
 from typer.testing import CliRunner
 
-from montessori.bench import world
+from montessori.bench import influence, world
 from montessori.bench.published import Published
 from montessori.bench.shapes import SHAPES
 from montessori.cli import app
@@ -23,6 +23,15 @@ from montessori.train.adamw import AdamWState, trained_parameters
 from montessori.train.loss import Row
 from tests.command_line import options
 from tests.tiny_rows import row
+
+SMALLEST = {
+    "reference_rows": 1,
+    "warmup_steps": 1,
+    "audit_rows": 2,
+    "published_rows": 1,
+    "max_length": 8,
+    "tokens": 8,
+}
 
 
 @pytest.fixture
@@ -154,3 +163,13 @@ def test_what_is_left_to_the_time_follows_a_row(monkeypatch, student, seconds, e
     assert (found.rows, found.reference_rows, found.warmup_steps) == expected
     asked = world.settle_sizes(load_model(student), replace(free, rows=5, warmup_steps=7))
     assert (asked.rows, asked.reference_rows, asked.warmup_steps) == (5, expected[1], 7)
+
+
+@pytest.mark.parametrize(("asked", "turns"), [({"minutes": 1e-9}, 3), ({"rows": 2}, 5)])
+def test_turns_end_with_the_time_unless_rows_are_asked_for(monkeypatch, asked, turns) -> None:
+    """Once the time is up three turns are enough; asked rows have all five."""
+    monkeypatch.setattr(world, "time_row", lambda model, tokens: 100.0)
+    sizes = world.Sizes(**({"rows": 0, "minutes": 1e-9} | asked), **SMALLEST)
+    compute = world.Compute("fp32", 0, False, False, "cpu", 1)
+    options = world.Options("tiny", world.RowFiles(None, None, None), sizes, compute, ())
+    assert influence.measure_influence(options, lambda line: None)["turns"] == turns

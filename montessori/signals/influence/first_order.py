@@ -18,7 +18,7 @@ from montessori.signals.influence.per_row import Consumer, PerRow, UnsupportedLa
 from montessori.signals.influence.reduction import BLOCK, Reduction
 from montessori.signals.influence.row_gradient import RowGradient
 from montessori.train.adamw import AdamWState, trained_parameters
-from montessori.train.loss import Row, batch_by_length, comfortable_tokens, sum_mean_losses
+from montessori.train.loss import Row, batch_by_length, sum_mean_losses
 from montessori.train.memory import most_tokens
 
 if TYPE_CHECKING:
@@ -52,6 +52,7 @@ def reference_gradients(
         for name, parameter in parameters.items()
     }
     model.zero_grad(set_to_none=True)
+    tokens = most_tokens(model)
     for k, group in enumerate(groups):
         rows = [references[i] for i in group]
         sums = {name: _sum_in(table[k]) for name, table in stacked.items()}
@@ -60,7 +61,7 @@ def reference_gradients(
             sums[name] += gradient.flatten()
 
         # The loss of the group is a sum over its rows.
-        for indices in batch_by_length(rows, batch, comfortable_tokens(model.device)):
+        for indices in batch_by_length(rows, batch, tokens):
             with _consume_gradients(parameters, add):
                 (sum_mean_losses(model, [rows[i] for i in indices], pad) / len(rows)).backward()
         for name, total in sums.items():

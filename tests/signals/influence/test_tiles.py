@@ -156,3 +156,15 @@ def test_a_larger_vocabulary_leaves_room_for_fewer_tokens():
     assert memory.most_tokens(small) == 2048
     assert 0 < memory.most_tokens(large) < 2048
     assert memory.most_tokens(large, kept_to_end=True) == memory.most_tokens(large) / 2
+
+
+def test_reference_rows_share_a_pass_as_far_as_memory_allows(monkeypatch):
+    model, rows = model_of(dtype=torch.float32), rows_of([20] * 8)
+    together = reference_gradients(model, rows, [list(range(8))], 0)
+    weights = sum(value.nbytes for value in model.parameters())
+    monkeypatch.setattr(memory, "CPU_BYTES", 50 * memory.bytes_of_token(model) - weights)
+    with Largest() as largest:
+        found = reference_gradients(model, rows, [list(range(8))], 0)
+    assert largest.elements <= 50 * 300  # logits of two rows; those of all have 48,000
+    for name, gradient in together.items():
+        assert torch.allclose(found[name], gradient, rtol=1e-4, atol=1e-7), name
