@@ -26,6 +26,7 @@ PAGES = (
     "docs/reference/stages.md",
     "docs/reference/architectures.md",
     "docs/explanation/lab.md",
+    "docs/reliability.md",
 )
 
 #: What stands in the root, one clause each.
@@ -222,6 +223,13 @@ def architectures() -> str:
     return describe_architectures()
 
 
+def kills() -> str:
+    """What came of the kills of the campaign."""
+    from tools.campaign.kills_record import describe_kills
+
+    return describe_kills()
+
+
 BLOCKS = {
     "architectures": architectures,
     "commands": command_reference,
@@ -229,6 +237,7 @@ BLOCKS = {
     "stages": stages_reference,
     "root": root_table,
     "modules": modules,
+    "kills": kills,
     "families": families,
     "cards": cards,
 }
