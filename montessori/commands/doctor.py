@@ -8,28 +8,16 @@ import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
-from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Literal
 
+from montessori.commands.findings import Finding
+from montessori.commands.remotes import remote_findings
 from montessori.pipeline.runtime import total_memory
 
 GIB = 1024**3
 MEMORY, DISK = 4.0, 5.0  # GiB that the lab needs
 LOCK = "requirements/lock.txt"
-
-Level = Literal["ok", "note", "bad"]
-
-
-@dataclass(frozen=True)
-class Finding:
-    """One result of the examination, and the command that fixes it."""
-
-    subject: str
-    level: Level
-    text: str
-    next: str = ""
 
 
 def examine_checkout(root: Path) -> list[Finding]:
@@ -197,34 +185,27 @@ def disk_finding(root: Path) -> Finding:
 
 # ------------------------------------------------------------------------------------ checkout
 def dvc_findings(root: Path) -> list[Finding]:
-    """DVC: set up, remote, what is out of date."""
+    """DVC: set up, its remotes, what is out of date."""
     if shutil.which("dvc") is None:
         return [Finding("dvc", "bad", "not on PATH", "make repro, or activate .venv")]
     if not (root / ".dvc" / "config").is_file():
         return [Finding("dvc", "bad", "not set up here", "start in the root of the repository")]
-    remote = _command_output(["dvc", "remote", "list"], root)
-    remotes = (
-        Finding("remote", "ok", remote.replace("\t", " ").replace("\n", ", "))
-        if remote
-        else (
-            Finding("remote", "note", "none", "to share data: dvc remote add -d NAME PATH-OR-URL")
-        )
-    )
+    remotes = remote_findings(root)
     status = _command_output(["dvc", "status"], root)
     if status is None:
-        return [Finding("dvc", "bad", "dvc status fails", "dvc status"), remotes]
+        return [Finding("dvc", "bad", "dvc status fails", "dvc status"), *remotes]
     stages = [line for line in status.splitlines() if re.match(r"[^\s].*:$", line)]
     if "code:" in stages:  # what follows from it is known when its lists are written
         changed = Finding(
             "dvc", "note", "code changed", "dvc repro code, then dvc status; or dvc repro"
         )
-        return [changed, remotes]
+        return [changed, *remotes]
     if stages:
         return [
             Finding("dvc", "note", f"{len(stages)} stages are out of date", "dvc repro"),
-            remotes,
+            *remotes,
         ]
-    return [Finding("dvc", "ok", "everything is up to date"), remotes]
+    return [Finding("dvc", "ok", "everything is up to date"), *remotes]
 
 
 def inputs_findings(root: Path) -> list[Finding]:

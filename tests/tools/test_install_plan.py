@@ -132,7 +132,7 @@ def test_the_ranges_of_the_project_contain_the_pins():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
     locked = pins(LOCK)
-    for line in [*project["dependencies"], *extras["dev"], *extras["docs"]]:
+    for line in [*project["dependencies"], *extras["dev"], *extras["docs"], *extras["remotes"]]:
         needed = requirements.Requirement(line)
         assert locked[needed.name.lower().replace(".", "-").replace("_", "-")] in needed.specifier
     assert extras["gpu"] == [f"vllm=={pins(VLLM_GPU)['vllm']}"]

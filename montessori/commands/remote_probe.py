@@ -1,0 +1,58 @@
+"""Tries the remotes of the DVC repository in the working directory: a program of its own.
+
+`montessori doctor` runs it with a limit of time, which no library of a remote keeps by itself. It
+lists and never writes. Each line that it prints is JSON of one remote.
+"""
+
+import json
+import sys
+from collections.abc import Iterator
+from itertools import islice
+from typing import Any
+
+SAMPLE = 5  # objects of dvc.lock that are looked for
+
+
+def main() -> None:
+    """Print a line of JSON for each remote: its name, and `found` of `wanted`, or `error`."""
+    from dvc.repo import Repo
+
+    with Repo() as repo:
+        for name in repo.config["remote"]:
+            line = json.dumps({"name": name, **_try_remote(repo, name)})
+            sys.stdout.write(line + "\n")
+            sys.stdout.flush()
+
+
+def _try_remote(repo: Any, name: str) -> dict[str, Any]:
+    """`found` of `wanted` objects, or the types and texts of a chain of errors, outermost first."""
+    facts: dict[str, Any] = {}
+    try:
+        facts["url"] = repo.config["remote"][name]["url"]
+        remote = repo.cloud.get_remote(name)
+        facts["kind"] = remote.fs.protocol
+        remote.fs.ls(remote.fs.parent(remote.path))  # a bucket, or the folder of the folder
+        facts["there"] = remote.fs.exists(remote.path)
+        wanted = list(islice(_wanted_objects(repo), SAMPLE))
+        paths = [remote.odb.oid_to_path(one) for one in wanted]
+        return facts | {"wanted": len(wanted), "found": sum(map(remote.fs.exists, paths))}
+    except Exception as error:  # noqa: BLE001 (of whatever library the remote needs)
+        return facts | {"error": list(_list_causes(error))}
+
+
+def _wanted_objects(repo: Any) -> Iterator[str]:
+    """The hashes of outputs of dvc.lock that `dvc push` sends."""
+    for out in repo.index.outs:
+        if out.use_cache and out.can_push and out.hash_info.value:
+            yield out.hash_info.value
+
+
+def _list_causes(error: BaseException) -> Iterator[list[str]]:
+    cause: BaseException | None = error
+    while cause is not None:
+        yield [type(cause).__name__, str(cause)]
+        cause = cause.__cause__ or cause.__context__
+
+
+if __name__ == "__main__":
+    main()
