@@ -29,7 +29,7 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Show the difference, wr
 
 
 def _show(text: str, err: bool = False) -> None:
-    """Print a text, whoever wrote it: nothing in it may steer the terminal."""
+    """Print a text of any source: nothing in it may steer the terminal."""
     typer.echo(escape_controls(text), err=err)
 
 
