@@ -32,7 +32,7 @@ from tools.campaign.kills_record import (
     summarize_kills,
 )
 from tools.campaign.kills_targets import list_targets
-from tools.campaign.kills_trial import Trial
+from tools.campaign.kills_trial import Outcome, Trial
 
 KILLS = 1000
 REAL = 25  # one kill in so many is of a command that is started as a user does
@@ -78,13 +78,17 @@ def _run(options: argparse.Namespace) -> None:
         trial = trials[name]
         if name not in rehearsed:
             rehearsed.add(name)
-            for fault in trial.rehearse():
-                print(f"FAULT {name}: undisturbed: {fault}", flush=True)
-        kill = _kill(trial, options, code)
-        append_kill(options.record, kill)
-        _show(kill)
+            _rehearse(trial, options, code)
+        _kill(trial, options, code)
         if options.minutes and time.monotonic() - started > options.minutes * 60:
             return
+
+
+def _rehearse(trial: Trial, options: argparse.Namespace, code: str) -> None:
+    """Run a target undisturbed; if its bytes are not those of the pipeline, that is on record."""
+    if faults := tuple(f"undisturbed: {fault}" for fault in trial.rehearse()):
+        outcome = Outcome(0, 0, False, faults, 0)
+        _note(trial.target.name, -1, outcome, options, code)
 
 
 def _is_chosen(name: str, parts: Sequence[str]) -> bool:
@@ -112,13 +116,26 @@ def _draw_targets(options: argparse.Namespace, weights: dict[str, float]) -> Ite
             counts[name] += 1
 
 
-def _kill(trial: Trial, options: argparse.Namespace, code: str) -> Kill:
+def _kill(trial: Trial, options: argparse.Namespace, code: str) -> None:
+    """Kill a target for the next time, and put it on record."""
     name = trial.target.name
-    number = sum(kill.target == name for kill in read_kills(options.record))
+    earlier = [kill for kill in read_kills(options.record) if kill.target == name]
+    number = 1 + max((kill.number for kill in earlier), default=-1)
     draw = random.Random(f"{options.seed} {name} {options.signal} {number}")
     real = options.real or draw.randrange(REAL) == 0
     outcome = trial.kill(draw, signal.Signals[f"SIG{options.signal}"], real)
-    return Kill(
+    _note(name, number, outcome, options, code, real)
+
+
+def _note(
+    name: str,
+    number: int,
+    outcome: Outcome,
+    options: argparse.Namespace,
+    code: str,
+    real: bool = False,
+) -> None:
+    kill = Kill(
         target=name,
         number=number,
         signal=options.signal,
@@ -131,6 +148,8 @@ def _kill(trial: Trial, options: argparse.Namespace, code: str) -> Kill:
         seconds=round(outcome.seconds, 3),
         code=code,
     )
+    append_kill(options.record, kill)
+    _show(kill)
 
 
 def _show(kill: Kill) -> None:

@@ -21,7 +21,7 @@ from typing import Any
 
 from tools.campaign.kills_process import Command, start_forked
 from tools.campaign.kills_targets import read_stages
-from tools.campaign.kills_tree import Tree
+from tools.campaign.kills_tree import Tree, remove_path
 from tools.campaign.kills_trial import Target, Trial
 
 NAME = "hosted"  # of the rows, and the name of the model
@@ -39,9 +39,13 @@ def open_hosted_trials(mini: Path, work: Path) -> list[Trial]:
         line[line.index(f"--{option}") + 1] = value
     if start_forked(Command(tuple(line)), place, log).wait().status:
         raise RuntimeError(log.read_text())
+    targets = list_hosted_targets(mini, asked)
+    for target in targets:  # what the small pipeline wrote there has other bytes
+        for out in target.outs:
+            remove_path(place / out)
     tree = Tree(place, work / "keep-hosted")
     tree.keep_copy()
-    return [Trial(target, tree, log) for target in list_hosted_targets(mini, asked)]
+    return [Trial(target, tree, log) for target in targets]
 
 
 def prepare_hosted(mini: Path, place: Path, port: int) -> None:
