@@ -36,7 +36,7 @@ from tools.campaign.kills_trial import Outcome, Trial
 
 KILLS = 1000
 REAL = 25  # one kill in so many is of a command that is started as a user does
-ROUND = 5  # kills of a target before the next target has its turn
+ROUND = 2  # kills of a target before the next target has its turn
 
 
 def read_options(arguments: Sequence[str] | None = None) -> argparse.Namespace:
