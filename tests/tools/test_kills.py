@@ -133,6 +133,7 @@ def test_the_tree_is_put_back(tmp_path: Path) -> None:
     (root / "a/file").write_text("2")
     (root / "link").unlink()
     (root / "new/deep").mkdir(parents=True)
+    (root / ".work/empty").mkdir(parents=True)
     tree.restore()
     assert tree.scan() == tree.first
     assert (root / "a/file").read_text() == "1"

@@ -65,7 +65,8 @@ class Tree:
             if entry.is_symlink():
                 yield path, f"link to {os.readlink(entry.path)}"
             elif entry.is_dir():
-                yield path, FOLDER
+                if not is_below(path, NAMES_ONLY):  # an empty folder there is nobody's litter
+                    yield path, FOLDER
                 yield from self._look(path)
             else:
                 yield path, self._digest(path, entry)
