@@ -34,6 +34,7 @@ def examine_checkout(root: Path) -> list[Finding]:
         *inputs_findings(root),
         identity_finding(root),
         *branch_findings(root),
+        *git_lock_findings(root),
         params_finding(root),
         *server_findings(root),
     ]
@@ -236,6 +237,15 @@ def branch_findings(root: Path) -> list[Finding]:
         return []
     text = f"at {commit}, on no branch (a stopped `dvc exp run` can leave it so)"
     return [Finding("branch", "note", text, "git switch main, or git switch -c NAME to keep it")]
+
+
+def git_lock_findings(root: Path) -> list[Finding]:
+    """A lock that a killed git or `dvc` left: DVC puts dvc.lock on git's list at its end."""
+    lock = _command_output(["git", "rev-parse", "--git-path", "index.lock"], root)
+    if lock is None or not (root / lock).exists():
+        return []
+    text = f"{lock} is there: with it `dvc repro` ends with `File exists`, `git add` likewise"
+    return [Finding("git lock", "bad", text, f"if no git and no dvc is running: rm {lock}")]
 
 
 def identity_finding(root: Path) -> Finding:

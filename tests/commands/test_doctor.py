@@ -80,6 +80,17 @@ def test_a_detached_head_is_a_note(tmp_path: Path):
     assert found in doctor.examine_checkout(tmp_path)
 
 
+def test_a_lock_that_a_killed_dvc_left_in_git_is_named(tmp_path: Path):
+    assert doctor.git_lock_findings(tmp_path) == []
+    subprocess.run(["git", "init", "-q"], cwd=tmp_path, check=True)
+    assert doctor.git_lock_findings(tmp_path) == []
+    (tmp_path / ".git" / "index.lock").touch()
+    found = doctor.git_lock_findings(tmp_path)[0]
+    assert found.level == "bad"
+    assert found.next.endswith("rm .git/index.lock")
+    assert found in doctor.examine_checkout(tmp_path)
+
+
 @pytest.mark.parametrize(
     ("lock", "text"),
     [

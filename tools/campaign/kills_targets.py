@@ -17,7 +17,6 @@ SHARDS = 2
 REPRO = ("teacher-dpo@montessori-1", "synth@montessori-1", "prefs@montessori-1", "compare")
 EDITS = (
     ("montessori", "add", "round", "montessori-2", "--from", "montessori-1"),
-    ("montessori", "add", "benchmark", "gsm8k"),
     ("montessori", "profile", "signals"),
 )
 #: `dvc` takes ten times as long as a stage, so it is killed less often.
