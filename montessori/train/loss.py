@@ -102,10 +102,12 @@ def row_losses(
     ids, attention = pad_with_mask([row.ids for row in rows], pad, device)  # (B, T)
     labels = pad_rows([row.labels for row in rows], IGNORED, device)[:, 1:]  # (B, T - 1)
     equal = len({len(row.ids) for row in rows}) == 1
-    output = model(input_ids=ids, attention_mask=None if equal else attention, use_cache=False)
-    logits = output.logits[:, :-1]  # (B, T - 1, V)
     kept = labels != IGNORED
-    losses = functional.cross_entropy(logits[kept], labels[kept], reduction="none")
+    # As wide as the logits: a slice of these would be copied once more on the way back.
+    predicting = functional.pad(kept, (0, 1))  # (B, T)
+    mask = None if equal else attention
+    logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[predicting]  # (n, V)
+    losses = functional.cross_entropy(logits, labels[kept], reduction="none")
     table = torch.zeros_like(labels, dtype=losses.dtype).masked_scatter(kept, losses)
     return table.sum(dim=1), kept.sum(dim=1)
 

@@ -34,6 +34,16 @@ class TwoWeights(torch.nn.Module):
     def device(self) -> torch.device:
         return self.w.device
 
+    @property
+    def dtype(self) -> torch.dtype:
+        return self.w.dtype
+
+    def get_input_embeddings(self) -> SimpleNamespace:
+        return SimpleNamespace(weight=self.w)  # one entry a token
+
+    def get_output_embeddings(self) -> None:
+        return None
+
     def forward(self, input_ids, attention_mask, use_cache):
         return SimpleNamespace(logits=self.w.expand(*input_ids.shape, 2))
 
