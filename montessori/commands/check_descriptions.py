@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from montessori.artifacts.json_lines import read_file_text
+from montessori.artifacts.records.repeated_keys import load_json
 from montessori.errors import MontessoriError
 from montessori.graph.lines import find_lines, number_problems
 from montessori.graph.load import read_section
@@ -65,7 +66,7 @@ def _read_problems(key: str, path: str, root: Path, problems_of: Any) -> list[st
         return []
     try:
         text = read_file_text(root / path)
-        value = json.loads(text)
+        value = load_json(text)
     except MontessoriError as error:
         return [f"{key}: {path}: {error.what}"]
     except (ValueError, RecursionError) as error:

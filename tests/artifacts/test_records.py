@@ -94,6 +94,27 @@ def test_a_broken_line_is_told_from_the_others(tmp_path: Path):
     assert broken == [True, True, False, True, False]
 
 
+@pytest.mark.parametrize(
+    "repeated",
+    [
+        '{"a": "1", "b": "2", "a": "1"}',
+        '{"a": {"b": [[{"c": 1, "c": 1}]]}}',
+        '{"a": "say \\"x\\": y", "b": 1, "b": 2}',
+        '{"a" : "blanks", "a" : "1"}',
+        '{"a": "half \\ud83d", "b": NaN, "b": 2}',
+    ],
+)
+def test_a_key_that_stands_twice_is_no_record(tmp_path: Path, repeated: str):
+    lines = ['{"a": "x", "b": "say \\"x\\": y"}', repeated, '{"a" : "y", "b" :\t{"a": "b"}}']
+    records = read(tmp_path, "\n".join(lines))
+    broken = [isinstance(value, Exception) for value in records.values]
+    assert broken == [False, True, False]
+    assert "twice in one object" in str(records.values[1])
+    path = tmp_path / "rows"
+    with pytest.raises(MontessoriError, match="line 2: not valid JSON .the key '[abc]' twice"):
+        read_json_lines(path)
+
+
 def test_a_row_with_too_many_cells_is_told_from_the_others(tmp_path: Path):
     records = read(tmp_path, "a,b\n1,2,3\n4,5\n6\n")
     assert list(records.numbers) == [2, 3, 4]
@@ -133,6 +154,8 @@ def test_the_list_is_named_where_there_are_several(tmp_path: Path):
         (b'[\n{"a": "\xe9"}]', "line 2: not UTF-8"),
         ('{"a": 1},\n{"a": 2},\n', "line 1: not valid JSON (a comma between objects)"),
         ('{"a": 1,}', "line 1: not valid JSON (a comma after the last entry)"),
+        ('[\n{"a": 1},\n{"a": [{"b": 1, "b": 2}]}]', "line 3: not valid JSON (the key 'b' twice"),
+        ('{"data": [{"a": 1},\n {"a" : 2, "a": 2}]}', "line 2: not valid JSON (the key 'a' twice"),
         ('a,b\n1,2\n{"a": "3", "b": "4"}\n', "line 3: a JSON object in a table of columns"),
         (LINES.encode("utf-16-le"), "line 1: zero bytes"),
         (LINES.encode("utf-32"), "line 1: zero bytes"),

@@ -9,6 +9,7 @@ import orjson
 
 from montessori.artifacts.records.content import decode_text, file_error
 from montessori.artifacts.records.json_values import parse_json, reason_of
+from montessori.artifacts.records.repeated_keys import may_repeat_keys
 from montessori.artifacts.records.wrapped import unwrap
 from montessori.errors import MontessoriError
 
@@ -21,39 +22,44 @@ def read_json_text(data: bytes, path: Path, fields: Collection[str], held_by: st
 
     Raises MontessoriError, with the line, for a list or an object that is no JSON.
     """
-    lines = _number_lines(data)
-    first = parse_json(lines[0][1]) if lines else None
+    numbers, lines = _number_lines(data)
+    first = parse_json(lines[0]) if lines else None
     if len(lines) > 1 and not isinstance(first, Exception):
-        return _parse_lines(lines)
+        return "line", numbers, _parse_lines(data, lines)
     whole = first if len(lines) < 2 else parse_json(data)
     if whole is None:
         return "line", [], []
     if not isinstance(whole, Exception):
-        return _rows(whole, path, fields, held_by, lines[0][0])
+        return _rows(whole, path, fields, held_by, numbers[0])
     if any(map(_is_object, lines[1:_LOOKED_AT])) and not data.lstrip().startswith(b"["):
-        return _parse_lines(lines)  # only the first of several lines is broken
+        # Only the first of several lines is broken.
+        return "line", numbers, _parse_lines(data, lines)
     if isinstance(whole, json.JSONDecodeError) and whole.msg == "Extra data":
         return _read_sequence(data, path)
     raise _syntax_error(whole, data, path)
 
 
-def _number_lines(data: bytes) -> list[tuple[int, bytes]]:
-    """The lines that are not blank, with their numbers from 1."""
+def _number_lines(data: bytes) -> tuple[Sequence[int], list[bytes]]:
+    """The numbers, from 1, and the texts of the lines that are not blank."""
     # Not by `splitlines`, which for texts also breaks at U+2028 and its like: JSON allows them
     # within a text.
-    return [(n, line) for n, line in enumerate(data.split(b"\n"), 1) if line and not line.isspace()]
+    lines = data.removesuffix(b"\n").split(b"\n")
+    if all(lines) and not any(map(bytes.isspace, lines)):
+        return range(1, len(lines) + 1), lines
+    numbers = [n for n, line in enumerate(lines, 1) if line and not line.isspace()]
+    return numbers, [lines[n - 1] for n in numbers]
 
 
-def _is_object(line: tuple[int, bytes]) -> bool:
-    return line[1].startswith(b"{") and not isinstance(parse_json(line[1]), Exception)
+def _is_object(line: bytes) -> bool:
+    return line.startswith(b"{") and not isinstance(parse_json(line), Exception)
 
 
-def _parse_lines(lines: Sequence[tuple[int, bytes]]) -> Placed:
-    numbers, texts = [number for number, _ in lines], [text for _, text in lines]
+def _parse_lines(data: bytes, lines: Sequence[bytes]) -> list[Any]:
     try:
-        return "line", numbers, list(map(orjson.loads, texts))
+        values = list(map(orjson.loads, lines))
     except ValueError:
-        return "line", numbers, list(map(parse_json, texts))
+        return list(map(parse_json, lines))
+    return list(map(parse_json, lines)) if may_repeat_keys(data, values) else values
 
 
 def _rows(

@@ -7,6 +7,7 @@ from typing import Any
 import orjson
 
 from montessori.artifacts.halves import mend_text
+from montessori.artifacts.records.repeated_keys import load_json, may_repeat_keys
 
 _HALF = re.compile(rb"\\u[dD][89a-fA-F]")  # the escape of half a character, or of a whole one's
 
@@ -23,13 +24,15 @@ def parse_json(data: bytes) -> Any:
     in its place, and an object with one is a `Repaired`.
     """
     try:
-        return orjson.loads(data)
+        value = orjson.loads(data)
+        if not may_repeat_keys(data, [value]):
+            return value
     except ValueError:
         pass
     # NaN, half characters, deep nesting and a byte-order mark, which orjson refuses; its messages
-    # lack the reason too.
+    # lack the reason too. And keys that stand twice, which it does not tell.
     try:
-        value = json.loads(data.decode("utf-8-sig"))
+        value = load_json(data.decode("utf-8-sig"))
     # Deeply nested JSON ends in a RecursionError.
     except (ValueError, RecursionError) as error:
         return error

@@ -14,6 +14,7 @@ from montessori.artifacts.json_lines import (
     read_file_text,
     read_json_lines,
 )
+from montessori.artifacts.records.repeated_keys import load_json
 from montessori.errors import MontessoriError
 
 Row = Mapping[str, Any]
@@ -29,7 +30,7 @@ def read_value(path: Path) -> Any:
         return [line.value for line in read_json_lines(path)]
     text = read_file_text(path)
     try:
-        return json.loads(text)
+        return load_json(text)
     except (ValueError, RecursionError) as error:  # RecursionError: too deeply nested
         if _starts_as_lines(text):
             return [row for _, row, _ in read_lines(path)]

@@ -1,10 +1,11 @@
 """The names that the field gives to the parts of a row, and texts under them."""
 
-import json
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
+
+from montessori.artifacts.records.repeated_keys import load_json
 
 #: Names of a question, of what is added to it, and of its answer; the first that is there counts.
 ASKED = ("instruction", "prompt", "question")
@@ -94,7 +95,7 @@ def list_of(value: Any, name: str) -> Any:
     """A list, which a cell of a table holds as JSON text. Raises Malformed for others."""
     if isinstance(value, str) and value.lstrip()[:1] == "[":
         try:
-            value = json.loads(value)
+            value = load_json(value)
         except (ValueError, RecursionError) as error:
             raise Malformed(f"{name!r} is a list that is not JSON ({error})") from error
     # A text is a sequence too, and its letters are no messages.
