@@ -29,7 +29,7 @@ offline := HF_HUB_OFFLINE=1 HF_DATASETS_OFFLINE=1 OMP_NUM_THREADS=1
 # What people read. Tests are not in it: they misspell on purpose.
 prose := *.md docs montessori stages tools/*.py params.yaml profiles dvc.yaml Makefile pyproject.toml
 
-.PHONY: help setup repro proof real test test-slow test-gpu lint format docs zoo micro-base clean-env
+.PHONY: help setup repro proof real test test-slow test-gpu campaign lint format docs zoo micro-base clean-env
 
 help:  ## this list
 	@echo "make TARGET, where TARGET is"
@@ -70,6 +70,10 @@ test-slow: setup  ## the tests that take minutes, among them a real installation
 
 test-gpu: setup  ## the tests that need an NVIDIA GPU
 	$(offline) $(BIN)/python -m pytest -m gpu $(ARGS)
+
+campaign: setup  ## bad input by the thousand, and kills at random moments (hours; goes on)
+	$(offline) $(BIN)/python -m tools.campaign bad-input --json metrics/campaign/bad-input.json
+	$(offline) $(BIN)/python -m tools.campaign kill $(ARGS)
 
 lint: setup  ## style, spelling, imports and types
 	$(BIN)/ruff check .

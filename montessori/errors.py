@@ -12,6 +12,9 @@ _STEERING = re.compile(
 )
 
 
+LONGEST = 15_000  # characters of what is wrong; a tenth of it of each line behind
+
+
 class MontessoriError(Exception):
     """A problem that the user can solve.
 
@@ -28,11 +31,19 @@ class MontessoriError(Exception):
         self.next = next
 
     def __str__(self) -> str:
-        lines = [self.what]
+        lines = [_shorten(self.what, LONGEST)]
         for label in ("where", "expected", "next"):
             if text := getattr(self, label):
-                lines.append(f"{label}: {text}")
+                lines.append(f"{label}: {_shorten(text, LONGEST // 10)}")
         return escape_controls("\n".join(lines))
+
+
+def _shorten(text: str, most: int) -> str:
+    """A text without its middle, where that is a value of a file as long as the file."""
+    if len(text) <= most:
+        return text
+    half = most // 2
+    return f"{text[:half]} [{len(text) - 2 * half:,} characters] {text[-half:]}"
 
 
 class EscapingFormatter(logging.Formatter):

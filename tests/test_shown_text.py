@@ -25,6 +25,14 @@ def test_errors_show_no_sign_that_steers() -> None:
     assert_harmless(str(MontessoriError("bad", where=EVIL, expected=EVIL, next=EVIL)))
 
 
+def test_an_error_is_short_whatever_it_quotes() -> None:
+    long = "x" * 1_000_000
+    shown = str(MontessoriError(f"a is {long!r}", where=long, expected=long, next="fix a"))
+    assert len(shown) < 20_000
+    assert shown.startswith("a is 'xxx")
+    assert shown.endswith("next: fix a")
+
+
 def test_the_log_shows_none() -> None:
     record = logging.LogRecord("x", 30, "x.py", 1, "%s", (EVIL,), None)
     assert_harmless(EscapingFormatter("%(name)s: %(message)s").format(record))

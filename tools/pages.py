@@ -230,7 +230,15 @@ def kills() -> str:
     return describe_kills()
 
 
+def bad_input() -> str:
+    """What came of the bad input of the campaign."""
+    from tools.campaign.record import describe_record
+
+    return describe_record()
+
+
 BLOCKS = {
+    "bad-input": bad_input,
     "architectures": architectures,
     "commands": command_reference,
     "params": params_reference,

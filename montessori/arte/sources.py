@@ -10,12 +10,13 @@ from montessori.arte.settings import TaskParams
 from montessori.arte.tasks import Item, Task, read_tasks_file
 from montessori.artifacts.files import read_json
 from montessori.errors import MontessoriError
-from montessori.graph.limits import Whole
+from montessori.graph.limits import AtMost, Whole
 from montessori.graph.load import join_problems, read_section
 from montessori.seeding import seed_of
 from montessori.worlds import Bucket, World, open_world
 
 ATTEMPTS = 200  # draws per lab question, at most, until one has new content
+EXHAUSTED = 20_000  # draws in a row without new content: the family has no more
 
 
 @dataclass(frozen=True)
@@ -43,7 +44,7 @@ class LabTasks:
 
     kind: str
     families: tuple[Annotated[str, LabTaskName()], ...]
-    test: Annotated[Whole, "questions"] = 0
+    test: Annotated[Whole, AtMost(100_000), "questions"] = 0
 
 
 def load_tasks(source: Path, settings: TaskParams) -> list[Task]:
@@ -87,14 +88,17 @@ class _FamilyQuestions:
     def draw_items(self, bucket: Bucket, count: int) -> tuple[Item, ...]:
         """`count` questions of a bucket. Raises MontessoriError when it does not have so many."""
         items: list[Item] = []
+        missed = 0
         for index in range(count * ATTEMPTS):
-            if len(items) == count:
+            if len(items) == count or missed == EXHAUSTED:
                 break
+            missed += 1
             # A generator for each draw: more questions leave the earlier ones as they are.
             rng = random.Random(seed_of(self.seed, "task", self.family, bucket, index))
             task = self.world.draw_task(self.family, bucket, rng)
             if task.key not in self._seen:
                 self._seen.add(task.key)
+                missed = 0
                 turn = task.turns[0]
                 items.append(Item(turn.instruction, turn.answer, turn.response, task.key))
         if len(items) < count:

@@ -35,8 +35,9 @@ FILE = "tasks.json"
 TEST = "test/bbh/data"  # where lm-eval's BBH looks below harness.data
 TEST_FILE = "test.parquet"
 SHOWN = 10  # problems in one error
+HALF = re.compile("[\ud800-\udfff]")  # a surrogate alone: JSON may escape it, no file holds it
 KINDS = ("seeds", "validation", "test")
-NAME = re.compile(r"[\w-]+", re.ASCII)  # it names files
+NAME = re.compile(r"[\w-]{1,80}", re.ASCII)  # it names files
 
 
 @dataclass(frozen=True)
@@ -111,7 +112,7 @@ def find_task_problems(task: Task) -> list[str]:
         if not inputs[kind]:
             problems.append(f"{task.name}: has no {kind} questions")
     if not NAME.fullmatch(task.name):
-        problems.append(f"{task.name!r}: a name has letters, digits, `-` and `_` only")
+        problems.append(f"{task.name!r}: a name has letters, digits, `-` and `_` only, 80 at most")
     for kind in KINDS:
         repeated = _repeated(inputs[kind])
         if repeated:
@@ -171,7 +172,7 @@ def _read_task(value: Mapping[str, Any]) -> Task:
         description=_require_text(value.get("description", ""), "description"),
         strategy=_require_text(value.get("strategy", ""), "strategy"),
         closed=closed,
-        reasoning=tuple(reasoning),
+        reasoning=tuple(_require_text(text, "reasoning") for text in reasoning),
         seeds=_read_items(value.get("seeds", [])),
         validation=_read_items(value.get("validation", [])),
         test=_read_items(value.get("test", [])),
@@ -181,6 +182,9 @@ def _read_task(value: Mapping[str, Any]) -> Task:
 def _require_text(value: Any, key: str) -> str:
     if not isinstance(value, str):
         raise ValueError(f"{key} is not a text")
+    half = HALF.search(value)
+    if half:
+        raise ValueError(f"{key} holds half a character ({ascii(half[0])[1:-1]})")
     return value
 
 
@@ -189,6 +193,10 @@ def _read_items(values: Sequence[Mapping[str, Any]]) -> tuple[Item, ...]:
     for item in items:
         if not (isinstance(item.input, str) and isinstance(item.target, str)):
             raise ValueError("input and target of a question are texts")
+        if not (_require_text(item.input, "input").strip() and item.target.strip()):
+            raise ValueError("a question has a blank input or target")
+        for key in ("target", "response", "key"):
+            _require_text(getattr(item, key) or "", key)
     return items
 
 

@@ -8,6 +8,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from montessori.artifacts.bounded import TEMPLATE_FAULTS, describe_fault, limit_rendering
 from montessori.errors import MontessoriError
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ def _compile_template(text: str) -> "Template":
 
 
 def read_template(path: Path, kind: TemplateKind) -> str:
-    """The text of a template file. Raises MontessoriError when it is missing."""
+    """The text of a template file. Raises MontessoriError when it is missing or no text."""
     if not path.is_file():
         raise MontessoriError(
             f"{kind.label} is missing",
@@ -50,22 +51,37 @@ def read_template(path: Path, kind: TemplateKind) -> str:
             expected="a jinja text file",
             next=f"set {kind.key} in params.yaml to an existing file",
         )
-    return path.read_text(encoding="utf-8")
+    return read_template_text(path, kind.key)
+
+
+def read_template_text(path: Path, key: str) -> str:
+    """The text of a file that is there; `key` of params.yaml names it, for the error."""
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise MontessoriError(
+            f"the template is not UTF-8 text: {error}",
+            where=str(path),
+            expected="a jinja text file in UTF-8",
+            next=f"save it as UTF-8, or set {key} in params.yaml to another file",
+        ) from error
 
 
 def render_template(text: str, kind: TemplateKind, **values: object) -> str:
     """A template with its names filled in.
 
-    Raises MontessoriError when the text is malformed jinja or uses a name that `values` lacks.
+    Raises MontessoriError when the text is malformed jinja, uses a name that `values` lacks, goes
+    wrong in any other way, or takes more time or memory than `limit_rendering` allows.
     """
     from jinja2 import TemplateError
 
     try:
-        return _compile_template(text).render(**values)
-    except TemplateError as error:
+        with limit_rendering():
+            return _compile_template(text).render(**values)
+    except (TemplateError, *TEMPLATE_FAULTS) as error:
         names = ", ".join(f"`{name}`" for name in sorted(values))
         raise MontessoriError(
-            f"{kind.label} does not render: {error}",
+            f"{kind.label} does not render: {describe_fault(error)}",
             where=f"params.yaml, key {kind.key}",
             expected=f"jinja text that uses no names but {names}",
             next=f"compare with {kind.example}",

@@ -10,6 +10,7 @@ from montessori.commands.check_descriptions import description_problems
 from montessori.commands.check_files import file_problems
 from montessori.commands.check_hosted import hosted_problems
 from montessori.commands.check_tasks import task_problems
+from montessori.graph.limits import LARGEST_SEED
 from montessori.graph.lines import find_lines, number_problems
 from montessori.graph.load import FILE, apply_row_changes, join_problems, read_section, read_yaml
 from montessori.graph.names import find_name_problem
@@ -92,6 +93,8 @@ def _section_problems(raw: Mapping[str, Any], graph: Graph, known: set[str]) -> 
         problems.append(
             "seed: section is missing" if seed is None else f"seed: {seed!r} is not a whole number"
         )
+    elif abs(seed) > LARGEST_SEED:
+        problems.append(f"seed: it is beyond {LARGEST_SEED}, the largest seed")
     # DVC stops at a section that is missing or null, although it has no rows either way.
     problems += [
         f"{section}: section is missing; {GRAPH} goes over its rows, so write {section}: {{}}"
@@ -128,7 +131,8 @@ def _baseline_problem(raw: Mapping[str, Any]) -> list[str]:
     if not isinstance(compare, Mapping) or not isinstance(runs, Mapping):
         return []
     baseline = compare.get("baseline")
-    if baseline is None or baseline in runs:
+    # a value that is no text has no place in a mapping's keys, and may not even be asked for
+    if baseline is None or (isinstance(baseline, str) and baseline in runs):
         return []
     return [f"compare.baseline: {baseline!r} does not exist; runs has {', '.join(runs)}"]
 

@@ -17,6 +17,13 @@ _HOME = re.compile(r"~[\w-]*(/|$)")  # ~/data and ~name/data, but not the file ~
 _ADDRESS = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*://")
 
 
+#: No number of a setting is further from 0: a budget of a year's tokens is not, and 10**30 rows
+#: are a slip.
+LARGEST = 10**12
+#: The least and greatest seed: what a signed number of 64 bits holds.
+LARGEST_SEED = 2**63 - 1
+
+
 @runtime_checkable
 class Limit(Protocol):
     """What a value must satisfy beyond its type."""
@@ -37,6 +44,20 @@ class AtLeast:
 
     def __str__(self) -> str:
         return f">= {self.least:g}"
+
+
+@dataclass(frozen=True)
+class AtMost:
+    """A number up to `most`."""
+
+    most: float
+
+    def find_problem(self, value: float) -> str | None:
+        """The number and the greatest one."""
+        return None if value <= self.most else f"{value!r} is above {self.most:,}"
+
+    def __str__(self) -> str:
+        return f"<= {self.most:g}"
 
 
 @dataclass(frozen=True)

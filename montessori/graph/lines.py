@@ -3,6 +3,8 @@
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
+LONGEST_KEY = 1000  # characters of a problem among which its key is looked for
+
 
 def find_lines(text: str) -> dict[str, int]:
     """Line numbers from 1 of all keys and list entries, by path: `rounds.montessori-1.start`.
@@ -38,7 +40,6 @@ def number_problems(problems: Sequence[str], lines: Mapping[str, int]) -> list[s
 
 
 def _number_problem(problem: str, lines: Mapping[str, int]) -> str:
-    holding = [key for key in lines if problem.startswith(key) and problem[len(key) :][:1] in ".:["]
-    if not holding:
-        return problem
-    return f"line {lines[max(holding, key=len)]}: {problem}"
+    ends = [place for place, sign in enumerate(problem[:LONGEST_KEY]) if sign in ".:["]
+    holding = [lines[problem[:end]] for end in ends if problem[:end] in lines]
+    return f"line {holding[-1]}: {problem}" if holding else problem

@@ -13,10 +13,12 @@ from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
 from montessori.errors import MontessoriError
-from montessori.graph.limits import Limit
+from montessori.graph.limits import LARGEST, Limit
 
 T = TypeVar("T")
 FILE = "params.yaml"
+MOST_SHOWN = 50  # problems of one file
+LONGEST_PROBLEM = 1000  # characters
 _NUMBER = re.compile(r"[-+]?[0-9.]+([eE][-+]?[0-9]+)?")
 _WRONG: Any = object()  # stands for a value of the wrong type, so that no rule looks at it
 
@@ -43,13 +45,22 @@ def parse_yaml(text: str, where: str) -> dict[str, Any]:
 
     try:
         raw = YAML(typ="safe").load(text)
-    except YAMLError as error:
+    except (YAMLError, ValueError, RecursionError, TypeError, AttributeError) as error:
+        # besides its own errors, the library lets through those of dates, depth and keys
         raise MontessoriError(
-            f"not valid YAML: {error}", where=where, next=f"fix {where}, then montessori check"
+            f"not valid YAML: {_describe(error)}",
+            where=where,
+            next=f"fix {where}, then montessori check",
         ) from error
     if not isinstance(raw, dict):
         raise MontessoriError("the file has no sections", where=where, next=f"git checkout {where}")
     return raw
+
+
+def _describe(error: Exception) -> str:
+    if isinstance(error, RecursionError):
+        return "lists or mappings within one another, too deep to be read"
+    return str(error)[:1000] or type(error).__name__
 
 
 def require_section(raw: Mapping[str, Any], name: str, cls: type[T], file: str = FILE) -> T:
@@ -85,11 +96,21 @@ def apply_row_changes(
 
 def join_problems(problems: list[str], file: str = FILE) -> MontessoriError:
     """One error that lists problems, each of which starts with its key."""
-    count = "1 problem" if len(problems) == 1 else f"{len(problems)} problems"
-    lines = "".join(f"\n  {problem}" for problem in problems)
+    count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
+    lines = "".join(f"\n  {_shorten(problem)}" for problem in problems[:MOST_SHOWN])
+    if len(problems) > MOST_SHOWN:
+        lines += f"\n  and {len(problems) - MOST_SHOWN:,} more"
     return MontessoriError(
         f"{count} in {file}:{lines}", next=f"fix {file}, then run montessori check"
     )
+
+
+def _shorten(problem: str) -> str:
+    """A problem without the middle of a very long value, key or list of names."""
+    if len(problem) <= LONGEST_PROBLEM:
+        return problem
+    half = LONGEST_PROBLEM // 2
+    return f"{problem[:half]} [{len(problem) - 2 * half:,} characters] {problem[-half:]}"
 
 
 def read_section(raw: Mapping[str, Any], name: str, cls: type[T]) -> tuple[T | None, list[str]]:
@@ -150,7 +171,7 @@ def _scalar(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
         return _number(value, key, problems)
     # A bool is an int in Python, but `rows: true` is a slip.
     if isinstance(value, kind) and not (isinstance(value, bool) and kind is not bool):
-        return value
+        return _within_reason(value, key, problems) if kind is int else value
     names = {int: "a whole number", float: "a number", bool: "true or false", str: "a text"}
     expected = names.get(kind, str(kind))
     # Quotes make a text of a number.
@@ -167,9 +188,24 @@ def _number(value: float, key: str, problems: list[str]) -> Any:
         # A whole number too large for a float, refused below like infinity.
         number = math.inf
     if math.isfinite(number):
-        return number
-    problems.append(f"{key}: {value!r} is not a finite number")
+        return _within_reason(number, key, problems)
+    shown = repr(value) if isinstance(value, float) else f"a number of {_digits(value)} digits"
+    problems.append(f"{key}: {shown} is not a finite number")
     return _WRONG
+
+
+def _within_reason(value: Any, key: str, problems: list[str]) -> Any:
+    """A number that is not absurdly large: no limit of a type looks at that."""
+    if abs(value) <= LARGEST:
+        return value
+    shown = f"{value:g}" if isinstance(value, float) else f"a number of {_digits(value)} digits"
+    problems.append(f"{key}: {shown} is beyond {LARGEST:,}, the largest number of a setting")
+    return _WRONG
+
+
+def _digits(number: int) -> str:
+    """About how many digits a whole number has: Python writes no numbers of very many."""
+    return f"{int(abs(number).bit_length() * math.log10(2)) + 1:,}"
 
 
 def _tuple(value: Any, kind: Any, key: str, problems: list[str]) -> Any:
@@ -188,11 +224,12 @@ def _mapping(value: dict[Any, Any], names: Any, kind: Any, key: str, problems: l
 
 
 def _unknown_keys(value: Mapping[Any, Any], known: Collection[str], key: str) -> list[str]:
-    return [
-        f"{key}.{name}: unknown key{_near(str(name), list(known))}"
-        for name in value
-        if name not in known
+    unknown = [name for name in value if name not in known]
+    # looking for names that are near takes time, and no more problems are shown
+    shown = [
+        f"{key}.{name}: unknown key{_near(str(name), list(known))}" for name in unknown[:MOST_SHOWN]
     ]
+    return shown + [f"{key}.{name}: unknown key" for name in unknown[MOST_SHOWN:]]
 
 
 def _union(value: Any, kinds: tuple[Any, ...], key: str, problems: list[str]) -> Any:

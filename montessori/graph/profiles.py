@@ -37,10 +37,10 @@ def _read(folder: Path, name: str, above: tuple[str, ...]) -> dict[str, Any]:
         )
     if name == LAB and not path.is_file():
         return _committed_params(folder.parent)
-    if not path.is_file():
+    if not (Path(name).name == name and path.is_file()):
         known = ", ".join(sorted({LAB, *(file.stem for file in folder.glob("*.yaml"))}))
         raise MontessoriError(
-            f"no profile {name!r}",
+            f"no profile {name[:60]!r}",
             where=where,
             expected=f"one of {known}",
             next="montessori profile lab",

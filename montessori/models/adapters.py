@@ -137,7 +137,7 @@ def _attach_adapters(model: "PreTrainedModel", adapters: Path, **options: bool) 
     found = read_header(adapters / WEIGHTS)
     try:
         whole = PeftModel.from_pretrained(model, adapters, **options)
-    except (OSError, ValueError, RuntimeError, KeyError, TypeError) as error:
+    except (OSError, ValueError, RuntimeError, LookupError, TypeError, AttributeError) as error:
         reason = (str(error).strip().splitlines() or [type(error).__name__])[0]
         raise _foreign_adapters(f"the adapters cannot be loaded: {reason}", adapters) from error
     absent = set(get_peft_model_state_dict(whole, save_embedding_layers=False)) - set(found)

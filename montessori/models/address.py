@@ -1,10 +1,11 @@
-"""Addresses of servers and names of variables that hold keys; no error repeats a key."""
+"""Addresses of servers, names of models and of variables that hold keys; no error repeats a key."""
 
 import re
 from dataclasses import dataclass
 from urllib.parse import urlsplit
 
 _VARIABLE = re.compile(r"[A-Z_][A-Z0-9_]*")  # in lower case it might be a key
+_UNPRINTABLE = re.compile(r"[\s\x00-\x1f\x7f\\\ud800-\udfff]")  # urlsplit drops or takes them
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")
 
 
@@ -14,9 +15,12 @@ class ServerAddress:
 
     def find_problem(self, value: str) -> str | None:
         """What is wrong, without the address itself: it may hold credentials."""
+        if _UNPRINTABLE.search(value):
+            return "holds a blank, a backslash or a character that no address has"
         try:
             parts = urlsplit(value)
-            right = parts.scheme in ("http", "https") and bool(parts.hostname) and parts.port != 0
+            right = parts.scheme in ("http", "https") and parts.port != 0
+            right = right and _is_host(parts.hostname or "")
         except ValueError:
             right = False
         if not right:
@@ -27,6 +31,12 @@ class ServerAddress:
 
     def __str__(self) -> str:
         return "an address"
+
+
+def _is_host(name: str) -> bool:
+    """Whether the parts of a host's name have the lengths that the domain name system allows."""
+    parts = name.removesuffix(".").split(".")
+    return ":" in name or (len(name) <= 254 and all(0 < len(part) < 64 for part in parts))
 
 
 @dataclass(frozen=True)
@@ -44,6 +54,22 @@ class VariableName:
 
     def __str__(self) -> str:
         return "a variable's name"
+
+
+@dataclass(frozen=True)
+class ModelName:
+    """A limit of settings: a server's name for a model, which stands in requests and tables."""
+
+    def find_problem(self, value: str) -> str | None:
+        """That it is blank, or has signs that a table or a terminal would obey."""
+        if not value.strip():
+            return f"{value!r} is blank"
+        if value != value.strip() or not value.isprintable():
+            return f"{value!r} has line ends, control characters or blanks around it"
+        return None
+
+    def __str__(self) -> str:
+        return "a model's name"
 
 
 def base_url(url: str) -> str:

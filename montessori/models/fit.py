@@ -42,6 +42,7 @@ def check_fit(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     import torch
 
     refuse_quantised(folder)
+    _refuse_absurd(folder, tensors)
     model = _build_empty(folder)
     if model.config.get_text_config() is not model.config:
         LOG.warning(
@@ -70,6 +71,19 @@ def refuse_quantised(folder: Path) -> None:
         if settings:
             method = getattr(settings, "get", lambda *_: "unknown method")("quant_method")
             raise _misfit(f"the weights are quantised ({method})", folder, _UNQUANTISED)
+
+
+def _refuse_absurd(folder: Path, tensors: Mapping[str, Tensor]) -> None:
+    """Raise MontessoriError for numbers that no architecture refuses, and that would not end."""
+    config = read_config(folder).get_text_config()
+    layers = getattr(config, "num_hidden_layers", None)
+    positions = getattr(config, "max_position_embeddings", None)
+    whole = "copy config.json and weights from one and the same model"
+    if isinstance(layers, int) and layers > len(tensors):
+        told = f"config.json speaks of {layers:.3g} layers, the weights have {len(tensors)} tensors"
+        raise _misfit(told, folder, whole)
+    if isinstance(positions, int) and positions < 1:
+        raise _misfit(f"max_position_embeddings of config.json is {positions}", folder, whole)
 
 
 def _refuse_packed(model: "PreTrainedModel", tensors: Mapping[str, Tensor], folder: Path) -> None:

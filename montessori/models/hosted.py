@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from montessori.artifacts.files import read_json
-from montessori.graph.limits import Distinct, EmptyOr, Filled, NotNegative
+from montessori.graph.limits import Distinct, EmptyOr, NotNegative
 from montessori.graph.load import join_problems, read_section
-from montessori.models.address import ServerAddress, VariableName
+from montessori.models.address import ModelName, ServerAddress, VariableName
 
 LOG = logging.getLogger(__name__)
 FILE = "server.json"  # in the folder of a hosted model
@@ -50,7 +50,7 @@ class HostedModel:
     """
 
     server: Annotated[str, ServerAddress()]
-    model: Annotated[str, Filled()]
+    model: Annotated[str, ModelName()]
     key_env: Annotated[str, EmptyOr(VariableName())] = "OPENAI_API_KEY"
     usd_per_million: Prices = Prices()
     limit: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"

@@ -15,6 +15,9 @@ Shapes = dict[str, tuple[int, ...]]
 _BIASED = {"llama": False, "mistral": False, "qwen2": True}
 
 
+_FORMATS = ("float64", "float32", "float16", "bfloat16", None)
+
+
 def has_plain_layout(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -> bool:
     """Whether `tensors` are exactly the weights that a config.json of a known architecture wants.
 
@@ -24,12 +27,27 @@ def has_plain_layout(config: Mapping[str, Any], tensors: Mapping[str, Tensor]) -
     unusual = ("quantization_config", "attention_bias", "mlp_bias")
     if biased is None or any(config.get(name) for name in unusual):
         return False
+    if not _has_usual_values(config) or config.get("num_hidden_layers", 0) > len(tensors):
+        return False
     try:
         wanted = _llama_shapes(config, biased)
     except (KeyError, TypeError, ZeroDivisionError):
         return False
     plain = all(tensor.format in PLAIN_FLOATS for tensor in tensors.values())
     return plain and wanted == {name: tensor.shape for name, tensor in tensors.items()}
+
+
+def _has_usual_values(config: Mapping[str, Any]) -> bool:
+    """Whether the settings that no shape shows are such as these architectures have."""
+    numbers = ("num_hidden_layers", "max_position_embeddings")
+    rotary = [config.get(name) for name in ("rope_parameters", "rope_scaling")]
+    return (
+        all(type(config.get(name)) is int and config[name] > 0 for name in numbers)
+        and config.get("hidden_act") == "silu"
+        and config.get("dtype", config.get("torch_dtype")) in _FORMATS
+        and isinstance(config.get("rms_norm_eps"), float)
+        and all(value is None or isinstance(value, Mapping) for value in rotary)
+    )
 
 
 def _llama_shapes(config: Mapping[str, Any], biased: bool) -> Shapes:

@@ -5,7 +5,6 @@ are merged into the weights, which loads both, and GGUF files are unpacked.
 """
 
 import hashlib
-import json
 import shutil
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, field
@@ -17,6 +16,7 @@ from montessori.artifacts.files import new_folder, read_json, write_json
 from montessori.errors import MontessoriError
 from montessori.graph.limits import FilePath
 from montessori.models.adapters import find_adapters, load_merged
+from montessori.models.folder_files import read_object, read_optional_object, read_tokenizer
 from montessori.models.headers import refuse_pointer
 from montessori.models.hosted import FILE as HOSTED
 from montessori.models.hosted import HostedModel, parse_hosted
@@ -71,13 +71,15 @@ def prepare_model(
     a missing config, tokenizer or end-of-sequence token, a tokenizer that does not belong to the
     model, and an unusable template.
     """
-    if source.suffix == ".json" and "server" in (described := read_json(source)):
-        _write_hosted(parse_hosted(described, str(source)), source, out)
-        return
+    if source.suffix == ".json":
+        described = read_json(source)
+        if isinstance(described, Mapping) and "server" in described:
+            _write_hosted(parse_hosted(described, str(source)), source, out)
+            return
     with open_source(source) as (folder, named_template):
         refuse_leaving_links(folder, matching_files(folder, READ))
         _refuse_pointers(folder)
-        config = _read_object(folder / "config.json", "the model's config", source)
+        config = read_object(folder / "config.json", "the model's config", source)
         settings = _name_end_token(folder, config, _read_tokenizer_config(folder))
         weights = check_weights(folder)
         eos, endings = _end_token(folder, settings), _further_end_tokens(folder, config)
@@ -121,13 +123,13 @@ def _read_tokenizer_config(folder: Path) -> dict[str, Any]:
             f"one of {', '.join(TOKENIZERS)}",
             "save the tokenizer into the folder: tokenizer.save_pretrained(folder)",
         )
-    return _read_object(folder / "tokenizer_config.json", "the tokenizer's config", folder)
+    return read_object(folder / "tokenizer_config.json", "the tokenizer's config", folder)
 
 
 def _special_tokens(folder: Path, settings: Mapping[str, Any]) -> dict[str, str]:
     """bos_token, eos_token, ... as texts: from the config, else from special_tokens_map.json."""
     path = folder / "special_tokens_map.json"
-    merged = {**(read_json(path) if path.is_file() else {}), **settings}
+    merged = {**read_optional_object(path), **settings}
     texts = {}
     for name, value in merged.items():
         text = value.get("content") if isinstance(value, Mapping) else value
@@ -179,30 +181,36 @@ def _further_end_tokens(folder: Path, config: Mapping[str, Any]) -> set[str]:
 
 def _end_ids(folder: Path, config: Mapping[str, Any]) -> frozenset[int]:
     """The ids that end generation: in generation_config.json, else in config.json."""
-    path = folder / "generation_config.json"
-    generation = read_json(path) if path.is_file() else {}
+    generation = read_optional_object(folder / "generation_config.json")
     stops = generation.get("eos_token_id", config.get("eos_token_id"))
-    ids = stops if isinstance(stops, list) else [stops]
-    return frozenset(number for number in ids if isinstance(number, int))
+    ids = stops if isinstance(stops, list) else [] if stops is None else [stops]
+    if not all(type(number) is int for number in ids):
+        raise _model_error(
+            f"eos_token_id is {str(stops)[:60]}",
+            folder / "generation_config.json",
+            "the id of a token, or a list of ids, there or in config.json",
+            "copy the whole model folder",
+        )
+    return frozenset(ids)
 
 
 def _check_vocabulary(
     folder: Path, config: Mapping[str, Any], settings: Mapping[str, Any]
 ) -> int | None:
     """Size of the embedding. Raises MontessoriError if the tokenizer is another model's."""
-    size = config.get("vocab_size", config.get("text_config", {}).get("vocab_size"))
+    size = config.get("vocab_size", (config.get("text_config") or {}).get("vocab_size"))
     path = folder / "tokenizer.json"
     if path.is_file() and isinstance(size, int):
         tokens = _special_tokens(folder, settings)
         used = [tokens[name] for name in PUT_BY_STAGES if name in tokens]
-        check_tokens(read_json(path), used, ModelIds(size, _end_ids(folder, config)), folder)
+        check_tokens(read_tokenizer(path), used, ModelIds(size, _end_ids(folder, config)), folder)
     return size
 
 
 def _read_vocabulary(path: Path) -> dict[str, int]:
     """The id of each token, from a tokenizer.json with any kind of model."""
-    raw = read_json(path)
-    return {**read_pieces(raw), **{t["content"]: t["id"] for t in raw.get("added_tokens", [])}}
+    raw = read_tokenizer(path)
+    return {**read_pieces(raw), **{t["content"]: t["id"] for t in raw.get("added_tokens") or []}}
 
 
 # ---------------------------------------------------------------------------------------- copy
@@ -239,20 +247,6 @@ def _refuse_pointers(folder: Path) -> None:
 
 def _drop_keys(values: Mapping[str, Any], *names: str) -> dict[str, Any]:
     return {name: value for name, value in values.items() if name not in names}
-
-
-def _read_object(path: Path, what: str, where: Path) -> dict[str, Any]:
-    if not path.is_file():
-        raise _model_error(f"{what} is missing", where, path.name, "copy the whole model folder")
-    value = read_json(path)
-    if not isinstance(value, dict):
-        raise _model_error(
-            f"{what} is not a JSON object: {json.dumps(value)[:60]}",
-            path,
-            "a JSON object",
-            "copy the whole model folder",
-        )
-    return value
 
 
 def _model_error(what: str, where: Path, expected: str, next: str) -> MontessoriError:

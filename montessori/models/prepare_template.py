@@ -6,9 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from montessori.artifacts.files import read_json
+from montessori.artifacts.bounded import limit_rendering
+from montessori.artifacts.templates import read_template_text
 from montessori.errors import MontessoriError
 from montessori.models.changed_template import change_template
+from montessori.models.folder_files import read_optional_object
 from montessori.models.settled_template import CLOCK, TODAY, Option, read_names, settle_template
 from montessori.models.template_check import TriedTokens, check_template
 from montessori.models.tokenizer_facts import added_tokens, opening_token, text_encoder
@@ -42,13 +44,26 @@ def find_template(
     if (folder / TEMPLATE).is_file():
         return FoundTemplate(_read_template(folder / TEMPLATE), str(folder / TEMPLATE), settings)
     own = settings.get("chat_template")
-    if own is None and (folder / "chat_template.json").is_file():
-        own = read_json(folder / "chat_template.json").get("chat_template")
+    if own is None:
+        own = read_optional_object(folder / "chat_template.json").get("chat_template")
     if isinstance(own, list):  # several, by name
-        own = {entry["name"]: entry["template"] for entry in own}.get("default")
+        own = _choose_default(own, folder)
     if isinstance(own, str):
         return FoundTemplate(own, str(folder / "tokenizer_config.json"), settings)
     return FoundTemplate(_read_template(fallback), str(fallback), settings, fallback=True)
+
+
+def _choose_default(named: list[Any], folder: Path) -> Any:
+    """The template called "default", if there is one. Raises MontessoriError without names."""
+    try:
+        return {entry["name"]: entry["template"] for entry in named}.get("default")
+    except (KeyError, TypeError) as error:
+        raise MontessoriError(
+            "the chat templates have no names",
+            where=str(folder / "tokenizer_config.json"),
+            expected='chat_template: a text, or a list of {"name": "default", "template": text}',
+            next="correct chat_template, or put a chat_template.jinja beside the file",
+        ) from error
 
 
 def settle_found(
@@ -75,11 +90,13 @@ def settle_found(
         begin = opening_token(folder, found.settings, special_tokens.get("bos_token"))
     template = settle_template(found.text, options, begin)
     tried = TriedTokens(special_tokens, endings, added_tokens(folder), text_encoder(folder))
-    template, change = change_template(template, tried)
+    with limit_rendering():
+        template, change = change_template(template, tried)
+        limits = check_template(template, tried, found.origin)
     if change:
         facts["template_change"] = change
         LOG.warning("%s: changed, so that it can be trained with: %s", found.origin, change)
-    for limit in check_template(template, tried, found.origin):
+    for limit in limits:
         LOG.warning("%s: %s", found.origin, limit)
     return template, facts
 
@@ -92,4 +109,4 @@ def _read_template(path: Path) -> str:
             expected="a jinja file",
             next="set model.fallback_template in params.yaml to an existing file",
         )
-    return path.read_text(encoding="utf-8")
+    return read_template_text(path, "model.fallback_template")

@@ -3,6 +3,7 @@
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from montessori.artifacts.bounded import TEMPLATE_FAULTS, describe_fault
 from montessori.errors import MontessoriError
 from montessori.models.turns import Message, Span
 
@@ -50,10 +51,10 @@ def render_dialogue(
             return_assistant_tokens_mask=spans,
             **tokenizer.special_tokens_map,
         )
-    except TemplateError as error:
+    except (TemplateError, *TEMPLATE_FAULTS) as error:
         roles = ", ".join(message["role"] for message in messages)
         raise MontessoriError(
-            f"the chat template refuses a dialogue: {error}",
+            f"the chat template refuses a dialogue: {describe_fault(error)}",
             where=f"{tokenizer.name_or_path}, roles {roles}",
             expected="a template that renders alternating user and assistant turns",
             next="put a simpler chat_template.jinja into the base model's folder",

@@ -15,6 +15,7 @@ from jinja2.ext import Extension, loopcontrols
 from jinja2.meta import find_undeclared_variables
 from jinja2.parser import Parser
 
+from montessori.artifacts.bounded import TEMPLATE_FAULTS
 from montessori.artifacts.templates import sandboxed_environment
 
 if TYPE_CHECKING:
@@ -67,12 +68,12 @@ def chat_environment(shown: bool = False) -> "ImmutableSandboxedEnvironment":
 
 
 def read_names(template: str) -> set[str]:
-    """The names that a template reads without setting them. Empty for malformed jinja."""
+    """The names that a template reads without setting them. Empty for what cannot be parsed."""
     environment = chat_environment()
     del environment.globals[CLOCK]  # what the environment has does not count as read
     try:
         return find_undeclared_variables(environment.parse(template))
-    except TemplateError:
+    except (TemplateError, *TEMPLATE_FAULTS):
         return set()
 
 

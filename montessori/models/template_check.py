@@ -10,6 +10,7 @@ from itertools import product
 
 from jinja2 import TemplateError
 
+from montessori.artifacts.bounded import TEMPLATE_FAULTS, describe_fault, require_short
 from montessori.errors import MontessoriError
 from montessori.models.settled_template import (
     BLOCK,
@@ -36,7 +37,7 @@ _ANSWER: Message = {"role": "assistant", "content": ANSWER}
 #: Names that a caller gives, which are no options.
 _GIVEN = {"messages", "add_generation_prompt", "tools", "documents", "raise_exception", CLOCK}
 #: What a template raises that cannot render a dialogue.
-RENDERING = (TemplateError, TypeError, ValueError, KeyError, IndexError)
+RENDERING = (TemplateError, *TEMPLATE_FAULTS)
 #: The token ids of a text, special tokens by their texts and nothing put before it.
 Encode = Callable[[str], Sequence[int]]
 
@@ -81,20 +82,21 @@ def check_template(template: str, tried: TriedTokens, where: str) -> list[str]:
 
 
 def make_renderer(template: str, special: Mapping[str, str], shown: bool = False) -> Render:
-    """A function that renders dialogues by a template. Raises jinja2.TemplateError.
+    """A function that renders dialogues by a template. Raises one of RENDERING.
 
     `shown`: see `chat_environment`.
     """
     compiled = chat_environment(shown).from_string(template)
 
     def render(messages: Sequence[Message], prompt: bool) -> str:
-        return compiled.render(
+        text = compiled.render(
             messages=[dict(message) for message in messages],
             add_generation_prompt=prompt,
             tools=None,
             documents=None,
             **special,
         )
+        return require_short(text)
 
     return render
 
@@ -110,7 +112,7 @@ def find_template_problem(template: str, tried: TriedTokens) -> str:
             or _block_problem(shown, tried)
         )
     except RENDERING as error:
-        return f"it does not render ({type(error).__name__}: {error})"
+        return f"it does not render ({describe_fault(error)})"
 
 
 def _dialogue_problem(render: Render, tried: TriedTokens) -> str:

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
-from montessori.artifacts.files import read_json
+from montessori.models.folder_files import not_a_tokenizer, read_tokenizer
 
 if TYPE_CHECKING:
     from tokenizers import Tokenizer
@@ -15,17 +15,21 @@ _FILE = "tokenizer.json"
 def added_tokens(folder: Path) -> frozenset[str]:
     """Texts that a tokenizer takes for one token wherever they stand; none without its file."""
     path = folder / _FILE
-    listed = read_json(path).get("added_tokens", []) if path.is_file() else []
+    listed = (read_tokenizer(path).get("added_tokens") or []) if path.is_file() else []
     return frozenset(token["content"] for token in listed)
 
 
 def text_encoder(folder: Path) -> Callable[[str], Sequence[int]] | None:
-    """The token ids of a text, with nothing put before it; None for a file that cannot be read.
+    """The token ids of a text, with nothing put before it; None without a file that can be read.
 
     By the library `tokenizers`, which is there in milliseconds where transformers takes seconds.
+    Raises MontessoriError for a file that the library once wrote, by its key `version`, and cannot
+    read.
     """
     tokenizer = _open_fast(folder)
     if tokenizer is None:
+        if (folder / _FILE).is_file() and "version" in read_tokenizer(folder / _FILE):
+            raise not_a_tokenizer("the library tokenizers cannot read it", folder / _FILE)
         return None
     return lambda text: cast(Sequence[int], tokenizer.encode(text, add_special_tokens=False).ids)
 

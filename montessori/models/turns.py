@@ -8,6 +8,7 @@ from collections.abc import Callable, Collection, Mapping, Sequence
 
 from jinja2 import TemplateError
 
+from montessori.artifacts.bounded import TEMPLATE_FAULTS
 from montessori.errors import MontessoriError
 
 Message = Mapping[str, str]
@@ -17,7 +18,7 @@ Span = tuple[int, int]
 
 QUESTION, ANSWER = "What is the first?", "It is the answer."
 #: What a template raises that cannot render a dialogue, and what `render_dialogue` makes of it.
-REFUSALS = (MontessoriError, TemplateError, TypeError, ValueError, KeyError, IndexError)
+REFUSALS = (MontessoriError, TemplateError, *TEMPLATE_FAULTS)
 #: Stands for an answer while its place is looked for; no template holds it.
 _PLACE = "@answer-7f0c@"
 

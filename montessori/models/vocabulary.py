@@ -31,7 +31,7 @@ def check_tokens(
     themselves (begin, end, padding). Another special token beyond the embedding gets a warning:
     nothing writes it (Gemma-3's place-holder for images in its models without images).
     """
-    added = tokenizer.get("added_tokens", [])
+    added = tokenizer.get("added_tokens") or []
     ids = read_pieces(tokenizer) | {token["content"]: token["id"] for token in added}
     spare = {token["content"] for token in added if token.get("special")} - set(used)
     beyond = {text for text, number in ids.items() if number >= model.size}

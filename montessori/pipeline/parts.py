@@ -14,6 +14,8 @@ from montessori.artifacts.files import read_table, write_table
 from montessori.artifacts.schemas import Schema
 from montessori.errors import MontessoriError
 
+LONGEST_SHARD = 13  # characters: each of a million processes has its own
+
 
 def parts_digest(params: Mapping[str, Any], inputs: Mapping[str, str], schema: Schema) -> str:
     """32 hexadecimal digits from a job's params, its input digests by name and its schema."""
@@ -33,10 +35,12 @@ class Shard:
     def parse(cls, text: str) -> "Shard":
         """`2/3` -> the second of three. Raises MontessoriError for anything else."""
         first, slash, second = text.partition("/")
-        if slash and first.isdecimal() and second.isdecimal() and 1 <= int(first) <= int(second):
+        # Python refuses to read numbers of thousands of digits, by an error of its own
+        short = len(text) <= LONGEST_SHARD and first.isdecimal() and second.isdecimal()
+        if slash and short and 1 <= int(first) <= int(second):
             return cls(int(first), int(second))
         raise MontessoriError(
-            f"{text!r} is not a shard",
+            f"{text[:60]!r} is not a shard",
             where="option --shard",
             expected="which of how many, such as 2/3",
             next="give each of n processes its own of 1/n, 2/n, ... n/n",

@@ -29,6 +29,10 @@ KINDS = {
         "on the way to {file} there is a file, where a folder is expected",
         "move the file away, or name another path",
     ),
+    errno.EEXIST: (
+        "{file} is there already, and is not a folder",
+        "move it away, or name another path",
+    ),
     errno.ELOOP: ("{file} is a link that leads to itself", "rm {file}, then put the file there"),
     errno.ENAMETOOLONG: ("the name is too long for the system: {file}", "choose a shorter name"),
     errno.ENOENT: ("{file} is not there", "ls shows what is; or dvc repro, or dvc pull"),

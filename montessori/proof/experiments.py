@@ -18,6 +18,8 @@ from montessori.pipeline.code import find_loaded_files, script_of
 CODE = "data/code/"  # lists of the code that stages load; stage `code` writes them
 #: Stages that change no metric, because they only read what other stages made.
 LOOKING = ("code", "compare", "outputs", "leaks-learned", "leaks-probed")
+MOST_SEEDS = 1000  # of a proof: each is a run of the whole pipeline
+LONGEST_SEED = 18  # digits
 UNTRACKED = ("machine", "compare")  # sections that change no metric of a run
 PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_./-]*")  # texts that an override needs no quotes for
 
@@ -43,25 +45,31 @@ def parse_seeds(text: str) -> list[int]:
     """Parse `0-4,7` into [0, 1, 2, 3, 4, 7], each seed once, in the given order.
 
     Raises:
-        MontessoriError: not numbers and ranges, an empty text or a falling range.
+        MontessoriError: not numbers and ranges, an empty text, a falling range, or more than
+            MOST_SEEDS.
     """
     seeds: list[int] = []
     for part in text.split(","):
         first, dash, last = part.strip().partition("-")
-        if not first.isdecimal() or (dash and not last.isdecimal()):
+        if not _is_seed(first) or (dash and not _is_seed(last)):
             raise _bad_seeds(text)
         low, high = int(first), int(last or first)
-        if high < low:
+        if high < low or high - low >= MOST_SEEDS - len(seeds):
             raise _bad_seeds(text)
         seeds.extend(range(low, high + 1))
     # Unlike a set, a dict keeps the given order.
     return list(dict.fromkeys(seeds))
 
 
+def _is_seed(text: str) -> bool:
+    return text.isdecimal() and len(text) <= LONGEST_SEED
+
+
 def _bad_seeds(text: str) -> MontessoriError:
     return MontessoriError(
-        f"cannot read the seeds {text!r}",
-        expected="numbers and rising ranges, such as 0-4 or 0,2,7-9",
+        f"cannot read the seeds {text[:60]!r}",
+        expected=f"numbers and rising ranges, such as 0-4 or 0,2,7-9; at most {MOST_SEEDS} seeds, "
+        f"of at most {LONGEST_SEED} digits",
         next="make proof SEEDS=0-4",
     )
 

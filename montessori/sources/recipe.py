@@ -1,11 +1,14 @@
 """Recipes: .json files that say how the rows or eval items of a source are made."""
 
+import re
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
-from montessori.graph.limits import Commit, Count, FilledText, Rows, Weights
+from montessori.graph.limits import AtMost, Commit, Count, FilledText, Rows, Weights
 from montessori.models.hub_id import HubId
 from montessori.sources.rows.settings import Column
+
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]{0,79}")  # it names files
 
 
 @dataclass(frozen=True)
@@ -14,7 +17,7 @@ class LabRecipe:
 
     kind: Literal["lab"]
     bucket: Literal["train", "reference", "dev", "test"]
-    rows: Rows
+    rows: Annotated[Rows, AtMost(10_000_000)]
     weights: Weights
     seed: int = 0
 
@@ -24,15 +27,22 @@ class EvalsRecipe:
     """Eval items of the lab, for both splits: `items` and family `weights` per benchmark."""
 
     kind: Literal["lab-evals"]
-    items: dict[str, Annotated[Count, "items"]]
+    items: dict[str, Annotated[Count, AtMost(1_000_000), "items"]]
     weights: dict[str, Weights]
     seed: int = 0
 
     def check(self) -> list[str]:
-        """Each benchmark has items and weights."""
-        if set(self.items) == set(self.weights):
-            return []
-        return ["weights: items and weights do not name the same benchmarks"]
+        """Each benchmark has items and weights, and a name of which a file can be made."""
+        problems = [
+            f"items: {name!r} is not a name of letters, digits, '-', '_' and '.', 80 at most"
+            for name in self.items
+            if not _NAME.fullmatch(name)
+        ]
+        if not self.items:
+            problems.append("items: it is empty, so nothing would be evaluated")
+        if set(self.items) != set(self.weights):
+            problems.append("weights: items and weights do not name the same benchmarks")
+        return problems
 
 
 @dataclass(frozen=True)

@@ -12,7 +12,7 @@ import pytest
 
 from montessori.arte.settings import TaskParams
 from montessori.arte.sources import load_tasks
-from montessori.arte.tasks import Item, Task, read_tasks, write_tasks
+from montessori.arte.tasks import Item, Task, read_tasks, read_tasks_file, write_tasks
 from montessori.artifacts.files import read_table
 from montessori.artifacts.schemas import QUESTIONS
 from montessori.errors import MontessoriError
@@ -155,3 +155,22 @@ def test_the_real_bbh_files_make_tasks(tmp_path):
     tested = {t.name: {each.input for each in t.test} for t in tasks}
     pool = {n: {*asked.filter(pl.col("task") == n)["input"]} for n in tested}
     assert all(tested[n] and not tested[n] & pool[n] for n in tested)
+
+
+@pytest.mark.parametrize(
+    ("change", "problem"),
+    [
+        ({"seeds": [{"input": " ", "target": "a"}]}, "blank input or target"),
+        ({"seeds": [{"input": "a", "target": "\ud83d"}]}, r"half a character \(\\ud83d\)"),
+        ({"description": "\ud83d"}, "description holds half a character"),
+        ({"name": "x" * 300}, "80 at most"),
+    ],
+)
+def test_texts_of_a_task_can_be_written(tmp_path: Path, change: dict, problem: str):
+    task = {"name": "t", "description": "d", "seeds": [{"input": "q", "target": "a"}]}
+    task["validation"] = [{"input": "r", "target": "a"}]
+    path = tmp_path / "tasks.json"
+    path.write_text(json.dumps([task | change]))
+    with pytest.raises(MontessoriError, match=problem):
+        write_tasks(read_tasks_file(path), path, tmp_path / "out")
+    assert not (tmp_path / "out").exists()

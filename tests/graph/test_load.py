@@ -129,3 +129,31 @@ def test_a_row_of_the_first_section_that_has_it_changes_settings():
         is raw
     )
     assert apply_row_changes(raw, "dpo", both, "b") is raw
+
+
+def test_numbers_have_a_largest_one():
+    for value in (10**13, 10**400, 1e300, -1e300):
+        _, problems = read_section({"a": {"rate": value}}, "a", Inner)
+        assert len(problems) == 1
+        assert problems[0].startswith("a.rate: ")
+    _, problems = read_section({"a": {"count": 10**30}}, "a", Outer)
+    assert "a.count: a number of 31 digits is beyond 1,000,000,000,000, the largest" in problems[-1]
+
+
+def test_reports_are_short_whatever_is_wrong():
+    wrong = {"rate": "x" * 1_000_000, **{f"k{i}": 1 for i in range(20_000)}}
+    with pytest.raises(MontessoriError) as caught:
+        require_section({"a": wrong}, "a", Inner)
+    assert len(str(caught.value)) < 20_000
+    assert "20,001 problems" in str(caught.value)
+    assert "more" in str(caught.value)
+    with pytest.raises(MontessoriError) as caught:
+        require_section({"a": {"rate": "x" * 1_000_000}}, "a", Inner)
+    assert len(str(caught.value)) < 2000
+
+
+@pytest.mark.parametrize("text", ["a: 2026-99-99", "? {a: b}\n: 1"])
+def test_what_the_library_trips_over_is_no_valid_yaml(tmp_path: Path, text: str):
+    (tmp_path / "params.yaml").write_text(text)
+    with pytest.raises(MontessoriError, match="not valid YAML"):
+        read_yaml(tmp_path / "params.yaml")

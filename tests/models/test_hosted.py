@@ -9,7 +9,13 @@ import logging
 import pytest
 
 from montessori.errors import MontessoriError
-from montessori.models.address import ServerAddress, VariableName, base_url, is_loopback
+from montessori.models.address import (
+    ModelName,
+    ServerAddress,
+    VariableName,
+    base_url,
+    is_loopback,
+)
 from montessori.models.hosted import (
     HostedModel,
     Prices,
@@ -35,6 +41,14 @@ ROW = {"server": "https://api.example.org/v1", "model": "big-2026-01-01"}
         ("https://example.org:0/v1", "is not an address"),
         ("https://example.org:99999/v1", "is not an address"),
         ("", "is not an address"),
+        ("https://" + "a" * 64 + ".org/v1", "is not an address"),
+        ("https://../v1", "is not an address"),
+        ("https://example.org./v1", None),
+        ("https://example.org/v 1", "holds a blank"),
+        ("https://example.org/v1\r\nX-Other: 1", "holds a blank"),
+        ("https://example.org/\0", "holds a blank"),
+        ("https://example.org\\@other/v1", "holds a blank"),
+        ("https://\ud800/v1", "holds a blank"),
         (f"https://me:{KEY}@example.org/v1", "holds credentials"),
         (f"https://{KEY}@example.org/v1", "holds credentials"),
         (f"https://example.org/v1?key={KEY}", "holds credentials"),
@@ -48,6 +62,16 @@ def test_an_address_has_a_scheme_and_a_host_and_no_credentials(url, problem):
     else:
         assert found.startswith(problem)
         assert KEY not in found
+
+
+@pytest.mark.parametrize("name", ["gpt-4o-2024-08-06", "meta-llama/Llama-3.1-8B", "größe 2"])
+def test_a_name_of_a_model_is_printable(name):
+    assert ModelName().find_problem(name) is None
+
+
+@pytest.mark.parametrize("name", ["", "  ", "a\nb", "a\0b", " a", "\x1b[31m", "\ud800"])
+def test_a_name_that_a_table_or_a_terminal_would_obey_is_none(name):
+    assert ModelName().find_problem(name)
 
 
 @pytest.mark.parametrize("name", ["OPENAI_API_KEY", "_K", "K2"])

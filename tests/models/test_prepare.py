@@ -165,6 +165,43 @@ BROKEN = {
         ),
         "has 5 tokens, the model embeds 4",
     ),
+    "tokenizer list": (lambda f: write(f / "tokenizer.json", []), "not a JSON object"),
+    "vocabulary": (
+        lambda f: change(f / "tokenizer.json", model={"vocab": {"a": "b"}}),
+        "is not a tokenizer: a token of its vocabulary has no whole number as id",
+    ),
+    "added tokens": (
+        lambda f: change(f / "tokenizer.json", added_tokens=[{"id": "x"}]),
+        "is not a tokenizer: an added token has no content",
+    ),
+    "unreadable": (
+        lambda f: change(f / "tokenizer.json", version="1.0"),
+        "is not a tokenizer: the library tokenizers cannot read it",
+    ),
+    "special tokens": (lambda f: write(f / "special_tokens_map.json", [1]), "not a JSON object"),
+    "generation": (lambda f: write(f / "generation_config.json", []), "not a JSON object"),
+    "end ids": (
+        lambda f: write(f / "generation_config.json", {"eos_token_id": [[1]]}),
+        "eos_token_id is [[1]]",
+    ),
+    "layers": (
+        lambda f: change(f / "config.json", num_hidden_layers=10**30),
+        "layers, the weights have",
+    ),
+    "positions": (
+        lambda f: change(f / "config.json", max_position_embeddings=-1),
+        "max_position_embeddings of config.json is -1",
+    ),
+    "activation": (lambda f: change(f / "config.json", hidden_act="nothing"), "nothing"),
+    "format": (lambda f: change(f / "config.json", dtype="float7"), "float7"),
+    "templates": (
+        lambda f: change(f / "tokenizer_config.json", chat_template=[{"nam": "x"}]),
+        "the chat templates have no names",
+    ),
+    "template bytes": (
+        lambda f: (f / "chat_template.jinja").write_bytes(b"a\xff"),
+        "not UTF-8 text",
+    ),
     "pointer": (
         lambda f: (f / "tokenizer.json").write_text("version https://git-lfs.github.com/spec/v1"),
         "tokenizer.json is a Git LFS pointer",
@@ -311,7 +348,7 @@ def test_a_hosted_model_becomes_a_folder_without_weights(tmp_path: Path):
 @pytest.mark.parametrize(
     ("change", "text"),
     [
-        ({"model": ""}, "model: '' is empty"),
+        ({"model": ""}, "model: '' is blank"),
         ({"server": "api.example.org"}, "server: is not an address"),
         ({"server": "http://[::1"}, "server: is not an address"),
         ({"usd_per_million": {"input": -1.0}}, "usd_per_million.input: -1.0 is below 0"),

@@ -43,6 +43,10 @@ def test_the_shipped_templates_pass(file):
         ("{{ raise_exception('no system role') }}", "no system role"),
         ("{{ messages[0]['content'] + 3 }}", "it does not render"),
         ("{{ unknown.attribute }}", "it does not render"),
+        (GOOD + "{{ 1 / 0 }}", "it does not render (ZeroDivisionError"),
+        (GOOD + "{% for i in range(10 ** 12) %}{% endfor %}", "it does not render (OverflowError"),
+        ("{% if true %}" * 1000 + GOOD + "{% endif %}" * 1000, "it does not render"),
+        (GOOD + "{{ 'x' * 20000000 }}", "characters of a short dialogue"),
         ("{{ cycler.__init__.__globals__ }}", "it does not render"),
         ("[assistant] {{ eos_token }}", "it does not show what the user says"),
         (

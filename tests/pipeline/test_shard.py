@@ -21,7 +21,9 @@ def test_every_part_is_one_shards():
     assert Shard.parse("1/1").owns_part(5)
 
 
-@pytest.mark.parametrize("text", ["0/2", "3/2", "2", "a/b", "1/", "-1/2", "1/2/3"])
+@pytest.mark.parametrize(
+    "text", ["0/2", "3/2", "2", "a/b", "1/", "-1/2", "1/2/3", "1/" + "9" * 5000]
+)
 def test_what_is_no_shard_is_refused(text):
     with pytest.raises(MontessoriError, match="is not a shard") as error:
         run_shard(ROOT, "influence@montessori-1", text)

@@ -50,7 +50,7 @@ TEXT = st.sampled_from(HARD) | st.text(
     st.characters(codec="utf-8", exclude_categories=["Cc", "Cs"]), max_size=8
 )
 NAME = st.from_regex(r"[a-z][a-z0-9-]{0,5}", fullmatch=True)
-FLOAT = st.floats(allow_nan=False, allow_infinity=False)
+FLOAT = st.floats(-1e12, 1e12)
 INNER = st.builds(Inner, rate=FLOAT, kind=st.sampled_from(["cross", "best-worst", 3]))
 VALID = st.builds(
     Settings,

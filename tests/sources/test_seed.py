@@ -251,3 +251,21 @@ def test_a_probe_of_ones_own(tmp_path: Path):
     with pytest.raises(MontessoriError, match="line 1"):
         probe_file(path, evals, tmp_path / "other", ANY)
     assert not (tmp_path / "other").exists()
+
+
+@pytest.mark.parametrize("name", ["a/b", "..", "/tmp/x", "", "a\0b", "a\n", "x" * 300])
+def test_names_of_eval_items_are_names_of_files(tmp_path: Path, name: str):
+    path = tmp_path / "evals.json"
+    evals = {"kind": "lab-evals", "items": {name: 4}, "weights": {name: {"story_add": 1}}}
+    path.write_text(json.dumps(evals))
+    with pytest.raises(MontessoriError, match="is not a name of letters"):
+        load_evals_recipe(path)
+
+
+@pytest.mark.parametrize("rows", [10**8, 10**30])
+def test_a_recipe_has_a_largest_number_of_rows(tmp_path: Path, rows: int):
+    path = tmp_path / "rows.json"
+    recipe = {"kind": "lab", "bucket": "train", "rows": rows, "weights": {"metres": 1}}
+    path.write_text(json.dumps(recipe))
+    with pytest.raises(MontessoriError, match="above 10,000,000|not a whole number"):
+        load_rows(path)

@@ -198,12 +198,20 @@ def _require_scale(rows: Sequence[Row], path: Path) -> None:
         values = [value for _, value in given]
         place, value = odd[0]
         raise MontessoriError(
-            f"preferences on another scale: they lie between {min(values):g} and {max(values):g}, "
-            f"and row {place} has {value:g}",
+            "preferences on another scale: they lie between "
+            f"{_show_number(min(values))} and {_show_number(max(values))}, "
+            f"and row {place} has {_show_number(value)}",
             where=str(path),
             expected="preferences from 1 (the first answer is better) to 2 (the second)",
             next="add 1 to each preference if they are from 0 to 1; bring others to 1 to 2",
         )
+
+
+def _show_number(value: float) -> str:
+    try:
+        return f"{value:g}"
+    except OverflowError:  # a whole number beyond all floats
+        return "a number of hundreds of digits"
 
 
 def _is_number(value: Any) -> bool:

@@ -163,6 +163,13 @@ def read_categories(path: Path) -> dict[int, str]:
     Raises MontessoriError: an unreadable file, a line that is not a question with a category.
     """
     rows = read_lines(path)
+    if not rows:
+        raise MontessoriError(
+            "the file of questions is empty",
+            where=str(path),
+            expected="question.jsonl of MT-Bench, one question with a category a line",
+            next="name another file with --questions, or leave the option out",
+        )
     for line, row, _ in rows:
         _require_keys(row, ("question_id", "category"), line, path)
     return {int(row["question_id"]): to_printable(row["category"]) for _, row, _ in rows}

@@ -2,7 +2,7 @@
 
 from pathlib import Path
 
-from montessori.artifacts.templates import TemplateKind, render_template
+from montessori.artifacts.templates import TemplateKind, read_template_text, render_template
 from montessori.errors import MontessoriError
 
 KEYS = "icl.templates or elicit.templates"
@@ -21,7 +21,7 @@ def read_templates(folder: Path, *names: str) -> dict[str, str]:
                 expected=", ".join(f"{each}.jinja" for each in names),
                 next=f"compare with {EXAMPLES}, or name another folder in params.yaml",
             )
-        texts[name] = file.read_text(encoding="utf-8")
+        texts[name] = read_template_text(file, KEYS)
     return texts
 
 

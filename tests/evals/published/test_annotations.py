@@ -116,6 +116,7 @@ def test_a_byte_order_mark_and_json_lines_are_read(
         ([0, 0.25, 2, 1], "between 0 and 2, and row 2 has 0.25"),
         ([1, 2, 5, 4], "between 1 and 5, and row 3 has 5"),
         ([1, -1, 1], "between -1 and 1, and row 2 has -1"),
+        ([1.5, 10**400], "hundreds of digits"),
     ],
 )
 def test_another_scale_is_refused(

@@ -206,3 +206,9 @@ def test_other_ends_of_line_within_a_text(tmp_path: Path) -> None:
     (read,) = read_judgments(path)
     assert isinstance(read, Judgment)
     assert read.score == 4.0
+
+
+def test_a_file_of_questions_holds_some(tmp_path: Path) -> None:
+    (tmp_path / "question.jsonl").write_text("")
+    with pytest.raises(MontessoriError, match="the file of questions is empty"):
+        categories_for([], tmp_path / "m.jsonl", tmp_path / "question.jsonl")
