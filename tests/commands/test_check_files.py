@@ -195,6 +195,10 @@ def test_a_broken_json_file_is_one_problem_among_others(tmp_path: Path) -> None:
     found = problems_with(tmp_path, models={"big": {"path": "m.json"}}, sources={"seeds": "r.json"})
     assert len(found) == 2
     assert all("r.json: not valid JSON" in each or "line 2" in each for each in found)
+    for name in ("m.json", "r.json"):
+        (tmp_path / name).write_text('{"kind": "hub",\n "kind": "lab"}')
+    found = problems_with(tmp_path, models={"big": {"path": "m.json"}}, sources={"seeds": "r.json"})
+    assert all("the key 'kind' twice" in each for each in found)
 
 
 # --------------------------------------------------------------------------------------- tasks

@@ -97,6 +97,7 @@ def test_a_seed_task_is_a_row_for_each_instance(tmp_path: Path):
         ),
         ({"messages": [ASK, TELL, {"role": "system", "content": "x"}]}, "within the dialogue"),
         ({"messages": [ASK, {"role": "judge", "content": "x"}]}, "'judge'"),
+        ({"messages": '[{"role": "user", "role": "user"}]'}, "the key 'role' twice"),
         ({"messages": [ASK]}, "does not end with an assistant message"),
         ({"conversations": [BOT]}, "does not begin with a user message"),
         ({"instruction": "Say one.", "response": True}, "'response' is not a text (true or false)"),

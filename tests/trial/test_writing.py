@@ -12,7 +12,8 @@ from types import SimpleNamespace
 import polars as pl
 import pytest
 
-from montessori.trial import writing
+from montessori.sources.rows.row import Row
+from montessori.trial import preference, writing
 from montessori.trial.candidate import Candidate, read_settings
 from montessori.trial.folder import ask_folder
 from montessori.trial.writing import Tried
@@ -113,3 +114,11 @@ def test_a_teacher_that_a_server_has_is_asked_in_tags_alone(project: Path, tmp_p
     assert (found.verdict, answers.verdict) == ("ok", "ok")
     assert [line.split()[0] for line in found.lines] == ["tags"]
     assert asked <= 16  # eight instructions, and an answer to each
+
+
+@pytest.mark.parametrize("name", ["tags", "prefill", "list", "turn"])
+def test_a_pair_holds_what_a_teacher_writes_in_the_format(name):
+    """A list and a user's turn have no tags, so a pair with some would train them."""
+    raw = preference._raw_text(Row(("Name a river.",), ("The Rhine.",)), name)
+    assert ("<" in raw) == (name in ("tags", "prefill"))
+    assert "Name a river." in raw

@@ -79,6 +79,7 @@ def test_duplicates_are_counted(annotations: Callable[..., Path]) -> None:
         ("", "not valid JSON"),
         ('[{"instruction": "a"', "not valid JSON"),
         ("[" * 100_000, "not valid JSON"),
+        ('[{"instruction": "a", "instruction": "b"}]', "the key 'instruction' twice"),
         ("[]", "no annotations"),
         ('{"instruction": "a"}', "not a list of annotations"),
         ("[1]", "row 1 of 1 is not an annotation"),
