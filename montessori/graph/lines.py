@@ -9,7 +9,7 @@ LONGEST_KEY = 1000  # characters of a problem among which its key is looked for
 def find_lines(text: str) -> dict[str, int]:
     """Line numbers from 1 of all keys and list entries, by path: `rounds.montessori-1.start`.
 
-    Empty for a text that cannot be read.
+    Empty for a text that cannot be read. What an alias repeats has the place of its anchor alone.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import YAMLError
@@ -17,21 +17,25 @@ def find_lines(text: str) -> dict[str, int]:
     try:
         # JSON is YAML, but for tabs between its values and for pairs of surrogates in its texts
         root = YAML(typ="safe", pure=True).compose(text.lstrip("\ufeff").replace("\t", " "))
-    except (YAMLError, ValueError):
+        return dict(_walk(root, "", set())) if root is not None else {}
+    except (YAMLError, ValueError, RecursionError):
         return {}
-    return dict(_walk(root, "")) if root is not None else {}
 
 
-def _walk(node: Any, above: str) -> Iterator[tuple[str, int]]:
+def _walk(node: Any, above: str, seen: set[int]) -> Iterator[tuple[str, int]]:
+    # aliases may lead round in a circle, or make millions of paths of a few lines
+    if id(node) in seen:
+        return
+    seen.add(id(node))
     if node.id == "mapping":
         for key, value in node.value:
             path = f"{above}.{key.value}" if above else str(key.value)
             yield path, key.start_mark.line + 1
-            yield from _walk(value, path)
+            yield from _walk(value, path, seen)
     elif node.id == "sequence":
         for place, entry in enumerate(node.value):
             yield f"{above}[{place}]", entry.start_mark.line + 1
-            yield from _walk(entry, f"{above}[{place}]")
+            yield from _walk(entry, f"{above}[{place}]", seen)
 
 
 def number_problems(problems: Sequence[str], lines: Mapping[str, int]) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from montessori.commands.check import check_params, find_problems
+from montessori.commands.check import check_file, check_params, find_problems
 from montessori.errors import MontessoriError
 from montessori.graph.load import read_yaml
 from montessori.graph.references import find_circle, read_rows
@@ -403,3 +403,22 @@ def test_a_file_with_old_sections_is_told_the_new_ones_once_and_by_every_reader(
     ]
     assert [text for text in find_problems(raw, GRAPH) if text.startswith("loss")] == told
     assert read_rows(raw)[1] == told
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "extra: " + "[" * 2000 + "]" * 2000,
+        "extra: &x {mine: *x}",
+        "a0: &a0 [x, x]\n"
+        + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 9)),
+    ],
+    ids=["deep", "circle", "billions"],
+)
+def test_yaml_that_is_deep_or_refers_to_itself_is_reported_like_any_other(
+    tmp_path: Path, text: str
+):
+    path = tmp_path / "params.yaml"
+    path.write_text((ROOT / "params.yaml").read_text() + f"\n{text}\n")
+    with pytest.raises(MontessoriError, match="unknown section"):
+        check_file(path, ROOT)

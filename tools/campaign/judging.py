@@ -17,8 +17,8 @@ TRACE = re.compile(
 #: Words by which a message says what would be right.
 EXPECTED = re.compile(
     r"expected:| is not | are not | is no |do not|: name |is missing|unknown|did you mean|one of|"
-    r"\(known: |does not|did not|below|above|has no |not in |no such|not found|is empty|is blank|"
-    r"at least|at most|"
+    r"\(known: |does not|did not|below|above|beyond|has no |not in |no such|not found|"
+    r"is empty|is blank|at least|at most|call it |is expected|"
     r"in a circle|must |\bonly\b| instead|needs? |cannot |more than|not valid|holds? | twice|"
     r"no permission|leads to itself|a folder, where|too long|\bhas\b|Invalid value|Missing ",
     re.I,
