@@ -30,6 +30,7 @@ from montessori.train import arguments
 from montessori.train.curve import Recorder
 from montessori.train.device import choose_device
 from montessori.train.loss import Row
+from montessori.train.passes import rows_of_pass
 from montessori.train.settings import StudentSftParams, TeacherDpoParams
 
 if TYPE_CHECKING:
@@ -184,7 +185,10 @@ def _make_sft(
     settings = StudentSftParams(
         learning_rate=RATE, epochs=1, batch=options.batch, max_length=options.tokens, **SCHEDULE
     )
-    settled = arguments.common_arguments(settings, len(rows), 0, options.machine, device, work)
+    together = rows_of_pass(options.batch, options.tokens, model, options.machine)
+    settled = arguments.common_arguments(
+        settings, len(rows), 0, options.machine, device, work, together
+    )
     recorder = Recorder("sft", {"loss": "loss"}, "student_sft.learning_rate")
     return make_trainer(model, tokenizer, rows, settled, recorder)
 
@@ -208,7 +212,10 @@ def _make_dpo(
         max_length=options.tokens,
         **SCHEDULE,
     )
-    settled = arguments.common_arguments(settings, len(rows), 0, options.machine, device, work)
+    together = rows_of_pass(options.batch, 2 * options.tokens, model, options.machine)
+    settled = arguments.common_arguments(
+        settings, len(rows), 0, options.machine, device, work, together
+    )
     prompt = options.tokens // 2
     data = {
         "prompt_ids": [row.ids[:prompt] for row in rows],

@@ -26,6 +26,7 @@ class Machine:
     max_usd: Annotated[NotNegative, "USD"] = 0.0
     max_tokens: Annotated[Whole, "tokens"] = 0
     influence_batch: Annotated[Whole, "rows"] = 0
+    training_rows: Annotated[Whole, "rows"] = 0
     compile: Literal["auto", "on", "off"] = "auto"
     gradient_checkpointing: Literal["auto", "on", "off"] = "auto"
     log_level: Literal["debug", "info", "warning", "error"] = "warning"

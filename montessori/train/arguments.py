@@ -46,13 +46,18 @@ def common_arguments(
     machine: "Machine",
     device: "torch.device",
     work: str,
+    together: int,
 ) -> dict[str, Any]:
-    """Trainer arguments of both trainings: fp32 weights, AdamW, bf16 products where fast."""
+    """Trainer arguments of both trainings: fp32 weights, AdamW, bf16 products where fast.
+
+    `together` rows or pairs of a step share a pass.
+    """
     steps = count_steps(rows, settings)
     return schedule_arguments(settings, steps) | {
         "output_dir": work,
         "num_train_epochs": settings.epochs,
-        "per_device_train_batch_size": settings.batch,
+        "per_device_train_batch_size": together,
+        "gradient_accumulation_steps": settings.batch // together,
         "max_length": settings.max_length,
         "seed": seed % 2**32,
         "use_cpu": device.type == "cpu",
@@ -69,6 +74,11 @@ def common_arguments(
         "router_aux_loss_coef": 0.0,
         "dataloader_pin_memory": device.type == "cuda",
     }
+
+
+def step_rows(args: "TrainingArguments") -> int:
+    """Rows or pairs of an optimizer step."""
+    return args.per_device_train_batch_size * args.gradient_accumulation_steps
 
 
 def keep_one_device(config: "TrainingArguments") -> None:

@@ -22,6 +22,7 @@ from montessori.train import arguments
 from montessori.train.curve import Recorder, write_curve
 from montessori.train.device import choose_device
 from montessori.train.order import LengthOrder
+from montessori.train.passes import rows_of_pass
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -67,12 +68,14 @@ def train_teacher(
     with new_folder(out, {"start": start, "pairs": pairs}, facts) as folder:
         model = load_model(start).to(device)
         recorder = Recorder(label, CURVE, "teacher_dpo.learning_rate")
+        form = FORMATS[read_format(pairs)]
+        data = make_data(frame, form, tokenizer)
+        longest = max(pair_lengths(tokenize_pairs(form, frame, tokenizer)))
+        together = rows_of_pass(settings.batch, 2 * longest, model, machine)
         with tempfile.TemporaryDirectory() as work:
             settled = arguments.common_arguments(
-                settings, frame.height, seed_of(seed, KIND), machine, device, work
+                settings, frame.height, seed_of(seed, KIND), machine, device, work, together
             )
-            form = FORMATS[read_format(pairs)]
-            data = make_data(frame, form, tokenizer)
             trainer = make_trainer(model, tokenizer, data, settled, settings.beta, recorder)
             _require_same_tokens(tokenizer, trainer.train_dataset, frame, settings, pairs)
             trainer.train()
@@ -134,7 +137,7 @@ def make_trainer(
     beta: float,
     recorder: Recorder,
 ) -> "DPOTrainer":
-    """A trainer over pairs, as `make_data` gives them."""
+    """A trainer over pairs, as `make_data` gives them; each step is on the mean of their losses."""
     from datasets import Dataset
     from transformers import PrinterCallback
     from trl import DPOConfig, DPOTrainer
@@ -150,7 +153,18 @@ def make_trainer(
 
         def _get_train_sampler(self, train_dataset: Dataset | None = None) -> LengthOrder:
             lengths = pair_lengths(self.train_dataset)
-            return LengthOrder(lengths, self.args.per_device_train_batch_size, self.args.seed)
+            return LengthOrder(lengths, arguments.step_rows(self.args), self.args.seed)
+
+        def get_batch_samples(self, *given: Any) -> tuple[list[Any], Any]:
+            self.parts, items = super().get_batch_samples(*given)
+            return self.parts, items
+
+        def compute_loss(self, model: Any, inputs: Any, *options: Any, **more: Any) -> Any:
+            # The mean over a step's pairs. The trainer takes that of its passes' means, and the
+            # last pass of an epoch may have fewer pairs.
+            loss = super().compute_loss(model, inputs, *options, **more)
+            pairs = sum(map(_count_pairs, self.parts))
+            return loss * (len(self.parts) * _count_pairs(inputs) / pairs)
 
     # Without a reference model and before training, the policy's own log-probabilities are those
     # of the start weights in memory; a reference model would be read from the config's name.
@@ -170,6 +184,10 @@ def make_trainer(
     )
     trainer.remove_callback(PrinterCallback)
     return trainer
+
+
+def _count_pairs(inputs: Any) -> int:
+    return len(inputs["ref_chosen_logps"])
 
 
 def pair_lengths(dataset: Any) -> list[int]:

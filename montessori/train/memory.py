@@ -27,15 +27,25 @@ def most_tokens(model: "PreTrainedModel", kept_to_end: bool = False) -> float:
     return min(comfortable_tokens(model.device), allowed)
 
 
-def affordable_tokens(model: "PreTrainedModel", reserved: int = 0) -> float:
-    """Most tokens of a backward pass that memory allows, beside `reserved` bytes still to come."""
-    return max(0.0, _budget(model, reserved)) / bytes_of_token(model)
+def affordable_tokens(
+    model: "PreTrainedModel",
+    reserved: int = 0,
+    cpu_bytes: int = CPU_BYTES,
+    checkpointed: bool = False,
+) -> float:
+    """Most tokens of a backward pass that memory allows, beside `reserved` bytes still to come.
+
+    On a CPU it may hold `cpu_bytes` besides as much as the weights.
+    """
+    budget = max(0.0, _budget(model, reserved, cpu_bytes))
+    return budget / bytes_of_token(model, checkpointed)
 
 
-def bytes_of_token(model: "PreTrainedModel") -> int:
+def bytes_of_token(model: "PreTrainedModel", checkpointed: bool = False) -> int:
     """About how many bytes a token needs in a backward pass: inputs and outputs of layers, logits.
 
-    Measured on a Llama of 135M parameters: 1.7 MB, where this gives 2.0.
+    Measured on a Llama of 135M parameters: 1.7 MB, where this gives 2.0. `checkpointed`: one layer
+    at a time is there, and the inputs of all.
     """
     size = model.dtype.itemsize
     kept = sum(
@@ -43,13 +53,17 @@ def bytes_of_token(model: "PreTrainedModel") -> int:
         for module in model.modules()
         if isinstance(module, nn.Linear) and module is not model.get_output_embeddings()
     )
-    vocabulary = len(model.get_input_embeddings().weight)
+    embedding = model.get_input_embeddings().weight
+    vocabulary, width = len(embedding), embedding.shape[-1]
+    layers = getattr(model.config.get_text_config(), "num_hidden_layers", 0)
+    if checkpointed and layers:
+        kept = kept // layers + layers * width
     return kept * size + LOGITS * vocabulary * max(size, 4)
 
 
-def _budget(model: "PreTrainedModel", reserved: int) -> float:
+def _budget(model: "PreTrainedModel", reserved: int, cpu_bytes: int) -> float:
     if model.device.type == "cuda":
         free, _ = torch.cuda.mem_get_info(model.device)
         return GPU_SHARE * (free - reserved)
     weights = sum(value.numel() * value.element_size() for value in model.parameters())
-    return float(weights + CPU_BYTES)
+    return float(weights + cpu_bytes)

@@ -15,6 +15,7 @@ from montessori.train.curve import Recorder, write_curve
 from montessori.train.device import choose_device
 from montessori.train.loss import Row, count_changed_rows, require_targets, tokenize_rows
 from montessori.train.order import LengthOrder
+from montessori.train.passes import rows_of_pass
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerFast
@@ -57,8 +58,12 @@ def train_student(
         recorder = Recorder(
             label, {"loss": "loss", "learning_rate": "learning_rate"}, "student_sft.learning_rate"
         )
+        longest = max(len(row.ids) for row in rows)
+        together = rows_of_pass(settings.batch, longest, model, machine)
         with tempfile.TemporaryDirectory() as work:
-            settled = arguments.common_arguments(settings, len(rows), order, machine, device, work)
+            settled = arguments.common_arguments(
+                settings, len(rows), order, machine, device, work, together
+            )
             trainer = make_trainer(model, tokenizer, rows, settled, recorder)
             trainer.train()
         save_model(merge_adapters(model), student, folder)
@@ -96,7 +101,7 @@ def make_trainer(
 
         def _get_train_sampler(self, train_dataset: Dataset | None = None) -> LengthOrder:
             lengths = [len(row.ids) for row in rows]
-            return LengthOrder(lengths, self.args.per_device_train_batch_size, self.args.seed)
+            return LengthOrder(lengths, arguments.step_rows(self.args), self.args.seed)
 
     config = SFTConfig(dataset_kwargs={"skip_prepare_dataset": True}, **settled)
     arguments.keep_one_device(config)

@@ -14,9 +14,12 @@ from montessori.models.adapters import NO_ADAPTERS, AdapterParams, add_adapters
 from montessori.models.weights import enable_checkpointing, load_model
 from montessori.signals.influence.first_order import ROWS as SHARED
 from montessori.signals.influence.settings import InfluenceParams
+from montessori.train.adamw import trained_parameters
 from montessori.train.arguments import count_steps
 from montessori.train.device import choose_device, uses_checkpointing
-from montessori.train.loss import Row, comfortable_tokens, sum_mean_losses
+from montessori.train.loss import Row, sum_mean_losses
+from montessori.train.memory import affordable_tokens, most_tokens
+from montessori.train.passes import rows_of_pass
 from montessori.train.settings import StudentSftParams, TeacherDpoParams, WarmupParams
 from montessori.trial.candidate import Candidate, Measured
 from montessori.trial.cost import GIB, forget_peak, memory_of, peak_bytes
@@ -27,7 +30,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
 LONGEST = 128  # tokens of a row of the two measured passes
-HEAD = ("stage", "tokens of a step", "peak", "a step", "all steps", "peak is")
+HEAD = ("stage", "tokens of a pass", "peak", "a step", "all steps", "peak is")
 
 
 @dataclass(frozen=True)
@@ -40,8 +43,8 @@ class Pace:
 
 @dataclass(frozen=True)
 class Plan:
-    """A stage at the chosen settings: tokens of a step, passes as a multiple of a training step,
-    and steps in all (0: not known before)."""
+    """A stage at the chosen settings: tokens of a pass, training passes in a step, and steps in all
+    (0: not known before)."""
 
     stage: str
     tokens: int
@@ -51,11 +54,13 @@ class Plan:
 
 def ask_memory(candidate: Candidate) -> list[Finding]:
     """A table of the stages that were tried, at the settings' lengths and batches."""
-    found = {plan: _largest_run(candidate, plan.stage) for plan in _plans(candidate)}
+    device = choose_device(candidate.settings.machine)
+    model = _load_trained(candidate, device)
+    found = {plan: _largest_run(candidate, plan.stage) for plan in _plans(candidate, model)}
     runs = {plan: run for plan, run in found.items() if run is not None}
     if not runs:
         return []
-    pace, device = _measure_pace(candidate), choose_device(candidate.settings.machine)
+    pace = _measure_pace(model)
     rows: list[tuple[str, ...]] = [HEAD]
     most = 0.0
     for plan, run in runs.items():
@@ -66,7 +71,7 @@ def ask_memory(candidate: Candidate) -> list[Finding]:
     text = f"{most / GIB:.1f} GiB at most, of {room / GIB:.1f} GiB; steps of rows of full length"
     if most > room:
         next = (
-            "lower the batch or max_length of that stage, or set adapter.rank or "
+            "lower max_length of that stage, or set adapter.rank or "
             "machine.gradient_checkpointing: on"
         )
         return [Finding("memory", "problem", text, next, _table(rows))]
@@ -86,51 +91,67 @@ def _largest_run(candidate: Candidate, stage: str) -> Measured | None:
     return max(runs, key=lambda run: run.peak, default=None)
 
 
-def _plans(candidate: Candidate) -> list[Plan]:
+def _plans(candidate: Candidate, model: "PreTrainedModel") -> list[Plan]:
     """The training stages of the model's roles. Influence takes a step with each row of a probe."""
     settings, plans = candidate.settings, []
     if "student" in candidate.roles:
-        plans += [_plan_warmup(candidate), _plan_influence(candidate), _plan_sft(candidate)]
+        plans += [
+            _plan_warmup(candidate, model),
+            _plan_influence(candidate, model),
+            _plan_sft(candidate, model),
+        ]
     if "teacher" in candidate.roles:
         dpo = settings.section("teacher_dpo", TeacherDpoParams)
-        # The reference policy adds a forward pass, a third of a training step.
-        plans.append(Plan("teacher_dpo", 2 * dpo.batch * dpo.max_length, 4 / 3, 0))
+        pair = 2 * dpo.max_length
+        together = rows_of_pass(dpo.batch, pair, model, settings.machine)
+        # The reference policy adds a forward pass, a third of a training pass.
+        passes = 4 / 3 * dpo.batch / together
+        plans.append(Plan("teacher_dpo", together * pair, passes, 0))
     return plans
 
 
-def _plan_warmup(candidate: Candidate) -> Plan:
+def _plan_warmup(candidate: Candidate, model: "PreTrainedModel") -> Plan:
     params = candidate.settings.section("warmup", WarmupParams)
     steps = params.epochs * -(-params.rows // params.batch)
-    return Plan("warmup", params.batch * params.max_length, 1.0, steps)
+    trained = sum(value.nbytes for value in trained_parameters(model).values())
+    most = int(affordable_tokens(model, 3 * trained)) // params.max_length
+    together = max(1, min(params.batch, most))
+    passes = params.batch / together
+    return Plan("warmup", together * params.max_length, passes, steps)
 
 
-def _plan_sft(candidate: Candidate) -> Plan:
+def _plan_sft(candidate: Candidate, model: "PreTrainedModel") -> Plan:
     params = candidate.settings.section("student_sft", StudentSftParams)
     rows = candidate.settings.section("synth", SynthParams).rows
     steps = count_steps(rows, params)
-    return Plan("student_sft", params.batch * params.max_length, 1.0, steps)
+    machine = candidate.settings.machine
+    together = rows_of_pass(params.batch, params.max_length, model, machine)
+    return Plan("student_sft", together * params.max_length, params.batch / together, steps)
 
 
-def _plan_influence(candidate: Candidate) -> Plan:
+def _plan_influence(candidate: Candidate, model: "PreTrainedModel") -> Plan:
     settings = candidate.settings
     params = settings.section("influence", InfluenceParams)
     samples = settings.section("instruction", InstructionParams).samples
     rows = settings.section("probe", ProbeParams).prompts * samples
     shared = settings.machine.influence_batch or SHARED
-    most = comfortable_tokens(choose_device(settings.machine))
-    together = max(1, min(shared, int(min(most, 10**9)) // params.max_length))
+    most = int(min(most_tokens(model, params.max_grad_norm > 0), 10**9))
+    together = max(1, min(shared, most // params.max_length))
     return Plan("influence", together * params.max_length, 1.0, -(-rows // together))
 
 
-def _measure_pace(candidate: Candidate) -> Pace:
-    """Bytes and seconds of a token, from backward passes over one and three rows."""
+def _load_trained(candidate: Candidate, device: torch.device) -> "PreTrainedModel":
+    """The model as its stages train it: with the student's adapters, and checkpointing."""
     machine = candidate.settings.machine
-    device = choose_device(machine)
     adapter = candidate.settings.section("adapter", AdapterParams)
     adapter = adapter if "student" in candidate.roles else NO_ADAPTERS
     model = add_adapters(load_model(candidate.folder), adapter, 0).to(device)
-    if uses_checkpointing(machine, device):
-        model = enable_checkpointing(model)
+    return enable_checkpointing(model) if uses_checkpointing(machine, device) else model
+
+
+def _measure_pace(model: "PreTrainedModel") -> Pace:
+    """Bytes and seconds of a token, from backward passes over one and three rows."""
+    device = model.device
     _backward(model, 1, device)  # pays for what happens once
     first, second = _backward(model, 1, device), _backward(model, 3, device)
     tokens = second.tokens - first.tokens

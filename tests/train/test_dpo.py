@@ -15,6 +15,7 @@ from transformers import TrainingArguments
 from montessori.errors import MontessoriError
 from montessori.formats.formats import FORMATS
 from montessori.models import chat
+from montessori.models.weights import load_model
 from montessori.train import dpo
 from montessori.train.settings import TeacherDpoParams
 from tests.slow_twins.rendering import render_prompt
@@ -178,3 +179,25 @@ def test_a_prompt_that_the_template_rendered_does_not_count_as_special(student):
     assert dpo.count_special_pairs(frame, turn, tokenizer) == 0
     frame = frame.with_columns(chosen=pl.lit("It ends <|end|> here."))
     assert dpo.count_special_pairs(frame, turn, tokenizer) == 2
+
+
+@pytest.mark.parametrize("rows", [1, 2])
+def test_a_step_in_several_passes_is_the_same_step(tmp_path, student, machine, rows):
+    """Seven pairs in steps of four: in passes of two, the last step has one of one pair."""
+    pairs = write_pairs(tmp_path / "pairs", 7)
+    weights = []
+    for name, together in (("whole", 4), ("parts", rows)):
+        dpo.train_teacher(
+            student,
+            pairs,
+            tmp_path / name,
+            tmp_path / f"{name}.csv",
+            SETTINGS,
+            0,
+            replace(machine, training_rows=together),
+        )
+        weights.append(load_model(tmp_path / name).state_dict())
+    for name, value in weights[0].items():
+        assert torch.allclose(value, weights[1][name], atol=2e-5), name
+    losses = [pl.read_csv(tmp_path / f"{name}.csv")["loss"] for name in ("whole", "parts")]
+    assert losses[0].to_list() == pytest.approx(losses[1].to_list(), abs=1e-5)

@@ -5,6 +5,7 @@ student.
 """
 
 import json
+from dataclasses import replace
 
 import polars as pl
 import pytest
@@ -167,3 +168,15 @@ def test_adapters_end_up_in_the_weights(tmp_path, student, machine, reference):
     changed = {name for name in before if not torch.equal(before[name], after[name])}
     assert changed == {name for name in before if "_proj" in name}
     assert not (tmp_path / "out" / "adapter").exists()
+
+
+def test_a_step_in_several_passes_is_the_same_step(trained, tmp_path, student, reference, machine):
+    """Rows have answers of different lengths, and a step is on the mean of all their tokens."""
+    parts = replace(machine, training_rows=1)
+    out, curve = tmp_path / "out", tmp_path / "c.csv"
+    train_student(student, reference, out, curve, SETTINGS, 0, parts)
+    other = load_model(out).state_dict()
+    for name, value in load_model(trained[0]).state_dict().items():
+        assert torch.allclose(value, other[name], atol=2e-5), name
+    losses = pl.read_csv(curve)["loss"].to_list()
+    assert losses == pytest.approx(trained[2]["loss"].to_list(), abs=1e-5)

@@ -18,6 +18,7 @@ from montessori.evals.judging.verdicts import Verdict
 from montessori.generate.engine import UNBOUNDED, Generated
 from montessori.models.hosted import HostedModel
 from montessori.signals.influence.settings import InfluenceParams
+from montessori.train.settings import TeacherDpoParams
 from montessori.trial import (
     cost,
     engine,
@@ -168,6 +169,19 @@ def test_a_peak_grows_by_the_tokens_that_were_not_run(candidate: Candidate, monk
     cells = finding.lines[1].split()
     assert cells[:4] == ["warmup", "512", "2.0", "GiB"]  # (512 - 112) / 400 more
     assert "extrapolated from 112 tokens" in finding.lines[1]
+
+
+def test_a_stage_needs_the_tokens_of_a_pass(candidate: Candidate, monkeypatch):
+    """Not those of a step, which may have several."""
+    candidate.measured.append(Measured("teacher_dpo", 64, 1.0 * memory.GIB, 1.0))
+    monkeypatch.setattr(memory, "_measure_pace", lambda model: memory.Pace(1.0, 0.5))
+    params = candidate.settings.section("teacher_dpo", TeacherDpoParams)
+    for asked, together in ((0, params.batch), (1, 1)):
+        raw = candidate.settings.raw | {"machine": {"training_rows": asked}}
+        settings = replace(candidate.settings, raw=raw)
+        (finding,) = memory.ask_memory(replace(candidate, settings=settings))
+        tokens = 2 * together * params.max_length
+        assert finding.lines[1].split()[:2] == ["teacher_dpo", f"{tokens:,}"]
 
 
 def test_weights_that_cannot_fit_are_refused_before_they_are_loaded(candidate: Candidate):
