@@ -5,6 +5,7 @@ lists and never writes. Each line that it prints is JSON of one remote.
 """
 
 import json
+import os
 import sys
 from collections.abc import Iterator
 from itertools import islice
@@ -14,7 +15,7 @@ SAMPLE = 5  # objects of dvc.lock that are looked for
 
 
 def main() -> None:
-    """Print a line of JSON for each remote: its name, and `found` of `wanted`, or `error`."""
+    """Print a line of JSON for each remote: what `_try_remote` says, with its name."""
     from dvc.repo import Repo
 
     with Repo() as repo:
@@ -25,7 +26,10 @@ def main() -> None:
 
 
 def _try_remote(repo: Any, name: str) -> dict[str, Any]:
-    """`found` of `wanted` objects, or the types and texts of a chain of errors, outermost first."""
+    """`found` of `wanted` objects of dvc.lock, and objects that are not whole (`cut`).
+
+    Instead of them `error`: types and texts of a chain of errors, outermost first.
+    """
     facts: dict[str, Any] = {}
     try:
         facts["url"] = repo.config["remote"][name]["url"]
@@ -35,7 +39,8 @@ def _try_remote(repo: Any, name: str) -> dict[str, Any]:
         facts["there"] = remote.fs.exists(remote.path)
         wanted = list(islice(_wanted_objects(repo), SAMPLE))
         paths = [remote.odb.oid_to_path(one) for one in wanted]
-        return facts | {"wanted": len(wanted), "found": sum(map(remote.fs.exists, paths))}
+        facts |= {"wanted": len(wanted), "found": sum(map(remote.fs.exists, paths))}
+        return facts | {"cut": list(_list_cut(repo, remote)) if facts["found"] else []}
     except Exception as error:  # noqa: BLE001 (of whatever library the remote needs)
         return facts | {"error": list(_list_causes(error))}
 
@@ -45,6 +50,21 @@ def _wanted_objects(repo: Any) -> Iterator[str]:
     for out in repo.index.outs:
         if out.use_cache and out.can_push and out.hash_info.value:
             yield out.hash_info.value
+
+
+def _list_cut(repo: Any, remote: Any) -> Iterator[str]:
+    """Objects of another size than in the cache here: SSH and WebDAV write under the last name.
+
+    A push that was ended leaves them, and DVC, which looks at names, never sends them again.
+    """
+    for path, info in remote.fs.find(remote.odb.path, detail=True).items():
+        try:
+            here = repo.cache.local.oid_to_path(remote.odb.path_to_oid(path))
+        except ValueError:  # no object
+            continue
+        size = info.get("size")
+        if size is not None and os.path.isfile(here) and os.stat(here).st_size != size:
+            yield path
 
 
 def _list_causes(error: BaseException) -> Iterator[list[str]]:

@@ -1,6 +1,7 @@
 """What `montessori doctor` says of DVC's remotes: tried, by listing, and put into words."""
 
 import json
+import os
 import re
 import shutil
 import subprocess
@@ -36,7 +37,12 @@ def remote_findings(root: Path) -> list[Finding]:
     """Try each remote of the checkout at `root`; a note where there is none. Nothing is written."""
     try:
         done = subprocess.run(
-            [sys.executable, str(PROBE)], cwd=root, capture_output=True, text=True, timeout=SECONDS
+            [sys.executable, str(PROBE)],
+            cwd=root,
+            env={**os.environ, "AWS_MAX_ATTEMPTS": "1"},  # botocore's own name: no second try
+            capture_output=True,
+            text=True,
+            timeout=SECONDS,
         )
     except subprocess.TimeoutExpired as late:
         tried = _read_lines(late.stdout or b"")
@@ -66,6 +72,9 @@ def describe_remote(tried: Mapping[str, Any]) -> Finding:
         text = f"{place} is empty, or lacks all that was looked for, while dvc.lock names outputs"
         next = "dvc push --run-cache in the clone that has them; without it, dvc repro makes them"
         return Finding("remote", "bad", text, next)
+    if cut := tried.get("cut"):
+        text = f"{place}: {len(cut)} objects are not whole (a push was ended?), such as {cut[0]}"
+        return Finding("remote", "bad", text, f"remove them there, then dvc push ({GUIDE})")
     full = _little_room(url) if tried["kind"] == "local" else ""
     if full:
         return Finding("remote", "bad", f"{place}: {full}", f"free space there, or see {GUIDE}")
@@ -93,6 +102,10 @@ def _explain(chain: list[list[str]], name: str, url: str) -> tuple[str, str]:
     if _DOWN.search(said):
         advice = "start the server or the network, correct the address, then montessori doctor"
         return f"cannot be reached: {_shorten(said)}", advice
+    key_file = re.search(r"No such file or directory: '(/[^']+)'", said)
+    if scheme == "ssh" and key_file:
+        next = f"dvc remote modify --local {name} keyfile PATH"
+        return f"names a key file that is not here: {key_file[1]}", next
     if "FileNotFoundError" in said or "ResourceNotFound" in said or "NoSuchFile" in said:
         return (
             f"has no such folder: {_shorten(said)}",

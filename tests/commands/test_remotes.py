@@ -28,7 +28,8 @@ def tried(url: str = "/store", **facts):
         (S3, ["FileNotFoundError", "The specified bucket does not exist"], "no bucket", "create"),
         (S3, ["RemoteMissingDepsError", "s3 is supported, but requires"], "library", "pip install"),
         (SSH, ["PermissionDenied", "Permission denied for user me"], "refuses", "ssh to the serv"),
-        (SSH, ["FileNotFoundError", "[Errno 2] No such file: '/k'"], "has no such folder", "creat"),
+        (SSH, ["FileNotFoundError", "No such file or directory: '/k'"], "key file", "dvc remote"),
+        (SSH, ["FileNotFoundError", "No such file or directory"], "has no such folder", "create"),
         (DAV, ["ClientError", "received 401 (Unauthorized)"], "refuses", "dvc remote modify --l"),
         (DAV, ["ResourceNotFound", "The resource store could not be found"], "folder", "create"),
         (DAV, ["RuntimeError", "what nobody knows"], "what nobody knows", "dvc status --cloud"),
@@ -49,6 +50,13 @@ def test_an_empty_remote_while_the_lock_names_outputs_is_bad():
     assert describe_remote(tried(S3, found=3)).level == "note"
     assert describe_remote(tried(S3, found=5)).level == "ok"
     assert describe_remote(tried(S3, wanted=0, found=0)).level == "ok"
+
+
+def test_objects_that_are_not_whole_are_bad():
+    found = describe_remote(tried(SSH, found=5, cut=["/store/files/md5/ab/cd", "b"]))
+    assert found.level == "bad"
+    assert "2 objects are not whole" in found.text
+    assert "then dvc push" in found.next
 
 
 def test_a_folder_that_is_not_there_or_full(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -194,7 +194,7 @@ def serve_ssh(place: Path) -> Iterator[Remote]:
 
 @contextmanager
 def serve_webdav(place: Path) -> Iterator[Remote]:
-    """wsgidav behind cheroot, with a user and a password."""
+    """wsgidav behind cheroot, with a user and a password; full while there is a file `full`."""
     from cheroot.wsgi import Server
     from wsgidav.wsgidav_app import WsgiDAVApp
 
@@ -209,7 +209,14 @@ def serve_webdav(place: Path) -> Iterator[Remote]:
             "verbose": 0,
         }
     )
-    server = Server(("127.0.0.1", 0), app, numthreads=8)
+
+    def limited(environ, start_response):
+        if environ["REQUEST_METHOD"] == "PUT" and (place / "full").exists():
+            start_response("507 Insufficient Storage", [("content-length", "0")])
+            return [b""]
+        return app(environ, start_response)
+
+    server = Server(("127.0.0.1", 0), limited, numthreads=8)
     server.prepare()
     threading.Thread(target=server.serve, daemon=True).start()
     try:

@@ -131,7 +131,9 @@ def refuse_keys(url: str) -> None:
     """Have moto compare keys from now on (docs.getmoto.org, IAM-like access control)."""
     import urllib.request
 
-    request = urllib.request.Request(f"{url}/moto-api/reset-auth", data=b"0", method="POST")
+    request = urllib.request.Request(
+        f"{url}/moto-api/reset-auth", data=b"0", headers={"content-type": "text/plain"}
+    )
     urllib.request.urlopen(request).read()
 
 
@@ -181,13 +183,43 @@ def test_a_push_that_was_killed_or_lost_an_object_is_pushed_again(
     push.kill()
     push.wait()
     first.run("dvc", "push")
-    lost = next(path for path in store.rglob("*.dir"))
+    lost = next(store.rglob("*.dir"))
     lost.unlink()
     assert examine(first, monkeypatch).next.startswith("dvc push")
     first.run("dvc", "push")
     assert examine(first, monkeypatch).level == "ok"
     second = clone_of(first)
     assert take_over(second) == []
+
+
+@only["ssh"]
+def test_an_object_that_a_killed_push_left_half_is_named(remote, tmp_path: Path, monkeypatch):
+    """SFTP writes under the last name, and DVC takes what has a name for whole."""
+    first = make_toy(tmp_path, remote)
+    first.run("dvc", "push")
+    objects = [path for path in (tmp_path / "server/store").rglob("*") if path.is_file()]
+    half = next(path for path in objects if path.suffix != ".dir")
+    half.write_bytes(half.read_bytes()[:3])
+    first.run("dvc", "push")
+    assert half.stat().st_size == 3
+    found = examine(first, monkeypatch)
+    assert "1 objects are not whole" in found.text
+    assert str(half) in found.text
+    half.unlink()
+    first.run("dvc", "push")
+    assert examine(first, monkeypatch).level == "ok"
+
+
+@only["webdav"]
+def test_a_remote_that_is_full_is_pushed_to_again(remote, tmp_path: Path, monkeypatch):
+    first = make_toy(tmp_path, remote)
+    full = tmp_path / "server" / "full"
+    full.touch()
+    with pytest.raises(AssertionError, match="507|Insufficient|failed to"):
+        first.run("dvc", "push")
+    full.unlink()
+    first.run("dvc", "push")
+    assert examine(first, monkeypatch).level == "ok"
 
 
 @only["folder"]
