@@ -57,7 +57,7 @@ def _list_cut(repo: Any, remote: Any) -> Iterator[str]:
 
     A push that was ended leaves them, and DVC, which looks at names, never sends them again.
     """
-    for path, info in remote.fs.find(remote.odb.path, detail=True).items():
+    for path, info in remote.fs.fs.find(remote.odb.path, detail=True).items():
         try:
             here = repo.cache.local.oid_to_path(remote.odb.path_to_oid(path))
         except ValueError:  # no object
