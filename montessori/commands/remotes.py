@@ -74,7 +74,8 @@ def describe_remote(tried: Mapping[str, Any]) -> Finding:
         return Finding("remote", "bad", text, next)
     if cut := tried.get("cut"):
         text = f"{place}: {len(cut)} objects are not whole (a push was ended?), such as {cut[0]}"
-        return Finding("remote", "bad", text, f"remove them there, then dvc push ({GUIDE})")
+        next = f"remove them there, and one file named *.dir, then dvc push ({GUIDE})"
+        return Finding("remote", "bad", text, next)
     full = _little_room(url) if tried["kind"] == "local" else ""
     if full:
         return Finding("remote", "bad", f"{place}: {full}", f"free space there, or see {GUIDE}")
