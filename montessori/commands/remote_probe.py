@@ -9,6 +9,7 @@ import os
 import sys
 from collections.abc import Iterator
 from itertools import islice
+from pathlib import Path
 from typing import Any
 
 SAMPLE = 5  # objects of dvc.lock that are looked for
@@ -26,7 +27,7 @@ def main() -> None:
 
 
 def _try_remote(repo: Any, name: str) -> dict[str, Any]:
-    """`found` of `wanted` objects of dvc.lock, and objects that are not whole (`cut`).
+    """`found` of `wanted` objects of dvc.lock, and what to remove where one is not whole (`cut`).
 
     Instead of them `error`: types and texts of a chain of errors, outermost first.
     """
@@ -55,16 +56,25 @@ def _wanted_objects(repo: Any) -> Iterator[str]:
 def _list_cut(repo: Any, remote: Any) -> Iterator[str]:
     """Objects of another size than in the cache here: SSH and WebDAV write under the last name.
 
-    A push that was ended leaves them, and DVC, which looks at names, never sends them again.
+    A push that was ended leaves them. DVC looks at names, and for the files of a folder only at the
+    name of the folder's list, so each is followed by the lists (.dir) that it is in.
     """
+    lists = [one for one in _wanted_objects(repo) if one.endswith(".dir")]
     for path, info in remote.fs.fs.find(remote.odb.path, detail=True).items():
         try:
-            here = repo.cache.local.oid_to_path(remote.odb.path_to_oid(path))
+            oid = remote.odb.path_to_oid(path)
         except ValueError:  # no object
             continue
-        size = info.get("size")
+        here, size = repo.cache.local.oid_to_path(oid), info.get("size")
         if size is not None and os.path.isfile(here) and os.stat(here).st_size != size:
             yield path
+            held = [one for one in lists if _holds(repo.cache.local.oid_to_path(one), oid)]
+            yield from map(remote.odb.oid_to_path, held)
+
+
+def _holds(path: str, oid: str) -> bool:
+    """Whether a folder's list in the cache names an object."""
+    return os.path.isfile(path) and oid in Path(path).read_text(encoding="utf-8")
 
 
 def _list_causes(error: BaseException) -> Iterator[list[str]]:

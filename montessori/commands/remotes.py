@@ -73,8 +73,9 @@ def describe_remote(tried: Mapping[str, Any]) -> Finding:
         next = "dvc push --run-cache in the clone that has them; without it, dvc repro makes them"
         return Finding("remote", "bad", text, next)
     if cut := tried.get("cut"):
-        text = f"{place}: {len(cut)} objects are not whole (a push was ended?), such as {cut[0]}"
-        next = f"remove them there, and one file named *.dir, then dvc push ({GUIDE})"
+        text = f"{place}: objects are not whole (a push was ended?), such as {cut[0]}"
+        listed = " ".join(sorted(set(cut))[:6]) + (" ..." if len(set(cut)) > 6 else "")
+        next = f"remove {listed} there, then dvc push ({GUIDE})"
         return Finding("remote", "bad", text, next)
     full = _little_room(url) if tried["kind"] == "local" else ""
     if full:
