@@ -21,6 +21,7 @@ from montessori.seeding import seed_of
 from montessori.train import arguments
 from montessori.train.curve import Recorder, write_curve
 from montessori.train.device import choose_device
+from montessori.train.memory import explain_memory
 from montessori.train.order import LengthOrder
 from montessori.train.passes import rows_of_pass
 
@@ -41,6 +42,11 @@ CURVE = {
 }
 
 
+@explain_memory(
+    "to tune the teacher",
+    "set machine.training_rows: 1 or machine.gradient_checkpointing: on, or lower "
+    "teacher_dpo.max_length",
+)
 def train_teacher(
     start: Path,
     pairs: Path,

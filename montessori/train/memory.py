@@ -1,10 +1,13 @@
-"""How many tokens a backward pass may hold: what runs fastest, and what memory allows."""
+"""How many tokens a backward pass may hold, and what is said where memory is not enough."""
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import torch
 from torch import nn
 
+from montessori.errors import MontessoriError
 from montessori.train.loss import comfortable_tokens
 
 if TYPE_CHECKING:
@@ -67,3 +70,24 @@ def _budget(model: "PreTrainedModel", reserved: int, cpu_bytes: int) -> float:
         return GPU_SHARE * (free - reserved)
     weights = sum(value.numel() * value.element_size() for value in model.parameters())
     return float(weights + cpu_bytes)
+
+
+@contextmanager
+def explain_memory(work: str, advice: str) -> Iterator[None]:
+    """Turn running out of memory into an error that says what was done and what to lower.
+
+    `work` completes "not enough memory ..."; `advice` is what to change in params.yaml. Also to be
+    used as a decorator.
+    """
+    try:
+        yield
+    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
+        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
+        # torch's CPU allocator raises a plain RuntimeError.
+        if not known and "not enough memory" not in str(error):
+            raise
+        raise MontessoriError(
+            f"not enough memory {work}",
+            where=str(error).splitlines()[0] if str(error) else "",
+            next=f"{advice} in params.yaml, then `dvc repro`",
+        ) from error

@@ -14,6 +14,7 @@ from montessori.train import arguments
 from montessori.train.curve import Recorder, write_curve
 from montessori.train.device import choose_device
 from montessori.train.loss import Row, count_changed_rows, require_targets, tokenize_rows
+from montessori.train.memory import explain_memory
 from montessori.train.order import LengthOrder
 from montessori.train.passes import rows_of_pass
 
@@ -27,6 +28,11 @@ if TYPE_CHECKING:
 KIND = "sft"
 
 
+@explain_memory(
+    "to train the student",
+    "set machine.training_rows: 1, machine.gradient_checkpointing: on or adapter.rank, or "
+    "lower student_sft.max_length",
+)
 def train_student(
     student: Path,
     dataset: Path,

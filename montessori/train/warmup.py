@@ -27,7 +27,7 @@ from montessori.train.loss import (
     split_by_tokens,
     tokenize_rows,
 )
-from montessori.train.memory import affordable_tokens
+from montessori.train.memory import affordable_tokens, explain_memory
 from montessori.train.order import epoch_order
 
 if TYPE_CHECKING:
@@ -40,6 +40,10 @@ KIND = "warmup"
 RATE_KEY = "warmup.learning_rate"
 
 
+@explain_memory(
+    "to warm the student up",
+    "set machine.gradient_checkpointing: on or adapter.rank, or lower warmup.max_length",
+)
 def warm_up(
     student: Path,
     probe: Path,

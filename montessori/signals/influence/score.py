@@ -1,7 +1,6 @@
 """The influence stage: scores of a probe's rows on a reference set, in resumable parts."""
 
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +31,7 @@ from montessori.signals.influence.table import make_scores_table, part_bounds, p
 from montessori.signals.scoring import ScoringJob, require_finite
 from montessori.train.adamw import read_state
 from montessori.train.device import choose_device, uses_checkpointing
+from montessori.train.memory import explain_memory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -58,7 +58,11 @@ def score_probe(job: ScoringJob, settings: "InfluenceParams", plot: Path) -> dic
     """
     warmup = job.inputs["warmup"]
     parts = _open_parts(job, settings)
-    with _explain_memory():
+    with explain_memory(
+        "to compute influence; finished parts are kept",
+        "set machine.influence_batch: 1, machine.gradient_checkpointing: on, or "
+        "influence.precision: bf16",
+    ):
         model = _load_student(warmup, settings, job.machine)
         tokenizer = chat.load_tokenizer(warmup)
         inputs = read_inputs(job.inputs, tokenizer, settings)
@@ -266,24 +270,6 @@ def _choose_audited(centred: list[float], inputs: Inputs, settings: "InfluencePa
         if not seeds.isdisjoint(range(first, last)):
             chosen += range(first, last)
     return chosen
-
-
-@contextmanager
-def _explain_memory() -> Iterator[None]:
-    """Turn running out of memory into an error that says which settings to lower."""
-    try:
-        yield
-    except (torch.OutOfMemoryError, MemoryError, RuntimeError) as error:
-        known = isinstance(error, torch.OutOfMemoryError | MemoryError)
-        # torch's CPU allocator raises a plain RuntimeError.
-        if not known and "not enough memory" not in str(error):
-            raise
-        raise MontessoriError(
-            "not enough memory to compute influence; finished parts are kept",
-            where=str(error).splitlines()[0] if str(error) else "",
-            next="set machine.influence_batch: 1, machine.gradient_checkpointing: on, or "
-            "influence.precision: bf16 in params.yaml, then `dvc repro`",
-        ) from error
 
 
 def _write_histogram(plot: Path, centred: Sequence[float]) -> None:
