@@ -52,7 +52,7 @@ def read_comparison(path: Path, runs: Iterable[str]) -> dict[str, Any]:
             "there is no comparison yet", where=str(path), next="make repro (or dvc repro)"
         )
     comparison = read_json(path)
-    missing = [key for key in KEYS if key not in comparison]
+    missing = [key for key in KEYS if not isinstance(comparison, Mapping) or key not in comparison]
     if missing:
         raise MontessoriError(
             f"the comparison has no {', '.join(missing)}",

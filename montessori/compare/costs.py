@@ -188,4 +188,14 @@ def _count_trained_rows(model: str, rows: Rows, metrics: Path) -> int | None:
 
 
 def _read_if_there(path: Path) -> dict[str, Any] | None:
-    return read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise MontessoriError(
+            "a record of a stage is not a JSON object",
+            where=str(path),
+            expected="what the stage wrote",
+            next=f"git checkout {path}, or dvc repro",
+        )
+    return values

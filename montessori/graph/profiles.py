@@ -13,6 +13,7 @@ from montessori.graph.load import FILE, parse_yaml, read_yaml
 
 INCLUDE = "include"  # the other profiles that a profile begins with
 LAB = "lab"  # the profile without a file: params.yaml as it was committed
+DEEPEST = 20  # levels of lists and mappings
 OWN = ("seed", "machine")  # sections that a person sets for one run or one machine
 
 
@@ -46,11 +47,30 @@ def _read(folder: Path, name: str, above: tuple[str, ...]) -> dict[str, Any]:
             next="montessori profile lab",
         )
     # A section with nothing below it is None in YAML, which would replace all its rows.
-    own = {name: value for name, value in read_yaml(path).items() if value is not None}
+    sections = read_yaml(path)
+    _require_plain(sections, path)
+    own = {name: value for name, value in sections.items() if value is not None}
     whole: dict[str, Any] = {}
     for other in _included(own.pop(INCLUDE, []), path):
         whole = merge_mappings(whole, _read(folder, other, (*above, name)))
     return merge_mappings(whole, own)
+
+
+def _require_plain(value: Any, path: Path, depth: int = 0) -> None:
+    """Raise MontessoriError for values that YAML knows and params.yaml has not: dates, bytes."""
+    if isinstance(value, Mapping | list) and depth < DEEPEST:
+        for entry in value.values() if isinstance(value, Mapping) else value:
+            _require_plain(entry, path, depth + 1)
+    elif not (value is None or isinstance(value, bool | int | float | str)):
+        what = "lists or mappings too deep within one another"
+        if depth < DEEPEST:
+            what = f"YAML reads a {type(value).__name__}: {str(value)[:60]}"
+        raise MontessoriError(
+            what,
+            where=str(path),
+            expected="texts, numbers, true, false, null, and lists and mappings of them",
+            next=f"put it in quotes, or take it out of {path.name}",
+        )
 
 
 def _committed_params(root: Path) -> dict[str, Any]:
