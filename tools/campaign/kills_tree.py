@@ -12,6 +12,8 @@ from pathlib import Path
 SKIPPED = (".git", ".venv", ".dvc/cache", ".dvc/tmp", ".work/running", ".hypothesis")
 #: Where only names count: times of runs, and what an unfinished stage keeps for the next start.
 NAMES_ONLY = (".work", "metrics/runtime")
+#: What stays for later stages, under names that depend on the order in which answers came.
+KEPT = (".work/judge/paid",)
 LOCKS = (".git/index.lock", ".git/HEAD.lock")
 FOLDER = "folder"
 SHOWN = 4  # paths of a list in a fault
@@ -123,8 +125,8 @@ def find_half_outputs(scan: Scan, before: Scan, after: Scan, outs: Iterable[str]
 def compare_scans(scan: Scan, wanted: Scan) -> list[str]:
     """What is wrong with a tree after the rerun, in words: other bytes, missing, litter."""
     other = [path for path, digest in scan.items() if wanted.get(path, digest) != digest]
-    missing = [path for path in wanted if path not in scan]
-    litter = [path for path in scan if path not in wanted]
+    missing = [path for path in wanted if path not in scan and not is_below(path, KEPT)]
+    litter = [path for path in scan if path not in wanted and not is_below(path, KEPT)]
     named = (("other bytes", other), ("missing", missing), ("litter", litter))
     return [f"{kind}: {_shorten(paths)}" for kind, paths in named if paths]
 
