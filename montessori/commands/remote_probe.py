@@ -60,16 +60,25 @@ def _list_cut(repo: Any, remote: Any) -> Iterator[str]:
     name of the folder's list, so each is followed by the lists (.dir) that it is in.
     """
     lists = [one for one in _wanted_objects(repo) if one.endswith(".dir")]
-    for path, info in remote.fs.fs.find(remote.odb.path, detail=True).items():
+    for path, size in _list_sizes(remote):
         try:
             oid = remote.odb.path_to_oid(path)
         except ValueError:  # no object
             continue
-        here, size = repo.cache.local.oid_to_path(oid), info.get("size")
+        here = repo.cache.local.oid_to_path(oid)
         if size is not None and os.path.isfile(here) and os.stat(here).st_size != size:
             yield path
             held = [one for one in lists if _holds(repo.cache.local.oid_to_path(one), oid)]
             yield from map(remote.odb.oid_to_path, held)
+
+
+def _list_sizes(remote: Any) -> Iterator[tuple[str, int | None]]:
+    """Every object of a remote with its bytes, as far as the server tells them."""
+    found = remote.fs.fs.find(remote.odb.path, detail=True)
+    if isinstance(found, dict):
+        yield from ((path, info.get("size")) for path, info in found.items())
+    else:  # DVC's own class for folders gives paths alone
+        yield from ((path, os.stat(path).st_size) for path in found)
 
 
 def _holds(path: str, oid: str) -> bool:
