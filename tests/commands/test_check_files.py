@@ -151,6 +151,16 @@ LAB = {"kind": "lab", "bucket": "train", "rows": 5, "weights": {"story_add": 1}}
         ("seeds", LAB | {"bucket": "trian"}, "bucket: 'trian' (str) is not one of train, refer"),
         (
             "evals",
+            {"kind": "lab-evals", "items": {}, "weights": {}},
+            "items: it is empty, so nothing would be evaluated",
+        ),
+        (
+            "evals",
+            {"kind": "lab-evals", "items": {"b": 3}, "weights": {"c": {"story_add": 1}}},
+            "items and weights do not name the same benchmarks",
+        ),
+        (
+            "evals",
             {"kind": "lab-evals", "items": {"b": 3}, "weights": {"b": {"stories": 1}}},
             "weights.b.stories: no family of the lab; it has",
         ),

@@ -176,6 +176,14 @@ def test_a_bad_recipe_is_an_error(make: Prepare, change: dict[str, Any], problem
     assert "seeds.json" in str(caught.value)
 
 
+def test_a_source_that_needs_rows_is_no_recipe_without_any(tmp_path: Path):
+    path = tmp_path / "none.json"
+    path.write_text('{"kind": "none"}')
+    assert load_rows(path, optional=True).rows == []
+    with pytest.raises(MontessoriError, match="unknown kind of recipe: 'none'"):
+        load_rows(path)
+
+
 def test_a_hub_recipe_must_be_pinned(tmp_path: Path):
     path = tmp_path / "hub.json"
     columns = {"instruction": "q", "answer": "a"}
