@@ -44,7 +44,6 @@ PROFILES: Mapping[str, str | bytes] = {
     "include a text": "include: bad\n",
     "include a number": "include: [5]\n",
     "include a path": "include: ['../params']\n",
-    "include null": "include: null\n",
     "a text for a section": "probe: abc\n",
     "circle": "rounds: {montessori-1: {start: teachers/montessori-2}}\n",
     "not UTF-8": b"a: \xff\n",
@@ -139,14 +138,18 @@ def _add_round(
 
 def _profile_cases() -> Iterator[Case]:
     for name in ("nothing", "../params", "/etc/passwd", "a\x01b", "", "x" * 300):
-        where = name.rpartition("/")[2][:20] or "profile"
+        where = name.rpartition("/")[2][:20] if name.isprintable() and name else "profile"
         yield _make_case(f"profile {name[:20]!r}", ("montessori", "profile", name), where)
     own = in_place_of("profiles", lambda path: path.mkdir())
     places = "bad|params|prob|rounds|models|include|seed|learning_rate|nothing|nobody|extra"
     for name, content in PROFILES.items():
         write = all_of(own, put("profiles/bad.yaml", content))
         yield _make_case(f"profile: {name}", ("montessori", "profile", "bad"), places, write=write)
-    for name, content in {"empty": "", "no models": "models: {}\n"}.items():
+    for name, content in {
+        "empty": "",
+        "no models": "models: {}\n",
+        "include null": "include: null\n",
+    }.items():
         write = all_of(own, put("profiles/bad.yaml", content))
         command = ("montessori", "profile", "bad")
         yield _make_case(f"profile: {name}", command, places, EITHER, write)

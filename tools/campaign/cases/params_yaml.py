@@ -143,7 +143,7 @@ def _wrong_keys() -> dict[str, tuple[Change, str]]:
         "20,000 unknown rows": (_add("runs2: {" + many.replace("\n", ", ") + "}"), "runs2"),
         "10 MB value": (_seed("x" * 10_000_000), "seed"),
         "10 MB key": (_add("x" * 1000 + ": 1"), "xxx"),
-        "million of digits": (_seed("9" * 1_000_000), "seed"),
+        "million of digits": (_seed("9" * 1_000_000), FILE),
     }
 
 
