@@ -5,11 +5,13 @@ in alpaca_eval_public with the public reference. micro_mt_bench, mt_bench: each 
 1 to 10, and on demand compared with the other run's.
 """
 
-from collections.abc import Callable
-from dataclasses import dataclass
+import shutil
+from collections.abc import Callable, Mapping
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from montessori.artifacts.atomic import atomic_path
 from montessori.artifacts.files import (
     MANIFEST,
     folder_digest,
@@ -32,11 +34,13 @@ from montessori.evals.judging.verdicts import (
     verdict_table,
 )
 from montessori.evals.settings import BenchmarkParams, JudgeParams
+from montessori.generate.ledger import answer_key
 from montessori.pipeline.machine import Machine
 
 if TYPE_CHECKING:
     from montessori.evals.judging.model_judge import ModelJudge
 
+FINISHED = ".finished"  # suffix of a note: what work was finished, and where its ledger went
 PAID = "paid"  # folder of the ledgers of finished stages, from which other runs take verdicts
 
 
@@ -83,6 +87,8 @@ def write_verdicts(
         "prompts": inputs.prompts,
     }
     facts = {"judge": "", "split": bench.split}
+    work = _Work(folders, judge, bench)
+    _take_back_ledger(resources.ledger, work)
     with new_folder(out, folders, facts, ()) as folder:
         opened = open_judge(inputs, judge, resources)
         facts["judge"] = opened.name
@@ -90,7 +96,7 @@ def write_verdicts(
         write_table(table, folder / TABLE, VERDICTS)
         write_json(folder / FACTS, opened.describe_judge() | _count_thoughts(inputs.answers))
     if resources.ledger.is_file():
-        _keep_ledger(resources.ledger)
+        _keep_ledger(resources.ledger, work)
 
 
 def _count_thoughts(answers: Path) -> dict[str, object]:
@@ -100,12 +106,44 @@ def _count_thoughts(answers: Path) -> dict[str, object]:
     return {ANSWERS_THINKING: facts[THINKING]} if THINKING in facts else {}
 
 
-def _keep_ledger(ledger: Path) -> None:
+@dataclass(frozen=True)
+class _Work:
+    """All that a run's verdicts depend on."""
+
+    folders: Mapping[str, Path]
+    judge: JudgeParams
+    bench: BenchmarkParams
+
+    def key(self) -> str:
+        """A digest of it: of contents, not of paths."""
+        digests = {name: folder_digest(Path(path)) for name, path in self.folders.items()}
+        return answer_key(digests, asdict(self.judge), self.bench.split)
+
+
+def _keep_ledger(ledger: Path, work: _Work) -> None:
     """Move the ledger of a finished stage to where the stages of other runs look for verdicts."""
     paid = ledger.parent / PAID
     paid.mkdir(exist_ok=True)
     # Named by content, so that two runs with equal verdicts leave one copy.
-    ledger.replace(paid / f"{folder_digest(ledger)[:16]}.jsonl")
+    name = f"{folder_digest(ledger)[:16]}.jsonl"
+    write_json(ledger.with_suffix(FINISHED), {"work": work.key(), "ledger": name})
+    ledger.replace(paid / name)
+
+
+def _take_back_ledger(ledger: Path, work: _Work) -> None:
+    """Begin with the ledger of the same work, if that was finished before.
+
+    A kill after the end of a stage, before DVC has recorded it, lets the stage start again: it has
+    paid then what it had paid before, not nothing.
+    """
+    note = ledger.with_suffix(FINISHED)
+    if ledger.exists() or not note.is_file():
+        return
+    found = read_json(note)
+    paid = ledger.parent / PAID / found["ledger"]
+    if paid.is_file() and found["work"] == work.key():
+        with atomic_path(ledger) as temporary:
+            shutil.copyfile(paid, temporary)
 
 
 def open_judge(inputs: JudgeInputs, params: JudgeParams, resources: JudgeResources) -> Judge:

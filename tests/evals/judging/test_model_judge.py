@@ -269,6 +269,21 @@ def test_equal_answers_of_two_runs_are_judged_once(tmp_path, evals, sides):
     assert not list((tmp_path / "work").glob("*.jsonl"))
 
 
+def test_a_stage_that_was_killed_after_its_end_has_paid_what_it_paid(tmp_path, evals, sides):
+    """Before DVC has recorded it, it runs again; with other settings it has paid nothing."""
+    with serve(always_first) as server:
+        model = hosted(tmp_path, server.url)
+        judged(tmp_path, evals, model, *sides, name="one")
+        whole = (tmp_path / "verdicts" / "one" / "judge.json").read_bytes()
+        for repeats, same in ((1, True), (2, False), (2, False)):
+            asked = len(server.asked)
+            judged(tmp_path, evals, model, *sides, name="one", repeats=repeats)
+            again = (tmp_path / "verdicts" / "one" / "judge.json").read_bytes()
+            assert (again == whole) == same
+            assert (len(server.asked) == asked) == same or repeats == 2
+        assert facts(tmp_path, "one")["spent"]["requests"] > 0
+
+
 def test_tokens_and_money_are_counted(tmp_path, evals, sides):
     with serve(always_first) as server:
         table = judged(tmp_path, evals, hosted(tmp_path, server.url), *sides)
