@@ -31,14 +31,14 @@ class MontessoriError(Exception):
         self.next = next
 
     def __str__(self) -> str:
-        lines = [_shorten(self.what, LONGEST)]
+        lines = [shorten(self.what, LONGEST)]
         for label in ("where", "expected", "next"):
             if text := getattr(self, label):
-                lines.append(f"{label}: {_shorten(text, LONGEST // 10)}")
+                lines.append(f"{label}: {shorten(text, LONGEST // 10)}")
         return escape_controls("\n".join(lines))
 
 
-def _shorten(text: str, most: int) -> str:
+def shorten(text: str, most: int) -> str:
     """A text without its middle, where that is a value of a file as long as the file."""
     if len(text) <= most:
         return text

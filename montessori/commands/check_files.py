@@ -4,6 +4,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, get_type_hints
 
+from montessori.errors import shorten
 from montessori.graph.limits import PathTo
 from montessori.graph.references import Rows, find_references
 from montessori.graph.rows import ROWS, SEED_SETS
@@ -11,6 +12,7 @@ from montessori.graph.stages import Graph
 from montessori.models.hub_id import HUB_ID, hub_model_hint
 
 Classes = Mapping[str, type[Any]]
+SHOWN = 300  # characters of a path
 #: What is to be written where a data set of the hub is named instead of a file of rows.
 _HUB_ROWS = (
     '; if it is a data set of the hub, name a .json file with {"kind": "hub", "dataset": "%s", '
@@ -43,18 +45,28 @@ def file_problems(
         for key, path in named.items()
         if not _is_made(path, rows, graph)
     }
-    return [f"{key}: {path} {found[key]}" for key, path in named.items() if found.get(key)]
+    return [
+        f"{key}: {shorten(path, SHOWN)} {found[key]}"
+        for key, path in named.items()
+        if found.get(key)
+    ]
 
 
 def _find_problem(key: str, path: str, kind: str, root: Path) -> str | None:
     there = root / path
     try:
         is_file, is_folder = there.is_file(), there.is_dir()
-    except (OSError, ValueError) as error:  # a name that the file system cannot hold
-        return f"cannot be looked for ({error})"
+    except OSError as error:
+        return f"does not exist, and never can ({error.strerror})"
+    except ValueError as error:  # a zero byte
+        return f"does not exist, and never can ({error})"
     if is_file or is_folder:
         wanted = {"file": is_file, "folder": is_folder}.get(kind, True)
-        return None if wanted else f"is a {'folder' if is_folder else 'file'}, not a {kind}"
+        if not wanted:
+            return f"is a {'folder' if is_folder else 'file'}, not a {kind}"
+        if is_folder and key.startswith("models.") and not (there / "config.json").is_file():
+            return "is no model folder: it has no config.json"
+        return None
     if there.is_symlink():
         return f"is a link to {there.readlink()}, which does not exist"
     return f"does not exist{_hint(key, path, root)}"

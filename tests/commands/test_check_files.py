@@ -100,6 +100,21 @@ def test_a_hub_id_as_path_is_answered_with_the_json_to_type(tmp_path: Path) -> N
     assert '{"kind": "hub", "dataset": "tatsu-lab/alpaca"' in evals
 
 
+def test_a_folder_that_is_no_model_is_one(tmp_path: Path) -> None:
+    """Such as the project's own, or that of all data."""
+    (tmp_path / "own").mkdir()
+    (problem,) = problems_with(tmp_path, models={"big": {"path": "own"}})
+    assert problem == "models.big.path: own is no model folder: it has no config.json"
+    (tmp_path / "own/config.json").write_text("{}")
+    assert problems_with(tmp_path, models={"big": {"path": "own"}}) == []
+
+
+def test_a_name_that_no_file_can_have_is_shortened(tmp_path: Path) -> None:
+    (problem,) = problems_with(tmp_path, models={"big": {"path": "x" * 5000}})
+    assert "does not exist, and never can (File name too long)" in problem
+    assert len(problem) < 500
+
+
 COMMIT = "0123456789abcdef0123456789abcdef01234567"
 
 
