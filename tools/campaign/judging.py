@@ -20,7 +20,8 @@ EXPECTED = re.compile(
     r"\(known: |does not|did not|below|above|beyond|has no |not in |no such|not found|"
     r"is empty|is blank|at least|at most|call it |is expected|"
     r"in a circle|must |\bonly\b| instead|needs? |cannot |more than|not valid|holds? | twice|"
-    r"no permission|write the whole|are required|leads to itself|a folder, where|too long|\bhas\b|Invalid value|Missing ",
+    r"no permission|write the whole|are required|leads to itself|a folder, where|too long|"
+    r"\bhas\b|Invalid value|Missing ",
     re.I,
 )
 
