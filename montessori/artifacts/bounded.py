@@ -17,9 +17,18 @@ SECONDS = 5.0  # of processor time; a template of a hundred turns takes millisec
 MEMORY = 1 << 30  # bytes beyond what the process has
 LONGEST = 10_000_000  # characters of a rendered dialogue
 #: What a template raises that cannot be compiled or rendered, besides Jinja's TemplateError.
-TEMPLATE_FAULTS: tuple[type[Exception], ...] = (
-    *(ArithmeticError, AssertionError, AttributeError, LookupError, MemoryError, NameError),
-    *(RuntimeError, SyntaxError, TimeoutError, TypeError, ValueError),
+TEMPLATE_FAULTS = (
+    ArithmeticError,
+    AssertionError,
+    AttributeError,
+    LookupError,
+    MemoryError,
+    NameError,
+    RuntimeError,
+    SyntaxError,
+    TimeoutError,
+    TypeError,
+    ValueError,
 )
 
 

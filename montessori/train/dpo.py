@@ -43,7 +43,7 @@ CURVE = {
 
 
 @explain_memory(
-    "to tune the teacher",
+    "not enough memory to tune the teacher",
     "set machine.training_rows: 1 or machine.gradient_checkpointing: on, or lower "
     "teacher_dpo.max_length",
 )

@@ -73,11 +73,10 @@ def _budget(model: "PreTrainedModel", reserved: int, cpu_bytes: int) -> float:
 
 
 @contextmanager
-def explain_memory(work: str, advice: str) -> Iterator[None]:
-    """Turn running out of memory into an error that says what was done and what to lower.
+def explain_memory(what: str, advice: str) -> Iterator[None]:
+    """Turn running out of memory into the error `what`, with what to change in params.yaml.
 
-    `work` completes "not enough memory ..."; `advice` is what to change in params.yaml. Also to be
-    used as a decorator.
+    Also to be used as a decorator.
     """
     try:
         yield
@@ -87,7 +86,7 @@ def explain_memory(work: str, advice: str) -> Iterator[None]:
         if not known and "not enough memory" not in str(error):
             raise
         raise MontessoriError(
-            f"not enough memory {work}",
+            what,
             where=str(error).splitlines()[0] if str(error) else "",
             next=f"{advice} in params.yaml, then `dvc repro`",
         ) from error

@@ -29,7 +29,7 @@ KIND = "sft"
 
 
 @explain_memory(
-    "to train the student",
+    "not enough memory to train the student",
     "set machine.training_rows: 1, machine.gradient_checkpointing: on or adapter.rank, or "
     "lower student_sft.max_length",
 )

@@ -41,7 +41,7 @@ RATE_KEY = "warmup.learning_rate"
 
 
 @explain_memory(
-    "to warm the student up",
+    "not enough memory to warm the student up",
     "set machine.gradient_checkpointing: on or adapter.rank, or lower warmup.max_length",
 )
 def warm_up(

@@ -59,7 +59,7 @@ def score_probe(job: ScoringJob, settings: "InfluenceParams", plot: Path) -> dic
     warmup = job.inputs["warmup"]
     parts = _open_parts(job, settings)
     with explain_memory(
-        "to compute influence; finished parts are kept",
+        "not enough memory to compute influence; finished parts are kept",
         "set machine.influence_batch: 1, machine.gradient_checkpointing: on, or "
         "influence.precision: bf16",
     ):
