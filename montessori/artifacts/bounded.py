@@ -13,7 +13,7 @@ from pathlib import Path
 from types import FrameType
 from typing import NoReturn
 
-SECONDS = 5.0  # of processor time; a template of a hundred turns takes milliseconds
+SECONDS = 2.0  # of processor time; a template of a hundred turns takes milliseconds
 MEMORY = 1 << 30  # bytes beyond what the process has
 LONGEST = 10_000_000  # characters of a rendered dialogue
 #: What a template raises that cannot be compiled or rendered, besides Jinja's TemplateError.
@@ -55,9 +55,9 @@ def limit_rendering(seconds: float = SECONDS, memory: int = MEMORY) -> Iterator[
 def describe_fault(error: Exception) -> str:
     """What went wrong in a template, in a line."""
     if isinstance(error, TimeoutError):
-        return f"it does not end within {SECONDS:g} s"
+        return f"it does not end within {SECONDS:g} s of processor time"
     if isinstance(error, MemoryError):
-        return "it takes more than 1 GB of memory"
+        return "it runs out of memory"
     told = " ".join(str(error).split())[:300]
     return f"{type(error).__name__}: {told}" if told else type(error).__name__
 

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from montessori.artifacts.bounded import limit_rendering
 from montessori.artifacts.templates import read_template_text
 from montessori.errors import MontessoriError
 from montessori.models.changed_template import change_template
@@ -90,9 +89,8 @@ def settle_found(
         begin = opening_token(folder, found.settings, special_tokens.get("bos_token"))
     template = settle_template(found.text, options, begin)
     tried = TriedTokens(special_tokens, endings, added_tokens(folder), text_encoder(folder))
-    with limit_rendering():
-        template, change = change_template(template, tried)
-        limits = check_template(template, tried, found.origin)
+    template, change = change_template(template, tried)
+    limits = check_template(template, tried, found.origin)
     if change:
         facts["template_change"] = change
         LOG.warning("%s: changed, so that it can be trained with: %s", found.origin, change)

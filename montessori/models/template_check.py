@@ -10,7 +10,12 @@ from itertools import product
 
 from jinja2 import TemplateError
 
-from montessori.artifacts.bounded import TEMPLATE_FAULTS, describe_fault, require_short
+from montessori.artifacts.bounded import (
+    TEMPLATE_FAULTS,
+    describe_fault,
+    limit_rendering,
+    require_short,
+)
 from montessori.errors import MontessoriError
 from montessori.models.settled_template import (
     BLOCK,
@@ -82,20 +87,22 @@ def check_template(template: str, tried: TriedTokens, where: str) -> list[str]:
 
 
 def make_renderer(template: str, special: Mapping[str, str], shown: bool = False) -> Render:
-    """A function that renders dialogues by a template. Raises one of RENDERING.
+    """A function that renders dialogues by a template, each within limits of time and memory.
 
-    `shown`: see `chat_environment`.
+    Raises one of RENDERING. `shown`: see `chat_environment`.
     """
-    compiled = chat_environment(shown).from_string(template)
+    with limit_rendering():  # a constant of the template is computed here
+        compiled = chat_environment(shown).from_string(template)
 
     def render(messages: Sequence[Message], prompt: bool) -> str:
-        text = compiled.render(
-            messages=[dict(message) for message in messages],
-            add_generation_prompt=prompt,
-            tools=None,
-            documents=None,
-            **special,
-        )
+        with limit_rendering():
+            text = compiled.render(
+                messages=[dict(message) for message in messages],
+                add_generation_prompt=prompt,
+                tools=None,
+                documents=None,
+                **special,
+            )
         return require_short(text)
 
     return render

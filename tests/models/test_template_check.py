@@ -5,11 +5,15 @@ drops earlier turns, and only its bad scores show it; or training refuses, after
 that the stage `models` took.
 """
 
+import time
+from functools import partial
 from pathlib import Path
 
 import pytest
 
+from montessori.artifacts.bounded import limit_rendering
 from montessori.errors import MontessoriError
+from montessori.models import template_check
 from montessori.models.template_check import TriedTokens, check_template
 
 ROOT = Path(__file__).parents[2]
@@ -182,3 +186,20 @@ def test_what_a_template_cannot_do_is_said():
         "{% if m['role'] == 'system' %}{{ raise_exception('no') }}{% endif %}",
     )
     assert "no system message" in " ".join(check(no_system))
+
+
+LOOP = "{% for i in range(%d) %}{% for j in range(1000) %}{% endfor %}{% endfor %}"
+
+
+def test_a_template_that_does_not_end_is_refused(monkeypatch):
+    monkeypatch.setattr(template_check, "limit_rendering", partial(limit_rendering, seconds=0.2))
+    with pytest.raises(MontessoriError, match="does not render .it does not end within"):
+        check(LOOP.replace("%d", "100000") + GOOD)
+
+
+def test_each_rendering_has_the_time_of_its_own(monkeypatch):
+    """A slow template is rendered some dozen times in a check, which no limit may add up."""
+    began = time.process_time()
+    monkeypatch.setattr(template_check, "limit_rendering", partial(limit_rendering, seconds=0.8))
+    check(LOOP.replace("%d", "2000") + GOOD)
+    assert time.process_time() - began > 0.8
