@@ -80,7 +80,9 @@ def _refuse_absurd(folder: Path, tensors: Mapping[str, Tensor]) -> None:
     positions = getattr(config, "max_position_embeddings", None)
     whole = "copy config.json and weights from one and the same model"
     if isinstance(layers, int) and layers > len(tensors):
-        told = f"config.json speaks of {layers:.3g} layers, the weights have {len(tensors)} tensors"
+        # Python refuses to write a whole number of thousands of digits.
+        shown = layers if layers < 10**12 else "10**12 or more"
+        told = f"config.json speaks of {shown} layers, the weights have {len(tensors)} tensors"
         raise _misfit(told, folder, whole)
     if isinstance(positions, int) and positions < 1:
         raise _misfit(f"max_position_embeddings of config.json is {positions}", folder, whole)

@@ -54,6 +54,8 @@ class Plan:
 
 def ask_memory(candidate: Candidate) -> list[Finding]:
     """A table of the stages that were tried, at the settings' lengths and batches."""
+    if not candidate.measured:
+        return []
     device = choose_device(candidate.settings.machine)
     model = _load_trained(candidate, device)
     found = {plan: _largest_run(candidate, plan.stage) for plan in _plans(candidate, model)}
