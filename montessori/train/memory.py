@@ -44,6 +44,12 @@ def affordable_tokens(
     return budget / bytes_of_token(model, checkpointed)
 
 
+def bytes_to_come(model: "PreTrainedModel") -> int:
+    """Bytes of the gradients and the two moments that a training adds to the model."""
+    trained = (value.nbytes for value in model.parameters() if value.requires_grad)
+    return 3 * sum(trained)
+
+
 def bytes_of_token(model: "PreTrainedModel", checkpointed: bool = False) -> int:
     """About how many bytes a token needs in a backward pass: inputs and outputs of layers, logits.
 

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 from montessori.errors import MontessoriError
 from montessori.train.device import uses_checkpointing
-from montessori.train.memory import affordable_tokens
+from montessori.train.memory import affordable_tokens, bytes_to_come
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
@@ -25,9 +25,8 @@ def rows_of_pass(batch: int, tokens: int, model: "PreTrainedModel", machine: "Ma
     divisors = [n for n in range(1, batch + 1) if batch % n == 0]
     if machine.training_rows:
         return _require_divisor(machine.training_rows, batch, divisors)
-    trained = sum(value.nbytes for value in model.parameters() if value.requires_grad)
     checkpointed = uses_checkpointing(machine, model.device)
-    most = affordable_tokens(model, 3 * trained, CPU_BYTES, checkpointed)
+    most = affordable_tokens(model, bytes_to_come(model), CPU_BYTES, checkpointed)
     return max([n for n in divisors if n * tokens <= most], default=1)
 
 

@@ -27,7 +27,7 @@ from montessori.train.loss import (
     split_by_tokens,
     tokenize_rows,
 )
-from montessori.train.memory import affordable_tokens, explain_memory
+from montessori.train.memory import affordable_tokens, bytes_to_come, explain_memory
 from montessori.train.order import epoch_order
 
 if TYPE_CHECKING:
@@ -126,9 +126,7 @@ def train_rows(
         for i in range(0, len(indices), settings.batch)
     ]
     rising = round(settings.warmup * len(order))
-    # Gradients and two moments are not there yet.
-    trained = trained_parameters(model).values()
-    tokens = affordable_tokens(model, 3 * sum(value.nbytes for value in trained))
+    tokens = affordable_tokens(model, bytes_to_come(model))
     losses = []
     model.train()
     with track_progress(len(order), "steps", label) as progress:

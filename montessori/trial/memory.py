@@ -14,11 +14,10 @@ from montessori.models.adapters import NO_ADAPTERS, AdapterParams, add_adapters
 from montessori.models.weights import enable_checkpointing, load_model
 from montessori.signals.influence.first_order import ROWS as SHARED
 from montessori.signals.influence.settings import InfluenceParams
-from montessori.train.adamw import trained_parameters
 from montessori.train.arguments import count_steps
 from montessori.train.device import choose_device, uses_checkpointing
 from montessori.train.loss import Row, sum_mean_losses
-from montessori.train.memory import affordable_tokens, most_tokens
+from montessori.train.memory import affordable_tokens, bytes_to_come, most_tokens
 from montessori.train.passes import rows_of_pass
 from montessori.train.settings import StudentSftParams, TeacherDpoParams, WarmupParams
 from montessori.trial.candidate import Candidate, Measured
@@ -115,8 +114,7 @@ def _plans(candidate: Candidate, model: "PreTrainedModel") -> list[Plan]:
 def _plan_warmup(candidate: Candidate, model: "PreTrainedModel") -> Plan:
     params = candidate.settings.section("warmup", WarmupParams)
     steps = params.epochs * -(-params.rows // params.batch)
-    trained = sum(value.nbytes for value in trained_parameters(model).values())
-    most = int(affordable_tokens(model, 3 * trained)) // params.max_length
+    most = int(affordable_tokens(model, bytes_to_come(model))) // params.max_length
     together = max(1, min(params.batch, most))
     passes = params.batch / together
     return Plan("warmup", together * params.max_length, passes, steps)
