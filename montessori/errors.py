@@ -11,7 +11,9 @@ _STEERING = re.compile(
     "\ufff9-\ufffb\ud800-\udfff\U000e0000-\U000e007f]"
 )
 
-
+#: Signs of these that are part of writing, in rows of Arabic, Hebrew or Thai: marks of direction,
+#: which turn no other text around, and places where a word may or may not break.
+_WRITING = frozenset("\u061c\u200b\u200e\u200f\u2060")
 LONGEST = 15_000  # characters of what is wrong; a tenth of it of each line behind
 
 
@@ -58,3 +60,10 @@ def escape_controls(text: str) -> str:
     """Text of a server or a model as it may be shown: `\\x1b`, `\\u202e` for what steers a terminal
     or turns the direction of writing around."""
     return _STEERING.sub(lambda sign: ascii(sign[0])[1:-1], text)
+
+
+def escape_row(text: str) -> str:
+    """Text as a page shows it: as `escape_controls`, but signs that are part of writing stay."""
+    return _STEERING.sub(
+        lambda sign: sign[0] if sign[0] in _WRITING else escape_controls(sign[0]), text
+    )

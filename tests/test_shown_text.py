@@ -39,7 +39,14 @@ def test_the_log_shows_none() -> None:
 
 
 def test_the_report_shows_none() -> None:
-    assert_harmless(html_table(["text"], [[EVIL]], text=True))
+    shown = html_table(["text"], [[EVIL + "\u202d\u2069"]], text=True)
+    assert_harmless(shown.replace("\u200b", ""))
+    assert not set(shown) & set("\u202d\u2069")
+
+
+@pytest.mark.parametrize("text", ["שלום\u200f!", "ภาษา\u200bไทย", "a\u2060b\u200e", "ن\u200cها"])
+def test_the_report_leaves_signs_of_writing_in_rows(text: str) -> None:
+    assert f">{text}</td>" in html_table(["text"], [[text]], text=True)
 
 
 @pytest.mark.parametrize("text", ["line\nline\tcell", "naïve 文 \u00a0 عربي", "👨\u200d👩\u200d👧"])

@@ -173,7 +173,12 @@ def count_flops(values: Mapping[str, Any]) -> float:
 
 
 def _missing_figures(stage: str, values: Mapping[str, Any], name: str) -> Iterator[str]:
-    """Figures that are expected of a stage and that metrics of an older version lack."""
+    """Figures that are expected of a stage and that its metrics do not tell.
+
+    Metrics of an older version lack some; tokens are null where a server does not count them.
+    """
+    if stage in WRITES and values.get("tokens") is None:
+        yield f"teacher tokens of {stage} {name}"
     if stage in (*STUDENT, *TRAINS_TEACHER) and "parameters" not in values:
         yield f"FLOPs of {stage} {name}"
 

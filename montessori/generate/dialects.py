@@ -184,9 +184,13 @@ class Chat:
 
     def part_thought(self, text: str, tokens: int, prompt: Sequence[Message]) -> Parted:
         """The same; the answer has its share of the tokens by its share of the characters."""
-        return part_thought(
-            Parted(text, tokens), COMMON, "", lambda part: round(tokens * len(part) / len(text))
-        )
+
+        def share(part: str) -> int:
+            # 0 tokens of a text would say that the server does not count.
+            least = 1 if tokens and part else 0
+            return max(least, round(tokens * len(part) / len(text)))
+
+        return part_thought(Parted(text, tokens), COMMON, "", share)
 
     def read_answer(self, answer: Any) -> tuple[Answer, Usage]:
         """The assistant's message; none at all counts as empty.

@@ -12,12 +12,18 @@ HIDDEN = "[key]"
 
 
 def hide_key(text: str, key: str | None) -> str:
-    """Text without `key`, in any case of letters, as it is or as URLs and JSON write it."""
+    """Text without `key`, in any case of letters, as it is or as URLs and JSON write it.
+
+    A key shorter than SECRET may be a common word: it is hidden as a whole word, in its own case.
+    """
     if not key:
         return text
     forms = {key, quote(key, safe=""), json.dumps(key)[1:-1]}
     longest_first = sorted(forms, key=len, reverse=True)
-    return re.sub("|".join(map(re.escape, longest_first)), HIDDEN, text, flags=re.IGNORECASE)
+    pattern = "|".join(map(re.escape, longest_first))
+    if len(key) < SECRET:
+        return re.sub(rf"(?<!\w)(?:{pattern})(?!\w)", HIDDEN, text)
+    return re.sub(pattern, HIDDEN, text, flags=re.IGNORECASE)
 
 
 def hide_key_in(value: Any, key: str | None) -> Any:

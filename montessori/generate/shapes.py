@@ -27,9 +27,8 @@ _FILTERS = frozenset(
 _TOOLS = frozenset({"tool_calls", "function_call", "tool_use", "malformed_function_call"})
 #: The server has failed (Mistral, OpenRouter, SGLang): there is no answer yet.
 _FAILED = frozenset({"error", "abort", "aborted"})
-
-
-_VERSION = re.compile(r"[-:@.]?(latest|preview|v?\d[\d.-]*)", re.ASCII)
+#: What makes a version of a name and not another model: gpt-4.1 and claude-3-5 are others.
+_VERSION = re.compile(r"[-:@](latest|preview|v\d[\w.]*|\d{3,8}|\d{4}-\d\d-\d\d)", re.ASCII)
 
 
 class End(NamedTuple):
@@ -118,7 +117,7 @@ def is_version(asked: str, answered: str) -> bool:
     """Whether a name is another one with a date or version: gpt-4o-2024-08-06, llama3:latest."""
     tail = answered.lower().rpartition("/")[2]
     name = asked.lower().rpartition("/")[2]
-    return _VERSION.fullmatch(tail.removeprefix(name)) is not None if name in tail else False
+    return tail.startswith(name) and _VERSION.fullmatch(tail, len(name)) is not None
 
 
 def count_answer(answer: Mapping[str, Any], completion: int | None, message: Message) -> int:

@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from urllib.parse import quote
 
-from montessori.errors import escape_controls
+from montessori.errors import escape_row
 from montessori.report.svg import STYLE
 
 PAGE_STYLE = """
@@ -40,8 +40,8 @@ class Markup(str):
 
 
 def to_html(value: object) -> str:
-    """Return `Markup` as it is and any other value escaped, with invisible signs made visible."""
-    return value if isinstance(value, Markup) else escape(escape_controls(str(value)))
+    """Return `Markup` as it is and any other value escaped, with signs that steer made visible."""
+    return value if isinstance(value, Markup) else escape(escape_row(str(value)))
 
 
 def html_table(head: Sequence[str], rows: Sequence[Sequence[object]], text: bool = False) -> Markup:

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from html import escape
 
 from montessori.compare.sentences import format_signed
-from montessori.errors import escape_controls
+from montessori.errors import escape_row
 
 WIDTH = 460.0
 TEXT = 7.0  # width of an average character; text with many wide letters needs more
@@ -214,7 +214,7 @@ def _finite_points(points: Sequence[tuple[float, float]]) -> list[tuple[float, f
 
 
 def _svg_frame(height: float, body: Sequence[str], title: str) -> str:
-    name = escape(escape_controls(title))
+    name = escape(escape_row(title))
     return (
         f'<svg class="chart" role="img" aria-label="{name}" viewBox="0 0 {WIDTH:.0f} {height:.0f}">'
         f"<title>{name}</title>{''.join(body)}</svg>"
@@ -263,4 +263,4 @@ def _svg_text(x: float, y: float, text: str, anchor: str, kind: str = "", size: 
     name = f' class="{kind}"' if kind else ""
     small = f' font-size="{size}"' if size != 12 else ""
     place = f'x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}"'
-    return f"<text {place}{name}{small}>{escape(escape_controls(text))}</text>"
+    return f"<text {place}{name}{small}>{escape(escape_row(text))}</text>"

@@ -141,6 +141,14 @@ def test_what_is_not_known_is_marked_and_never_taken_for_nothing(project):
     assert figures["montessori-1"]["unknown"] == ["influence montessori-1"]
 
 
+def test_tokens_that_a_server_does_not_count_are_marked(project):
+    write_json(project / "metrics/synth/self-instruct.json", {"tokens": None})
+    write_budgets(project, project / "b.json")
+    figures = json.loads((project / "b.json").read_text())
+    assert figures["self-instruct"]["unknown"] == ["teacher tokens of synth self-instruct"]
+    assert figures["self-instruct"]["baseline_rows_at_equal_teacher_tokens"] is None
+
+
 def test_calls_of_a_judge_count(project):
     raw = read_yaml(project / "params.yaml")
     raw["judge_signals"] = {"j": {"probe": "montessori-1", "judge": "micro/judge.json"}}

@@ -71,6 +71,14 @@ def test_a_server_may_part_thoughts_itself():
     assert chat.part_thought("<think>12</think>1234", 21, []) == ("1234", 4, "12")
 
 
+def test_a_short_answer_behind_a_long_thought_keeps_a_known_count():
+    chat = Chat(HostedModel("http://x/v1", "m-2026-01-01", ""))
+    text = f"<think>{'Hm. ' * 100}</think>7"
+    assert chat.part_thought(text, 100, [])[:2] == ("7", 1)
+    assert chat.part_thought(text, 0, [])[:2] == ("7", 0)  # the server does not count
+    assert chat.part_thought("<think></think>", 9, [])[:2] == ("", 0)
+
+
 def test_a_ledger_keeps_the_thought(tmp_path):
     path = tmp_path / "answers.jsonl"
     kept = [Answer("b", 1, True, (), "a"), Answer("b", 1, True)]

@@ -137,12 +137,20 @@ def test_the_key_in_an_answer_never_becomes_a_row(served, tmp_path):
 
 
 def test_all_forms_of_a_key_are_hidden_and_words_of_answers_stay():
-    assert hide_key("Bearer A%2fB, a/b, A/B", "a/b") == "Bearer [key], [key], [key]"
+    key = "sk-a/b-0123456789"
+    told = f"Bearer SK-A%2fB-0123456789, {key}, x{key.upper()}y"
+    assert hide_key(told, key) == "Bearer [key], [key], x[key]y"
     assert hide_key("nothing", None) == "nothing"
     assert hide_key_in({"text": ["The list is EMPTY."]}, "EMPTY") == {
         "text": ["The list is EMPTY."]
     }
     assert hide_key_in({KEY: [KEY, 3]}, KEY) == {"[key]": ["[key]", 3]}
+
+
+def test_a_short_key_is_hidden_as_a_whole_word_in_its_own_case():
+    told = "the list is empty, not EMPTYING: wrong key 'EMPTY'"
+    assert hide_key(told, "EMPTY") == "the list is empty, not EMPTYING: wrong key '[key]'"
+    assert hide_key("Bearer a%2Fb, a/b", "a/b") == "Bearer [key], [key]"
 
 
 # ------------------------------------------------------------------------------- usage and model
@@ -189,3 +197,23 @@ def test_names_of_the_same_model():
     assert is_version("llama3", "llama3:latest")
     assert not is_version("gpt-4o", "gpt-4o-mini")
     assert not is_version("big", "small")
+
+
+@pytest.mark.parametrize(
+    ("asked", "answered"),
+    [
+        ("gpt-4", "gpt-4.1"),
+        ("gpt-3", "gpt-3.5"),
+        ("llama3", "llama3.1"),
+        ("claude-3", "claude-3-5"),
+        ("qwen2", "qwen2.5"),
+        ("llama3", "llama32024"),
+    ],
+)
+def test_the_next_model_of_a_family_is_no_version(asked, answered):
+    assert not is_version(asked, answered)
+
+
+@pytest.mark.parametrize("tail", ["-20240229", "-0613", "-2411", "@20240229", "-preview", "-v0.3"])
+def test_dates_numbers_and_words_behind_a_name_are_versions(tail):
+    assert is_version("hub/m-3", f"M-3{tail}")
