@@ -3,6 +3,7 @@
 import errno
 import logging
 import re
+import shlex
 import shutil
 from collections.abc import Iterable
 from pathlib import Path
@@ -26,6 +27,7 @@ def refuse_leaving_links(folder: Path, files: Iterable[Path]) -> None:
     home = folder.resolve()
     # huggingface_hub: models--NAME/snapshots/COMMIT/FILE -> ../../blobs/DIGEST
     blobs = home.parent.parent / "blobs" if home.parent.name == "snapshots" else home
+    blobs = blobs.resolve()  # a link where the files lie on another disk
     for file in files:
         if not file.is_symlink():
             continue
@@ -36,8 +38,15 @@ def refuse_leaving_links(folder: Path, files: Iterable[Path]) -> None:
                 f"{file.relative_to(folder)} is a link that leaves the model folder: {target}",
                 where=str(folder),
                 expected="the model's own files, or links to files of the same folder",
-                next=f"if this is the file that you want: cp --remove-destination {target} {file}",
+                next=_advise_copy(target, file),
             )
+
+
+def _advise_copy(target: Path, link: Path) -> str:
+    """The link goes first: `cp` would copy into the folder that it leads to."""
+    there, here = shlex.quote(str(target)), shlex.quote(str(link))
+    copy = f"rm {here} && cp -rL {there} {here}"
+    return f"if this is what you want: {copy}; or name the folder that holds them as path"
 
 
 def link_files(files: Iterable[Path], out: Path) -> None:
