@@ -1,7 +1,9 @@
-"""Tries the remotes of the DVC repository in the working directory: a program of its own.
+"""Tries a remote of the DVC repository in the working directory: a program of its own.
 
 `montessori doctor` runs it with a limit of time, which no library of a remote keeps by itself. It
-lists and never writes. Each line that it prints is JSON of one remote.
+lists and never writes. Each line that it prints is JSON: without an argument, a line with the name
+of each remote; with a name, a line of what is known at once, then one of objects that are not whole
+(`cut`), for which the whole remote is listed.
 """
 
 import json
@@ -15,35 +17,63 @@ from typing import Any
 SAMPLE = 5  # objects of dvc.lock that are looked for
 
 
-def main() -> None:
-    """Print a line of JSON for each remote: what `_try_remote` says, with its name."""
+def main(names: list[str]) -> None:
+    """Print the lines for the remotes `names`; without any, the name of each remote."""
     from dvc.repo import Repo
 
     with Repo() as repo:
-        for name in repo.config["remote"]:
-            line = json.dumps({"name": name, **_try_remote(repo, name)})
-            sys.stdout.write(line + "\n")
-            sys.stdout.flush()
+        if not names:
+            for name in repo.config["remote"]:
+                _print_line({"name": name})
+        for name in names:
+            facts = _try_remote(repo, name)
+            _print_line({"name": name, **facts})
+            if facts.get("found"):
+                _print_line({"cut": list(_list_cut(repo, repo.cloud.get_remote(name)))})
+
+
+def _print_line(facts: dict[str, Any]) -> None:
+    sys.stdout.write(json.dumps(facts) + "\n")
+    sys.stdout.flush()
 
 
 def _try_remote(repo: Any, name: str) -> dict[str, Any]:
-    """`found` of `wanted` objects of dvc.lock, and what to remove where one is not whole (`cut`).
+    """`found` of `wanted` objects of dvc.lock; instead of them `error`, or neither by HTTP.
 
-    Instead of them `error`: types and texts of a chain of errors, outermost first.
+    `error` are types and texts of a chain of errors, outermost first. `makeable`: the folder is not
+    there, and a push would make it.
     """
     facts: dict[str, Any] = {}
     try:
         facts["url"] = repo.config["remote"][name]["url"]
         remote = repo.cloud.get_remote(name)
         facts["kind"] = remote.fs.protocol
-        remote.fs.ls(remote.fs.parent(remote.path))  # a bucket, or the folder of the folder
+        if facts["kind"] in ("http", "https"):
+            return facts
         facts["there"] = remote.fs.exists(remote.path)
+        if not facts["there"]:
+            _ask_parent(remote)
+            above = remote.fs.parent(remote.path)
+            facts["makeable"] = facts["kind"] == "local" and os.access(above, os.W_OK | os.X_OK)
         wanted = list(islice(_wanted_objects(repo), SAMPLE))
         paths = [remote.odb.oid_to_path(one) for one in wanted]
-        facts |= {"wanted": len(wanted), "found": sum(map(remote.fs.exists, paths))}
-        return facts | {"cut": list(_list_cut(repo, remote)) if facts["found"] else []}
+        return facts | {"wanted": len(wanted), "found": sum(map(remote.fs.exists, paths))}
     except Exception as error:  # noqa: BLE001 (of whatever library the remote needs)
         return facts | {"error": list(_list_causes(error))}
+
+
+def _ask_parent(remote: Any) -> None:
+    """Raise what the library says if the bucket, or the folder of the folder, cannot be used.
+
+    No more is asked for than DVC needs: not the list of all buckets, nor that a folder on a disk or
+    by SSH may be listed. `exists` of a bucket says no for whatever reason (s3fs).
+    """
+    if remote.fs.protocol == "s3":
+        remote.fs.fs.call_s3("head_bucket", Bucket=remote.path.partition("/")[0])
+    elif remote.fs.protocol in ("local", "ssh"):
+        remote.fs.info(remote.fs.parent(remote.path))
+    else:
+        remote.fs.ls(remote.fs.parent(remote.path))
 
 
 def _wanted_objects(repo: Any) -> Iterator[str]:
@@ -94,4 +124,4 @@ def _list_causes(error: BaseException) -> Iterator[list[str]]:
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.argv[1:])
