@@ -13,17 +13,14 @@ from montessori.errors import MontessoriError
 
 LONGEST = 20_000  # characters of a text on the page; what is longer ends with a note
 #: Control characters, which are shown by their number: C0 and C1 (not tab and line feed), line
-#: and paragraph separators, what turns the direction of writing, invisible tags and marks.
+#: and paragraph separators, what turns the direction of writing, invisible tags. Marks that are
+#: part of Arabic, Hebrew or Thai writing stay, as in `errors.escape_row`.
 HIDDEN = (
     *range(0x09),
     *range(0x0B, 0x20),
     *range(0x7F, 0xA0),
-    0x061C,
-    0x200B,
-    0x200E,
-    0x200F,
     *range(0x2028, 0x202F),
-    *range(0x2060, 0x2070),
+    *range(0x2061, 0x2070),
     0xFEFF,
     *range(0xFFF9, 0xFFFC),
     *range(0xE0000, 0xE0080),

@@ -168,6 +168,8 @@ def test_hidden_characters_are_shown_and_huge_texts_end() -> None:
     )
     kept = "\tline\nfamily \U0001f468\u200d\U0001f469 \u05d0\u0628 <b>&amp;"
     assert show_text(kept) == kept
+    marked = "\u05d0\u200f! \u0628\u061c\u200e \u0e01\u200b\u0e02\u2060 \u0646\u200c\u0647"
+    assert show_text(marked) == marked
     assert show_text("one\r\ntwo\rthree") == "one\ntwo\u27e8U+000D\u27e9three"
     assert show_text("x" * (LONGEST + 1234)) == "x" * LONGEST + "\u2026 (1,234 more characters)"
     assert show_text("x" * LONGEST) == "x" * LONGEST
