@@ -33,14 +33,14 @@ def most_tokens(model: "PreTrainedModel", kept_to_end: bool = False) -> float:
 def affordable_tokens(
     model: "PreTrainedModel",
     reserved: int = 0,
-    cpu_bytes: int = CPU_BYTES,
+    cpu_bytes: int | None = None,
     checkpointed: bool = False,
 ) -> float:
     """Most tokens of a backward pass that memory allows, beside `reserved` bytes still to come.
 
-    On a CPU it may hold `cpu_bytes` besides as much as the weights.
+    On a CPU it may hold `cpu_bytes`, by default CPU_BYTES, besides as much as the weights.
     """
-    budget = max(0.0, _budget(model, reserved, cpu_bytes))
+    budget = max(0.0, _budget(model, reserved, CPU_BYTES if cpu_bytes is None else cpu_bytes))
     return budget / bytes_of_token(model, checkpointed)
 
 
@@ -64,8 +64,8 @@ def bytes_of_token(model: "PreTrainedModel", checkpointed: bool = False) -> int:
     )
     embedding = model.get_input_embeddings().weight
     vocabulary, width = len(embedding), embedding.shape[-1]
-    layers = getattr(model.config.get_text_config(), "num_hidden_layers", 0)
-    if checkpointed and layers:
+    if checkpointed:
+        layers = getattr(model.config.get_text_config(), "num_hidden_layers", 1)
         kept = kept // layers + layers * width
     return kept * size + LOGITS * vocabulary * max(size, 4)
 

@@ -102,6 +102,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     raw = read_yaml(ROOT / "params.yaml")
     for row in raw["models"].values():
         (tmp_path / row["path"]).mkdir(parents=True)
+        (tmp_path / row["path"] / "config.json").write_text("{}")
     shutil.copytree(ROOT / "data/micro/sources", tmp_path / "data/micro/sources")
     shutil.copytree(ROOT / "data/micro/prompts", tmp_path / "data/micro/prompts")
     shutil.copy(ROOT / "data/micro/judge.json", tmp_path / "data/micro")
