@@ -122,20 +122,25 @@ def _measure_estimate(
         "peak_memory_mib": peak,
         "peak_memory_of_weights": peak * 2**20 / weight_bytes(model),
     }
+    _say_speed(figures, options.compute.precision, say)
+    return centred[:, 0].tolist(), figures
+
+
+def _say_speed(figures: dict[str, Any], precision: str, say: Callable[[str], None]) -> None:
     parts = figures["parts"]
     say(
-        f"estimate ({options.compute.precision}): {figures['probes_per_second']:.1f} probes/s, "
+        f"estimate ({precision}): {figures['probes_per_second']:.1f} probes/s, "
         f"{figures['tokens_per_second']:.0f} tokens/s, {figures['of_floor']:.2f} times a bare "
         f"forward and backward pass a row, {figures['of_matrix_rate']:.0%} of the matrix rate of "
-        f"{rate / 1e9:.0f} GFLOP/s, {peak:.0f} MiB = "
+        f"{figures['matrix_flops_per_second'] / 1e9:.0f} GFLOP/s, "
+        f"{figures['peak_memory_mib']:.0f} MiB = "
         f"{figures['peak_memory_of_weights']:.1f} times the weights; "
-        f"reference gradients once, {setup:.1f} s"
+        f"reference gradients once, {figures['setup_seconds']:.1f} s"
     )
     say(
         "a probe by parts: passes {passes:.3f} s, gradients of its row {gradients:.3f} s, step and "
         "products {products:.3f} s".format(**parts)
     )
-    return centred[:, 0].tolist(), figures
 
 
 def _take_turns(

@@ -12,7 +12,7 @@ from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar, Union, get_args, get_origin, get_type_hints
 
-from montessori.errors import MontessoriError
+from montessori.errors import MontessoriError, shorten
 from montessori.graph.limits import LARGEST, Limit
 
 T = TypeVar("T")
@@ -97,20 +97,12 @@ def apply_row_changes(
 def join_problems(problems: list[str], file: str = FILE) -> MontessoriError:
     """One error that lists problems, each of which starts with its key."""
     count = "1 problem" if len(problems) == 1 else f"{len(problems):,} problems"
-    lines = "".join(f"\n  {_shorten(problem)}" for problem in problems[:MOST_SHOWN])
+    lines = "".join(f"\n  {shorten(problem, LONGEST_PROBLEM)}" for problem in problems[:MOST_SHOWN])
     if len(problems) > MOST_SHOWN:
         lines += f"\n  and {len(problems) - MOST_SHOWN:,} more"
     return MontessoriError(
         f"{count} in {file}:{lines}", next=f"fix {file}, then run montessori check"
     )
-
-
-def _shorten(problem: str) -> str:
-    """A problem without the middle of a very long value, key or list of names."""
-    if len(problem) <= LONGEST_PROBLEM:
-        return problem
-    half = LONGEST_PROBLEM // 2
-    return f"{problem[:half]} [{len(problem) - 2 * half:,} characters] {problem[-half:]}"
 
 
 def read_section(raw: Mapping[str, Any], name: str, cls: type[T]) -> tuple[T | None, list[str]]:

@@ -97,74 +97,84 @@ class FakeServer:
 
 
 def _handler(server):
-    class Handler(BaseHTTPRequestHandler):
-        protocol_version = "HTTP/1.1"
+    return type("Handler", (_Handler,), {"fake": server})
 
-        def log_message(self, *args):
-            pass
 
-        def send(self, status, text, headers=()):
-            data = text.encode()
-            self.send_response(status)
-            self.send_header("content-type", "application/json")
-            self.send_header("content-length", str(len(data)))
-            for name, value in headers:
-                self.send_header(name, value)
-            self.end_headers()
-            self.wfile.write(data)
+class _Handler(BaseHTTPRequestHandler):
+    """Answers for the server `fake`, an attribute of each subclass."""
 
-        def refuse(self, status, text):
-            """An error that repeats what it was sent, as careless servers do."""
-            sent = self.headers.get("authorization", "")
-            error = {"error": {"message": f"{text}; you sent {sent}", "code": status}}
-            headers = [("retry-after", server.retry_after)] if status == 429 else []
-            self.send(status, text if text[:1] in "{<" else json.dumps(error), headers)
+    protocol_version = "HTTP/1.1"
 
-        def allowed(self):
-            if server.key is None or self.headers.get("authorization") == f"Bearer {server.key}":
-                return True
-            self.refuse(401, "wrong key")
-            return False
+    def log_message(self, *args):
+        pass
 
-        def do_GET(self):
-            if self.path != "/v1/models":
-                self.refuse(404, "no such page")
-            elif self.allowed():
-                entries = [{"id": m, "owned_by": server.owner, "root": m} for m in server.models]
-                self.send(200, json.dumps({"object": "list", "data": entries}))
+    def send(self, status, text, headers=()):
+        data = text.encode()
+        self.send_response(status)
+        self.send_header("content-type", "application/json")
+        self.send_header("content-length", str(len(data)))
+        for name, value in headers:
+            self.send_header(name, value)
+        self.end_headers()
+        self.wfile.write(data)
 
-        def do_POST(self):
-            body = json.loads(self.rfile.read(int(self.headers["content-length"])))
-            if not self.allowed():
-                return
-            with server.lock:
-                server.asked.append(body)
-                server.flight += 1
-                server.most = max(server.most, server.flight)
-                fault = server.faults.popleft() if server.faults else None
-                seconds = server.latency(server.flight)
-            server.pause.wait(seconds)
-            if server.raw is not None:
-                server.raw(self)
-            elif fault in STATUS:
-                self.refuse(STATUS[fault], f"status {fault}")
-            elif fault in GARBAGE:
-                self.send(200, GARBAGE[fault])
-            elif refusal := server.refusal(body):
-                self.refuse(*refusal)
-            elif body["model"] not in server.models:
-                self.refuse(404, f"The model `{body['model']}` does not exist.")
-            elif fault == "cut":
-                self.send_response(200)
-                self.send_header("content-length", "1000")
-                self.end_headers()
-                self.wfile.write(b'{"choices": [{"text": "never wh')
-                self.close_connection = True
-            else:
-                with server.lock:
-                    server.answered.append(body)
-                self.send(200, json.dumps(server.complete(body)))
-            with server.lock:
-                server.flight -= 1
+    def refuse(self, status, text):
+        """An error that repeats what it was sent, as careless servers do."""
+        sent = self.headers.get("authorization", "")
+        error = {"error": {"message": f"{text}; you sent {sent}", "code": status}}
+        headers = [("retry-after", self.fake.retry_after)] if status == 429 else []
+        self.send(status, text if text[:1] in "{<" else json.dumps(error), headers)
 
-    return Handler
+    def allowed(self):
+        if self.fake.key is None or self.headers.get("authorization") == f"Bearer {self.fake.key}":
+            return True
+        self.refuse(401, "wrong key")
+        return False
+
+    def do_GET(self):
+        if self.path != "/v1/models":
+            self.refuse(404, "no such page")
+        elif self.allowed():
+            entries = [{"id": m, "owned_by": self.fake.owner, "root": m} for m in self.fake.models]
+            self.send(200, json.dumps({"object": "list", "data": entries}))
+
+    def do_POST(self):
+        body = json.loads(self.rfile.read(int(self.headers["content-length"])))
+        if not self.allowed():
+            return
+        with self.fake.lock:
+            self.fake.asked.append(body)
+            self.fake.flight += 1
+            self.fake.most = max(self.fake.most, self.fake.flight)
+            fault = self.fake.faults.popleft() if self.fake.faults else None
+            seconds = self.fake.latency(self.fake.flight)
+        self.fake.pause.wait(seconds)
+        self.answer(body, fault)
+        with self.fake.lock:
+            self.fake.flight -= 1
+
+    def answer(self, body, fault):
+        if self.fake.raw is not None:
+            self.fake.raw(self)
+        elif fault in STATUS:
+            self.refuse(STATUS[fault], f"status {fault}")
+        elif fault in GARBAGE:
+            self.send(200, GARBAGE[fault])
+        elif refusal := self.fake.refusal(body):
+            self.refuse(*refusal)
+        elif body["model"] not in self.fake.models:
+            self.refuse(404, f"The model `{body['model']}` does not exist.")
+        elif fault == "cut":
+            self.cut_off()
+        else:
+            with self.fake.lock:
+                self.fake.answered.append(body)
+            self.send(200, json.dumps(self.fake.complete(body)))
+
+    def cut_off(self):
+        """The beginning of an answer, then the end of the connection."""
+        self.send_response(200)
+        self.send_header("content-length", "1000")
+        self.end_headers()
+        self.wfile.write(b'{"choices": [{"text": "never wh')
+        self.close_connection = True
